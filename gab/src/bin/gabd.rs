@@ -1,0 +1,3 @@
+//! gabd: LLT and GAB of one node.
+
+fn main() {}

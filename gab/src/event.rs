@@ -1,0 +1,152 @@
+//! What a client is told, and what it can be refused.
+
+use bytes::Bytes;
+use llt::{NodeId, NodeSet};
+
+/// How far a broadcast must have come before anybody delivers it (facts algorithms 1.13).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Level {
+    /// Held in order. All nodes that go on together deliver the same.
+    #[default]
+    Agreed,
+    /// Held by every member of the view: whatever dies, no survivor can miss it.
+    Safe,
+}
+
+/// One event of a client's queue, in order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ClientEvent {
+    /// The last event: GAB closed the registration.
+    Closed(CloseReason),
+    /// A message.
+    Deliver(Delivery),
+    /// Only the jeopardy or visible set changed; clients that asked for it.
+    Status(PortView),
+    /// The membership of the port changed. Messages before it belong to the generation before.
+    View(PortView),
+}
+
+/// A delivered message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Delivery {
+    /// The node that sent it.
+    pub sender: NodeId,
+    /// By broadcast, or point-to-point.
+    pub broadcast: bool,
+    /// Delivered as SAFE.
+    pub level: Level,
+    /// The generation of the port's membership in which it is delivered.
+    pub generation: u64,
+    /// Position in the order of the cluster, strictly rising over the life of a registration, the
+    /// same at every member; 0 for point-to-point (precise rule 4).
+    pub sequence: u64,
+    /// The bytes.
+    pub payload: Bytes,
+}
+
+/// A membership of a port.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PortView {
+    /// Strictly rising per port; the same at every member.
+    pub generation: u64,
+    /// Nodes with a client on the port.
+    pub members: NodeSet,
+    /// Members that were not in the view before.
+    pub joined: NodeSet,
+    /// Those of the view before that are gone.
+    pub left: NodeSet,
+    /// Members with one link left, as this node sees it.
+    pub jeopardy: NodeSet,
+    /// Nodes of the cluster without a client on this port.
+    pub visible: NodeSet,
+}
+
+/// Why GAB closed a registration. The numbers are those of interfaces.md 3.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub enum CloseReason {
+    /// The daemon died (`ECONNRESET`).
+    #[error("gabd is gone")]
+    Died,
+    /// This node was thrown out of the cluster (`ESTALE`).
+    #[error("this node was ejected from the cluster")]
+    Ejected,
+    /// The client did not read for longer than its limit (`ENOBUFS`).
+    #[error("the client did not read its messages")]
+    NotReading,
+    /// The client sent what no client may send (`EPROTO`).
+    #[error("the client broke the protocol of gab.sock")]
+    Protocol,
+    /// gabd was stopped or unconfigured (`ESHUTDOWN`).
+    #[error("gabd was stopped")]
+    Stopped,
+}
+
+impl CloseReason {
+    /// The positive errno that C clients see negated.
+    pub const fn errno(self) -> i32 {
+        match self {
+            Self::Died => 104,
+            Self::Ejected => 116,
+            Self::NotReading => 105,
+            Self::Protocol => 71,
+            Self::Stopped => 108,
+        }
+    }
+
+    /// The reason with this errno.
+    pub const fn from_errno(errno: i32) -> Option<Self> {
+        Some(match errno {
+            104 => Self::Died,
+            116 => Self::Ejected,
+            105 => Self::NotReading,
+            71 => Self::Protocol,
+            108 => Self::Stopped,
+            _ => return None,
+        })
+    }
+}
+
+/// Options of a registration (interfaces.md 3).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct OpenOptions {
+    /// The client acknowledges each view; the port's next view waits for it (precise rule 7).
+    pub ack: bool,
+    /// A kernel-type client: it dies only with its process, and its ejection halts the node.
+    pub kernel: bool,
+    /// Several clients of this node share the port as one member.
+    pub shared: bool,
+    /// Deliver `Status` events too.
+    pub status: bool,
+}
+
+/// Why a registration was refused; nothing was changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum OpenError {
+    /// Held exclusively, or one side is not shared (`EBUSY`).
+    #[error("the port is taken")]
+    Busy,
+    /// Port a is GAB's own (`EACCES`).
+    #[error("port a belongs to GAB")]
+    Reserved,
+    /// GAB is stopping (`ESHUTDOWN`).
+    #[error("gabd is stopping")]
+    Stopping,
+}
+
+/// Why a send was refused; nothing was changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SendError {
+    /// The registration is closed or never was (`EPIPE`).
+    #[error("the port is closed")]
+    Closed,
+    /// Longer than 64 KiB (`EMSGSIZE`).
+    #[error("the message is longer than 65536 bytes")]
+    TooLarge,
+    /// No membership yet, or the addressed node is not a member (`ENOTCONN`).
+    #[error("not a member of the port")]
+    NotMember,
+    /// The send queue is full (`EAGAIN`).
+    #[error("the send queue is full")]
+    WouldBlock,
+}

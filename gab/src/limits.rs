@@ -1,0 +1,24 @@
+//! Every bound of GAB, with the reason for its value.
+
+/// The largest message of a client (interfaces.md 3).
+pub const MESSAGE_MAX: usize = 65_536;
+/// Ports: two alphabets.
+pub const PORTS_MAX: usize = 52;
+/// Slots that may be ordered but not yet stable (facts algorithms 1.10).
+pub const WINDOW_SLOTS: u64 = 2048;
+/// Bytes of the same.
+pub const WINDOW_BYTES: usize = 8 << 20;
+/// Messages of one client that are accepted but not yet delivered (precise rule 8).
+pub const SEND_QUEUE_MESSAGES: usize = 4096;
+/// Bytes of the same.
+pub const SEND_QUEUE_BYTES: usize = 4 << 20;
+/// Messages that wait for a client to read them (precise rule 8). From half of it on the sequencer
+/// orders nothing more for the port; what is then under way fits the other half, because
+/// [`WINDOW_SLOTS`] is not larger than it.
+pub const RECEIVE_QUEUE_MESSAGES: usize = 4096;
+/// Bytes of the same; what is under way may exceed it by [`WINDOW_BYTES`].
+pub const RECEIVE_QUEUE_BYTES: usize = 4 << 20;
+/// Clients of one node: 52 ports, and room for shared ones and administrators.
+pub const CLIENTS_MAX: usize = 1024;
+/// One datagram of `gab.sock`: a largest message with its header, and as much again.
+pub const IPC_DATAGRAM_MAX: usize = 128 << 10;

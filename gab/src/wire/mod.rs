@@ -1,0 +1,1 @@
+//! GAB's messages, inside LLT's. Drawn in `docs/wire.md`.

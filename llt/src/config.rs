@@ -1,0 +1,123 @@
+//! What a node's LLT is configured with, as plain values.
+
+use core::time::Duration;
+
+use crate::ids::{ClusterId, Incarnation, LinkAddr, LinkId, NodeId, NodeSet};
+
+/// Everything that [`Llt::new`](crate::core::Llt::new) needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node.
+    pub node: NodeId,
+    /// This life of it.
+    pub incarnation: Incarnation,
+    /// Which cluster; frames of another are counted and dropped.
+    pub cluster: ClusterId,
+    /// Up to eight, in the order of `llttab`.
+    pub links: Vec<LinkConfig>,
+    /// Nodes that LLT ignores.
+    pub excluded: NodeSet,
+    /// Nodes that `llthosts` names: they are listed, and greeted where an address is known.
+    pub configured: NodeSet,
+    /// Timers.
+    pub timers: Timers,
+    /// Flow control.
+    pub flow: Flow,
+}
+
+/// One link.
+#[derive(Clone, Debug)]
+pub struct LinkConfig {
+    /// Heartbeats at half rate and no data until no high-priority link is left (facts 1.4).
+    pub lowpri: bool,
+    /// The largest frame, header included, in bytes.
+    pub mtu: usize,
+    /// Where one frame reaches every node of the link, if the link can.
+    pub broadcast: Option<LinkAddr>,
+    /// Static addresses of peers (`set-addr`); others are learned from their frames.
+    pub peers: Vec<(NodeId, LinkAddr)>,
+}
+
+/// Timers (facts 1.5). [`Default`] gives the original's values.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct Timers {
+    /// Period of heartbeats on high-priority links.
+    pub heartbeat: Duration,
+    /// The same on low-priority links.
+    pub heartbeat_lo: Duration,
+    /// Silence after which a high-priority link is in trouble: no data on it.
+    pub peer_trouble: Duration,
+    /// The same for low-priority links.
+    pub peer_trouble_lo: Duration,
+    /// Silence after which a link has expired; when the last has, the peer is gone.
+    pub peer_inact: Duration,
+    /// Wait before asking again for a packet that is missing in the sequence.
+    pub oos: Duration,
+    /// Ceiling of the retransmission time-out; the floor comes from the measured round trip.
+    pub retrans: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(500),
+            heartbeat_lo: Duration::from_millis(1000),
+            peer_trouble: Duration::from_millis(2000),
+            peer_trouble_lo: Duration::from_millis(4000),
+            peer_inact: Duration::from_millis(16_000),
+            oos: Duration::from_millis(100),
+            retrans: Duration::from_millis(100),
+        }
+    }
+}
+
+impl Timers {
+    /// The testbed's fast profile: heartbeat 50 ms, trouble 300 ms, inactive 1 s (interfaces.md 2).
+    pub fn fast() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(50),
+            heartbeat_lo: Duration::from_millis(100),
+            peer_trouble: Duration::from_millis(300),
+            peer_trouble_lo: Duration::from_millis(600),
+            peer_inact: Duration::from_millis(1000),
+            oos: Duration::from_millis(10),
+            retrans: Duration::from_millis(100),
+        }
+    }
+}
+
+/// Flow control, in packets (facts 1.6). [`Default`] gives the original's values, but for the
+/// window, which is wider because our round trips are batches.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct Flow {
+    /// Length of a peer's send queue from which senders other than GAB are refused.
+    pub highwater: usize,
+    /// Length at which they are told to go on.
+    pub lowwater: usize,
+    /// Unacknowledged packets in flight per peer.
+    pub window: usize,
+    /// Packets on one link before the next is chosen.
+    pub linkburst: usize,
+    /// Packets received before an explicit acknowledgement is due.
+    pub ackval: usize,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self { highwater: 200, lowwater: 100, window: 256, linkburst: 32, ackval: 10 }
+    }
+}
+
+impl Config {
+    /// The identity this configuration gives the node.
+    pub fn id(&self) -> crate::ids::Id {
+        crate::ids::Id { node: self.node, incarnation: self.incarnation }
+    }
+
+    /// The ids of the configured links, in order.
+    pub fn link_ids(&self) -> impl Iterator<Item = LinkId> + use<> {
+        (0..crate::limits::LINKS_MAX).filter_map(LinkId::new).take(self.links.len())
+    }
+}

@@ -1,0 +1,167 @@
+//! What goes in and out of the core besides frames.
+
+use bytes::Bytes;
+
+use crate::ids::{Id, LinkAddr, LinkId, LltPort, NodeId};
+
+/// One thing for the driver to do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Output {
+    /// Tell the layer above.
+    Event(Event),
+    /// Put a frame on a wire.
+    Transmit(Transmit),
+}
+
+/// A frame to put on a wire.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Transmit {
+    /// On which link.
+    pub link: LinkId,
+    /// To whom on it; the link's broadcast address for everybody.
+    pub to: LinkAddr,
+    /// Heartbeats and acknowledgements: to be flushed before data.
+    pub urgent: bool,
+    /// The frame, header included.
+    pub frame: Bytes,
+}
+
+/// What the layer above is told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// An unreliable datagram.
+    Datagram {
+        /// Its sender, connected.
+        from: Id,
+        /// The LLT port.
+        port: LltPort,
+        /// The bytes.
+        payload: Bytes,
+    },
+    /// Two nodes with one node id, or two clusters with one cluster id.
+    Duplicate {
+        /// The node id that is used twice.
+        node: NodeId,
+        /// Who has to react.
+        scope: DuplicateScope,
+    },
+    /// Frames are missing in the sequence of a link: datagrams may be lost.
+    Hole {
+        /// Whose frames.
+        from: Id,
+        /// On which link.
+        link: LinkId,
+        /// How many.
+        frames: u32,
+    },
+    /// The state of one link to one peer changed.
+    Link {
+        /// Which peer.
+        peer: Id,
+        /// Which link.
+        link: LinkId,
+        /// The new state.
+        status: LinkStatus,
+        /// Milliseconds of silence before it.
+        silent_ms: u64,
+        /// Links to this peer that are neither in trouble nor expired, after the change.
+        links_up: u8,
+    },
+    /// Our own timer was late by this many milliseconds; nobody is judged for a trouble interval.
+    Late {
+        /// Milliseconds.
+        late_ms: u64,
+    },
+    /// A reliable message, in order per peer, once.
+    Message {
+        /// Its sender, connected.
+        from: Id,
+        /// The LLT port.
+        port: LltPort,
+        /// The bytes.
+        payload: Bytes,
+    },
+    /// A peer is gone: nothing of its session is delivered any more. The same incarnation may
+    /// come back with a new session; what was under way in the old one is lost.
+    PeerDown {
+        /// Which.
+        peer: Id,
+        /// Why.
+        reason: DownReason,
+    },
+    /// A peer is connected: both sides hear each other on one link at least.
+    PeerUp {
+        /// Which.
+        peer: Id,
+    },
+    /// A send to this peer that was refused with `WouldBlock` may be repeated.
+    Writable {
+        /// Which peer.
+        peer: Id,
+    },
+}
+
+/// Why a peer is gone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub enum DownReason {
+    /// It said goodbye.
+    Left,
+    /// It gave us up, or its end of the connection was lost.
+    Reset,
+    /// A newer incarnation of the node appeared.
+    Restarted,
+    /// No link was up for the inactive time.
+    Silent,
+}
+
+/// Who has to react to a duplicate node id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DuplicateScope {
+    /// Somebody else's id is used twice: log it.
+    Peer,
+    /// Ours, and we are the younger: halt.
+    OwnYounger,
+    /// Ours, and we are the older: stay, the other one halts.
+    OwnOlder,
+}
+
+/// State of one link to one peer (facts 1.8).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub enum LinkStatus {
+    /// Never heard, or one way only.
+    Down,
+    /// Silent for the inactive time.
+    Expired,
+    /// Silent for the trouble time: no data on it.
+    Trouble,
+    /// Heard, and the peer hears us.
+    Up,
+}
+
+/// A change of a link itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LinkChange {
+    /// The link carries again.
+    Carrier,
+    /// The link carries nothing: every peer on it is in trouble at once.
+    NoCarrier,
+}
+
+/// Why a command was refused; nothing was changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SendError {
+    /// The peer, in this incarnation, is not connected.
+    #[error("the peer is not connected")]
+    NotConnected,
+    /// Longer than the limit.
+    #[error("the message is longer than {max} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// The queue to this peer is full; `Writable` follows.
+    #[error("the queue to the peer is full")]
+    WouldBlock,
+}

@@ -1,0 +1,1 @@
+//! Sockets, the clock, taps.

@@ -1,0 +1,23 @@
+//! Every bound of LLT, with the reason for its value.
+
+/// Node ids are 0 to 127; the original stops at 64 (facts 1.2), the design's upper limit is 128.
+pub const NODES_MAX: u8 = 128;
+/// Links of one node (facts 1.2).
+pub const LINKS_MAX: u8 = 8;
+/// LLT ports (facts 1.2).
+pub const LLT_PORTS: u8 = 32;
+/// The largest message: 64 KiB of payload and 1 KiB for the headers of the layers above (facts 1.2).
+pub const MESSAGE_MAX: usize = 66_560;
+/// Bytes of the frame header (docs/wire.md); the original also takes 48 from the MTU (facts 1.2).
+pub const HEADER_LEN: usize = 48;
+/// The smallest MTU of a link: one heartbeat that names 128 nodes, and something to say.
+pub const MTU_MIN: usize = 576;
+/// The largest: a UDP datagram over IPv4.
+pub const MTU_MAX: usize = 65_507;
+/// The default MTU of a UDP link (facts 1.2).
+pub const MTU_UDP: usize = 8192;
+/// Packets that one peer's send queue may hold before even the layer above is refused: four
+/// MiB of submitted messages at an MTU of 1500 and as much again for repairs, per peer.
+pub const SEND_QUEUE_PACKETS_MAX: usize = 8192;
+/// Selective-ack ranges in one ack frame: a window of 256 has at most 128 holes.
+pub const SACK_RANGES_MAX: usize = 32;

@@ -1,0 +1,1 @@
+//! `/etc/llttab` and `/etc/llthosts`.
