@@ -3,7 +3,7 @@
 use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 use crate::event::CloseReason;
-use crate::ids::{PortName, Vid};
+use crate::ids::{PortName, Vid, View};
 
 /// GAB of one node, as a pure state machine. See [`crate::stack::Stack`] for its interface.
 #[derive(Debug)]
@@ -20,6 +20,16 @@ impl Gab {
     /// This node.
     pub fn id(&self) -> Id {
         self.id
+    }
+
+    /// The installed view, if any.
+    pub fn view(&self) -> Option<&View> {
+        None
+    }
+
+    /// The sequence (precise rule 4) before the first slot of the installed view; 0 without one.
+    pub fn sequence_base(&self) -> u64 {
+        0
     }
 }
 
