@@ -175,11 +175,7 @@ impl History {
 
     /// Messages that any client read.
     pub fn deliveries(&self) -> usize {
-        self.lives
-            .iter()
-            .flat_map(|life| &life.clients)
-            .map(|log| log.reads().count())
-            .sum()
+        self.lives.iter().flat_map(|life| &life.clients).map(|log| log.reads().count()).sum()
     }
 
     /// The index of the life with this identity.

@@ -133,8 +133,14 @@ impl Hosts {
             return Applied::Done;
         }
         let Some(host) = self.hosts[node].as_mut() else { return Applied::Done };
-        let mut door =
-            Door { at, now: local, node, host, history: &mut self.history, digest: &mut self.digest };
+        let mut door = Door {
+            at,
+            now: local,
+            node,
+            host,
+            history: &mut self.history,
+            digest: &mut self.digest,
+        };
         let applied = door.apply(input, &self.setup);
         door.observe_view();
         let life = door.host.life;
@@ -198,12 +204,8 @@ impl Door<'_> {
             }
             Input::Boot { .. } => {}
             Input::Broadcast { client, safe, uid, len } => {
-                let sent = stack.broadcast(
-                    now,
-                    client_id(client),
-                    level(safe),
-                    payload::encode(uid, len),
-                );
+                let sent =
+                    stack.broadcast(now, client_id(client), level(safe), payload::encode(uid, len));
                 return self.sent(client, None, safe, uid, sent);
             }
             Input::Bye => stack.bye(now),
@@ -457,7 +459,10 @@ impl Door<'_> {
             What::Closed(reason) => (1, u64::from(reason.errno().unsigned_abs())),
             What::Deliver(read) => (read.sequence ^ read.generation << 32, read.uid),
             What::Status(view) => (3, view.generation),
-            What::View(view) => (4 ^ view.generation << 8, view.members.bits() as u64),
+            What::View(view) => {
+                self.digest.bytes(&view.members.bits().to_be_bytes());
+                (4, view.generation)
+            }
         };
         self.digest.word(u64::from(client) ^ a.rotate_left(8));
         self.digest.word(b);
@@ -471,10 +476,6 @@ impl Door<'_> {
         if life.views.last().is_some_and(|last| last.view.vid == view.vid) {
             return;
         }
-        life.views.push(Installed {
-            at: self.at,
-            view: view.clone(),
-            base: gab.sequence_base(),
-        });
+        life.views.push(Installed { at: self.at, view: view.clone(), base: gab.sequence_base() });
     }
 }

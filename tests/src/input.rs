@@ -1,10 +1,10 @@
 //! Everything that can happen to a stack, as plain values: what a replay consists of.
 
 use bytes::Bytes;
+use gab::PortName;
 use gab::core::ClientId;
 use gab::event::{Level, OpenOptions};
 use gab::ids::Vid;
-use gab::PortName;
 use llt::{Id, NodeId};
 use serde::{Deserialize, Serialize};
 

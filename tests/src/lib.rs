@@ -24,5 +24,6 @@ pub mod profile;
 pub mod replay;
 pub mod rng;
 pub mod run;
+pub mod seeds;
 pub mod setup;
 pub mod world;

@@ -16,7 +16,9 @@ pub fn unsettled(world: &World) -> Option<String> {
 fn membership(world: &World) -> Option<String> {
     let mut living: BTreeSet<Id> = BTreeSet::new();
     for node in 0..world.nodes() {
-        let Some(stack) = world.hosts.stack(node) else { return Some(format!("node {node} is down")) };
+        let Some(stack) = world.hosts.stack(node) else {
+            return Some(format!("node {node} is down"));
+        };
         if world.state(node) != State::Running {
             return Some(format!("node {node} does not run"));
         }

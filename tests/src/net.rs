@@ -88,8 +88,7 @@ impl Net {
         for link in 0..links {
             for from in 0..nodes {
                 for to in 0..nodes {
-                    let seed =
-                        seed.index(link as u64).index(from as u64).index(to as u64);
+                    let seed = seed.index(link as u64).index(from as u64).index(to as u64);
                     paths.push(Path {
                         draw: seed.draw(),
                         cut: false,

@@ -166,12 +166,24 @@ fn draw_faults(kind: Kind, draw: &mut Draw) -> Faults {
 
 fn draw_chaos(kind: Kind, draw: &mut Draw) -> ChaosPlan {
     let mut weights = match kind {
-        Kind::Jeopardy => Weights { last_link: 40, link_cut: 40, mute: 10, crash: 5, heal: 30, ..Weights::NONE },
+        Kind::Jeopardy => {
+            Weights { last_link: 40, link_cut: 40, mute: 10, crash: 5, heal: 30, ..Weights::NONE }
+        }
         Kind::Pause => Weights { pause: 60, slow: 10, crash: 5, heal: 10, ..Weights::NONE },
-        Kind::Record => Weights { crash: 15, quick: 5, partition: 30, pause: 10, one_way: 5, heal: 30, ..Weights::NONE },
+        Kind::Record => Weights {
+            crash: 15,
+            quick: 5,
+            partition: 30,
+            pause: 10,
+            one_way: 5,
+            heal: 30,
+            ..Weights::NONE
+        },
         Kind::Scale => Weights { crash: 10, quick: 5, partition: 3, heal: 10, ..Weights::NONE },
         Kind::Smoke => Weights { crash: 10, ..Weights::NONE },
-        Kind::Split => Weights { partition: 40, one_way: 15, pair_cut: 15, heal: 30, ..Weights::NONE },
+        Kind::Split => {
+            Weights { partition: 40, one_way: 15, pair_cut: 15, heal: 30, ..Weights::NONE }
+        }
         Kind::Swarm => Weights::all(10),
     };
     if kind == Kind::Swarm {
@@ -211,7 +223,8 @@ fn draw_pace(rough: bool, draw: &mut Draw) -> Pace {
 }
 
 fn draw_agents(kind: Kind, draw: &mut Draw, setup: &Setup) -> Vec<Vec<Plan>> {
-    let letters: &[char] = if setup.arbiter { &['d', 'f', 'h', 'w', 'G'] } else { &['G', 'h', 'K'] };
+    let letters: &[char] =
+        if setup.arbiter { &['d', 'f', 'h', 'w', 'G'] } else { &['G', 'h', 'K'] };
     let ports = 1 + draw.pick(letters.len().min(3));
     let mut per_port = Vec::new();
     for index in 0..ports {

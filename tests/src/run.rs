@@ -128,7 +128,9 @@ pub fn verdict(world: &World, recovery: Option<Duration>) -> Outcome {
 
 fn panic_text(panic: &(dyn core::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("of an unknown kind").to_owned()
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("of an unknown kind")
+        .to_owned()
 }
 
 /// How often limits are looked at.

@@ -115,8 +115,8 @@ fn run_all(args: &Args) -> Totals {
                     }
                     let outcome = one(args, seed, args.verbose, args.seed.is_some());
                     let failed = !outcome.violations.is_empty();
-                    let equal = !args.determinism
-                        || one(args, seed, false, false).digest == outcome.digest;
+                    let equal =
+                        !args.determinism || one(args, seed, false, false).digest == outcome.digest;
                     if failed && args.seed.is_none() {
                         // The same seed again, this time with its record.
                         one(args, seed, false, true);
@@ -134,13 +134,8 @@ fn run_all(args: &Args) -> Totals {
 }
 
 fn one(args: &Args, seed: u64, trace: bool, record: bool) -> Outcome {
-    let order = Order {
-        seed,
-        kind: args.profile,
-        nodes: args.nodes,
-        mutant: args.mutant.clone(),
-        trace,
-    };
+    let order =
+        Order { seed, kind: args.profile, nodes: args.nodes, mutant: args.mutant.clone(), trace };
     let recorder = record.then(|| recorder(&args.dir, seed)).and_then(|made| match made {
         Ok(recorder) => Some(recorder),
         Err(error) => {

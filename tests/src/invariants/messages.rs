@@ -133,7 +133,11 @@ fn check_gap(
             .take(5)
             .collect();
         out.add("ms5-gap", || {
-            format!("{}: in {vid} up to {}: misses {missing:?}", context.name(reader), last.sequence)
+            format!(
+                "{}: in {vid} up to {}: misses {missing:?}",
+                context.name(reader),
+                last.sequence
+            )
         });
     }
 }
@@ -168,7 +172,7 @@ pub fn invariant_ms8_who_goes_on_together_read_the_same(
     context: &Context<'_>,
     out: &mut Violations,
 ) {
-    let mut groups: BTreeMap<(Vid, Vid, PortName), Vec<(u64, usize, &Reader<'_>)>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<(u64, usize, &Reader<'_>)>> = BTreeMap::new();
     for reader in &context.readers {
         let views = &context.history.lives[reader.life].views;
         for (at, pair) in views.windows(2).enumerate() {
@@ -180,7 +184,9 @@ pub fn invariant_ms8_who_goes_on_together_read_the_same(
         }
     }
     for ((vid, next, _), group) in &groups {
-        let Some((start, at, first)) = group.iter().min_by_key(|(start, ..)| *start) else { continue };
+        let Some((start, at, first)) = group.iter().min_by_key(|(start, ..)| *start) else {
+            continue;
+        };
         debug_assert!(first.start(*at) == Some(*start));
         for (start, other_at, other) in group {
             let one = first.segment(*at).iter().filter(|read| read.sequence >= *start);
@@ -220,7 +226,8 @@ pub fn invariant_ms9_ms15_what_was_accepted_is_read(context: &Context<'_>, out: 
             continue;
         }
         for (reader, read) in open.get(&sent.port).into_iter().flatten() {
-            let member = reader.log.port_views().next().is_some_and(|(entry, _)| entry.at <= sent.at);
+            let member =
+                reader.log.port_views().next().is_some_and(|(entry, _)| entry.at <= sent.at);
             if member && is_addressed(context, sent, reader) && !read.contains(&uid) {
                 out.add("ms15-validity", || {
                     format!("{}: never read {uid}, {sent:?} by {}", context.name(reader), life.id)
@@ -251,9 +258,7 @@ pub fn invariant_sequences_rise_over_a_registration(context: &Context<'_>, out: 
                 continue;
             }
             if read.sequence <= last {
-                out.add("sequence", || {
-                    format!("{}: {read:?} after {last}", context.name(reader))
-                });
+                out.add("sequence", || format!("{}: {read:?} after {last}", context.name(reader)));
             }
             last = read.sequence;
         }

@@ -252,8 +252,7 @@ impl<'a> Reader<'a> {
 
     /// Was it a member of its port before the view at this position was installed?
     pub fn was_member_before(&self, at: usize) -> bool {
-        self.since.is_some_and(|since| since <= at)
-            || self.segments.range(..at).next().is_some()
+        self.since.is_some_and(|since| since <= at) || self.segments.range(..at).next().is_some()
     }
 
     /// What it read in the view at this position.
@@ -280,3 +279,6 @@ impl<'a> Reader<'a> {
         self.log.drained > at + 1
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,12 +8,15 @@ use llt::{Id, NodeSet};
 use super::{Context, Violations};
 use crate::history::{Life, What};
 
+/// Who saw which members, by port and generation.
+type Seen = BTreeMap<(PortName, u64), Vec<(Id, Vec<Id>)>>;
+
 /// PT1: two nodes that count each other in at one generation of a port count the same members.
 pub fn invariant_pt1_memberships_are_equal_at_equal_points(
     context: &Context<'_>,
     out: &mut Violations,
 ) {
-    let mut seen: BTreeMap<(PortName, u64), Vec<(Id, Vec<Id>)>> = BTreeMap::new();
+    let mut seen = Seen::new();
     for life in &context.history.lives {
         for (at, port, generation, members) in &life.memberships {
             let views = life.views.iter().filter(|view| view.at <= *at).count();
@@ -40,13 +43,7 @@ pub fn invariant_pt1_memberships_are_equal_at_equal_points(
     }
 }
 
-fn note(
-    seen: &mut BTreeMap<(PortName, u64), Vec<(Id, Vec<Id>)>>,
-    life: &Life,
-    key: (PortName, u64),
-    members: NodeSet,
-    views: usize,
-) {
+fn note(seen: &mut Seen, life: &Life, key: (PortName, u64), members: NodeSet, views: usize) {
     // The last view that knows all these nodes says in which of their lives.
     let known = life.views[..views.min(life.views.len())]
         .iter()

@@ -7,19 +7,14 @@ use super::{Context, Violations};
 use crate::history::What;
 
 /// PC1, PC2: every authorised view descends from the one authorised before it.
-pub fn invariant_pc1_authorised_views_form_one_chain(
-    context: &Context<'_>,
-    out: &mut Violations,
-) {
+pub fn invariant_pc1_authorised_views_form_one_chain(context: &Context<'_>, out: &mut Violations) {
     for pair in context.history.records.windows(2) {
         let (before, after) = (&pair[0].1, &pair[1].1);
         if after.vid < before.vid || after.promise < before.promise {
             out.add("pc1-chain", || format!("the record fell from {before:?} to {after:?}"));
         }
         if after.vid != before.vid && !context.descends(after.vid, before.vid) {
-            out.add("pc1-chain", || {
-                format!("{} does not descend from {}", after.vid, before.vid)
-            });
+            out.add("pc1-chain", || format!("{} does not descend from {}", after.vid, before.vid));
         }
     }
 }
@@ -34,8 +29,8 @@ pub fn invariant_pc3_held_ports_hear_nothing_unauthorised(
         for (at, segment) in &reader.segments {
             let vid = life.views[*at].view.vid;
             let Some(first) = segment.iter().map(|read| read.at).min() else { continue };
-            let chain = life.views.iter().filter(|view| view.at <= first);
-            let latest = chain.last().map_or(vid, |installed| installed.view.vid);
+            let latest = life.views.iter().rfind(|view| view.at <= first);
+            let latest = latest.map_or(vid, |installed| installed.view.vid);
             if !was_authorised(context, life.id, vid, latest, first) {
                 out.add("pc3-held", || {
                     format!("{}: read in {vid} at {first}, unauthorised", context.name(reader))

@@ -20,8 +20,7 @@ pub fn invariant_ms10_safe_is_uniform(context: &Context<'_>, out: &mut Violation
             if at + 1 >= life.views.len() || !reader.is_complete(context, at) {
                 continue;
             }
-            let mine: BTreeSet<u64> =
-                reader.segment(at).iter().map(|read| read.sequence).collect();
+            let mine: BTreeSet<u64> = reader.segment(at).iter().map(|read| read.sequence).collect();
             let all = stable.get(&(installed.view.vid, reader.log.port));
             for sequence in all.into_iter().flatten() {
                 if *sequence >= start && !mine.contains(sequence) {
@@ -78,7 +77,10 @@ fn check_foreign(
                 && !context.descends(record.vid, *vid);
             if lost {
                 out.add("ms10-safe-uniform", || {
-                    format!("{vid} read SAFE on port {port}, but {} does not descend from it", record.vid)
+                    format!(
+                        "{vid} read SAFE on port {port}, but {} does not descend from it",
+                        record.vid
+                    )
                 });
             }
         }

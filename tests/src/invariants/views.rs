@@ -50,7 +50,11 @@ pub fn invariant_vw3_a_view_is_the_same_everywhere(context: &Context<'_>, out: &
                 out.add("vw3-agreement", || {
                     format!(
                         "{vid}: {:?} from {} and, at {}, {:?} from {}",
-                        first.view.members, first.base, life.id, installed.view.members, installed.base
+                        first.view.members,
+                        first.base,
+                        life.id,
+                        installed.view.members,
+                        installed.base
                     )
                 });
             }
@@ -70,10 +74,8 @@ pub fn invariant_vw4_members_of_an_installed_view_go_on_from_it(
                 continue;
             };
             let life = &context.history.lives[life];
-            let lower = life
-                .views
-                .iter()
-                .find(|other| other.at > facts.first && other.view.vid < *vid);
+            let lower =
+                life.views.iter().find(|other| other.at > facts.first && other.view.vid < *vid);
             if let Some(lower) = lower {
                 out.add("vw4-no-half-view", || {
                     format!("{member} installs {} after others installed {vid}", lower.view.vid)

@@ -228,7 +228,8 @@ impl World {
     /// Starts every node, and the chaos if the profile has any.
     pub fn boot_all(&mut self) {
         for node in 0..self.nodes() {
-            let after = self.processes[node].draw.between(Duration::ZERO, Duration::from_millis(50));
+            let after =
+                self.processes[node].draw.between(Duration::ZERO, Duration::from_millis(50));
             self.restart_after(node, after);
         }
         let plan = self.profile.chaos;
@@ -352,7 +353,10 @@ impl World {
 
 impl core::fmt::Debug for World {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("World").field("now", &self.now).field("seed", &self.seed).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("now", &self.now)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }
 
