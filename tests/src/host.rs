@@ -468,14 +468,13 @@ impl Door<'_> {
         self.digest.word(b);
     }
 
-    /// Notes a newly installed view.
+    /// Notes newly installed views.
     fn observe_view(&mut self) {
-        let gab = self.host.stack.gab();
-        let Some(view) = gab.view() else { return };
         let life = &mut self.history.lives[self.host.life];
-        if life.views.last().is_some_and(|last| last.view.vid == view.vid) {
-            return;
-        }
-        life.views.push(Installed { at: self.at, view: view.clone(), base: gab.sequence_base() });
+        let news = &self.host.stack.gab().installed()[life.views.len()..];
+        let at = self.at;
+        let views =
+            news.iter().map(|(view, base)| Installed { at, view: view.clone(), base: *base });
+        life.views.extend(views);
     }
 }
