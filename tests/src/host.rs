@@ -169,13 +169,17 @@ impl Hosts {
     fn boot(&mut self, at: Instant, node: usize, local: Instant, inc: Incarnation, seed: u64) {
         let id = u8::try_from(node).ok().and_then(NodeId::new).expect("at most 128 nodes");
         let config = self.setup.stack_config(id, inc);
-        let stack = Stack::new(local, config, seed);
+        let mut stack = Stack::new(local, config, seed);
+        if self.setup.first_sequence > 0 {
+            stack.llt_mut().start_link_sequences_at(self.setup.first_sequence);
+        }
         self.history.lives.push(Life {
             id: stack.id(),
             started: at,
             ended: None,
             views: Vec::new(),
             memberships: Vec::new(),
+            notices: Vec::new(),
             clients: Vec::new(),
         });
         let life = self.history.lives.len() - 1;
@@ -348,6 +352,12 @@ impl Door<'_> {
             if let Output::Notice(Notice::Membership { port, generation, members }) = &output {
                 let entry = (self.at, *port, *generation, *members);
                 self.life().memberships.push(entry);
+            }
+            if let Output::Notice(notice) = &output
+                && !matches!(notice, Notice::Llt(_) | Notice::Membership { .. })
+            {
+                let entry = (self.at, notice.clone());
+                self.life().notices.push(entry);
             }
             outputs.push(output);
         }

@@ -36,6 +36,16 @@ impl World {
         self.schedule(at, Happening::Turn { node });
     }
 
+    /// A script did something at `node`: its reactor runs soon.
+    pub fn kick(&mut self, node: usize) {
+        self.wake(node);
+    }
+
+    /// A script added an agent: it starts now.
+    pub fn start_agent(&mut self, node: usize, agent: usize) {
+        self.schedule(self.now, Happening::Agent { node, agent });
+    }
+
     /// An agent's own timer.
     pub(super) fn wake_agent(&mut self, node: usize, agent: usize) {
         let wake = self.agents[node][agent].next_wake(self.now);
@@ -215,7 +225,8 @@ impl World {
             match output {
                 Output::Arbiter(request) => {
                     let Some(life) = self.hosts.life(node) else { continue };
-                    let at = self.now + self.arbiter.exponential(self.profile.arbiter_mean);
+                    let delay = self.arbiter.exponential(self.profile.arbiter_mean);
+                    let at = self.now + self.arbiter_delay[node] + delay;
                     self.schedule(at, Happening::Ask { node, life, request });
                 }
                 Output::Client(client) => {
@@ -285,7 +296,16 @@ impl World {
                     self.held.push(Held { link, from, to, frame: frame.clone() });
                     return;
                 }
+                Verdict::Copies(copies) => {
+                    for _ in 1..copies {
+                        self.enter(link, from, to, frame);
+                    }
+                }
                 Verdict::Pass => {}
+                Verdict::Replace(other) => {
+                    self.enter(link, from, to, &other);
+                    return;
+                }
             }
         }
         self.enter(link, from, to, frame);
