@@ -140,27 +140,7 @@ pub fn mutant_by_name(name: &str) -> Option<Mutant> {
 
 /// Every rule that can be broken.
 pub fn mutants() -> Vec<Mutant> {
-    vec![
-        Mutant::WedgedAcks,
-        Mutant::LeftoversBeforeArbitration,
-        Mutant::NoViewCheck,
-        Mutant::CutFromProposer,
-        Mutant::InstallOnMajority,
-        Mutant::SafeWithoutStability,
-        Mutant::ReadyAfterPromise,
-        Mutant::ForeignLineage,
-        Mutant::AbsenceAuthorises,
-        Mutant::RaceOutsideChain,
-        Mutant::DropAtReady,
-        Mutant::NoStragglers,
-        Mutant::Readmit,
-        Mutant::NoConsult,
-        Mutant::ResubmitAll,
-        Mutant::NoDuplicateCheck,
-        Mutant::P2pAcrossGenerations,
-        Mutant::NoEjection,
-        Mutant::StalePayload,
-    ]
+    Mutant::ALL.to_vec()
 }
 
 const UDP_PORT: u16 = 50_077;
