@@ -215,7 +215,7 @@ fn s56_frames_with_a_right_checksum_and_wrong_contents() {
 }
 
 fn storm_plan(burst: u64) -> Plan {
-    let port = gab::PortName::new('G').unwrap();
+    let port = gab::PortName::new('G').expect("a letter");
     Plan { burst_max: burst, safe: 0.1, period: ms(2), ..Plan::watcher(port) }
 }
 
