@@ -125,7 +125,8 @@ pub fn invariant_pt3_the_departed_are_in_no_port(context: &Context<'_>, out: &mu
             // The last word on every port by the end of the turn that installed the view.
             let mut ports: BTreeMap<PortName, NodeSet> = BTreeMap::new();
             for (at, port, _, members) in &life.memberships {
-                if *at <= installed.at {
+                // A held port keeps its members until the view is authorised.
+                if *at <= installed.at && !context.is_held(*port) {
                     ports.insert(*port, *members);
                 }
             }
