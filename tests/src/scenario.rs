@@ -26,7 +26,7 @@ use crate::payload::{self, Uid};
 use crate::profile::Profile;
 use crate::rng::Seed;
 use crate::setup::Setup;
-use crate::world::{Packet, Verdict, World};
+use crate::world::{Packet, Trace, Verdict, World};
 
 /// A cluster under a script.
 #[derive(Debug)]
@@ -71,7 +71,11 @@ impl Stage {
     pub fn new(profile: Profile) -> Self {
         let mut world = World::new(profile, Seed(1), None);
         world.busy = false;
-        world.set_trace(std::env::var_os("SIM_TRACE").is_some());
+        world.set_trace(match std::env::var("SIM_TRACE").as_deref() {
+            Ok("2") => Trace::Messages,
+            Ok(_) => Trace::Events,
+            Err(_) => Trace::Silent,
+        });
         Self { world }
     }
 

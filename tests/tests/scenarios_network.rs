@@ -102,7 +102,10 @@ fn s54_one_frame_in_a_hundred_is_damaged() {
         .filter_map(|node| stage.world.hosts.stack(node))
         .map(|stack| stack.llt().stats())
         .map(|stats| {
-            stats.rcv_bad_checksum + stats.rcv_malformed + stats.rcv_bad_version + stats.rcv_bad_cluster
+            stats.rcv_bad_checksum
+                + stats.rcv_malformed
+                + stats.rcv_bad_version
+                + stats.rcv_bad_cluster
         })
         .sum();
     assert_eq!(refused, stage.world.net.stats.damaged, "each damaged frame is counted");
@@ -234,9 +237,8 @@ fn s60_small_receive_buffers_and_many_senders_at_full_rate() {
     stage.world.boot_all();
     stage.wait_view(&[0, 1, 2, 3, 4, 5, 6, 7]);
     let options = OpenFlags { shared: true, ..OpenFlags::default() };
-    let senders: Vec<Client> = (0..16)
-        .map(|n| stage.add_agent(n % 8, Plan { options, ..storm_plan(400) }))
-        .collect();
+    let senders: Vec<Client> =
+        (0..16).map(|n| stage.add_agent(n % 8, Plan { options, ..storm_plan(400) })).collect();
     let views = stage.views();
     stage.world.busy = true;
     stage.pass(ms(3000));

@@ -75,9 +75,11 @@ fn s35_a_split_in_halves_with_a_record() {
     stage.wait("one side is authorised", |world| {
         world.keeper.record().is_some_and(|record| record.members.len() == 2)
     });
-    let winners: Vec<usize> = stage.world.keeper.record().map_or(Vec::new(), |record| {
-        record.members.iter().map(|id| id.node.index()).collect()
-    });
+    let winners: Vec<usize> = stage
+        .world
+        .keeper
+        .record()
+        .map_or(Vec::new(), |record| record.members.iter().map(|id| id.node.index()).collect());
     let losers: Vec<usize> = (0..4).filter(|node| !winners.contains(node)).collect();
     let mine: Vec<_> = winners.iter().map(|node| split[*node]).collect();
     let winning: Vec<_> = winners.iter().map(|node| clients[*node]).collect();

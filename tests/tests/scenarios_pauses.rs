@@ -73,9 +73,10 @@ fn s20_clients_of_a_frozen_node_learn_that_they_were_out() {
     assert_eq!(stage.closings(clients[2]), [CloseReason::Ejected]);
     let lives = &stage.world.hosts.history.lives;
     let frozen = lives.iter().find(|life| life.id == old).expect("its life");
-    let losses = frozen.clients[0].entries.iter().filter(
-        |entry| matches!(&entry.what, What::View(view) if !view.left.is_empty()),
-    );
+    let losses = frozen.clients[0]
+        .entries
+        .iter()
+        .filter(|entry| matches!(&entry.what, What::View(view) if !view.left.is_empty()));
     assert_eq!(losses.count(), 0, "it was not told that the others left");
     stage.conclude();
 }

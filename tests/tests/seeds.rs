@@ -3,9 +3,10 @@
 use sim::profile::Kind;
 use sim::run::{Order, Outcome, run};
 use sim::seeds::REGRESSIONS;
+use sim::world::Trace;
 
 fn outcome(kind: Kind, seed: u64) -> Outcome {
-    run(&Order { seed, kind, nodes: None, mutant: None, trace: false }, None)
+    run(&Order { seed, kind, nodes: None, mutant: None, trace: Trace::Silent }, None)
 }
 
 #[track_caller]
@@ -58,7 +59,8 @@ fn a_record_replays_to_the_same_hash() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("seed.jsonl");
     let file = std::fs::File::create(&path).unwrap();
-    let order = Order { seed: 3, kind: Kind::Smoke, nodes: None, mutant: None, trace: false };
+    let order =
+        Order { seed: 3, kind: Kind::Smoke, nodes: None, mutant: None, trace: Trace::Silent };
     let recorder = sim::digest::Recorder::new(Box::new(std::io::BufWriter::new(file)));
     run(&order, Some(recorder));
     let file = std::io::BufReader::new(std::fs::File::open(&path).unwrap());

@@ -50,7 +50,19 @@ pub struct World {
     held: Vec<Held>,
     /// What was done to the cluster.
     pub stats: WorldStats,
-    trace: bool,
+    trace: Trace,
+}
+
+/// How much is told on stderr.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Trace {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// Faults, views, memberships, what GAB says.
+    Events,
+    /// Every message of GAB that leaves a node, too.
+    Messages,
 }
 
 /// Decides about a frame that is about to leave a node.
@@ -181,7 +193,7 @@ impl World {
             filter: None,
             held: Vec::new(),
             stats: WorldStats::default(),
-            trace: false,
+            trace: Trace::Silent,
         }
     }
 
@@ -211,7 +223,7 @@ impl World {
     }
 
     /// Tells on stderr what happens.
-    pub fn set_trace(&mut self, trace: bool) {
+    pub fn set_trace(&mut self, trace: Trace) {
         self.trace = trace;
     }
 
@@ -363,7 +375,7 @@ impl World {
     }
 
     fn say(&self, text: impl FnOnce() -> String) {
-        if self.trace {
+        if self.trace >= Trace::Events {
             eprintln!("{} {}", self.now, text());
         }
     }

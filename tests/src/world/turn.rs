@@ -6,7 +6,7 @@ use gab::event::SendError;
 use gab::stack::Output;
 use llt::Instant;
 
-use super::{Happening, Held, Packet, Verdict, World, members};
+use super::{Happening, Held, Packet, Trace, Verdict, World, members};
 use crate::client::Act;
 use crate::host::Applied;
 use crate::input::Input;
@@ -238,7 +238,7 @@ impl World {
                 Output::Transmit(transmit) => self.transmit(node, &transmit),
             }
         }
-        if self.trace {
+        if self.trace >= Trace::Events {
             self.say_view(node);
         }
     }
@@ -286,6 +286,15 @@ impl World {
     fn offer(&mut self, link: usize, from: usize, to: usize, frame: &bytes::Bytes) {
         if to >= self.nodes() {
             return;
+        }
+        if self.trace >= Trace::Messages
+            && let Some(message) = crate::scenario::message_of(frame)
+        {
+            let (name, head) = (message.name(), message.head);
+            eprintln!(
+                "{} {from} to {to} link {link}: {name} {} ack {}",
+                self.now, head.vid, head.ack
+            );
         }
         if let Some(mut filter) = self.filter.take() {
             let verdict = filter(&Packet { at: self.now, link, from, to, frame });
