@@ -33,6 +33,8 @@ pub(super) struct Context {
     pub(super) judge_at: Instant,
     /// Where the sequences of links begin.
     pub(super) first_sequence: u32,
+    /// When the layer above may be told again that an older node has our id.
+    pub(super) notice_at: Instant,
 }
 
 /// One of our links.
@@ -115,9 +117,9 @@ impl Context {
             sequence: self.links[link].broadcast_sequence,
             src_incarnation: self.config.incarnation,
             dst_incarnation: Incarnation(0),
-            src_session: self.epoch,
+            src_session: 0,
             dst_session: 0,
-            ack: 0,
+            ack: self.heartbeat_sequence,
         }
     }
 

@@ -71,13 +71,7 @@ impl PeerLink {
 
     /// Forgets what was known of the peer's last incarnation.
     pub(super) fn forget(&mut self) {
-        let addr = if self.is_static { self.addr } else { None };
-        *self = Self {
-            status: self.status,
-            is_static: self.is_static,
-            ..Self::new(addr, self.tx_sequence)
-        };
-        self.status = LinkStatus::Down;
+        *self = Self::new(self.addr.filter(|_| self.is_static), self.tx_sequence);
     }
 
     /// How long the peer has been silent here; `None` if it was never heard.
@@ -87,7 +81,9 @@ impl PeerLink {
 
     /// Do we hear the peer here?
     pub(super) fn is_heard(&self, judge: &Judge) -> bool {
-        judge.carrier && self.silence(judge.now).is_some_and(|silence| silence < judge.trouble)
+        let held = judge.now < judge.hold_until && self.status == LinkStatus::Up;
+        let silence = self.silence(judge.now);
+        judge.carrier && silence.is_some_and(|silence| held || silence < judge.trouble)
     }
 
     /// A frame of the peer arrived.

@@ -256,6 +256,10 @@ impl Sender {
         if self.rto_at.is_none_or(|at| now < at) {
             return;
         }
+        if let Some(oldest) = self.in_flight.front_mut() {
+            // An honest peer cannot have reported it and not acknowledged it.
+            oldest.arrived = false;
+        }
         let lost = self.in_flight.iter_mut().filter(|packet| !packet.arrived).take(PROBES);
         for packet in lost.filter(|packet| !packet.again) {
             packet.again = true;
