@@ -50,15 +50,17 @@ impl Context {
         peer.sender = Sender::new();
         peer.receiver = Receiver::default();
         self.event(Event::PeerDown { peer: id, reason });
-        for link in 0..peer.links.len() {
+        let mut changes = Vec::new();
+        for (index, link) in peer.links.iter_mut().enumerate() {
             // What the peer said it heard belonged to the old session.
-            peer.links[link].hears_us = false;
-            peer.links[link].last_two_way = None;
-            if peer.links[link].status == LinkStatus::Up {
-                let silence = peer.links[link].silence(self.now).unwrap_or(Duration::ZERO);
-                self.set_status(peer, link, LinkStatus::Down, silence);
+            link.hears_us = false;
+            link.last_two_way = None;
+            if link.status == LinkStatus::Up {
+                let silence = link.silence(self.now).unwrap_or(Duration::ZERO);
+                changes.push((index, LinkStatus::Down, silence));
             }
         }
+        self.set_statuses(peer, &changes);
     }
 
     /// The peer's heartbeat `sequence` names its session with us, or 0 if it has none; false if

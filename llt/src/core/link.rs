@@ -48,6 +48,9 @@ pub(super) struct Judge {
     pub(super) trouble: Duration,
     pub(super) inact: Duration,
     pub(super) carrier: bool,
+    /// Links that fall silent within this time of each other are in trouble together, so that a
+    /// dead peer does not look like one with a last link for some microseconds.
+    pub(super) slack: Duration,
 }
 
 impl PeerLink {
@@ -112,7 +115,7 @@ impl PeerLink {
         let held = judge.now < judge.hold_until;
         let status = if silence >= judge.inact {
             LinkStatus::Expired
-        } else if silence >= judge.trouble || self.recovering {
+        } else if silence + judge.slack >= judge.trouble || self.recovering {
             LinkStatus::Trouble
         } else if self.hears_us {
             LinkStatus::Up
@@ -121,7 +124,7 @@ impl PeerLink {
         };
         // Our own pause looks like everybody's silence: nobody gets worse until it is over.
         let worse = matches!(status, LinkStatus::Expired | LinkStatus::Trouble);
-        if held && worse && silence >= judge.trouble { self.status } else { status }
+        if held && worse && silence + judge.slack >= judge.trouble { self.status } else { status }
     }
 
     /// When the state may change by silence alone.

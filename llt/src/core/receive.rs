@@ -222,7 +222,7 @@ impl Context {
         peer.links[link].rx_unicast.on_claim(self.now, header.sequence);
         let delay = Duration::from_micros(u64::from(ack.delay_us));
         self.on_cumulative_ack(peer, header.ack, Some(delay))?;
-        peer.sender.on_ranges(ack.ranges());
+        peer.sender.on_ranges(self.now, ack.ranges(), self.config.timers.retrans);
         peer.sender.on_missing(self.now, ack.missing_before);
         Ok(())
     }
