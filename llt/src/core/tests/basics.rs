@@ -58,8 +58,8 @@ fn messages_arrive_once_and_in_order_under_loss_and_reordering() {
     net.delay = (Duration::from_micros(50), Duration::from_millis(3));
     let to = net.id(1);
     let message = |n: u32| -> Bytes {
-        let len = if n % 4 == 0 { 66_560 } else { 100 * n as usize };
-        let bytes: Vec<u8> = (0..len).map(|at| (at as u32).wrapping_mul(n + 7) as u8).collect();
+        let len = if n.is_multiple_of(4) { 66_560 } else { 100 * n as usize };
+        let bytes: Vec<u8> = (0..len).map(|at| (at * (n as usize + 7)).to_le_bytes()[0]).collect();
         bytes.into()
     };
     let total = 40;
@@ -83,7 +83,7 @@ fn messages_arrive_once_and_in_order_under_loss_and_reordering() {
     });
     assert!(done, "{} of {total}", received.len());
     for (n, payload) in received.iter().enumerate() {
-        assert!(*payload == message(n as u32), "message {n} differs");
+        assert!(*payload == message(u32::try_from(n).unwrap()), "message {n} differs");
     }
     net.loss = 0;
     net.run(Duration::from_secs(1));
