@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::net::{Net, port};
+use super::net::{Net, broadcast_address, config, port};
 use crate::core::{Event, LinkStatus, SendError};
 use crate::ids::LltPort;
 use crate::time::Duration;
@@ -22,6 +22,31 @@ fn nodes_connect_within_a_few_round_trips() {
         for peer in net.llt(index).peers() {
             assert!(peer.links.iter().all(|(status, _)| *status == LinkStatus::Up));
         }
+    }
+    net.check_alarms();
+}
+
+#[test]
+fn sixty_four_nodes_connect_when_they_start_at_the_same_instant() {
+    // With the smallest MTU a list of 63 nodes takes three heartbeats.
+    let configs = (0..64).map(|me| {
+        let mut config = config(me, 64, 1);
+        config.links[0].mtu = 576;
+        config.links[0].broadcast = Some(broadcast_address(0));
+        config.links[0].peers.clear();
+        config
+    });
+    let mut net = Net::with(configs.collect(), 4);
+    let start = net.now;
+    net.connect();
+    assert!(net.now.since(start) < Duration::from_millis(200), "{:?}", net.now.since(start));
+    net.run(Duration::from_secs(1));
+    assert!(net.is_connected());
+    for index in 0..64 {
+        let events = net.take_events(index);
+        assert!(!events.iter().any(|event| matches!(event, Event::PeerDown { .. })));
+        let peers = net.llt(index).peers();
+        assert!(peers.iter().all(|peer| peer.links[0].0 == LinkStatus::Up));
     }
     net.check_alarms();
 }
