@@ -329,7 +329,7 @@ impl Port {
             }
             // What would change the answer may have arrived, or wait for what we hold back.
             self.transmit(false);
-            if self.receive() {
+            if self.receive() || self.core.is_over() {
                 continue;
             }
             if !wait || result == Err(SendError::NotMember) {
