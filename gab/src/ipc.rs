@@ -169,10 +169,7 @@ impl Record {
     pub fn encode(&self, out: &mut BytesMut) {
         let len = self.encoded_len();
         assert!(len <= IPC_DATAGRAM_MAX, "a record of {len} bytes fits no datagram");
-        out.reserve(len);
-        out.put_u32(u32::try_from(len).expect("checked against the datagram"));
-        let (flags, node) = (self.flags(), self.node().map_or(0, NodeId::get));
-        out.put_slice(&[self.kind(), flags, node, 0]);
+        put_header(out, len, self.kind(), self.flags(), self.node());
         match self {
             Self::Ack { generation } => out.put_u64(*generation),
             Self::Admin { json: bytes }
@@ -409,10 +406,38 @@ pub struct Packer {
 impl Packer {
     /// Appends a record to the last datagram, or to a new one if it does not fit.
     pub fn push(&mut self, record: &Record) {
-        if self.open.len() + record.encoded_len() > IPC_DATAGRAM_MAX {
+        self.make_room(record.encoded_len());
+        record.encode(&mut self.open);
+    }
+
+    /// Appends a `Broadcast`, without the copy that making a record of it would cost.
+    ///
+    /// # Panics
+    /// If the payload is longer than [`MESSAGE_MAX`].
+    pub fn push_broadcast(&mut self, level: Level, payload: &[u8]) {
+        self.push_message(2, u8::from(level == Level::Safe), None, payload);
+    }
+
+    /// Appends a `Send`, likewise.
+    ///
+    /// # Panics
+    /// If the payload is longer than [`MESSAGE_MAX`].
+    pub fn push_send(&mut self, node: NodeId, payload: &[u8]) {
+        self.push_message(3, 0, Some(node), payload);
+    }
+
+    fn push_message(&mut self, kind: u8, flags: u8, node: Option<NodeId>, payload: &[u8]) {
+        assert!(payload.len() <= MESSAGE_MAX, "a message of {} bytes", payload.len());
+        let len = HEADER_LEN + payload.len();
+        self.make_room(len);
+        put_header(&mut self.open, len, kind, flags, node);
+        self.open.put_slice(payload);
+    }
+
+    fn make_room(&mut self, len: usize) {
+        if self.open.len() + len > IPC_DATAGRAM_MAX {
             self.full.push_back(self.open.split().freeze());
         }
-        record.encode(&mut self.open);
     }
 
     /// The next datagram that is full; the last one stays open for more.
@@ -430,6 +455,13 @@ impl Packer {
     pub fn is_empty(&self) -> bool {
         self.full.is_empty() && self.open.is_empty()
     }
+}
+
+/// `len` is at most [`IPC_DATAGRAM_MAX`].
+fn put_header(out: &mut BytesMut, len: usize, kind: u8, flags: u8, node: Option<NodeId>) {
+    out.reserve(len);
+    out.put_u32(u32::try_from(len).expect("a datagram is shorter than 4 GiB"));
+    out.put_slice(&[kind, flags, node.map_or(0, NodeId::get), 0]);
 }
 
 fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Record, Problem> {

@@ -178,6 +178,17 @@ fn packed_datagrams_stay_within_the_limit_and_keep_the_order() {
     assert_eq!(records, (0..5).map(record).collect::<Vec<_>>());
 }
 
+#[test]
+fn messages_packed_from_slices_have_the_bytes_of_their_records() {
+    let (mut sliced, mut whole) = (Packer::default(), Packer::default());
+    let payload = Bytes::from_static(b"hello");
+    sliced.push_broadcast(Level::Safe, &payload);
+    sliced.push_send(node(5), &payload);
+    whole.push(&Record::Broadcast { level: Level::Safe, payload: payload.clone() });
+    whole.push(&Record::Send { node: node(5), payload });
+    assert_eq!(sliced.pop(), whole.pop());
+}
+
 fn payloads() -> impl Strategy<Value = Bytes> {
     proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from)
 }
