@@ -59,14 +59,13 @@ impl Clients {
         poller: &Poller,
         number: u32,
         ready: Ready,
-        configured: bool,
     ) -> Option<AdminRequest> {
         let conn = self.conns.get_mut(&number)?;
         self.dirty.insert(number);
         if !ready.readable {
             return None;
         }
-        let heard = conn.read(now, stack, &mut self.scratch, DATAGRAMS_PER_TURN, configured);
+        let heard = conn.read(now, stack, &mut self.scratch, DATAGRAMS_PER_TURN);
         if heard.watch
             && let Some(process) = conn.process()
             && let Err(error) = poller.add(process, Token::Process(number))

@@ -9,11 +9,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use bytes::Bytes;
 use llt::{Duration, Instant};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::admin::AdminRequest;
-use crate::event::{ClientEvent, CloseReason, OpenError, OpenOptions, SendError};
+use crate::event::{ClientEvent, CloseReason, OpenOptions, SendError};
 use crate::ids::PortName;
 use crate::ipc::{Packer, Reader, Record, VERSION};
 use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX, SEND_QUEUE_BYTES, SEND_QUEUE_MESSAGES};
@@ -138,7 +138,6 @@ impl Conn {
         stack: &mut Stack,
         scratch: &mut [u8],
         datagrams: usize,
-        configured: bool,
     ) -> Heard {
         let mut heard = Heard::default();
         for _ in 0..datagrams {
@@ -161,7 +160,7 @@ impl Conn {
             };
             for record in Reader::new(datagram) {
                 let done = match record {
-                    Ok(record) => self.handle(now, stack, record, configured, &mut heard),
+                    Ok(record) => self.handle(now, stack, record, &mut heard),
                     Err(error) => Err(error.to_string()),
                 };
                 if let Err(error) = done {
@@ -179,14 +178,14 @@ impl Conn {
         now: Instant,
         stack: &mut Stack,
         record: Record,
-        configured: bool,
         heard: &mut Heard,
     ) -> Result<(), String> {
         match record {
             Record::Ack { generation } => {
                 self.registered("Ack")?;
                 if !stack.ack_view(now, self.id, generation) {
-                    self.refuse(ESTALE, "the acknowledged generation is an old one");
+                    // A newer view is on its way to the client: it acknowledges that.
+                    tracing::debug!(generation, "acknowledgement of an old view");
                 }
             }
             Record::Admin { json } => {
@@ -207,7 +206,7 @@ impl Conn {
                 self.sent(sent);
             }
             Record::Close => {
-                self.registered("Close")?;
+                // Also without a registration: the client may not know yet that it was refused.
                 self.unregister(now, stack);
                 self.packer.push(&Record::Closed(0));
             }
@@ -219,7 +218,7 @@ impl Conn {
                 if self.registration.is_some() {
                     return Err("a second Open".into());
                 }
-                heard.watch |= self.open(now, stack, version, port, options, &name, configured);
+                heard.watch |= self.open(now, stack, version, port, options, &name);
             }
             Record::Send { node, payload } => {
                 self.spend(payload.len(), "Send")?;
@@ -238,7 +237,6 @@ impl Conn {
     }
 
     /// Returns whether there is a process to watch.
-    #[expect(clippy::too_many_arguments, reason = "the fields of one record, and the context")]
     fn open(
         &mut self,
         now: Instant,
@@ -247,14 +245,9 @@ impl Conn {
         port: PortName,
         options: OpenOptions,
         name: &str,
-        configured: bool,
     ) -> bool {
         if version != VERSION {
             self.refuse(EPROTONOSUPPORT, &format!("gabd speaks version {VERSION}"));
-            return false;
-        }
-        if !configured {
-            self.refuse(ESHUTDOWN, "GAB is not configured");
             return false;
         }
         let process = match options.kernel.then(|| self.peer()).transpose() {
@@ -265,12 +258,7 @@ impl Conn {
             }
         };
         if let Err(error) = stack.open(now, self.id, port, options) {
-            let errno = match error {
-                OpenError::Busy => EBUSY,
-                OpenError::Reserved => EACCES,
-                OpenError::Stopping => ESHUTDOWN,
-            };
-            self.refuse(errno, &error.to_string());
+            self.refuse(errno(error.errno()), &error.to_string());
             return false;
         }
         tracing::debug!(%port, name, "registered");
@@ -306,13 +294,7 @@ impl Conn {
 
     fn sent(&mut self, sent: Result<(), SendError>) {
         if let Err(error) = sent {
-            let errno = match error {
-                SendError::Closed => EPIPE,
-                SendError::TooLarge => EMSGSIZE,
-                SendError::NotMember => ENOTCONN,
-                SendError::WouldBlock => EAGAIN,
-            };
-            self.refuse(errno, &error.to_string());
+            self.refuse(errno(error.errno()), &error.to_string());
         }
     }
 
@@ -358,6 +340,7 @@ impl Conn {
             && (now >= until || self.packer.is_empty() && self.sending.is_none())
         {
             self.phase = Phase::Gone;
+            self.shut();
         }
         !self.packer.is_empty()
     }
@@ -401,17 +384,17 @@ impl Conn {
     fn closed(&mut self, now: Instant, reason: CloseReason) {
         self.registration = None;
         self.held.clear();
-        let errno = u32::try_from(reason.errno()).expect("a positive errno");
-        self.packer.push(&Record::Closed(errno));
+        self.packer.push(&Record::Closed(errno(reason.errno())));
         if self.phase == Phase::Open {
             self.phase = Phase::Closing(now + LINGER);
         }
     }
 
-    /// The stack closed a registration: finds the `Closed` event even if the client has no credit
+    /// The stack closed registrations: finds the `Closed` event even if the client has no credit
     /// for what stands before it. What is found is at most what the stack's queue holds.
     pub(super) fn find_closed(&mut self, now: Instant, stack: &mut Stack) {
-        if self.registration.is_none() {
+        // Whoever still has room to send is not closed.
+        if self.registration.is_none() || stack.send_room(self.id) != (0, 0) {
             return;
         }
         while let Some(event) = stack.poll_client(now, self.id) {
@@ -501,6 +484,17 @@ impl Conn {
         }
     }
 
+    /// Makes sure that the client can read the last words: closing a socket with something unread
+    /// in it resets the connection, which hides what was sent before.
+    fn shut(&self) {
+        if rustix::net::shutdown(&self.socket, Shutdown::Read).is_ok() {
+            let mut rest = [0u8; 1];
+            while let Ok((1.., _)) = rustix::net::recv(&self.socket, &mut rest, RecvFlags::DONTWAIT)
+            {
+            }
+        }
+    }
+
     /// Sends what is packed; false if the socket takes no more.
     fn flush(&mut self) -> bool {
         while let Some(datagram) = self.sending.take().or_else(|| self.packer.pop()) {
@@ -530,6 +524,11 @@ impl Conn {
     }
 }
 
+/// The errno of an error of ours, which are all positive.
+fn errno(number: i32) -> u32 {
+    u32::try_from(number).expect("errnos are positive")
+}
+
 fn size(value: u32) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
@@ -546,12 +545,4 @@ const LINGER: Duration = Duration::from_secs(5);
 const ANSWER_PART: usize = 64 << 10;
 
 const EPERM: u32 = 1;
-const EAGAIN: u32 = 11;
-const EACCES: u32 = 13;
-const EBUSY: u32 = 16;
-const EPIPE: u32 = 32;
-const EMSGSIZE: u32 = 90;
 const EPROTONOSUPPORT: u32 = 93;
-const ENOTCONN: u32 = 107;
-const ESHUTDOWN: u32 = 108;
-const ESTALE: u32 = 116;

@@ -305,8 +305,18 @@ impl Reactor {
         tracing::warn!("thrown out: every port is closed, and the node begins a new life");
         self.clients.find_closed(now, &mut self.stack, None);
         self.clients.stop_registered(now, CloseReason::Ejected);
+        if matches!(self.phase, Phase::Leaving { .. } | Phase::Unconfiguring { .. }) {
+            // Being thrown out is one way of having left; the new life must not join again.
+            self.gab.configured = false;
+        }
+        self.renew(now);
+        self.left(now);
+    }
+
+    /// Ends this life of the node, with the frames that it still wants to send, and begins a new
+    /// one on the same links.
+    fn renew(&mut self, now: Instant) {
         self.clients.flush(now, &mut self.stack, &self.poller);
-        // Frames that the old life still wants to send, its goodbye among them.
         while let Some(output) = self.stack.poll_output() {
             if let Output::Transmit(frame) = output
                 && let Some(Some(link)) = self.parts.links.get_mut(frame.link.index())
@@ -314,14 +324,9 @@ impl Reactor {
                 link.send(now, frame);
             }
         }
-        if matches!(self.phase, Phase::Leaving { .. } | Phase::Unconfiguring { .. }) {
-            // Being thrown out is one way of having left; the new life must not join again.
-            self.gab.configured = false;
-        }
         let Parts { clock, files, settings, .. } = &self.parts;
         self.stack = life::begin(*clock, now, files, settings, self.gab);
         self.begin(now);
-        self.left(now);
     }
 
     /// A new stack learns which links are dead from the start.
@@ -338,7 +343,12 @@ impl Reactor {
         match std::mem::replace(&mut self.phase, Phase::Running) {
             Phase::Leaving { .. } => self.part(now),
             Phase::Unconfiguring { waiting, .. } => {
-                self.gab.configured = false;
+                if self.gab.configured {
+                    // A stack that has left stays out for good: joining again takes a new life.
+                    self.gab.configured = false;
+                    self.stack.bye(now);
+                    self.renew(now);
+                }
                 tracing::info!("GAB is unconfigured");
                 let (error, text) = super::admin::good(&());
                 for number in waiting {

@@ -9,9 +9,8 @@ use crate::daemon::reactor::{LEAVE_MAX, Phase, Reactor};
 
 impl Reactor {
     pub(super) fn client_ready(&mut self, now: Instant, number: u32, ready: Ready) {
-        let configured = self.gab.configured && matches!(self.phase, Phase::Running);
         let Self { clients, stack, poller, .. } = self;
-        let request = clients.ready(now, stack, poller, number, ready, configured);
+        let request = clients.ready(now, stack, poller, number, ready);
         if let Some(request) = request
             && let Some((error, text)) = self.request(now, number, request)
         {
@@ -72,20 +71,18 @@ impl Reactor {
         if !matches!(self.phase, Phase::Running) {
             return refused(None, "gabd is stopping or GAB is being unconfigured");
         }
-        let stable = request.stable_ms.map(Duration::from_millis);
-        if stable.is_some_and(|stable| stable != self.gab.stable) {
-            let text = "the stable timeout is set in gabtab (-t) before gabd starts";
-            return refused(None, text);
-        }
         if request.seed && !(self.gab.configured || request.configure) {
             return refused(None, "GAB is not configured: expected -c with -x");
         }
-        let same_count = request.count.is_none() || request.count == self.gab.count;
-        let already = self.gab.configured && same_count && !request.seed;
-        if request.configure && !(self.gab.configured && same_count) {
+        let before = self.gab;
+        if request.configure {
             self.gab.configured = true;
-            self.gab.count = request.count;
-            self.stack.configure(now, request.count);
+        }
+        self.gab.count = request.count.or(before.count);
+        self.gab.stable = request.stable_ms.map_or(before.stable, Duration::from_millis);
+        let already = self.gab == before && !request.seed;
+        if self.gab.configured && self.gab != before {
+            self.stack.configure(now, request.count, Some(self.gab.stable));
         }
         if request.seed {
             self.stack.seed(now);
