@@ -47,7 +47,7 @@ impl Gab {
             self.change = None;
         }
         let me = self.id.node;
-        self.stream = Some(Stream::new(vid, me, &proposal.members, proposal.sequence));
+        self.stream = Some(Stream::new(me, &proposal.members, proposal.sequence));
         self.undelivered.clear();
         self.sequencer = Sequencer::default();
         self.order = super::order::Ordering::default();

@@ -78,6 +78,11 @@ impl Gab {
         self.stream.as_ref().map_or((0, 0, 0), |stream| (stream.cont, stream.high, stream.stable()))
     }
 
+    /// The sequence (precise rule 4) before the first slot of the view in force; 0 without one.
+    pub fn sequence_base(&self) -> u64 {
+        self.stream.as_ref().map_or(0, |stream| stream.sequence)
+    }
+
     /// Is a view change under way here?
     pub fn is_changing(&self) -> bool {
         self.is_frozen() || self.change.is_some()

@@ -158,7 +158,8 @@ mod tests {
             let results: Vec<Piece> =
                 pieces.iter().map(|(offset, bytes)| stash.add(key(), &piece(len, *offset, bytes))).collect();
             prop_assert_eq!(results.iter().filter(|result| **result == Piece::Complete).count(), 1);
-            prop_assert_eq!(stash.take(key()).as_deref(), Some(&whole[..]));
+            let taken = stash.take(key());
+            prop_assert_eq!(taken.as_deref(), Some(&whole[..]));
             prop_assert_eq!(stash.bytes[&NodeId::ZERO], 0);
         }
     }
