@@ -62,15 +62,23 @@ fn messages_pass_a_bad_network_in_order() {
     for client in &mut clients {
         view(client, |view| view.members.len() == 2);
     }
-    for (index, client) in (0u8..).zip(&mut clients) {
+    // Both speak and listen at once: who does not read is cut off.
+    let run = |index: u8, mut client: Port| {
         for number in 0..500u32 {
             let mut payload = number.to_be_bytes().to_vec();
             payload.resize(usize::try_from(number * 20 + 4).unwrap(), index);
             client.broadcast(&payload, Level::Agreed, true).unwrap();
         }
         client.flush().unwrap();
-    }
-    let orders: Vec<_> = clients.iter_mut().map(|client| deliveries(client, 1000)).collect();
+        deliveries(&mut client, 1000)
+    };
+    let orders: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0u8..)
+            .zip(clients)
+            .map(|(index, client)| scope.spawn(move || run(index, client)))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
     assert_eq!(orders[0], orders[1]);
 }
 
