@@ -132,6 +132,9 @@ pub enum OpenError {
     /// GAB is stopping (`ESHUTDOWN`).
     #[error("gabd is stopping")]
     Stopping,
+    /// `gabconfig -c` was not done (`ENODEV`).
+    #[error("GAB is not configured")]
+    Unconfigured,
 }
 
 impl OpenError {
@@ -141,6 +144,7 @@ impl OpenError {
             Self::Busy => 16,
             Self::Reserved => 13,
             Self::Stopping => 108,
+            Self::Unconfigured => 19,
         }
     }
 
@@ -150,6 +154,7 @@ impl OpenError {
             16 => Self::Busy,
             13 => Self::Reserved,
             108 => Self::Stopping,
+            19 => Self::Unconfigured,
             _ => return None,
         })
     }
