@@ -1,1 +1,3 @@
 //! The commands and the testbed.
+
+pub mod muster;

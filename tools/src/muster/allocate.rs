@@ -118,7 +118,7 @@ fn blocks(random: u64) -> impl Iterator<Item = u16> {
     let all: Vec<u16> = PORTS.step_by(usize::from(BLOCK)).collect();
     let (late, early): (Vec<u16>, Vec<u16>) = all
         .into_iter()
-        .partition(|base| ephemeral.contains(base) || ephemeral.contains(&(base + BLOCK - 1)));
+        .partition(|base| ephemeral.contains(base) || ephemeral.contains(&(base + (BLOCK - 1))));
     let turn = |list: Vec<u16>| {
         let from = usize::try_from(random % 2048).expect("below 2048") % list.len().max(1);
         let length = list.len();

@@ -258,8 +258,8 @@ pub struct BenchArgs {
     /// Number of nodes
     #[arg(short = 'n', long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub nodes: u8,
-    /// Bytes per message, 16 to 65536 [default: 64 and 1024]
-    #[arg(long = "size", value_parser = clap::value_parser!(u32).range(16..=65_536))]
+    /// Bytes per message, 32 to 65536 [default: 64 and 1024]
+    #[arg(long = "size", value_parser = clap::value_parser!(u32).range(32..=65_536))]
     pub sizes: Vec<u32>,
     /// Repetitions of everything, interleaved
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use super::cli::{Cable, Cli, Command, FaultsArgs, UpArgs};
 use super::cluster::{Cluster, LinkFaults};
 use super::testbed::{Down, Testbed, UpOptions};
-use super::{binaries::Binaries, daemons, places, status, wait};
 use super::{bench, demo};
+use super::{binaries::Binaries, daemons, places, status, wait};
 
 /// The line was understood, but what it asks for makes no sense or does not exist.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -219,8 +219,12 @@ pub fn describe(faults: &LinkFaults) -> String {
         words.push(format!("cut off from {:?}", faults.blocked));
     }
     let rates = &faults.rates;
-    let shares =
-        [("loss", rates.loss), ("dup", rates.dup), ("corrupt", rates.corrupt), ("reorder", rates.reorder)];
+    let shares = [
+        ("loss", rates.loss),
+        ("dup", rates.dup),
+        ("corrupt", rates.corrupt),
+        ("reorder", rates.reorder),
+    ];
     for (name, share) in shares.into_iter().filter(|(_, share)| *share > 0.0) {
         words.push(format!("{name} {}%", (share * 1e6).round() / 1e4));
     }

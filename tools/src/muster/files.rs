@@ -19,8 +19,11 @@ pub fn write(cluster: &Cluster, node: u8) -> Result<()> {
         fs::create_dir_all(root.join(folder))
             .with_context(|| format!("cannot create {}/{folder}", root.display()))?;
     }
-    let texts =
-        [("llttab", llttab(cluster, node)), ("llthosts", llthosts(cluster)), ("gabtab", gabtab(cluster))];
+    let texts = [
+        ("llttab", llttab(cluster, node)),
+        ("llthosts", llthosts(cluster)),
+        ("gabtab", gabtab(cluster)),
+    ];
     for (name, text) in texts {
         let path = root.join("etc").join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
+};
 use serde::{Deserialize, Serialize};
 
 use super::wait;
@@ -65,9 +67,7 @@ impl Process {
         match pidfd_send_signal(&pidfd, signal) {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::SRCH) => Ok(false),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot signal process {}", self.pid))
-            }
+            Err(error) => Err(error).with_context(|| format!("cannot signal process {}", self.pid)),
         }
     }
 
@@ -144,6 +144,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "looking at the process reaps it")]
     fn a_child_is_paused_resumed_and_killed() {
         let child = Command::new("sleep").arg("600").spawn().unwrap();
         let process = Process::of(child.id()).unwrap();

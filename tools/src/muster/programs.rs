@@ -114,7 +114,9 @@ pub fn wait_lines(
             let place = match deliveries {
                 0 if lines.is_empty() => None,
                 0 => Some(0),
-                n => lines.iter().enumerate().filter(|(_, l)| is_delivery(l)).nth(n - 1).map(|d| d.0),
+                n => {
+                    lines.iter().enumerate().filter(|(_, l)| is_delivery(l)).nth(n - 1).map(|d| d.0)
+                }
             };
             let Some(place) = place else { return Ok(None) };
             all.push(lines[..=place].to_vec());

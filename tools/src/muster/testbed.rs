@@ -63,18 +63,16 @@ impl Testbed {
     pub fn up(dir: &Path, options: &UpOptions) -> Result<Self> {
         let binaries = Binaries::locate()?;
         let (dir, made_dir) = make_dir(dir)?;
-        let lock = match prepare_dir(&dir, options) {
-            Ok(lock) => lock,
-            Err(error) => {
-                if made_dir {
-                    let _ = fs::remove_dir(&dir);
-                }
-                return Err(error);
+        let unmake = |error| {
+            if made_dir {
+                let _ = fs::remove_dir(&dir);
             }
+            error
         };
-        let mut list = UserList::lock()?;
+        let lock = prepare_dir(&dir, options).map_err(unmake)?;
         let named = options.nodes + options.phantoms;
-        let given = list.allocate(&dir, named, options.links)?;
+        let mut list = UserList::lock().map_err(unmake)?;
+        let given = list.allocate(&dir, named, options.links).map_err(unmake)?;
         let node = |id: u8| Node {
             id,
             name: format!("node{id}"),
@@ -98,8 +96,11 @@ impl Testbed {
         match testbed.start_all(list) {
             Ok(()) => Ok(testbed),
             Err(error) => {
-                let logs: String =
-                    testbed.cluster.ids().map(|id| daemons::log_tail(&testbed.cluster, id, 12)).collect();
+                let logs: String = testbed
+                    .cluster
+                    .ids()
+                    .map(|id| daemons::log_tail(&testbed.cluster, id, 12))
+                    .collect();
                 let undone = testbed.down(Down::Fast);
                 let error = if logs.is_empty() { error } else { error.context(logs) };
                 Err(match undone {
@@ -139,12 +140,14 @@ impl Testbed {
             }
         }
         daemons::stop(cluster, &ids, grace)?;
-        let mut result = Ok(());
-        for id in ids {
-            result = result.and(remove(fs::remove_dir_all(cluster.root(id)), &cluster.root(id)));
+        let mut failed = Ok(());
+        for root in ids.iter().map(|id| cluster.root(*id)) {
+            if let Err(error) = remove(fs::remove_dir_all(&root), &root) {
+                failed = Err(error);
+            }
         }
-        // Last, so that a `down` that failed can be repeated.
-        result?;
+        // The file goes last, so that a `down` that failed can be repeated.
+        failed?;
         let file = cluster.dir.join(FILE);
         remove(fs::remove_file(&file), &file)?;
         UserList::lock()?.release(&cluster.dir)?;
@@ -275,11 +278,13 @@ impl Testbed {
     }
 
     fn apply(&self, nodes: &[u8]) -> Result<()> {
+        for node in nodes.iter().map(|node| self.cluster.node(*node)) {
+            if node.state() == State::Paused {
+                bail!("{}: gabd is paused, resume it first", node.name);
+            }
+        }
         self.cluster.save()?;
         for node in nodes {
-            if self.cluster.node(*node).state() == State::Paused {
-                bail!("{}: gabd is paused, resume it first", self.cluster.node(*node).name);
-            }
             control::apply_faults(&self.cluster, *node)?;
         }
         Ok(())

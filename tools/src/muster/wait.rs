@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use llt::Instant;
+use llt::io::clock::Clock;
 use rustix::event::{PollFd, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -19,10 +20,7 @@ pub struct Interrupted;
 
 /// The monotonic clock, which all processes of one machine share.
 pub fn now() -> Instant {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(time.tv_sec).expect("the monotonic clock is not negative");
-    let nanos = u64::try_from(time.tv_nsec).expect("nanoseconds are not negative");
-    Instant::from_nanos(seconds * 1_000_000_000 + nanos)
+    Clock::new().now()
 }
 
 /// From now on SIGINT, SIGTERM and SIGHUP do not end the process but every wait in it, so that

@@ -22,7 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn tell(story: &mut Story, cluster: &mut Temporary) -> Result<()> {
     story.step("three clients broadcast at the same time", || order(cluster))?;
     let mut storm = None;
-    story.step("a cable is pulled during a storm", || pull(cluster, storm.insert(start(cluster)?)))?;
+    story.step("a cable is pulled during a storm", || {
+        let storm = storm.insert(start(cluster)?);
+        pull(cluster, storm)
+    })?;
     let storm = storm.context("the step before made it")?;
     story.step("the cable is plugged in again", || plug(cluster, storm))?;
     let mut killed = None;
@@ -81,14 +84,19 @@ fn order(cluster: &Temporary) -> Result<Checked> {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(output.status.success(), "gabport broadcast on node {node} failed: {said}");
     }
-    let lines = programs::wait_lines(&mut listeners, EACH * listeners.len(), PATIENCE)?;
+    let all = EACH * listeners.len();
+    let lines = programs::wait_lines(&mut listeners, all, PATIENCE)?;
     for (node, other) in lines.iter().enumerate().skip(1) {
         if let Some(at) = (0..lines[0].len()).find(|at| lines[0].get(*at) != other.get(*at)) {
-            bail!("line {at} differs: {:?} on node 0, {:?} on node {node}", lines[0][at], other.get(at));
+            bail!(
+                "line {at} differs: {:?} on node 0, {:?} on node {node}",
+                lines[0][at],
+                other.get(at)
+            );
         }
     }
     let bytes: usize = lines[0].iter().map(|line| line.len() + 1).sum();
-    let what = format!("{} messages, the same {bytes} bytes from 3 listeners", EACH * lines.len());
+    let what = format!("{all} messages, the same {bytes} bytes from 3 listeners");
     Ok(Checked::new(what).show(lines[0][..4.min(lines[0].len())].join("\n")))
 }
 
@@ -210,7 +218,8 @@ impl Split {
         let all: Vec<u8> = cluster.cluster.ids().collect();
         super::super::formed::wait_formed(&cluster.cluster, &all, PATIENCE)?;
         let now = incarnations(cluster)?;
-        let fresh: Vec<u8> = all.iter().copied().filter(|id| now[id] != self.incarnations[id]).collect();
+        let fresh: Vec<u8> =
+            all.iter().copied().filter(|id| now[id] != self.incarnations[id]).collect();
         ensure!(!fresh.is_empty(), "both parts merged silently");
         let together: Vec<u8> = all.iter().copied().filter(|id| *id != self.alone).collect();
         ensure!(fresh == [self.alone] || fresh == together, "of one part only some: {fresh:?}");

@@ -104,11 +104,7 @@ fn check_ascending(node: u8, items: &[Item]) -> Result<(), Violation> {
 }
 
 /// Messages of one sender come in its order, once, without a gap, and were sent.
-fn check_each_sender(
-    node: u8,
-    items: &[Item],
-    logs: &BTreeMap<u8, Log>,
-) -> Result<(), Violation> {
+fn check_each_sender(node: u8, items: &[Item], logs: &BTreeMap<u8, Log>) -> Result<(), Violation> {
     let mut next: BTreeMap<u8, u64> = BTreeMap::new();
     for item in items {
         let Item::Deliver { sender, number, .. } = item else { continue };
@@ -222,8 +218,10 @@ mod tests {
         logs.get_mut(&1).unwrap().items.swap(1, 2);
         refused(&logs, "comes after");
         let mut logs = good();
-        logs.get_mut(&1).unwrap().items[2] = message(2, 0, 1);
-        refused(&logs, "survivors 0 and 1 differ at entry 2");
+        let items = &mut logs.get_mut(&1).unwrap().items;
+        items[1] = message(1, 2, 0);
+        items[2] = message(2, 0, 0);
+        refused(&logs, "survivors 0 and 1 differ at entry 1");
     }
 
     #[test]

@@ -3,24 +3,24 @@
 use anyhow::{Result, bail, ensure};
 
 /// The smallest message.
-pub const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 
 const MAGIC: [u8; 6] = *b"storm ";
 
 /// What a message says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Message {
+pub(super) struct Message {
     /// Who sent it.
-    pub sender: u8,
+    pub(super) sender: u8,
     /// The sender's count, from 0.
-    pub number: u64,
+    pub(super) number: u64,
     /// Nothing follows from this sender.
-    pub end: bool,
+    pub(super) end: bool,
 }
 
 impl Message {
     /// Writes it as a payload of `size` bytes into `payload`.
-    pub fn emit(self, size: usize, payload: &mut Vec<u8>) {
+    pub(super) fn emit(self, size: usize, payload: &mut Vec<u8>) {
         payload.clear();
         payload.extend_from_slice(&MAGIC);
         payload.push(self.sender);
@@ -34,7 +34,7 @@ impl Message {
     ///
     /// # Errors
     /// If it is not; the message says where.
-    pub fn parse(payload: &[u8]) -> Result<Self> {
+    pub(super) fn parse(payload: &[u8]) -> Result<Self> {
         let Some((header, rest)) = payload.split_first_chunk::<HEADER>() else {
             bail!("{} bytes are no message", payload.len());
         };
@@ -45,7 +45,9 @@ impl Message {
         let wrong = rest.iter().zip(HEADER..).position(|(byte, at)| *byte != filler_at(filler, at));
         match wrong {
             None => Ok(message),
-            Some(at) => bail!("message {number} of node {}: byte {} is wrong", header[6], at + HEADER),
+            Some(at) => {
+                bail!("message {number} of node {}: byte {} is wrong", header[6], at + HEADER)
+            }
         }
     }
 
