@@ -1,1 +1,3 @@
 //! Deterministic simulator.
+
+pub mod fuzz;
