@@ -132,6 +132,9 @@ pub enum OpenError {
     /// GAB is stopping (`ESHUTDOWN`).
     #[error("gabd is stopping")]
     Stopping,
+    /// `gabconfig -c` was not done (`ENODEV`).
+    #[error("GAB is not configured")]
+    Unconfigured,
 }
 
 impl OpenError {

@@ -22,3 +22,22 @@ pub const RECEIVE_QUEUE_BYTES: usize = 4 << 20;
 pub const CLIENTS_MAX: usize = 1024;
 /// One datagram of `gab.sock`: a largest message with its header, and as much again.
 pub const IPC_DATAGRAM_MAX: usize = 128 << 10;
+/// Payload bytes of one node that came ahead of their order: four times what a sender has under
+/// way at once ([`DATA_AHEAD_BYTES`]), because slots may be reordered.
+pub const STASH_BYTES_PER_NODE: usize = 1 << 20;
+/// Payload bytes that a node broadcasts before their references have come back: enough to keep a
+/// batch of links busy, little enough for the receive buffer of an ordinary user's socket.
+pub const DATA_AHEAD_BYTES: usize = 256 << 10;
+/// Point-to-point messages under way from one port to one node.
+pub const P2P_WINDOW_MESSAGES: usize = 64;
+/// Bytes of the same.
+pub const P2P_WINDOW_BYTES: usize = 512 << 10;
+/// Point-to-point messages of a later generation that are kept until it comes.
+pub const P2P_HELD_MESSAGES: usize = 256;
+/// Bytes of slots that one request for missing slots is answered with; the rest is asked again.
+pub const REPAIR_BYTES: usize = 256 << 10;
+/// Bytes of one batch of submitted messages or repaired slots: one LLT message.
+pub const BATCH_BYTES: usize = 60 << 10;
+/// View ids of the own history that are remembered. The record never lags behind by more view
+/// changes than happen while one arbitration runs.
+pub const CHAIN_MAX: usize = 4096;

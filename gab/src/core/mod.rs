@@ -1,183 +1,490 @@
-//! The pure core of GAB.
+//! The pure core of GAB: views, one ordered stream per view, ports, clients.
+//!
+//! Walk a broadcast: [`Gab::broadcast`] accepts it into `pending`; at the end of the turn
+//! `flush` (order.rs) submits it to the sequencer, which gives it a slot in `stream`; every member
+//! stores the slot (repair.rs asks for what is missing), `advance` (ports.rs) takes it in order
+//! into its port's queue, stability lets a SAFE one go, and `release` puts it into the clients'
+//! queues. A view change (change.rs, install.rs) freezes all of that, agrees on one cut, and starts
+//! the next stream. Who is in the next view, and when, is decided in membership.rs.
 
-use llt::{Duration, Id, Instant, NodeId, NodeSet};
+mod arbiter;
+mod authorise;
+mod change;
+mod clients;
+mod config;
+mod contact;
+mod install;
+mod listing;
+mod membership;
+mod order;
+mod output;
+mod p2p;
+mod pending;
+mod ports;
+mod registration;
+mod repair;
+mod sequencer;
+mod stash;
+mod stream;
+mod table;
 
-use crate::event::CloseReason;
-use crate::ids::{PortName, Vid};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// GAB of one node, as a pure state machine. See [`crate::stack::Stack`] for its interface.
+use bytes::Bytes;
+use llt::core::DownReason;
+use llt::time::earliest;
+use llt::{Id, Incarnation, Instant, NodeId};
+use rand_core::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+pub use arbiter::{ArbiterReply, ArbiterRequest, Record, RecordChange};
+#[cfg(any(test, feature = "sim"))]
+pub use config::Mutant;
+pub use config::{ArbiterKind, GabConfig};
+pub use listing::Sizes;
+pub use output::{ClientId, Counters, GabOutput, Notice};
+
+use crate::event::{ClientEvent, Level, SendError};
+use crate::ids::{PortName, Vid, View};
+use crate::limits::MESSAGE_MAX;
+use crate::wire::{Body, EntryKind, Head, Hello, Message, Proposal};
+
+/// GAB of one node, as a pure state machine. [`crate::stack::Stack`] puts it on top of LLT.
+///
+/// `handle_*` take what LLT says, the commands of clients and administrators answer at once and
+/// change nothing when they refuse; [`Gab::poll_output`] is called until it is empty.
 #[derive(Debug)]
 pub struct Gab {
     id: Id,
+    config: GabConfig,
+    transport: Transport,
+    rng: Xoshiro256PlusPlus,
+    out: VecDeque<GabOutput>,
+    counters: Counters,
+
+    /// Connected peers by node.
+    peers: BTreeMap<NodeId, Peer>,
+    membership: membership::Membership,
+
+    /// The view in force.
+    view: Option<View>,
+    /// Its stream.
+    stream: Option<stream::Stream>,
+    /// The port table as of `stream.cont`.
+    table: table::PortTable,
+    /// Generation of port a.
+    control_generation: u64,
+    /// The highest view id that was answered: frozen while it is above the view's.
+    promised: Vid,
+    frozen_since: Instant,
+    /// A proposal that is being fetched for.
+    accepting: Option<Proposal>,
+    /// A proposal that this node has said READY to.
+    ready: Option<Proposal>,
+    /// The view change that this node proposes.
+    change: Option<change::Change>,
+    authorisation: authorise::Authorisation,
+
+    pending: pending::Pending,
+    stash: stash::Stash,
+    sequencer: sequencer::Sequencer,
+    order: order::Ordering,
+    repair: repair::Repair,
+
+    ports: BTreeMap<PortName, ports::Port>,
+    /// Ports with slots that are not yet delivered.
+    undelivered: BTreeSet<PortName>,
+    clients: clients::Clients,
+    next_client: u64,
+    p2p_acks: BTreeSet<(Id, PortName)>,
+    leaving: Option<Leaving>,
+    /// Thrown out or left: nothing is done any more.
+    over: bool,
+    now: Instant,
+    /// Something happened since the last flush.
+    dirty: bool,
+}
+
+/// What the layer below can do.
+#[derive(Clone, Copy, Debug)]
+pub struct Transport {
+    /// The largest datagram in bytes.
+    pub datagram_max: usize,
+    /// One frame reaches everybody.
+    pub has_broadcast: bool,
+}
+
+/// A connected peer.
+#[derive(Debug)]
+struct Peer {
+    id: Id,
+    /// Links to it that are neither in trouble nor expired.
+    links_up: u8,
+    /// What it said of itself last, and the view it named.
+    hello: Option<(Vid, Hello)>,
+    /// How far it has acknowledged the stream and which of its ports are busy.
+    busy: u64,
+}
+
+/// A clean leave under way.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    /// The LEAVE entry is accepted.
+    announced: bool,
+    /// Give up waiting then.
+    deadline: Instant,
 }
 
 impl Gab {
-    /// A core at `now`.
-    pub fn new(_now: Instant, id: Id, _config: GabConfig, _seed: u64) -> Self {
-        Self { id }
+    /// A node at `now` that is in no view.
+    pub fn new(now: Instant, id: Id, config: GabConfig, transport: Transport, seed: u64) -> Self {
+        Self {
+            id,
+            config,
+            transport,
+            rng: Xoshiro256PlusPlus::seed_from_u64(seed ^ 0x4741_4200),
+            out: VecDeque::new(),
+            counters: Counters::default(),
+            peers: BTreeMap::new(),
+            membership: membership::Membership::default(),
+            view: None,
+            stream: None,
+            table: table::PortTable::default(),
+            control_generation: 0,
+            promised: Vid::NONE,
+            frozen_since: now,
+            accepting: None,
+            ready: None,
+            change: None,
+            authorisation: authorise::Authorisation::default(),
+            pending: pending::Pending::default(),
+            stash: stash::Stash::default(),
+            sequencer: sequencer::Sequencer::default(),
+            order: order::Ordering::default(),
+            repair: repair::Repair::default(),
+            ports: BTreeMap::new(),
+            undelivered: BTreeSet::new(),
+            clients: clients::Clients::default(),
+            next_client: 1,
+            p2p_acks: BTreeSet::new(),
+            leaving: None,
+            over: false,
+            now,
+            dirty: true,
+        }
     }
 
     /// This node.
     pub fn id(&self) -> Id {
         self.id
     }
-}
 
-/// A registered client, numbered by the driver.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct ClientId(pub u32);
+    /// The view in force, if any.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
+    }
 
-/// What GAB is configured with.
-#[derive(Clone, Debug)]
-pub struct GabConfig {
-    /// `gabconfig -c` was done: registrations and joining are allowed.
-    pub configured: bool,
-    /// `-n N`: seed when N nodes are visible; `None`: join a seeded cluster only, or `-x`.
-    pub seed: Option<u32>,
-    /// Wait after the first suspicion, restarted while suspicions change (`-t`, default 5 s).
-    pub stable: Duration,
-    /// The inactive time of LLT: an acknowledgement that stands still for longer is a failure.
-    pub stuck: Duration,
-    /// Broadcasts up to this length travel inline through the sequencer.
-    pub inline_max: usize,
-    /// Who authorises views with departures.
-    pub arbiter: ArbiterKind,
-    /// A client that leaves its receive queue full for longer is closed.
-    pub client_stall: Duration,
-    /// A rule to break, for proving that checkers see it.
-    #[cfg(any(test, feature = "sim"))]
-    pub mutant: Option<Mutant>,
-}
+    /// The configuration in force.
+    pub fn config(&self) -> &GabConfig {
+        &self.config
+    }
 
-impl Default for GabConfig {
-    fn default() -> Self {
-        Self {
-            configured: false,
-            seed: None,
-            stable: Duration::from_millis(5000),
-            stuck: Duration::from_millis(16_000),
-            inline_max: 1024,
-            arbiter: ArbiterKind::None,
-            client_stall: Duration::from_millis(15_000),
-            #[cfg(any(test, feature = "sim"))]
-            mutant: None,
+    /// Counters since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// LLT connected a peer.
+    pub fn handle_peer_up(&mut self, now: Instant, peer: Id) {
+        self.turn(now);
+        let links_up = self.peers.get(&peer.node).filter(|p| p.id == peer).map_or(1, |p| p.links_up);
+        self.peers.insert(peer.node, Peer { id: peer, links_up, hello: None, busy: 0 });
+        self.greet(peer);
+    }
+
+    /// LLT lost a peer: whatever was under way to or from it is lost.
+    pub fn handle_peer_down(&mut self, now: Instant, peer: Id, reason: DownReason) {
+        self.turn(now);
+        if self.peers.get(&peer.node).is_some_and(|known| known.id == peer) {
+            self.peers.remove(&peer.node);
         }
+        let sure = matches!(reason, DownReason::Left | DownReason::Restarted);
+        self.suspect(now, peer, sure);
+    }
+
+    /// The number of good links to a peer changed.
+    pub fn handle_links(&mut self, now: Instant, peer: Id, links_up: u8) {
+        self.turn(now);
+        if let Some(known) = self.peers.get_mut(&peer.node).filter(|known| known.id == peer) {
+            known.links_up = links_up;
+        }
+        self.tell_status(now);
+    }
+
+    /// Our own timer was late: nobody is to be blamed for the silence.
+    pub fn handle_late(&mut self, now: Instant, late: llt::Duration) {
+        self.turn(now);
+        self.note_late(now, late);
+    }
+
+    /// Datagrams of a peer are missing.
+    pub fn handle_hole(&mut self, now: Instant, from: Id) {
+        self.turn(now);
+        self.suspect_hole(now, from);
+    }
+
+    /// A message of a connected peer, reliable or not.
+    pub fn handle_message(&mut self, now: Instant, from: Id, payload: Bytes) {
+        self.turn(now);
+        if self.over {
+            return;
+        }
+        let Ok(Message { head, body }) = Message::decode(payload) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        self.prove_install(now, from, &head);
+        match body {
+            Body::Hello(hello) => self.receive_hello(now, from, head.vid, hello),
+            Body::Collect { target } => self.receive_collect(now, from, head.vid, &target),
+            Body::State(state) => self.receive_state(now, from, head.vid, state),
+            Body::Refuse => self.receive_refuse(now, head.vid),
+            Body::Propose(proposal) => self.receive_propose(now, from, proposal),
+            Body::Ready => self.receive_ready(now, from, head.vid),
+            Body::Install => self.receive_install(now, head.vid),
+            Body::P2p(message) => self.receive_p2p(now, from, message),
+            Body::P2pAck(ack) => self.receive_p2p_ack(now, from, ack),
+            Body::Ord(_) | Body::Data(_) | Body::Ack | Body::Nak(_) | Body::Retr(_) | Body::Submit(_) => {
+                self.receive_stream(now, from, head, body);
+            }
+        }
+    }
+
+    /// A message of the stream: only of members of the view, in the view.
+    fn receive_stream(&mut self, now: Instant, from: Id, head: Head, body: Body) {
+        let Some(view) = &self.view else {
+            self.counters.other_view += 1;
+            return;
+        };
+        let member = view.contains(from);
+        if (head.vid != view.vid || !member) && !self.is_mutant_no_view_check() {
+            self.counters.other_view += 1;
+            return;
+        }
+        let sequencer = view.sequencer();
+        self.note_head(now, from, &head);
+        match body {
+            Body::Nak(ranges) => self.receive_nak(now, from, &ranges),
+            Body::Retr(entries) => self.receive_retr(now, entries),
+            _ if self.is_frozen() && !self.is_mutant_wedged() => self.counters.while_frozen += 1,
+            Body::Ord(ord) if from == sequencer => self.receive_ord(now, ord),
+            Body::Data(data) => self.receive_data(now, from, &data),
+            Body::Submit(entries) if sequencer == self.id => self.receive_submit(from, entries),
+            Body::Ack => {}
+            _ => self.counters.other_view += 1,
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timer(&mut self, now: Instant) {
+        self.turn(now);
+        if self.over {
+            return;
+        }
+        self.expire_change(now);
+        self.retry_p2p(now);
+        self.watch_members(now);
+        self.close_stalled(now);
+        self.race(now);
+        self.continue_leave(now);
+    }
+
+    /// When [`Gab::handle_timer`] wants to be called, at the latest.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.over {
+            return None;
+        }
+        let mut deadline = self.change_deadline();
+        let p2p = self.ports.values().flat_map(|port| port.closing.iter().chain(&port.local));
+        deadline = earliest(deadline, p2p.filter_map(|local| local.p2p.next_deadline()).min());
+        deadline = earliest(deadline, self.clients.next_deadline(self.config.client_stall));
+        deadline = earliest(deadline, self.authorisation.next_deadline());
+        deadline = earliest(deadline, self.leaving.map(|leaving| leaving.deadline));
+        earliest(deadline, self.stream_deadline())
+    }
+
+    /// The next thing to do. When nothing is left over from the inputs, what they add up to is
+    /// flushed: one batch of submissions, of slots, of acknowledgements.
+    pub fn poll_output(&mut self) -> Option<GabOutput> {
+        if self.out.is_empty() && std::mem::take(&mut self.dirty) {
+            self.flush();
+        }
+        self.out.pop_front()
+    }
+
+    /// Broadcasts a client's message.
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing was changed.
+    pub fn broadcast(
+        &mut self,
+        now: Instant,
+        id: ClientId,
+        level: Level,
+        payload: Bytes,
+    ) -> Result<(), SendError> {
+        self.turn(now);
+        let port = self.check_send(id, &payload)?;
+        if let Some(client) = self.clients.get_mut(id) {
+            client.note_sending(payload.len());
+        }
+        self.pending.push(self.id.node, port, EntryKind::User, level, payload, Some(id));
+        Ok(())
+    }
+
+    /// Sends a client's message to one node.
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing was changed.
+    pub fn send_to(
+        &mut self,
+        now: Instant,
+        id: ClientId,
+        node: NodeId,
+        payload: Bytes,
+    ) -> Result<(), SendError> {
+        self.turn(now);
+        let port = self.check_send(id, &payload)?;
+        let len = payload.len();
+        self.accept_p2p(now, id, port, node, payload)?;
+        if let Some(client) = self.clients.get_mut(id) {
+            client.note_sending(len);
+        }
+        Ok(())
+    }
+
+    fn check_send(&self, id: ClientId, payload: &Bytes) -> Result<PortName, SendError> {
+        let client = self.clients.get(id).ok_or(SendError::Closed)?;
+        if client.is_closed() || self.leaving.is_some() {
+            return Err(SendError::Closed);
+        }
+        if payload.len() > MESSAGE_MAX {
+            return Err(SendError::TooLarge);
+        }
+        if !client.attached {
+            return Err(SendError::NotMember);
+        }
+        let (messages, bytes) = client.room();
+        // One message is always taken, however long: a bound on bytes below the largest message
+        // must not lock a client out.
+        if messages == 0 || bytes < payload.len() {
+            return Err(SendError::WouldBlock);
+        }
+        Ok(client.port)
+    }
+
+    /// The client's next event, if any.
+    pub fn poll_client(&mut self, now: Instant, id: ClientId) -> Option<ClientEvent> {
+        self.turn(now);
+        self.clients.poll(now, id)
+    }
+
+    /// The client has recovered from a view.
+    pub fn ack_view(&mut self, now: Instant, id: ClientId, generation: u64) -> bool {
+        self.turn(now);
+        self.clients.ack_view(id, generation)
+    }
+
+    /// Messages and bytes that the client may still send.
+    pub fn send_room(&self, id: ClientId) -> (usize, usize) {
+        self.clients.get(id).map_or((0, 0), clients::Client::room)
+    }
+
+    fn turn(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.dirty = true;
+    }
+
+    /// Frozen in a view change: the old view's stream stands still here.
+    fn is_frozen(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| self.promised > view.vid)
+    }
+
+    fn view_id(&self) -> Vid {
+        self.view.as_ref().map_or(Vid::NONE, |view| view.vid)
+    }
+
+    /// The head of a message in the view in force.
+    fn head(&self) -> Head {
+        let frozen = self.is_frozen() && !self.is_mutant_wedged();
+        let ack = self.stream.as_ref().filter(|_| !frozen).map_or(0, |stream| stream.cont);
+        Head { vid: self.view_id(), ack, busy: self.busy_ports() }
+    }
+
+    /// Sends reliably under the view in force.
+    fn send(&mut self, to: Id, body: Body) {
+        let head = self.head();
+        self.out.push_back(GabOutput::Send(to, body.encode(head)));
+    }
+
+    /// Sends reliably about another view than the one in force.
+    fn send_about(&mut self, to: Id, vid: Vid, body: &Body) {
+        let head = Head { vid, ack: 0, busy: 0 };
+        self.out.push_back(GabOutput::Send(to, body.encode(head)));
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.out.push_back(GabOutput::Notice(notice));
+    }
+
+    /// "Impossible" from ourselves: counted and logged, fails every test.
+    fn alarm(&mut self, what: &'static str) {
+        self.counters.alarms += 1;
+        tracing::error!(node = self.id.node.get(), what, "alarm");
+    }
+
+    /// The newest incarnation of this node that was removed from a view of ours.
+    fn removed(&self, node: NodeId) -> Option<Incarnation> {
+        self.membership.removed.get(&node).copied()
     }
 }
 
-/// Who authorises views with departures (protocols.md, precise rules 9, 10).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum ArbiterKind {
-    /// Every view is authorised.
-    #[default]
-    None,
-    /// A record outside, reached through [`ArbiterRequest`]. The simulator holds one; coordination
-    /// points come later.
-    Record,
+/// Mutants: each is one broken rule, compiled in for tests only.
+macro_rules! mutants {
+    ($($method:ident => $variant:ident;)*) => {
+        impl Gab {$(
+            #[cfg(any(test, feature = "sim"))]
+            fn $method(&self) -> bool {
+                self.config.mutant == Some(Mutant::$variant)
+            }
+
+            #[cfg(not(any(test, feature = "sim")))]
+            #[expect(clippy::unused_self, reason = "same shape as the switch it replaces")]
+            const fn $method(&self) -> bool {
+                false
+            }
+        )*}
+    };
 }
 
-/// The authorisation record R of facts algorithms 3.2.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Record {
-    /// Views below may not be authorised any more.
-    pub promise: Vid,
-    /// The authorised view.
-    pub vid: Vid,
-    /// Its members.
-    pub members: Vec<Id>,
-}
-
-/// A question to the arbiter. Each is answered by one [`ArbiterReply`] with the same `ticket`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ArbiterRequest {
-    /// Echoed in the answer.
-    pub ticket: u64,
-    /// What to change; the answer is the record after it.
-    pub change: RecordChange,
-}
-
-/// An atomic compare-and-swap on the record.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum RecordChange {
-    /// If the record's vid is still `expect`: `promise = max(promise, vid)`.
-    Fence {
-        /// The vid that the asker read.
-        expect: Vid,
-        /// The asker's own.
-        vid: Vid,
-    },
-    /// Nothing: read it.
-    Read,
-    /// If the record's vid is still `expect` (or there is no record and `expect` is none), it is
-    /// less than `vid` and the promise is not greater: the record becomes this view.
-    Swap {
-        /// The vid that the asker read.
-        expect: Vid,
-        /// The view to authorise.
-        vid: Vid,
-        /// Its members.
-        members: Vec<Id>,
-    },
-}
-
-/// The arbiter's answer: the record as it stands after the change was tried.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ArbiterReply {
-    /// Of the request.
-    pub ticket: u64,
-    /// The record; `None` if there is none.
-    pub record: Option<Record>,
-}
-
-/// Things an administrator may want to read; the daemon words them as facts 2.15 does.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Notice {
-    /// GAB closed a client's registration.
-    ClientClosed {
-        /// Its port.
-        port: PortName,
-        /// Why.
-        reason: CloseReason,
-    },
-    /// This node was thrown out by a view that others formed.
-    Ejected {
-        /// The view that excludes us.
-        by: Vid,
-    },
-    /// From LLT.
-    Llt(llt::core::Event),
-    /// A port has a new membership.
-    Membership {
-        /// The port.
-        port: PortName,
-        /// Its generation.
-        generation: u64,
-        /// Its members.
-        members: NodeSet,
-    },
-    /// A member acknowledges far behind the others and paces them.
-    SlowMember {
-        /// Which.
-        node: NodeId,
-        /// How many slots behind.
-        behind: u64,
-    },
-    /// A member hears us but its acknowledgement stands still: it is thrown out.
-    StuckMember {
-        /// Which.
-        node: NodeId,
-    },
-    /// A registration waits for the first membership of port a.
-    WaitingForSeed {
-        /// The port.
-        port: PortName,
-    },
-}
-
-/// One broken rule each (facts algorithms 1.14); the simulator must catch every one.
-#[cfg(any(test, feature = "sim"))]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Mutant {
-    /// Placeholder until the core stands.
-    None,
+mutants! {
+    is_mutant_wedged => WedgedAcks;
+    is_mutant_leftovers_released => LeftoversBeforeArbitration;
+    is_mutant_no_view_check => NoViewCheck;
+    is_mutant_own_cut => CutFromProposer;
+    is_mutant_majority => InstallOnMajority;
+    is_mutant_safe_at_once => SafeWithoutStability;
+    is_mutant_ready_late => ReadyAfterPromise;
+    is_mutant_foreign => ForeignLineage;
+    is_mutant_absence => AbsenceAuthorises;
+    is_mutant_race => RaceOutsideChain;
+    is_mutant_drop_at_ready => DropAtReady;
+    is_mutant_no_stragglers => NoStragglers;
+    is_mutant_readmit => Readmit;
+    is_mutant_no_consult => NoConsult;
+    is_mutant_resubmit_all => ResubmitAll;
+    is_mutant_duplicates => NoDuplicateCheck;
+    is_mutant_p2p => P2pAcrossGenerations;
+    is_mutant_no_ejection => NoEjection;
+    is_mutant_stale_payload => StalePayload;
 }

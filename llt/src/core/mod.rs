@@ -1,17 +1,48 @@
 //! The pure core of LLT.
+//!
+//! [`Llt::handle_frame`] judges a frame (`receive`): is it one of ours, of this cluster, of the
+//! present life of its sender (`identity`), of the present connection (`connect`)? Heartbeats
+//! drive the links (`heartbeat`, `link`) and packets the streams (`sender`, `receiver`). What is to
+//! be sent goes out at the end of the turn, when the driver has emptied the outputs (`pump`), so
+//! that one acknowledgement answers a whole batch. Time passes in `timer`.
 
+mod connect;
+mod context;
+mod heartbeat;
+mod identity;
+mod link;
 mod output;
+mod peer;
+mod pump;
+mod receive;
+mod receiver;
+mod rtt;
+mod sender;
+mod sequence;
+#[cfg(test)]
+mod tests;
+mod timer;
 
 pub use output::{
     DownReason, DuplicateScope, Event, LinkChange, LinkStatus, Output, SendError, Transmit,
 };
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
+use rand_core::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::config::Config;
 use crate::ids::{Id, LinkAddr, LinkId, LltPort, NodeId};
+use crate::limits::{HEADER_LEN, LINKS_MAX, MESSAGE_MAX, NODES_MAX};
 use crate::stats::Stats;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
+use crate::wire::BROADCAST_HEADER_LEN;
+
+use context::{Context, OwnLink};
+use identity::Namesake;
+use peer::Peer;
 
 /// LLT of one node, as a pure state machine.
 ///
@@ -19,113 +50,266 @@ use crate::time::Instant;
 /// * `send`, `datagram`, `broadcast` are commands of the layer above: refused means unchanged.
 /// * [`Llt::poll_output`] is called until it is empty, then the driver sleeps until
 ///   [`Llt::next_deadline`] or the next input. Spurious calls are harmless.
+///
+/// The first deadline is the instant of the start: the first heartbeats are due then.
 #[derive(Debug)]
 pub struct Llt {
-    config: Config,
-    stats: Stats,
+    context: Context,
+    /// By node id.
+    peers: Vec<Option<Box<Peer>>>,
+    /// The link of the last broadcast, and how many it has had in a row.
+    broadcast_turn: (usize, usize),
+    namesake: Option<Namesake>,
+    /// We said goodbye.
+    has_left: bool,
+    /// When the goodbye may be repeated.
+    bye_at: Instant,
+    /// What `next_deadline` gives; found anew at the end of every turn.
+    deadline: Option<Instant>,
+    is_dirty: bool,
 }
 
 impl Llt {
-    /// A core at `now`; `seed` feeds its only generator.
-    pub fn new(_now: Instant, config: Config, _seed: u64) -> Self {
-        Self { config, stats: Stats::default() }
+    /// A core at `now`; `seed` feeds its only generator. Links beyond the eighth are ignored.
+    pub fn new(now: Instant, mut config: Config, seed: u64) -> Self {
+        config.links.truncate(usize::from(LINKS_MAX));
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let first_sequence = random.next_u32();
+        let links = config.link_ids().map(|id| OwnLink {
+            id,
+            carrier: true,
+            next_heartbeat: now,
+            broadcast_sequence: first_sequence,
+        });
+        let links = links.collect();
+        let context = Context {
+            config,
+            stats: Stats::default(),
+            now,
+            hold_until: Instant::ZERO,
+            outputs: VecDeque::new(),
+            links,
+            epoch: 0,
+            heartbeat_sequence: 0,
+            judge_at: Instant::from_nanos(u64::MAX),
+            first_sequence,
+        };
+        let mut peers: Vec<Option<Box<Peer>>> = Vec::new();
+        peers.resize_with(usize::from(NODES_MAX), || None);
+        let mut llt = Self {
+            context,
+            peers,
+            broadcast_turn: (0, 0),
+            namesake: None,
+            has_left: false,
+            bye_at: now,
+            deadline: None,
+            is_dirty: true,
+        };
+        llt.add_configured_peers();
+        llt.deadline = llt.find_deadline();
+        llt
     }
 
-    /// A frame arrived on `link` from `from`.
-    pub fn handle_frame(&mut self, _now: Instant, _link: LinkId, _from: LinkAddr, _frame: Bytes) {
-        unimplemented!()
+    fn add_configured_peers(&mut self) {
+        let config = &self.context.config;
+        let with_address = config.links.iter().flat_map(|link| &link.peers).map(|(node, _)| *node);
+        let mut nodes = config.configured.union(with_address.collect());
+        nodes.remove(config.node);
+        for node in nodes.difference(config.excluded).iter() {
+            self.peers[node.index()] = Some(Box::new(self.context.new_peer(node)));
+        }
+    }
+
+    /// Lets the sequences of links begin at `position`, so that a test can see them wrap. To be
+    /// called before anything else.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn start_link_sequences_at(&mut self, position: u32) {
+        self.context.first_sequence = position;
+        for link in &mut self.context.links {
+            link.broadcast_sequence = position;
+        }
+        for link in self.peers.iter_mut().flatten().flat_map(|peer| &mut peer.links) {
+            link.tx_sequence = position;
+        }
+    }
+
+    /// A frame arrived on `link` from `from`. Dropped frames show in [`Llt::stats`].
+    pub fn handle_frame(&mut self, now: Instant, link: LinkId, from: LinkAddr, frame: Bytes) {
+        self.begin(now);
+        if link.index() >= self.context.links.len() {
+            self.context.alarm("a frame on a link that is not configured");
+            return;
+        }
+        if let Err(refusal) = self.receive(link.index(), from, &frame) {
+            tracing::trace!(%link, %from, ?refusal, "frame dropped");
+            *refusal.counter(&mut self.context.stats) += 1;
+        }
     }
 
     /// The link itself changed (carrier, interface gone).
-    pub fn handle_link(&mut self, _now: Instant, _link: LinkId, _change: LinkChange) {
-        unimplemented!()
+    pub fn handle_link(&mut self, now: Instant, link: LinkId, change: LinkChange) {
+        self.begin(now);
+        let Some(own) = self.context.links.get_mut(link.index()) else { return };
+        own.carrier = match change {
+            LinkChange::Carrier => {
+                own.next_heartbeat = now;
+                true
+            }
+            LinkChange::NoCarrier => false,
+        };
+        for peer in self.peers.iter_mut().flatten() {
+            let silence = peer.links[link.index()].silence(now).unwrap_or(Duration::ZERO);
+            self.context.refresh(peer, link.index(), silence);
+        }
     }
 
     /// Time has passed.
-    pub fn handle_timer(&mut self, _now: Instant) {
-        unimplemented!()
+    pub fn handle_timer(&mut self, now: Instant) {
+        self.begin(now);
+        if !self.has_left {
+            self.run_timers();
+        }
+    }
+
+    /// The connected peer `to`, in exactly this incarnation.
+    fn connected(
+        context: &mut Context,
+        peers: &mut [Option<Box<Peer>>],
+        to: Id,
+    ) -> Result<usize, SendError> {
+        let peer = peers[to.node.index()].as_ref();
+        if peer.is_some_and(|peer| peer.connected && peer.id() == Some(to)) {
+            return Ok(to.node.index());
+        }
+        context.stats.snd_not_connected += 1;
+        Err(SendError::NotConnected)
     }
 
     /// Sends `payload` reliably and in order to the connected peer `to`, at most
     /// [`MESSAGE_MAX`](crate::limits::MESSAGE_MAX) bytes.
     pub fn send(
         &mut self,
-        _now: Instant,
-        _port: LltPort,
-        _to: Id,
-        _payload: Bytes,
+        now: Instant,
+        port: LltPort,
+        to: Id,
+        payload: Bytes,
     ) -> Result<(), SendError> {
-        unimplemented!()
+        self.begin(now);
+        if payload.len() > MESSAGE_MAX {
+            return Err(SendError::TooLarge { max: MESSAGE_MAX });
+        }
+        let index = Self::connected(&mut self.context, &mut self.peers, to)?;
+        match self.peers[index].as_mut() {
+            Some(peer) => self.context.queue(peer, port, payload),
+            None => Err(SendError::NotConnected),
+        }
     }
 
     /// Sends `payload` once, unreliably and unordered, to the connected peer `to`; at most
     /// [`Llt::datagram_max`] bytes.
     pub fn datagram(
         &mut self,
-        _now: Instant,
-        _port: LltPort,
-        _to: Id,
-        _payload: Bytes,
+        now: Instant,
+        port: LltPort,
+        to: Id,
+        payload: Bytes,
     ) -> Result<(), SendError> {
-        unimplemented!()
+        self.begin(now);
+        if payload.len() > self.datagram_max() {
+            return Err(SendError::TooLarge { max: self.datagram_max() });
+        }
+        let index = Self::connected(&mut self.context, &mut self.peers, to)?;
+        if let Some(peer) = self.peers[index].as_mut() {
+            self.context.datagram(peer, port, &payload);
+        }
+        Ok(())
     }
 
     /// Sends `payload` once, unreliably and unordered, to every connected peer: one frame where a
     /// link has a broadcast address, else one to each; at most [`Llt::datagram_max`] bytes.
     pub fn broadcast(
         &mut self,
-        _now: Instant,
-        _port: LltPort,
-        _payload: Bytes,
+        now: Instant,
+        port: LltPort,
+        payload: Bytes,
     ) -> Result<(), SendError> {
-        unimplemented!()
+        self.begin(now);
+        if payload.len() > self.datagram_max() {
+            return Err(SendError::TooLarge { max: self.datagram_max() });
+        }
+        self.context.broadcast(&mut self.peers, &mut self.broadcast_turn, port, &payload);
+        Ok(())
     }
 
-    /// Announces a clean end: every peer learns it at once, no timer needs to run out.
-    pub fn leave(&mut self, _now: Instant) {
-        unimplemented!()
+    /// Announces a clean end: every peer learns it at once, no timer needs to run out. From then
+    /// on this core is silent but for repeating the goodbye to who still talks to it; the layer
+    /// above gets no events any more.
+    pub fn leave(&mut self, now: Instant) {
+        self.begin(now);
+        for _ in 0..BYE_COPIES {
+            self.send_byes();
+        }
+        for peer in self.peers.iter_mut().flatten() {
+            peer.connected = false;
+        }
+        self.has_left = true;
     }
 
     /// The next thing to do, or `None` when there is nothing until the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        if self.context.outputs.is_empty() && self.is_dirty {
+            for peer in self.peers.iter_mut().flatten() {
+                self.context.pump(peer);
+            }
+            self.is_dirty = false;
+            self.deadline = self.find_deadline();
+        }
+        self.context.outputs.pop_front()
     }
 
-    /// When [`Llt::handle_timer`] wants to be called, at the latest.
+    /// When [`Llt::handle_timer`] wants to be called, at the latest. Valid once
+    /// [`Llt::poll_output`] has returned `None`.
     pub fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.deadline
     }
 
     /// The largest datagram that fits every configured link, in bytes.
     pub fn datagram_max(&self) -> usize {
-        self.config.links.iter().map(|link| link.mtu).min().unwrap_or(0)
+        let mtu = self.context.config.links.iter().map(|link| link.mtu).min();
+        mtu.unwrap_or(0).saturating_sub(HEADER_LEN + BROADCAST_HEADER_LEN)
     }
 
     /// Does one frame reach everybody, on every configured high-priority link?
     pub fn has_broadcast(&self) -> bool {
-        self.config.links.iter().all(|link| link.broadcast.is_some())
+        let mut links = self.context.config.links.iter().filter(|link| !link.lowpri);
+        links.all(|link| link.broadcast.is_some())
     }
 
     /// The configuration in force.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.context.config
     }
 
     /// The counters since the start or the last [`Llt::zero_stats`].
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        &self.context.stats
     }
 
     /// Sets every counter but the alarms to zero.
     pub fn zero_stats(&mut self) {
-        self.stats = Stats { alarms: self.stats.alarms, ..Stats::default() };
+        let stats = &mut self.context.stats;
+        *stats = Stats { alarms: stats.alarms, ..Stats::default() };
     }
 
-    /// The peers that are known or configured, in order of their ids.
+    /// The peers that are known or configured, in order of their ids; never this node.
     pub fn peers(&self) -> Vec<PeerStatus> {
-        Vec::new()
+        self.peers.iter().flatten().map(|peer| PeerStatus::of(peer)).collect()
     }
 }
+
+/// Goodbyes on every link to every peer: one may be lost.
+const BYE_COPIES: usize = 3;
 
 /// What LLT knows of one peer, for listings.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -142,4 +326,18 @@ pub struct PeerStatus {
     pub queued: usize,
     /// Smoothed round-trip time in nanoseconds, 0 if unknown.
     pub srtt_ns: u64,
+}
+
+impl PeerStatus {
+    fn of(peer: &Peer) -> Self {
+        let srtt = peer.sender.srtt().unwrap_or_default();
+        Self {
+            node: peer.node,
+            id: peer.id(),
+            connected: peer.connected,
+            links: peer.links.iter().map(|link| (link.status, link.addr)).collect(),
+            queued: peer.sender.queued(),
+            srtt_ns: u64::try_from(srtt.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
 }

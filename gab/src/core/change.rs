@@ -1,0 +1,540 @@
+//! The view change: COLLECT, STATE, PROPOSE, READY, INSTALL (facts algorithms 1.11).
+//!
+//! ```text
+//! proposer   Collecting -> (Consulting) -> Fetching -> Proposed -> installed
+//! member     frozen by COLLECT -> accepting PROPOSE (fetches up to the cut) -> ready -> installed
+//! ```
+//! LLT carries these messages reliably and in order as long as two nodes are connected; what is
+//! lost with a connection is repeated by a new round.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use llt::time::earliest;
+use llt::{Id, Instant, NodeId};
+
+use super::authorise::Consulted;
+use super::{ArbiterKind, Gab, GabOutput};
+use crate::ids::Vid;
+use super::stream::add_to_ranges;
+use crate::wire::{Body, Connection, Proposal, State};
+
+/// A view change that this node proposes.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) vid: Vid,
+    target: Vec<Id>,
+    states: BTreeMap<NodeId, State>,
+    phase: Phase,
+    /// When the first of an unbroken row of tries began, to know who stalls them.
+    since: Instant,
+    deadline: Instant,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// STATE is awaited from every target.
+    Collecting,
+    /// The arbiter is asked about a prepared view before it is dropped.
+    Consulting,
+    /// Slots up to the cut are fetched from their holders.
+    Fetching { members: Vec<Id>, cut: u64 },
+    /// READY is awaited from every member.
+    Proposed { proposal: Proposal, ready: BTreeSet<Id> },
+}
+
+impl Gab {
+    /// Starts a view change if one is due.
+    pub(super) fn propose_if_due(&mut self, now: Instant) {
+        if self.change_due().is_some_and(|due| due <= now) {
+            self.start_change(now, now);
+        }
+    }
+
+    /// When the view change needs the timer.
+    pub(super) fn change_deadline(&self) -> Option<Instant> {
+        earliest(self.change_due(), self.change.as_ref().map(|change| change.deadline))
+    }
+
+    fn start_change(&mut self, now: Instant, since: Instant) {
+        let target = self.change_target();
+        let round = self.promised.round.max(self.view_id().round).max(self.membership.highest_round) + 1;
+        let vid = Vid { round, proposer: self.id };
+        self.counters.view_changes += 1;
+        let deadline = now + self.change_timeout();
+        self.change = Some(Change {
+            vid,
+            target: target.clone(),
+            states: BTreeMap::new(),
+            phase: Phase::Collecting,
+            since,
+            deadline,
+        });
+        tracing::debug!(node = self.id.node.get(), %vid, targets = target.len(), "collect");
+        let collect = Body::Collect { target: target.clone() };
+        let me = self.id;
+        for &to in target.iter().filter(|&&to| to != me) {
+            self.send_about(to, vid, &collect);
+        }
+        self.freeze(now, vid);
+        let state = self.own_state();
+        self.receive_state(now, self.id, vid, state);
+    }
+
+    /// Promises to answer nothing below `vid`. From here on the old view stands still.
+    fn freeze(&mut self, now: Instant, vid: Vid) {
+        if !self.is_frozen() {
+            self.frozen_since = now;
+        }
+        self.promised = vid;
+        self.membership.highest_round = self.membership.highest_round.max(vid.round);
+    }
+
+    fn own_state(&self) -> State {
+        State {
+            installed: self.view_id(),
+            ready: self.ready.as_ref().map_or(Vid::NONE, |ready| ready.vid),
+            cont: self.stream.as_ref().map_or(0, |stream| stream.cont),
+            beyond: self.stream.as_ref().map(super::stream::Stream::beyond).unwrap_or_default(),
+            row: self.connections(),
+        }
+    }
+
+    /// COLLECT arrived.
+    pub(super) fn receive_collect(&mut self, now: Instant, from: Id, vid: Vid, target: &[Id]) {
+        self.membership.highest_round = self.membership.highest_round.max(vid.round);
+        if !target.contains(&self.id) || !self.may_propose(from) || vid.proposer != from {
+            self.counters.other_view += 1;
+            self.greet(from);
+            return;
+        }
+        if vid < self.promised {
+            let promised = self.promised;
+            self.send_about(from, promised, &Body::Refuse);
+            return;
+        }
+        if self.change.as_ref().is_some_and(|change| change.vid < vid) {
+            self.change = None;
+        }
+        if vid > self.promised {
+            self.accepting = None;
+            self.frozen_since = now;
+            self.freeze(now, vid);
+        }
+        let state = self.own_state();
+        self.send_about(from, vid, &Body::State(state));
+    }
+
+    /// Only a member of our view, or of one that we are ready for, changes it; anybody admits a
+    /// node that is in none.
+    fn may_propose(&self, from: Id) -> bool {
+        if !self.config.configured || self.leaving.is_some_and(|_| self.view.is_none()) {
+            return false;
+        }
+        let Some(view) = &self.view else { return true };
+        view.contains(from) || self.ready.as_ref().is_some_and(|ready| ready.members.contains(&from))
+    }
+
+    /// A higher round is known somewhere.
+    pub(super) fn receive_refuse(&mut self, now: Instant, higher: Vid) {
+        self.membership.highest_round = self.membership.highest_round.max(higher.round);
+        if self.change.as_ref().is_some_and(|change| higher > change.vid) {
+            self.change = None;
+            self.back_off(now);
+        }
+    }
+
+    /// STATE arrived.
+    pub(super) fn receive_state(&mut self, now: Instant, from: Id, vid: Vid, state: State) {
+        let Some(change) = &mut self.change else { return };
+        if change.vid != vid || !matches!(change.phase, Phase::Collecting) || !change.target.contains(&from) {
+            return;
+        }
+        change.states.insert(from.node, state);
+        if change.states.len() == change.target.len() {
+            self.decide(now);
+        }
+    }
+
+    /// Everybody has reported: finish what was begun, or propose.
+    fn decide(&mut self, now: Instant) {
+        let base = self.view_id();
+        if base.is_none() && self.states().any(|(_, state)| !state.installed.is_none()) {
+            // Somebody is in a view: we join that one.
+            self.give_up_change(now);
+            return;
+        }
+        let prepared = self.ready.as_ref().map(|ready| ready.vid).filter(|&vid| vid > base);
+        if !self.is_mutant_no_stragglers() && self.finish_stragglers(now, base, prepared) {
+            return;
+        }
+        match prepared {
+            Some(prepared) if self.config.arbiter == ArbiterKind::Record && !self.is_mutant_no_consult() => {
+                let Some(change) = &mut self.change else { return };
+                change.phase = Phase::Consulting;
+                let vid = change.vid;
+                self.consult(now, prepared, vid, Consulted::AsProposer);
+            }
+            _ => self.choose(now),
+        }
+    }
+
+    fn states(&self) -> impl Iterator<Item = (Id, &State)> {
+        let change = self.change.iter();
+        change.flat_map(|change| {
+            change.target.iter().filter_map(|&id| Some((id, change.states.get(&id.node)?)))
+        })
+    }
+
+    /// Step 1: a view that a live responder has installed is completed, never dropped.
+    fn finish_stragglers(&mut self, now: Instant, base: Vid, prepared: Option<Vid>) -> bool {
+        let installed = prepared.filter(|&vid| self.states().any(|(_, state)| state.installed == vid));
+        let behind = |vid: Vid| move |state: &State| state.ready == vid && state.installed != vid;
+        let finish = installed.or_else(|| {
+            Some(base).filter(|_| !base.is_none() && self.states().any(|(_, state)| behind(base)(state)))
+        });
+        let Some(vid) = finish else { return false };
+        let stragglers: Vec<Id> =
+            self.states().filter(|(_, state)| behind(vid)(state)).map(|(id, _)| id).collect();
+        self.complete(now, vid, &stragglers);
+        true
+    }
+
+    /// Tells those who are ready for `vid` that it is in force, then starts anew.
+    fn complete(&mut self, now: Instant, vid: Vid, ready: &[Id]) {
+        let since = self.change.take().map_or(now, |change| change.since);
+        let me = self.id;
+        for &id in ready.iter().filter(|&&id| id != me) {
+            self.send_about(id, vid, &Body::Install);
+        }
+        if ready.contains(&self.id) {
+            self.receive_install(now, vid);
+        }
+        if !self.over {
+            self.start_change(now, since);
+        }
+    }
+
+    /// The arbiter has answered the proposer: `in_force` if the prepared view was authorised.
+    pub(super) fn consulted_as_proposer(&mut self, now: Instant, vid: Vid, prepared: Vid, in_force: bool) {
+        let Some(change) = &self.change else { return };
+        if change.vid != vid || !matches!(change.phase, Phase::Consulting) {
+            return;
+        }
+        if in_force {
+            let ready: Vec<Id> =
+                self.states().filter(|(_, state)| state.ready == prepared).map(|(id, _)| id).collect();
+            self.complete(now, prepared, &ready);
+        } else {
+            self.choose(now);
+        }
+    }
+
+    /// Steps 3 and 4: members, and the cut.
+    fn choose(&mut self, now: Instant) {
+        let base = self.view_id();
+        let foreign = self.is_mutant_foreign();
+        let reported: BTreeMap<Id, &State> = self.states().collect();
+        let in_base = |id: &Id| reported.get(id).is_some_and(|state| state.installed == base || foreign);
+        let old: Vec<Id> = self.view.as_ref().map(|view| view.members.clone()).unwrap_or_default();
+        let mut members: Vec<Id> = old.iter().filter(|id| in_base(id)).copied().collect();
+        let mut joiners: Vec<Id> = reported
+            .iter()
+            .filter(|(id, state)| state.installed.is_none() && old.iter().all(|m| m.node != id.node))
+            .map(|(&id, _)| id)
+            .collect();
+        joiners.sort();
+        members.extend(joiners);
+        let Some(members) = clique(self.id, members, &old, &reported) else {
+            self.give_up_change(now);
+            return;
+        };
+        let own_only = self.is_mutant_own_cut();
+        let holders: Vec<&State> = reported
+            .iter()
+            .filter(|(id, state)| {
+                state.installed == base && !base.is_none() && members.contains(id) && (!own_only || **id == self.id)
+            })
+            .map(|(_, &state)| state)
+            .collect();
+        let mut cut = holders.iter().map(|state| state.cont).max().unwrap_or(0);
+        while holders.iter().any(|state| state.holds(cut + 1)) {
+            cut += 1;
+        }
+        let deadline = now + self.change_timeout();
+        let Some(change) = &mut self.change else { return };
+        change.phase = Phase::Fetching { members, cut };
+        change.deadline = deadline;
+        self.repair.restart();
+        self.continue_fetch(now);
+    }
+
+    /// Frozen slots are taken up to here.
+    pub(super) fn fetching_to(&self) -> u64 {
+        let proposing = match self.change.as_ref().map(|change| &change.phase) {
+            Some(Phase::Fetching { cut, .. }) => *cut,
+            _ => 0,
+        };
+        proposing.max(self.accepting.as_ref().map_or(0, |proposal| proposal.cut))
+    }
+
+    /// Goes on when everything up to the cut is here; else asks for it.
+    pub(super) fn continue_fetch(&mut self, now: Instant) {
+        if let Some(Change { phase: Phase::Fetching { members, cut }, .. }) = &self.change {
+            let (members, cut) = (members.clone(), *cut);
+            if self.missing_to(cut).is_empty() {
+                self.propose(now, members, cut);
+            } else {
+                self.fetch_from_holders(cut);
+            }
+        }
+        if let Some(proposal) = self.accepting.clone() {
+            let missing = self.missing_to(proposal.cut);
+            if missing.is_empty() {
+                self.become_ready(now, proposal);
+            } else {
+                self.fetch(proposal.vid.proposer, missing);
+            }
+        }
+    }
+
+    fn missing_to(&self, cut: u64) -> Vec<(u64, u64)> {
+        self.stream.as_ref().map(|stream| stream.missing(cut)).unwrap_or_default()
+    }
+
+    fn fetch(&mut self, holder: Id, ranges: Vec<(u64, u64)>) {
+        self.counters.naks_sent += 1;
+        let head = crate::wire::Head { vid: self.view_id(), ack: 0, busy: 0 };
+        self.out.push_back(GabOutput::Send(holder, Body::Nak(ranges).encode(head)));
+    }
+
+    /// As proposer: asks for each missing slot whoever reported that it holds it.
+    fn fetch_from_holders(&mut self, cut: u64) {
+        let mut wanted: BTreeMap<Id, Vec<(u64, u64)>> = BTreeMap::new();
+        let base = self.view_id();
+        for slot in self.missing_to(cut).into_iter().flat_map(|(first, last)| first..=last) {
+            let holder = self
+                .states()
+                .find(|(id, state)| *id != self.id && state.installed == base && state.holds(slot))
+                .map(|(id, _)| id);
+            let Some(holder) = holder else { continue };
+            add_to_ranges(wanted.entry(holder).or_default(), slot);
+        }
+        for (holder, ranges) in wanted {
+            self.fetch(holder, ranges);
+        }
+    }
+
+    /// Step 5.
+    fn propose(&mut self, now: Instant, members: Vec<Id>, cut: u64) {
+        let timeout = self.change_timeout();
+        let Some(change) = &mut self.change else { return };
+        let proposal = Proposal {
+            vid: change.vid,
+            base: self.view.as_ref().map_or(Vid::NONE, |view| view.vid),
+            members: members.clone(),
+            cut,
+            sequence: self.stream.as_ref().map_or(0, |stream| stream.sequence) + cut,
+            generation: self.table.generation,
+            removed: self.membership.removed.clone(),
+            ports: self.table.ports.clone(),
+        };
+        change.phase = Phase::Proposed { proposal: proposal.clone(), ready: BTreeSet::new() };
+        change.deadline = now + timeout;
+        let me = self.id;
+        for &to in members.iter().filter(|&&to| to != me) {
+            self.send_about(to, proposal.vid, &Body::Propose(proposal.clone()));
+        }
+        self.receive_propose(now, self.id, proposal);
+    }
+
+    /// PROPOSE arrived.
+    pub(super) fn receive_propose(&mut self, now: Instant, from: Id, proposal: Proposal) {
+        let promised = proposal.vid == self.promised || self.is_mutant_ready_late();
+        let mine = proposal.members.contains(&self.id) && proposal.vid.proposer == from;
+        let base = self.view_id();
+        if !promised || !mine || proposal.vid <= base || !(base.is_none() || base == proposal.base) {
+            self.counters.other_view += 1;
+            return;
+        }
+        let prepared = self.ready.as_ref().map(|ready| ready.vid);
+        let prepared = prepared.filter(|&vid| vid > base && vid != proposal.vid);
+        if let Some(prepared) = prepared
+            && self.config.arbiter == ArbiterKind::Record
+            && !self.is_mutant_no_consult()
+            && from != self.id
+        {
+            self.consult(now, prepared, proposal.vid, Consulted::AsMember(Box::new(proposal)));
+            return;
+        }
+        self.accept(now, proposal);
+    }
+
+    /// Takes the proposal: fetches up to its cut, then is ready.
+    pub(super) fn accept(&mut self, now: Instant, proposal: Proposal) {
+        if proposal.vid != self.promised && !self.is_mutant_ready_late() {
+            return;
+        }
+        if self.view.is_none() {
+            self.become_ready(now, proposal);
+            return;
+        }
+        self.accepting = Some(proposal);
+        self.repair.restart();
+        self.continue_fetch(now);
+    }
+
+    fn become_ready(&mut self, now: Instant, proposal: Proposal) {
+        self.accepting = None;
+        if self.view.is_some() {
+            let same = proposal.generation == self.table.generation && proposal.ports == self.table.ports;
+            if !same {
+                self.alarm("the proposal's port table is not ours after the cut");
+            }
+            if self.is_mutant_drop_at_ready()
+                && let Some(stream) = &mut self.stream
+            {
+                stream.discard_beyond(proposal.cut);
+            }
+        }
+        let (vid, proposer) = (proposal.vid, proposal.vid.proposer);
+        self.ready = Some(proposal);
+        if proposer == self.id {
+            self.receive_ready(now, self.id, vid);
+        } else {
+            self.send_about(proposer, vid, &Body::Ready);
+        }
+    }
+
+    /// READY arrived.
+    pub(super) fn receive_ready(&mut self, now: Instant, from: Id, vid: Vid) {
+        let majority = self.is_mutant_majority();
+        let Some(change) = &mut self.change else { return };
+        let Phase::Proposed { proposal, ready } = &mut change.phase else { return };
+        if change.vid != vid || !proposal.members.contains(&from) {
+            return;
+        }
+        ready.insert(from);
+        let needed = if majority { proposal.members.len() / 2 + 1 } else { proposal.members.len() };
+        if ready.len() < needed || !ready.contains(&self.id) {
+            return;
+        }
+        let members = proposal.members.clone();
+        self.change = None;
+        let me = self.id;
+        for &to in members.iter().filter(|&&to| to != me) {
+            self.send_about(to, vid, &Body::Install);
+        }
+        self.receive_install(now, vid);
+    }
+
+    /// A step took too long: whoever is silent is remembered, and a new round begins.
+    pub(super) fn expire_change(&mut self, now: Instant) {
+        let Some(change) = self.change.as_ref().filter(|change| change.deadline <= now) else {
+            self.propose_if_due(now);
+            return;
+        };
+        let since = change.since;
+        let silent: Vec<Id> = match &change.phase {
+            Phase::Collecting => {
+                change.target.iter().filter(|id| !change.states.contains_key(&id.node)).copied().collect()
+            }
+            Phase::Proposed { proposal, ready } => {
+                proposal.members.iter().filter(|id| !ready.contains(id)).copied().collect()
+            }
+            Phase::Consulting | Phase::Fetching { .. } => Vec::new(),
+        };
+        // Gone before anybody is blamed: a blame may start the next round itself.
+        self.change = None;
+        for id in silent {
+            self.blame(now, id, since);
+        }
+        if self.view.is_some() {
+            self.start_change(now, since);
+        } else {
+            self.back_off(now);
+        }
+    }
+
+    /// Somebody in the change is gone: begin again without it.
+    pub(super) fn abandon_change_with(&mut self, now: Instant, id: Id) {
+        let Some(change) = self.change.as_ref().filter(|change| change.target.contains(&id)) else { return };
+        let since = change.since;
+        self.change = None;
+        if self.view.is_some() {
+            self.start_change(now, since);
+        } else {
+            self.back_off(now);
+        }
+    }
+
+    fn give_up_change(&mut self, now: Instant) {
+        self.change = None;
+        self.back_off(now);
+    }
+}
+
+/// Members that can all talk to each other (facts algorithms 2.3). The one with the most missing
+/// connections goes first; of equals one that is not in the view, then one in jeopardy, then the
+/// last in rank. `None` if that is us: another has to propose.
+fn clique(me: Id, members: Vec<Id>, old: &[Id], states: &BTreeMap<Id, &State>) -> Option<Vec<Id>> {
+    let hears = |from: Id, to: Id| -> Option<Connection> {
+        states.get(&from)?.row.iter().copied().find(|connection| connection.peer == to)
+    };
+    let connected = |a: Id, b: Id| a == b || hears(a, b).is_some() && hears(b, a).is_some();
+    let mut members = members;
+    loop {
+        let missing = |id: Id| members.iter().filter(|&&other| !connected(id, other)).count();
+        let in_jeopardy =
+            |id: Id| members.iter().any(|&other| hears(other, id).is_some_and(|link| link.jeopardy));
+        let worst = members
+            .iter()
+            .enumerate()
+            .map(|(rank, &id)| (missing(id), !old.contains(&id), in_jeopardy(id), rank))
+            .max()?;
+        if worst.0 == 0 {
+            return members.contains(&me).then_some(members);
+        }
+        members.remove(worst.3);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use llt::Incarnation;
+
+    use super::*;
+
+    fn id(node: u8) -> Id {
+        Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) }
+    }
+
+    fn choose(me: u8, nodes: &[u8], old: &[u8], cuts: &[(u8, u8)]) -> Option<Vec<u8>> {
+        let members: Vec<Id> = nodes.iter().map(|&n| id(n)).collect();
+        let states: BTreeMap<Id, State> = members
+            .iter()
+            .map(|&from| {
+                let row = members
+                    .iter()
+                    .filter(|&&to| to != from && !cuts.contains(&(from.node.get(), to.node.get())))
+                    .map(|&peer| Connection { peer, jeopardy: false })
+                    .collect();
+                let (installed, ready) = (Vid::NONE, Vid::NONE);
+                (from, State { installed, ready, cont: 0, beyond: Bytes::new(), row })
+            })
+            .collect();
+        let states = states.iter().map(|(&id, state)| (id, state)).collect();
+        let old: Vec<Id> = old.iter().map(|&n| id(n)).collect();
+        clique(id(me), members, &old, &states).map(|ids| ids.iter().map(|id| id.node.get()).collect())
+    }
+
+    #[test]
+    fn members_that_cannot_all_talk_end_in_one_clique() {
+        assert_eq!(choose(0, &[0, 1, 2], &[0, 1, 2], &[]), Some(vec![0, 1, 2]));
+        // One way is no way.
+        assert_eq!(choose(0, &[0, 1, 2], &[0, 1, 2], &[(0, 2)]), Some(vec![0, 1]));
+        // Whoever lacks most goes, even if it ranks first; a newcomer before a member.
+        assert_eq!(choose(1, &[0, 1, 2, 3], &[0, 1, 2, 3], &[(0, 1), (0, 2)]), Some(vec![1, 2, 3]));
+        assert_eq!(choose(0, &[0, 1, 2], &[1, 2], &[(0, 1)]), None, "we are the one that goes");
+    }
+}

@@ -1,0 +1,220 @@
+//! The clients of this node: their queues of events and their room to send.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use llt::{Duration, Instant};
+
+use super::ClientId;
+use crate::event::{ClientEvent, CloseReason, OpenOptions};
+use crate::ids::PortName;
+use crate::limits::{
+    RECEIVE_QUEUE_BYTES, RECEIVE_QUEUE_MESSAGES, SEND_QUEUE_BYTES, SEND_QUEUE_MESSAGES,
+};
+
+/// One registration.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) port: PortName,
+    pub(crate) options: OpenOptions,
+    /// It has been told a view: it may send and is sent to.
+    pub(crate) attached: bool,
+    events: VecDeque<ClientEvent>,
+    event_bytes: usize,
+    /// Generation of the last view handed over, and whether it was acknowledged (precise rule 7).
+    handed_view: u64,
+    acked: bool,
+    /// Accepted and not yet settled.
+    sending: usize,
+    sending_bytes: usize,
+    /// Since when it is behind without reading anything.
+    stalled_since: Option<Instant>,
+    closed: bool,
+}
+
+/// All registrations, by the driver's numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    pub(crate) by_id: BTreeMap<ClientId, Client>,
+    /// Those that have something new, in order, each once.
+    woken: Vec<ClientId>,
+}
+
+/// Above this length small payloads are copied out of the frames that they arrived in: a slow
+/// client must not keep whole frames alive for the few bytes that are its own.
+const BACKLOG_COPY: usize = 64;
+const COPY_BYTES_MAX: usize = 4096;
+
+impl Client {
+    pub(crate) fn new(port: PortName, options: OpenOptions) -> Self {
+        Self {
+            port,
+            options,
+            attached: false,
+            events: VecDeque::new(),
+            event_bytes: 0,
+            handed_view: 0,
+            acked: true,
+            sending: 0,
+            sending_bytes: 0,
+            stalled_since: None,
+            closed: false,
+        }
+    }
+
+    /// Messages and bytes that it may still send.
+    pub(crate) fn room(&self) -> (usize, usize) {
+        if self.closed {
+            return (0, 0);
+        }
+        (
+            SEND_QUEUE_MESSAGES.saturating_sub(self.sending),
+            SEND_QUEUE_BYTES.saturating_sub(self.sending_bytes),
+        )
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Half of its receive queue is full: its port is busy.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.closed
+            && (self.events.len() >= RECEIVE_QUEUE_MESSAGES / 2
+                || self.event_bytes >= RECEIVE_QUEUE_BYTES / 2)
+    }
+
+    /// May a point-to-point message still be queued? Broadcasts have their own bound, the window.
+    pub(crate) fn has_receive_room(&self) -> bool {
+        self.events.len() < RECEIVE_QUEUE_MESSAGES && self.event_bytes < RECEIVE_QUEUE_BYTES
+    }
+
+    /// Accepts a message of `len` bytes.
+    pub(crate) fn note_sending(&mut self, len: usize) {
+        self.sending += 1;
+        self.sending_bytes += len;
+    }
+
+    fn next_is_gated(&self) -> bool {
+        let next_view = matches!(self.events.front(), Some(ClientEvent::View(_)));
+        next_view && self.options.ack && !self.acked
+    }
+}
+
+impl Clients {
+    pub(crate) fn get(&self, id: ClientId) -> Option<&Client> {
+        self.by_id.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// Queues an event for a client.
+    pub(crate) fn push(&mut self, now: Instant, id: ClientId, mut event: ClientEvent) {
+        let Some(client) = self.by_id.get_mut(&id) else { return };
+        if client.closed {
+            return;
+        }
+        if let ClientEvent::Deliver(delivery) = &mut event {
+            let len = delivery.payload.len();
+            if client.events.len() > BACKLOG_COPY && len < COPY_BYTES_MAX {
+                delivery.payload = Bytes::copy_from_slice(&delivery.payload);
+            }
+            client.event_bytes += len;
+        }
+        client.closed = matches!(event, ClientEvent::Closed(_));
+        let was_idle = client.events.is_empty() || client.next_is_gated();
+        client.events.push_back(event);
+        if client.is_behind() && client.stalled_since.is_none() {
+            client.stalled_since = Some(now);
+        }
+        if was_idle {
+            self.wake(id);
+        }
+    }
+
+    /// Ends a client at once: what it did not read is dropped for the one event that says so.
+    pub(crate) fn close_now(&mut self, id: ClientId, reason: CloseReason) {
+        let Some(client) = self.by_id.get_mut(&id) else { return };
+        client.events.clear();
+        client.event_bytes = 0;
+        client.stalled_since = None;
+        client.closed = true;
+        client.events.push_back(ClientEvent::Closed(reason));
+        self.wake(id);
+    }
+
+    /// The client's next event. After `Closed` the client is gone.
+    pub(crate) fn poll(&mut self, now: Instant, id: ClientId) -> Option<ClientEvent> {
+        let client = self.by_id.get_mut(&id)?;
+        if client.next_is_gated() && !client.closed {
+            return None;
+        }
+        let event = client.events.pop_front()?;
+        match &event {
+            ClientEvent::Deliver(delivery) => client.event_bytes -= delivery.payload.len(),
+            ClientEvent::View(view) => {
+                client.handed_view = view.generation;
+                client.acked = false;
+            }
+            ClientEvent::Status(_) => {}
+            ClientEvent::Closed(_) => {
+                self.by_id.remove(&id);
+                return Some(event);
+            }
+        }
+        client.stalled_since = if client.is_behind() { Some(now) } else { None };
+        Some(event)
+    }
+
+    /// The client has recovered from a view; `false` if that is not the one it was handed last.
+    pub(crate) fn ack_view(&mut self, id: ClientId, generation: u64) -> bool {
+        let Some(client) = self.by_id.get_mut(&id) else { return false };
+        if client.handed_view != generation {
+            return false;
+        }
+        client.acked = true;
+        if !client.events.is_empty() {
+            self.wake(id);
+        }
+        true
+    }
+
+    /// A message of a client is out of its send queue.
+    pub(crate) fn settle(&mut self, id: ClientId, len: usize) {
+        let Some(client) = self.by_id.get_mut(&id) else { return };
+        client.sending = client.sending.saturating_sub(1);
+        client.sending_bytes = client.sending_bytes.saturating_sub(len);
+        // Half empty: worth a wake-up. Each single message would not be.
+        let (messages, bytes) = (client.sending, client.sending_bytes);
+        if messages == SEND_QUEUE_MESSAGES / 2
+            || messages == 0
+            || bytes <= SEND_QUEUE_BYTES / 2 && bytes + len > SEND_QUEUE_BYTES / 2
+        {
+            self.wake(id);
+        }
+    }
+
+    /// Clients that have not read for `limit` although their queue is half full.
+    pub(crate) fn stalled(&self, now: Instant, limit: Duration) -> Vec<ClientId> {
+        let late = |client: &Client| client.stalled_since.is_some_and(|since| now >= since + limit);
+        self.by_id.iter().filter(|(_, client)| late(client)).map(|(&id, _)| id).collect()
+    }
+
+    /// When [`Clients::stalled`] may have somebody.
+    pub(crate) fn next_deadline(&self, limit: Duration) -> Option<Instant> {
+        self.by_id.values().filter_map(|client| client.stalled_since).min().map(|since| since + limit)
+    }
+
+    pub(crate) fn wake(&mut self, id: ClientId) {
+        if !self.woken.contains(&id) {
+            self.woken.push(id);
+        }
+    }
+
+    /// Who has something new since the last call.
+    pub(crate) fn take_woken(&mut self) -> Vec<ClientId> {
+        std::mem::take(&mut self.woken)
+    }
+}

@@ -1,0 +1,99 @@
+//! What GAB is configured with.
+
+use llt::Duration;
+
+/// What GAB is configured with.
+#[derive(Clone, Debug)]
+pub struct GabConfig {
+    /// `gabconfig -c` was done: registrations and joining are allowed.
+    pub configured: bool,
+    /// `-n N`: seed when N nodes are visible; `None`: join a seeded cluster only, or `-x`.
+    pub seed: Option<u32>,
+    /// Wait after the first suspicion, restarted while suspicions change (`-t`, default 5 s).
+    pub stable: Duration,
+    /// The inactive time of LLT: an acknowledgement that stands still for longer is a failure, and
+    /// a node that was frozen for longer knows that the others may have gone on without it.
+    pub stuck: Duration,
+    /// Broadcasts up to this length travel inline through the sequencer; longer ones are broadcast
+    /// by their sender and only referred to. Correctness does not depend on it.
+    pub inline_max: usize,
+    /// Who authorises views with departures.
+    pub arbiter: ArbiterKind,
+    /// A client that leaves its receive queue full for longer is closed.
+    pub client_stall: Duration,
+    /// A rule to break, for proving that checkers see it.
+    #[cfg(any(test, feature = "sim"))]
+    pub mutant: Option<Mutant>,
+}
+
+impl Default for GabConfig {
+    fn default() -> Self {
+        Self {
+            configured: false,
+            seed: None,
+            stable: Duration::from_millis(5000),
+            stuck: Duration::from_millis(16_000),
+            inline_max: 1024,
+            arbiter: ArbiterKind::None,
+            client_stall: Duration::from_millis(15_000),
+            #[cfg(any(test, feature = "sim"))]
+            mutant: None,
+        }
+    }
+}
+
+/// Who authorises views with departures (protocols.md, precise rules 9, 10).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ArbiterKind {
+    /// Every view is authorised.
+    #[default]
+    None,
+    /// A record outside, reached through [`ArbiterRequest`](super::ArbiterRequest). The simulator
+    /// holds one; coordination points come later.
+    Record,
+}
+
+/// One broken rule each: the fourteen of facts algorithms 1.14 in their order, then ours. The
+/// simulator must catch every one, or the list there says why it cannot.
+#[cfg(any(test, feature = "sim"))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mutant {
+    /// A node frozen in a view change still takes ORD and acknowledges.
+    WedgedAcks,
+    /// Leftover messages are delivered before arbitration.
+    LeftoversBeforeArbitration,
+    /// Frames are not checked against the view.
+    NoViewCheck,
+    /// The cut comes from the proposer's own holdings only.
+    CutFromProposer,
+    /// INSTALL after a majority of READYs.
+    InstallOnMajority,
+    /// SAFE is delivered without stability.
+    SafeWithoutStability,
+    /// READY is sent although a higher round was promised.
+    ReadyAfterPromise,
+    /// Members of another lineage are taken into the new view.
+    ForeignLineage,
+    /// "The departed are absent from the record" is taken as authorisation.
+    AbsenceAuthorises,
+    /// A race for the record without the check that its view is in the own chain.
+    RaceOutsideChain,
+    /// Slots beyond the cut are dropped at READY instead of at INSTALL.
+    DropAtReady,
+    /// Stragglers are not completed.
+    NoStragglers,
+    /// A removed incarnation is admitted again.
+    Readmit,
+    /// The record is not consulted when a prepared view is dropped.
+    NoConsult,
+    /// Own messages found below the cut are submitted again.
+    ResubmitAll,
+    /// The sequencer takes a message twice.
+    NoDuplicateCheck,
+    /// A point-to-point message is delivered in a generation that is not its own.
+    P2pAcrossGenerations,
+    /// The losing side of a partition does not give up.
+    NoEjection,
+    /// A payload that came apart is taken without its checksum.
+    StalePayload,
+}

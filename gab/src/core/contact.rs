@@ -1,0 +1,187 @@
+//! Introductions: who is where, and what happens when nodes of different views meet.
+//!
+//! Histories are never merged. When two views exclude nodes of each other, one side has to give up:
+//! the larger group stays; of equal groups the one that moved on while the other was left behind,
+//! else the one with the lowest node (facts 2.11, algorithms 1.12). Both sides compute the same.
+
+use llt::{Id, Instant, NodeId};
+
+use super::{ArbiterKind, Gab, GabOutput, Notice};
+use crate::event::{ClientEvent, CloseReason};
+use crate::ids::Vid;
+use crate::wire::{Body, Hello};
+
+impl Gab {
+    /// Introduces this node to a peer.
+    pub(super) fn greet(&mut self, peer: Id) {
+        if self.over {
+            return;
+        }
+        let hello = Hello {
+            configured: self.config.configured && self.leaving.is_none(),
+            was_frozen: self.membership.was_frozen,
+            seed: self.config.seed.unwrap_or(0),
+            members: self.view.as_ref().map(|view| view.members.clone()).unwrap_or_default(),
+        };
+        self.send_about(peer, self.view_id(), &Body::Hello(hello));
+    }
+
+    /// Introduces this node to all who are not in its view: something about it has changed.
+    pub(super) fn greet_outsiders(&mut self) {
+        let inside = |id: Id| self.view.as_ref().is_some_and(|view| view.contains(id));
+        let outsiders: Vec<Id> = self.peers.values().map(|peer| peer.id).filter(|&id| !inside(id)).collect();
+        for peer in outsiders {
+            self.greet(peer);
+        }
+    }
+
+    /// A peer introduces itself.
+    pub(super) fn receive_hello(&mut self, now: Instant, from: Id, vid: Vid, hello: Hello) {
+        let Some(peer) = self.peers.get_mut(&from.node).filter(|peer| peer.id == from) else { return };
+        peer.hello = Some((vid, hello));
+        self.membership.highest_round = self.membership.highest_round.max(vid.round);
+        self.note_joiners(now);
+        self.meet(now, from);
+    }
+
+    /// Looks again at everybody outside: our own view has changed.
+    pub(super) fn meet_all(&mut self, now: Instant) {
+        let peers: Vec<Id> = self.peers.values().map(|peer| peer.id).collect();
+        for peer in peers {
+            self.meet(now, peer);
+        }
+    }
+
+    fn meet(&mut self, now: Instant, peer: Id) {
+        let Some(ours) = self.view.clone().filter(|_| !self.over) else { return };
+        let Some((vid, hello)) = self.peers.get(&peer.node).and_then(|peer| peer.hello.clone()) else {
+            return;
+        };
+        if vid == ours.vid {
+            return;
+        }
+        if vid.is_none() {
+            // Its life in our view is over, if it had one: it is in none.
+            if ours.contains(peer) && self.ready.is_none() && self.promised <= ours.vid {
+                self.suspect(now, peer, true);
+            }
+            return;
+        }
+        let ours_there = hello.members.contains(&self.id);
+        let theirs_here = ours.contains(peer);
+        if ours_there && theirs_here {
+            // The same lineage, one of us is a step behind: the view change sees to it.
+            return;
+        }
+        if self.config.arbiter == ArbiterKind::Record {
+            // The record decides who is out, not the count.
+            self.read_record(now);
+            return;
+        }
+        if self.is_mutant_no_ejection() {
+            return;
+        }
+        let frozen_older = if vid > ours.vid { self.membership.was_frozen } else { hello.was_frozen };
+        let left_behind = ours_there || theirs_here;
+        if loses(&ours.members, ours.vid, &hello.members, vid, left_behind, frozen_older) {
+            self.eject(now, vid);
+        } else if theirs_here {
+            // It has gone on without us and will be thrown out: no use waiting for it.
+            self.suspect(now, peer, true);
+        } else {
+            self.greet(peer);
+        }
+    }
+
+    /// This node is out: its clients learn that it was they who were thrown out.
+    pub(super) fn eject(&mut self, now: Instant, by: Vid) {
+        let halt = self.clients.by_id.values().any(|client| client.options.kernel);
+        self.notice(Notice::Ejected { by });
+        self.close_all(now, CloseReason::Ejected);
+        self.end();
+        self.out.push_back(GabOutput::Ejected { halt });
+    }
+
+    /// Closes every registration.
+    pub(super) fn close_all(&mut self, now: Instant, reason: CloseReason) {
+        let ids: Vec<_> = self.clients.by_id.keys().copied().collect();
+        for id in ids {
+            self.clients.push(now, id, ClientEvent::Closed(reason));
+        }
+    }
+
+    /// This life is over: nothing is sent, delivered or answered any more.
+    pub(super) fn end(&mut self) {
+        self.over = true;
+        self.pending.clear();
+        self.change = None;
+        self.accepting = None;
+        self.ready = None;
+    }
+}
+
+/// Does our side have to give up?
+fn loses(
+    ours: &[Id],
+    our_vid: Vid,
+    theirs: &[Id],
+    their_vid: Vid,
+    left_behind: bool,
+    frozen_older: bool,
+) -> bool {
+    let ours_is_newer = our_vid > their_vid;
+    let (newer, older) = if ours_is_newer { (ours, theirs) } else { (theirs, ours) };
+    // Members of both have moved on to the newer view, or are about to.
+    let stayed: Vec<Id> = older.iter().filter(|id| !newer.contains(id)).copied().collect();
+    let lowest = |ids: &[Id]| ids.iter().map(|id| id.node).min().unwrap_or(NodeId::ZERO);
+    let newer_wins = if frozen_older && left_behind || stayed.len() < newer.len() {
+        true
+    } else if stayed.len() > newer.len() {
+        false
+    } else {
+        left_behind || lowest(newer) < lowest(&stayed)
+    };
+    newer_wins != ours_is_newer
+}
+
+#[cfg(test)]
+mod tests {
+    use llt::Incarnation;
+
+    use super::*;
+
+    fn ids(nodes: &[u8]) -> Vec<Id> {
+        nodes
+            .iter()
+            .map(|&node| Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) })
+            .collect()
+    }
+
+    fn vid(round: u64) -> Vid {
+        Vid { round, proposer: ids(&[0])[0] }
+    }
+
+    /// Who loses, asked from both sides, which must agree.
+    fn loser(newer: &[u8], older: &[u8], left_behind: bool, frozen: bool) -> &'static str {
+        let (n, o) = (ids(newer), ids(older));
+        let newer_loses = loses(&n, vid(9), &o, vid(8), left_behind, frozen);
+        let older_loses = loses(&o, vid(8), &n, vid(9), left_behind, frozen);
+        assert_ne!(newer_loses, older_loses, "exactly one side gives up");
+        if newer_loses { "newer" } else { "older" }
+    }
+
+    #[test]
+    fn the_larger_group_stays_and_ties_are_settled_the_same_way_on_both_sides() {
+        // A partition where both sides moved on.
+        assert_eq!(loser(&[0, 1], &[2], false, false), "older");
+        assert_eq!(loser(&[2], &[0, 1], false, false), "newer");
+        assert_eq!(loser(&[1], &[0], false, false), "newer");
+        assert_eq!(loser(&[0], &[1], false, false), "older");
+        // One side still stands in the common view.
+        assert_eq!(loser(&[0, 1], &[0, 1, 2], true, false), "older");
+        assert_eq!(loser(&[2], &[0, 1, 2], true, false), "newer");
+        assert_eq!(loser(&[1], &[0, 1], true, false), "older");
+        // Two of three were frozen and know it: the one that went on keeps its history.
+        assert_eq!(loser(&[0], &[0, 1, 2], true, true), "older");
+    }
+}

@@ -1,0 +1,127 @@
+//! A view comes into force: the old stream ends at the cut, the new one starts.
+
+use llt::{Id, Instant, NodeSet};
+
+use super::sequencer::Sequencer;
+use super::stream::Stream;
+use super::{Gab, Notice};
+use crate::ids::{PortName, Vid, View};
+use crate::limits::CHAIN_MAX;
+use crate::wire::{Head, Proposal};
+
+impl Gab {
+    /// INSTALL arrived, or a proof of it.
+    pub(super) fn receive_install(&mut self, now: Instant, vid: Vid) {
+        let due = self.ready.as_ref().is_some_and(|ready| ready.vid == vid && vid > self.view_id());
+        if due && let Some(proposal) = self.ready.take() {
+            self.install(now, proposal);
+        }
+    }
+
+    /// Any message in a view from a member of it proves that the view is in force.
+    pub(super) fn prove_install(&mut self, now: Instant, from: Id, head: &Head) {
+        let proof = self.ready.as_ref().is_some_and(|ready| {
+            ready.vid == head.vid && head.ack > 0 && ready.members.contains(&from)
+        });
+        if proof {
+            self.receive_install(now, head.vid);
+        }
+    }
+
+    fn install(&mut self, now: Instant, proposal: Proposal) {
+        let old = self.view.clone();
+        if old.is_some() {
+            self.finish_stream(now, &proposal);
+        } else {
+            self.take_over(&proposal);
+        }
+        let vid = proposal.vid;
+        self.remember(&proposal, old.as_ref());
+        self.counters.views += 1;
+        self.view = Some(View { vid, members: proposal.members.clone() });
+        if self.promised < vid {
+            self.promised = vid;
+        }
+        self.accepting = None;
+        if self.change.as_ref().is_some_and(|change| change.vid <= vid) {
+            self.change = None;
+        }
+        let me = self.id.node;
+        self.stream = Some(Stream::new(vid, me, &proposal.members, proposal.sequence));
+        self.undelivered.clear();
+        self.sequencer = Sequencer::default();
+        self.order = super::order::Ordering::default();
+        self.repair.restart();
+        if !self.is_mutant_stale_payload() {
+            self.stash.clear();
+        }
+        for peer in self.peers.values_mut() {
+            peer.busy = 0;
+        }
+        self.authorisation.note_view(now, old.as_ref().is_some_and(|old| departs(old, &proposal.members)));
+        self.change_ports(now, old.as_ref(), &proposal.members);
+        self.pending.restart();
+        self.settle_suspicions();
+        self.race(now);
+        let ports: Vec<PortName> = self.ports.keys().copied().collect();
+        for port in ports {
+            self.sync_local(now, port);
+            self.p2p_membership(now, port);
+        }
+        self.greet_outsiders();
+        self.meet_all(now);
+        self.tell_status(now);
+    }
+
+    /// The old view's stream ends: everything up to the cut is delivered, nothing beyond exists.
+    fn finish_stream(&mut self, now: Instant, proposal: &Proposal) {
+        let Some(stream) = &mut self.stream else { return };
+        let cont = stream.cont;
+        stream.discard_beyond(proposal.cut);
+        if cont != proposal.cut {
+            self.alarm("the stream does not end at the cut");
+        }
+        self.deliver(now, true);
+    }
+
+    /// A node that was in no view takes the ports as they are.
+    fn take_over(&mut self, proposal: &Proposal) {
+        self.table.generation = proposal.generation;
+        self.table.ports = proposal.ports.clone();
+        for (&name, table) in &proposal.ports {
+            let port = self.ports.entry(name).or_default();
+            port.generation = table.generation;
+            port.members = table.members.clone();
+        }
+        self.membership.removed = proposal.removed.clone();
+    }
+
+    fn remember(&mut self, proposal: &Proposal, old: Option<&View>) {
+        for id in old.iter().flat_map(|old| &old.members).filter(|id| !proposal.members.contains(id)) {
+            let newest = self.membership.removed.entry(id.node).or_insert(id.incarnation);
+            *newest = (*newest).max(id.incarnation);
+        }
+        self.membership.chain.insert(proposal.vid);
+        if self.membership.chain.len() > CHAIN_MAX {
+            self.membership.chain.pop_first();
+        }
+    }
+
+    /// Port a takes the next generation, and so does every port that lost a member.
+    fn change_ports(&mut self, now: Instant, old: Option<&View>, members: &[Id]) {
+        let nodes: NodeSet = members.iter().map(|id| id.node).collect();
+        let gone = old.map(View::nodes).unwrap_or_default().difference(nodes);
+        for (name, generation) in self.table.install(members) {
+            if name == PortName::CONTROL {
+                self.control_generation = generation;
+                self.notice(Notice::Membership { port: name, generation, members: nodes });
+            } else {
+                self.depart(now, name, gone, generation);
+            }
+        }
+    }
+}
+
+fn departs(old: &View, members: &[Id]) -> bool {
+    old.members.iter().any(|id| !members.contains(id))
+}

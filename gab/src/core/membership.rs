@@ -1,0 +1,262 @@
+//! Who should be in the next view, and when to start making it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use llt::time::earliest;
+use llt::{Duration, Id, Incarnation, Instant, NodeId, NodeSet};
+use rand_core::Rng;
+
+use super::Gab;
+use crate::ids::{Vid, View};
+
+/// Suspicions, and the memory that keeps a lineage one.
+#[derive(Debug, Default)]
+pub(crate) struct Membership {
+    /// Members that are given up, until a view is without them. A connection that was lost once
+    /// stays lost: what was under way on it is gone.
+    pub(crate) suspects: BTreeMap<Id, Suspicion>,
+    first_suspicion: Option<Instant>,
+    last_suspicion: Option<Instant>,
+    /// The newest incarnation of each node that was removed: none up to it is admitted (VW6).
+    pub(crate) removed: BTreeMap<NodeId, Incarnation>,
+    /// Ids of the views that this node has installed.
+    pub(crate) chain: BTreeSet<Vid>,
+    /// Since when somebody waits to join.
+    joiner_since: Option<Instant>,
+    /// Joiners that did not answer are left out until then.
+    skipped: BTreeMap<Id, Instant>,
+    /// `gabconfig -x` was given: seed with whoever is visible.
+    pub(crate) seed_now: bool,
+    /// Do not start a change before: after a refusal, and after an own pause.
+    pub(crate) not_before: Instant,
+    /// The highest round seen anywhere.
+    pub(crate) highest_round: u64,
+    /// We were frozen for longer than the inactive time: the others may have gone on without us.
+    pub(crate) was_frozen: bool,
+}
+
+/// Why a member is given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Suspicion {
+    /// It said so or was replaced: no need to wait for others to fail with it.
+    sure: bool,
+}
+
+/// Joiners are collected for this long, so that a storm of them enters in one view change.
+const GATHER: Duration = Duration::from_millis(50);
+
+impl Gab {
+    /// A step of a view change is given up after this long.
+    pub(super) fn change_timeout(&self) -> Duration {
+        (self.config.stable * 2).clamp(Duration::from_millis(200), Duration::from_millis(500))
+    }
+
+    /// A member is given up.
+    pub(super) fn suspect(&mut self, now: Instant, id: Id, sure: bool) {
+        if self.view.as_ref().is_some_and(|view| view.contains(id)) && id != self.id {
+            self.membership.first_suspicion.get_or_insert(now);
+            self.membership.last_suspicion = Some(now);
+            let suspicion = self.membership.suspects.entry(id).or_insert(Suspicion { sure });
+            suspicion.sure |= sure;
+        }
+        self.abandon_change_with(now, id);
+        self.tell_status(now);
+    }
+
+    /// A node that leaves is out as soon as its LEAVE is delivered.
+    pub(super) fn note_leaver(&mut self, now: Instant, node: NodeId) {
+        if node == self.id.node {
+            self.finish_leave();
+            return;
+        }
+        if let Some(id) = self.view.as_ref().and_then(|view| view.member(node)) {
+            self.suspect(now, id, true);
+        }
+    }
+
+    /// Our own clock jumped: we were not running.
+    pub(super) fn note_late(&mut self, now: Instant, late: Duration) {
+        self.excuse_members();
+        self.membership.was_frozen |= late >= self.config.stuck;
+        let quiet = now + self.config.stable.max(self.change_timeout());
+        self.membership.not_before = self.membership.not_before.max(quiet);
+    }
+
+    /// When to start a view change, if one is needed: the reason's own delay, then by rank.
+    pub(super) fn change_due(&self) -> Option<Instant> {
+        if self.change.is_some() || self.over || !self.config.configured {
+            return None;
+        }
+        let due = match &self.view {
+            None => self.seed_due()?,
+            Some(view) => self.reason_due(view)? + self.change_timeout() * self.own_rank(view),
+        };
+        Some(due.max(self.membership.not_before))
+    }
+
+    /// Members before us that we do not suspect: the first starts at once, we give each its chance.
+    fn own_rank(&self, view: &View) -> u32 {
+        let before = view.members.iter().take_while(|&&id| id != self.id);
+        let rank = before.filter(|id| !self.membership.suspects.contains_key(id)).count();
+        u32::try_from(rank).unwrap_or(u32::MAX)
+    }
+
+    fn reason_due(&self, view: &View) -> Option<Instant> {
+        let mut due = None;
+        if let (Some(first), Some(last)) =
+            (self.membership.first_suspicion, self.membership.last_suspicion)
+        {
+            // The wait restarts with each suspicion, so that a switch that fails makes one view
+            // change and not many, but not for ever.
+            let sure = self.membership.suspects.values().all(|suspicion| suspicion.sure);
+            let stable = self.config.stable;
+            due = Some(if sure { first } else { (last + stable).min(first + stable * 4) });
+        }
+        if let Some(since) = self.membership.joiner_since
+            && self.joiners(view).next().is_some()
+        {
+            due = earliest(due, Some(since + GATHER.min(self.config.stable)));
+        }
+        if self.is_frozen() {
+            due = earliest(due, Some(self.frozen_since + self.change_timeout() * 2));
+        }
+        due
+    }
+
+    /// Connected nodes that are configured and in no view, and may enter ours.
+    pub(super) fn joiners<'a>(&'a self, view: &'a View) -> impl Iterator<Item = Id> + 'a {
+        self.unseeded_peers().filter(move |id| {
+            let again = self.removed(id.node).is_some_and(|newest| id.incarnation <= newest);
+            view.member(id.node).is_none() && (!again || self.is_mutant_readmit())
+        })
+    }
+
+    fn unseeded_peers(&self) -> impl Iterator<Item = Id> + '_ {
+        let skipped = |id: &Id| self.membership.skipped.get(id).is_some_and(|&until| until > self.now);
+        self.peers
+            .values()
+            .filter(|peer| peer.hello.as_ref().is_some_and(|(vid, hello)| vid.is_none() && hello.configured))
+            .map(|peer| peer.id)
+            .filter(move |id| !skipped(id))
+    }
+
+    /// Seeding: an unseeded node never forms a view by itself. It needs the configured number of
+    /// nodes or the operator, and nobody who is in a view already.
+    fn seed_due(&self) -> Option<Instant> {
+        let seeded = self.peers.values().any(|peer| {
+            peer.hello.as_ref().is_some_and(|(vid, hello)| !vid.is_none() && hello.configured)
+        });
+        if seeded {
+            return None;
+        }
+        if self.membership.seed_now {
+            return Some(self.now);
+        }
+        let visible = u32::try_from(self.unseeded_peers().count() + 1).unwrap_or(u32::MAX);
+        let may_seed = |count: u32| count != 0 && count <= visible;
+        if !may_seed(self.config.seed.unwrap_or(0)) {
+            return None;
+        }
+        // The lowest of those that may does it.
+        let lower = self.peers.values().any(|peer| {
+            peer.id.node < self.id.node
+                && peer.hello.as_ref().is_some_and(|(_, hello)| hello.configured && may_seed(hello.seed))
+        });
+        if lower {
+            // It may not hear what we hear: give it its time.
+            return Some(self.membership.joiner_since? + self.change_timeout() * 4);
+        }
+        Some(self.membership.joiner_since.map_or(self.now, |since| since + GATHER.min(self.config.stable)))
+    }
+
+    /// Whom to ask for the next view.
+    pub(super) fn change_target(&self) -> Vec<Id> {
+        match &self.view {
+            None => {
+                let mut target: Vec<Id> = self.unseeded_peers().chain([self.id]).collect();
+                target.sort();
+                target
+            }
+            Some(view) => {
+                let stays = |id: &&Id| {
+                    **id == self.id
+                        || !self.membership.suspects.contains_key(id)
+                            && self.peers.get(&id.node).is_some_and(|peer| peer.id == **id)
+                };
+                let mut target: Vec<Id> = view.members.iter().filter(stays).copied().collect();
+                let mut joiners: Vec<Id> = self.joiners(view).collect();
+                joiners.sort();
+                target.extend(joiners);
+                target
+            }
+        }
+    }
+
+    /// Somebody's introduction or departure may have changed who waits to join.
+    pub(super) fn note_joiners(&mut self, now: Instant) {
+        let waiting = match &self.view {
+            Some(view) => self.joiners(view).next().is_some(),
+            None => self.unseeded_peers().next().is_some(),
+        };
+        if !waiting {
+            self.membership.joiner_since = None;
+        } else if self.membership.joiner_since.is_none() {
+            self.membership.joiner_since = Some(now);
+        }
+    }
+
+    /// Somebody did not answer in time. A joiner waits for another view; a member is given up when
+    /// it has stalled changes for longer than any stable time would explain (facts 2.6, conn_wait).
+    pub(super) fn blame(&mut self, now: Instant, silent: Id, since: Instant) {
+        let member = self.view.as_ref().is_some_and(|view| view.contains(silent));
+        if !member {
+            self.membership.skipped.insert(silent, now + self.change_timeout() * 4);
+        } else if now >= since + self.config.stable * 12 {
+            self.suspect(now, silent, true);
+        }
+    }
+
+    /// Waits a random time before the next try, so that two proposers do not meet again.
+    pub(super) fn back_off(&mut self, now: Instant) {
+        let timeout = u64::try_from(self.change_timeout().as_nanos()).unwrap_or(u64::MAX);
+        let wait = Duration::from_nanos(timeout / 2 + self.rng.next_u64() % timeout);
+        self.membership.not_before = self.membership.not_before.max(now + wait);
+    }
+
+    /// A view is in force: suspicions that it settled are forgotten.
+    pub(super) fn settle_suspicions(&mut self) {
+        let view = self.view.as_ref();
+        self.membership.suspects.retain(|id, _| view.is_some_and(|view| view.contains(*id)));
+        if self.membership.suspects.is_empty() {
+            self.membership.first_suspicion = None;
+            self.membership.last_suspicion = None;
+        }
+        self.membership.joiner_since = None;
+        self.membership.seed_now = false;
+        self.membership.was_frozen = false;
+        let now = self.now;
+        self.membership.skipped.retain(|_, until| *until > now);
+        self.note_joiners(now);
+    }
+
+    /// Members that are connected over one link only, or not at all; not ourselves.
+    pub(super) fn jeopardy(&self) -> NodeSet {
+        let Some(view) = &self.view else { return NodeSet::EMPTY };
+        let one = |id: &&Id| self.peers.get(&id.node).is_some_and(|peer| peer.id == **id && peer.links_up == 1);
+        view.members.iter().filter(one).map(|id| id.node).collect()
+    }
+
+    /// Nodes of the view.
+    pub(super) fn cluster_nodes(&self) -> NodeSet {
+        self.view.as_ref().map(View::nodes).unwrap_or_default()
+    }
+
+    /// Whom this node is connected with, as STATE reports it.
+    pub(super) fn connections(&self) -> Vec<crate::wire::Connection> {
+        self.peers
+            .values()
+            .filter(|peer| !self.membership.suspects.contains_key(&peer.id))
+            .map(|peer| crate::wire::Connection { peer: peer.id, jeopardy: peer.links_up == 1 })
+            .collect()
+    }
+}

@@ -1,0 +1,139 @@
+//! What the core gives out.
+
+use bytes::Bytes;
+use llt::{Id, NodeId, NodeSet};
+
+use super::ArbiterRequest;
+use crate::event::CloseReason;
+use crate::ids::{PortName, Vid};
+
+/// A registered client, numbered by the driver.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ClientId(pub u32);
+
+/// One thing for the layer below or above to do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum GabOutput {
+    /// Ask the arbiter.
+    Arbiter(ArbiterRequest),
+    /// Send once, unreliably, to every connected peer.
+    Broadcast(Bytes),
+    /// This client has events, or room to send again.
+    Client(ClientId),
+    /// Send once, unreliably.
+    Datagram(Id, Bytes),
+    /// This node was thrown out.
+    Ejected {
+        /// A kernel-type client was registered.
+        halt: bool,
+    },
+    /// The clean leave is done.
+    Left,
+    /// For the log.
+    Notice(Notice),
+    /// Send reliably and in order.
+    Send(Id, Bytes),
+}
+
+/// Things an administrator may want to read; the daemon words them as facts 2.15 does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Notice {
+    /// GAB closed a client's registration.
+    ClientClosed {
+        /// Its port.
+        port: PortName,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// This node was thrown out by a view that others formed.
+    Ejected {
+        /// The view that excludes us.
+        by: Vid,
+    },
+    /// From LLT.
+    Llt(llt::core::Event),
+    /// A port has a new membership.
+    Membership {
+        /// The port.
+        port: PortName,
+        /// Its generation.
+        generation: u64,
+        /// Its members.
+        members: NodeSet,
+    },
+    /// A member acknowledges far behind the others and paces them.
+    SlowMember {
+        /// Which.
+        node: NodeId,
+        /// How many slots behind.
+        behind: u64,
+    },
+    /// A member hears us but its acknowledgement stands still: it is thrown out.
+    StuckMember {
+        /// Which.
+        node: NodeId,
+    },
+    /// A registration waits for the first membership of port a.
+    WaitingForSeed {
+        /// The port.
+        port: PortName,
+    },
+}
+
+/// Counters of GAB. Every message that is dropped has one by its cause.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// "Impossible" states of our own making; each is a bug and fails every test.
+    pub alarms: u64,
+    /// Acknowledgements sent in messages of their own.
+    pub acks_sent: u64,
+    /// Client messages delivered.
+    pub delivered: u64,
+    /// Messages that were not messages of GAB.
+    pub malformed: u64,
+    /// Requests for missing slots sent.
+    pub naks_sent: u64,
+    /// Messages of a view that is not ours, or from somebody who may not send them.
+    pub other_view: u64,
+    /// Entries numbered as sequencer.
+    pub ordered: u64,
+    /// Point-to-point messages dropped because their generation has passed or their peer has gone.
+    pub p2p_dropped: u64,
+    /// Point-to-point messages sent again.
+    pub p2p_resent: u64,
+    /// Payload pieces dropped because they fit nothing that is awaited.
+    pub pieces_dropped: u64,
+    /// Slots sent to those who asked for them.
+    pub slots_resent: u64,
+    /// Slots outside the window.
+    pub slots_outside: u64,
+    /// Views installed.
+    pub views: u64,
+    /// View changes started.
+    pub view_changes: u64,
+    /// Messages that arrived while frozen in a view change.
+    pub while_frozen: u64,
+}
+
+impl Counters {
+    /// The counters by name.
+    pub fn by_name(&self) -> [(&'static str, u64); 15] {
+        [
+            ("alarms", self.alarms),
+            ("acks_sent", self.acks_sent),
+            ("delivered", self.delivered),
+            ("malformed", self.malformed),
+            ("naks_sent", self.naks_sent),
+            ("other_view", self.other_view),
+            ("ordered", self.ordered),
+            ("p2p_dropped", self.p2p_dropped),
+            ("p2p_resent", self.p2p_resent),
+            ("pieces_dropped", self.pieces_dropped),
+            ("slots_resent", self.slots_resent),
+            ("slots_outside", self.slots_outside),
+            ("views", self.views),
+            ("view_changes", self.view_changes),
+            ("while_frozen", self.while_frozen),
+        ]
+    }
+}

@@ -1,0 +1,217 @@
+//! Own messages that were accepted and have no slot yet that is sure to survive.
+//!
+//! A message leaves when everything up to its slot is held here: from then on every cut that this
+//! node survives includes it. What is left at a view change is submitted again in the new view.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use llt::{Duration, Instant, NodeId};
+
+use super::ClientId;
+use crate::event::Level;
+use crate::ids::PortName;
+use crate::limits::DATA_AHEAD_BYTES;
+use crate::wire::{Entry, EntryKind};
+
+/// Own messages by port, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    ports: BTreeMap<PortName, Queue>,
+    /// Bytes broadcast whose references have not come back.
+    data_ahead: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Number of the last message in `messages` or before.
+    last: u64,
+    messages: VecDeque<Own>,
+    /// How many of them, from the front, are submitted.
+    submitted: usize,
+}
+
+#[derive(Debug)]
+struct Own {
+    entry: Entry,
+    client: Option<ClientId>,
+    /// For a payload that went ahead: when to hand the whole message to the sequencer instead.
+    retry: Option<Instant>,
+}
+
+/// What to submit next.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) entry: Entry,
+    /// The payload is to be broadcast ahead of its reference.
+    pub(crate) by_reference: bool,
+}
+
+impl Pending {
+    /// Accepts a message.
+    pub(crate) fn push(
+        &mut self,
+        src: NodeId,
+        port: PortName,
+        kind: EntryKind,
+        level: Level,
+        payload: Bytes,
+        client: Option<ClientId>,
+    ) {
+        let queue = self.ports.entry(port).or_default();
+        queue.last += 1;
+        let len = u32::try_from(payload.len()).expect("checked against MESSAGE_MAX");
+        let entry =
+            Entry { src, port, kind, level, mseq: queue.last, len, crc: 0, payload: Some(payload) };
+        queue.messages.push_back(Own { entry, client, retry: None });
+    }
+
+    /// The next message that was not submitted in this view. A message longer than `inline_max`
+    /// goes by reference, and waits while too much is ahead; then it is sent whole at `retry`.
+    pub(crate) fn next(&mut self, inline_max: usize, retry: Instant) -> Option<Submission> {
+        for queue in self.ports.values_mut() {
+            let Some(own) = queue.messages.get_mut(queue.submitted) else { continue };
+            let len = own.entry.len as usize;
+            let by_reference = len > inline_max;
+            if by_reference {
+                if self.data_ahead != 0 && self.data_ahead + len > DATA_AHEAD_BYTES {
+                    continue;
+                }
+                self.data_ahead += len;
+                own.retry = Some(retry);
+                if own.entry.crc == 0 {
+                    own.entry.crc = crc32c::crc32c(own.entry.payload.as_deref().unwrap_or_default());
+                }
+            }
+            queue.submitted += 1;
+            return Some(Submission { entry: own.entry.clone(), by_reference });
+        }
+        None
+    }
+
+    /// An own message has a slot and everything up to it is held. Answers its client and length.
+    pub(crate) fn settle(&mut self, port: PortName, mseq: u64) -> Option<(Option<ClientId>, usize)> {
+        let queue = self.ports.get_mut(&port)?;
+        if queue.messages.front()?.entry.mseq != mseq {
+            return None;
+        }
+        let own = queue.messages.pop_front()?;
+        queue.submitted = queue.submitted.saturating_sub(1);
+        if own.retry.is_some() {
+            self.data_ahead -= own.entry.len as usize;
+        }
+        Some((own.client, own.entry.len as usize))
+    }
+
+    /// The payload of an own message, for its reference that comes back.
+    pub(crate) fn payload(&self, port: PortName, mseq: u64) -> Option<Bytes> {
+        let messages = &self.ports.get(&port)?.messages;
+        let at = usize::try_from(mseq.checked_sub(messages.front()?.entry.mseq)?).ok()?;
+        messages.get(at)?.entry.payload.clone()
+    }
+
+    /// A new view: whatever is left is numbered from 1 and to be submitted again.
+    pub(crate) fn restart(&mut self) {
+        self.data_ahead = 0;
+        self.ports.retain(|_, queue| {
+            queue.last = 0;
+            queue.submitted = 0;
+            for own in &mut queue.messages {
+                queue.last += 1;
+                own.entry.mseq = queue.last;
+                own.retry = None;
+            }
+            !queue.messages.is_empty()
+        });
+    }
+
+    /// Messages that went ahead and have waited too long for their slot: to be sent whole.
+    pub(crate) fn overdue(&mut self, now: Instant, again: Duration) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for queue in self.ports.values_mut() {
+            for own in queue.messages.iter_mut().take(queue.submitted) {
+                if own.retry.is_some_and(|retry| retry <= now) {
+                    own.retry = Some(now + again);
+                    entries.push(own.entry.clone());
+                }
+            }
+        }
+        entries
+    }
+
+    /// When [`Pending::overdue`] may have something.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let ahead = |queue: &Queue| {
+            queue.messages.iter().take(queue.submitted).filter_map(|own| own.retry).min()
+        };
+        if self.data_ahead == 0 { None } else { self.ports.values().filter_map(ahead).min() }
+    }
+
+    /// Is nothing left?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ports.values().all(|queue| queue.messages.is_empty())
+    }
+
+    /// Messages left.
+    pub(crate) fn len(&self) -> usize {
+        self.ports.values().map(|queue| queue.messages.len()).sum()
+    }
+
+    /// Takes the client's name off its messages: it is gone, its messages still count.
+    pub(crate) fn forget_client(&mut self, client: ClientId) {
+        for own in self.ports.values_mut().flat_map(|queue| &mut queue.messages) {
+            if own.client == Some(client) {
+                own.client = None;
+            }
+        }
+    }
+
+    /// Forgets everything: this life of the node is over.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(letter: char) -> PortName {
+        PortName::new(letter).unwrap()
+    }
+
+    fn push(pending: &mut Pending, letter: char, len: usize) {
+        let payload = Bytes::from(vec![0; len]);
+        pending.push(NodeId::ZERO, port(letter), EntryKind::User, Level::Agreed, payload, None);
+    }
+
+    fn drain(pending: &mut Pending) -> Vec<(char, u64, bool)> {
+        std::iter::from_fn(|| pending.next(100, Instant::from_millis(5)))
+            .map(|s| (s.entry.port.letter(), s.entry.mseq, s.by_reference))
+            .collect()
+    }
+
+    #[test]
+    fn what_has_no_slot_is_submitted_again_with_new_numbers() {
+        let mut pending = Pending::default();
+        (0..3).for_each(|_| push(&mut pending, 'A', 1));
+        push(&mut pending, 'B', 1);
+        assert_eq!(drain(&mut pending).len(), 4);
+        assert_eq!(pending.settle(port('A'), 1), Some((None, 1)));
+        assert_eq!(pending.settle(port('A'), 3), None, "only in order");
+        pending.restart();
+        assert_eq!(drain(&mut pending), [('A', 1, false), ('A', 2, false), ('B', 1, false)]);
+    }
+
+    #[test]
+    fn payloads_go_ahead_only_within_their_bound() {
+        let mut pending = Pending::default();
+        (0..8).for_each(|_| push(&mut pending, 'A', 65_536));
+        assert_eq!(drain(&mut pending).len(), DATA_AHEAD_BYTES / 65_536);
+        assert_eq!(pending.overdue(Instant::from_millis(4), Duration::ZERO).len(), 0);
+        assert_eq!(pending.overdue(Instant::from_millis(5), Duration::from_millis(9)).len(), 4);
+        assert_eq!(pending.next_deadline(), Some(Instant::from_millis(14)));
+        pending.settle(port('A'), 1);
+        assert_eq!(drain(&mut pending), [('A', 5, true)]);
+    }
+}

@@ -1,0 +1,222 @@
+//! Missing slots: asking for them, answering, and watching members that do not keep up.
+
+use std::collections::BTreeMap;
+
+use llt::time::earliest;
+use llt::{Duration, Id, Instant, NodeId};
+use rand_core::Rng;
+
+use super::{Gab, GabOutput, Notice};
+use crate::limits::{BATCH_BYTES, REPAIR_BYTES, WINDOW_SLOTS};
+use crate::wire::{Body, Entry, Ordered};
+
+/// State of repairing.
+#[derive(Debug, Default)]
+pub(crate) struct Repair {
+    /// When to ask for what is missing, and the wait after that.
+    ask: Option<(Instant, Duration)>,
+    /// How often was asked since the last progress: the holders take turns.
+    attempts: u32,
+    /// What was sent again lately, so that an impatient asker does not get it many times.
+    resent: BTreeMap<(NodeId, u64), Instant>,
+    /// Since when a member's acknowledgement stands still although there is more.
+    standing: BTreeMap<NodeId, Standing>,
+    watch_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    since: Instant,
+    behind_since: Option<Instant>,
+    reported: bool,
+}
+
+/// A hole in the stream may be mere reordering between links for so long.
+const REORDER: Duration = Duration::from_micros(500);
+const ASK_MIN: Duration = Duration::from_millis(4);
+const ASK_MAX: Duration = Duration::from_millis(200);
+const RESEND_AFTER: Duration = Duration::from_millis(3);
+const WATCH: Duration = Duration::from_millis(50);
+const SLOW_AFTER: Duration = Duration::from_millis(200);
+
+impl Repair {
+    /// A member's acknowledgement moved.
+    pub(crate) fn note_progress(&mut self, now: Instant, node: NodeId) {
+        if let Some(standing) = self.standing.get_mut(&node) {
+            standing.since = now;
+        }
+    }
+
+    /// Asks at once on behalf of a view change.
+    pub(crate) fn restart(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        earliest(self.ask.map(|(at, _)| at), self.watch_at)
+    }
+}
+
+impl Gab {
+    /// After slots came or did not: is there a gap to be asked for?
+    pub(super) fn note_gap(&mut self, now: Instant, progress: bool) {
+        let Some(stream) = &self.stream else { return };
+        if stream.cont >= stream.high {
+            self.repair.ask = None;
+            self.repair.attempts = 0;
+        } else if self.repair.ask.is_none() {
+            self.repair.ask = Some((now + REORDER, ASK_MIN));
+        } else if progress {
+            self.repair.attempts = 0;
+        }
+    }
+
+    /// LLT missed datagrams of a peer: if it was the sequencer's, the end may be unknown here.
+    pub(super) fn suspect_hole(&mut self, now: Instant, from: Id) {
+        let Some(view) = &self.view else { return };
+        if view.sequencer() == from && !self.is_frozen() && self.repair.ask.is_none() {
+            self.repair.ask = Some((now + REORDER, ASK_MIN));
+        }
+    }
+
+    /// Asks for what is missing, if it is time.
+    pub(super) fn repair_gaps(&mut self, now: Instant) {
+        let Some((at, wait)) = self.repair.ask else { return };
+        let (Some(view), Some(stream)) = (&self.view, &self.stream) else { return };
+        if at > now {
+            return;
+        }
+        let ranges = stream.missing(stream.high);
+        let sequencer = view.sequencer();
+        if ranges.is_empty() && self.repair.attempts > 0 || sequencer == self.id && ranges.is_empty() {
+            self.repair.ask = None;
+            return;
+        }
+        // The sequencer first, then whoever is known to hold the first missing slot.
+        let first = ranges.first().map_or(0, |&(first, _)| first);
+        let holders: Vec<NodeId> =
+            stream.acks().filter(|&(_, ack)| ack >= first).map(|(node, _)| node).collect();
+        let mut target = sequencer;
+        if (self.repair.attempts > 0 || sequencer == self.id) && !holders.is_empty() {
+            let at = usize::try_from(self.rng.next_u64() % holders.len() as u64).unwrap_or(0);
+            target = view.member(holders[at]).unwrap_or(sequencer);
+        }
+        self.repair.attempts += 1;
+        self.repair.ask = Some((now + wait, (wait * 2).min(ASK_MAX)));
+        if target != self.id {
+            self.counters.naks_sent += 1;
+            let nak = Body::Nak(ranges).encode(self.head());
+            self.out.push_back(GabOutput::Datagram(target, nak));
+        }
+    }
+
+    /// Somebody misses slots, or wants to know where the stream ends.
+    pub(super) fn receive_nak(&mut self, now: Instant, from: Id, ranges: &[(u64, u64)]) {
+        let Some(stream) = &self.stream else { return };
+        if ranges.is_empty() {
+            if !self.is_frozen() && self.view.as_ref().is_some_and(|view| view.sequencer() == self.id) {
+                let (stable, high) = (stream.stable(), stream.high);
+                let end = Ordered { stable, high, need_ack: true, first: 0, entries: Vec::new() };
+                let answer = Body::Ord(end).encode(self.head());
+                self.out.push_back(GabOutput::Datagram(from, answer));
+            }
+            return;
+        }
+        let mut batch: Vec<(u64, Entry)> = Vec::new();
+        let (mut size, mut total) = (0, 0);
+        self.repair.resent.retain(|_, at| *at + RESEND_AFTER > now);
+        let wanted = ranges.iter().flat_map(|&(first, last)| first..=last.min(first + 2 * WINDOW_SLOTS));
+        let mut messages = Vec::new();
+        for slot in wanted {
+            if total > REPAIR_BYTES || self.repair.resent.contains_key(&(from.node, slot)) {
+                continue;
+            }
+            let Some(held) = stream.get(slot).filter(|held| held.entry.payload.is_some()) else { continue };
+            let len = 8 + held.entry.inline_len();
+            if size + len > BATCH_BYTES && !batch.is_empty() {
+                messages.push(std::mem::take(&mut batch));
+                size = 0;
+            }
+            size += len;
+            total += len;
+            batch.push((slot, held.entry.clone()));
+            self.repair.resent.insert((from.node, slot), now);
+            self.counters.slots_resent += 1;
+        }
+        messages.push(batch);
+        for batch in messages.into_iter().filter(|batch| !batch.is_empty()) {
+            self.send(from, Body::Retr(batch));
+        }
+    }
+
+    /// Slots that we asked for. Frozen, only those up to the cut are wanted.
+    pub(super) fn receive_retr(&mut self, now: Instant, entries: Vec<(u64, Entry)>) {
+        let frozen = self.is_frozen() && !self.is_mutant_wedged();
+        let cut = if frozen { self.fetching_to() } else { u64::MAX };
+        for (slot, entry) in entries {
+            if slot <= cut {
+                self.store_slot(slot, entry);
+            } else {
+                self.counters.while_frozen += 1;
+            }
+        }
+        if frozen {
+            self.advance(now);
+            self.continue_fetch(now);
+        } else {
+            self.after_slots(now);
+        }
+    }
+
+    /// Reports members that are slow, and gives up those whose acknowledgement stands still for
+    /// the inactive time although they are heard.
+    pub(super) fn watch_members(&mut self, now: Instant) {
+        let (Some(stream), Some(view)) = (&self.stream, &self.view) else { return };
+        let sequencer = view.sequencer() == self.id && view.members.len() > 1;
+        if !sequencer || self.is_frozen() || stream.cont == stream.stable() {
+            self.repair.watch_at = None;
+            self.repair.standing.clear();
+            return;
+        }
+        self.repair.watch_at = Some(now + WATCH);
+        let (cont, stuck_after) = (stream.cont, self.config.stuck);
+        let mut notices = Vec::new();
+        let mut stuck = Vec::new();
+        for (node, ack) in stream.acks() {
+            if ack >= cont {
+                self.repair.standing.remove(&node);
+                continue;
+            }
+            let fresh = Standing { since: now, behind_since: None, reported: false };
+            let standing = self.repair.standing.entry(node).or_insert(fresh);
+            let behind = cont - ack;
+            if behind <= WINDOW_SLOTS / 2 {
+                standing.behind_since = None;
+                standing.reported = false;
+            } else if now >= *standing.behind_since.get_or_insert(now) + SLOW_AFTER && !standing.reported {
+                standing.reported = true;
+                notices.push(Notice::SlowMember { node, behind });
+            }
+            if now >= standing.since + stuck_after {
+                notices.push(Notice::StuckMember { node });
+                stuck.extend(view.member(node));
+            }
+        }
+        self.out.extend(notices.into_iter().map(GabOutput::Notice));
+        for id in stuck {
+            self.suspect(now, id, true);
+        }
+    }
+
+    /// The watch starts with the first slot that is not stable.
+    pub(super) fn start_watch(&mut self, now: Instant) {
+        if self.repair.watch_at.is_none() {
+            self.repair.watch_at = Some(now + WATCH);
+        }
+    }
+
+    /// After an own pause nobody is to be blamed for standing still.
+    pub(super) fn excuse_members(&mut self) {
+        self.repair.standing.clear();
+    }
+}

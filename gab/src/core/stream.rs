@@ -1,0 +1,357 @@
+//! The numbered slots of one view at one member: what is held, what is missing, what is stable.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use llt::{Id, NodeId};
+
+use super::table::{PortTable, Verdict};
+use crate::ids::{PortName, Vid};
+use crate::limits::WINDOW_SLOTS;
+use crate::wire::{Entry, NAK_RANGES_MAX};
+
+/// Names one message within a view: its source, port and number.
+pub(crate) type MessageKey = (NodeId, PortName, u64);
+
+/// A slot that is known.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) entry: Entry,
+    /// What the table said when everything up to here was held.
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) delivered: bool,
+}
+
+/// The stream of one view.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) vid: Vid,
+    /// A delivery's sequence is this plus its slot (precise rule 4).
+    pub(crate) sequence: u64,
+    me: NodeId,
+    /// Number of the first slot in `slots`; all before are stable and delivered.
+    first: u64,
+    slots: VecDeque<Option<Slot>>,
+    /// All of 1 to here are held, payloads included.
+    pub(crate) cont: u64,
+    /// The last slot that is known to exist.
+    pub(crate) high: u64,
+    /// What each member has acknowledged; the own value is `cont`.
+    acks: BTreeMap<NodeId, u64>,
+    /// Slots that wait for a payload that travels apart.
+    wanted: BTreeMap<MessageKey, u64>,
+    /// The highest number per source and port that has a slot here.
+    slotted: BTreeMap<(NodeId, PortName), u64>,
+    /// Payload bytes in slots that are not yet freed.
+    bytes: usize,
+}
+
+/// What became of an entry that was offered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stored {
+    /// It was there before.
+    Known,
+    /// It is stored, or completed what was stored.
+    New,
+    /// Too far ahead: no correct sequencer orders that.
+    Outside,
+}
+
+impl Stream {
+    pub(crate) fn new(vid: Vid, me: NodeId, members: &[Id], sequence: u64) -> Self {
+        Self {
+            vid,
+            sequence,
+            me,
+            first: 1,
+            slots: VecDeque::new(),
+            cont: 0,
+            high: 0,
+            acks: members.iter().map(|id| (id.node, 0)).collect(),
+            wanted: BTreeMap::new(),
+            slotted: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Stores an entry. Storing is idempotent: a slot names one message for ever (MS5).
+    pub(crate) fn store(&mut self, slot: u64, entry: Entry) -> Stored {
+        if slot < self.first {
+            return Stored::Known;
+        }
+        let at = slot - self.first;
+        if at >= 2 * WINDOW_SLOTS {
+            return Stored::Outside;
+        }
+        let at = usize::try_from(at).expect("within the window");
+        if self.slots.len() <= at {
+            self.slots.resize_with(at + 1, || None);
+        }
+        self.high = self.high.max(slot);
+        let key = (entry.src, entry.port, entry.mseq);
+        match &mut self.slots[at] {
+            Some(known) if known.entry.payload.is_some() || entry.payload.is_none() => {
+                return Stored::Known;
+            }
+            Some(known) => {
+                self.wanted.remove(&key);
+                self.bytes += entry.len as usize;
+                known.entry.payload = entry.payload;
+            }
+            empty @ None => {
+                let slotted = self.slotted.entry((entry.src, entry.port)).or_default();
+                *slotted = (*slotted).max(entry.mseq);
+                if entry.payload.is_none() {
+                    self.wanted.insert(key, slot);
+                } else {
+                    self.bytes += entry.len as usize;
+                }
+                *empty = Some(Slot { entry, verdict: None, delivered: false });
+            }
+        }
+        Stored::New
+    }
+
+    /// The reference that waits for this payload, if any.
+    pub(crate) fn wants(&self, key: MessageKey) -> Option<&Entry> {
+        self.wanted.get(&key).and_then(|&slot| self.get(slot)).map(|slot| &slot.entry)
+    }
+
+    /// Hands in the payload that [`Stream::wants`] asked for.
+    pub(crate) fn supply(&mut self, key: MessageKey, payload: Bytes) {
+        if let Some(slot) = self.wanted.remove(&key)
+            && let Some(slot) = self.get_mut(slot)
+        {
+            let len = payload.len();
+            slot.entry.payload = Some(payload);
+            self.bytes += len;
+        }
+    }
+
+    /// Does the message already have a slot here?
+    pub(crate) fn is_slotted(&self, (src, port, mseq): MessageKey) -> bool {
+        // Numbers get their slots in order, so the highest tells for all below.
+        self.slotted.get(&(src, port)).is_some_and(|&highest| mseq <= highest)
+            && !self.wanted.contains_key(&(src, port, mseq))
+    }
+
+    /// Moves `cont` over the next slot if it is held, and asks the table about its entry.
+    pub(crate) fn advance(&mut self, table: &mut PortTable) -> Option<(u64, Verdict, &Entry)> {
+        let next = self.cont + 1;
+        let at = usize::try_from(next.checked_sub(self.first)?).ok()?;
+        let slot = self.slots.get_mut(at)?.as_mut()?;
+        slot.entry.payload.as_ref()?;
+        self.cont = next;
+        let verdict = table.apply(&slot.entry);
+        slot.verdict = Some(verdict);
+        // What is void is as good as delivered: nobody will.
+        slot.delivered = verdict == Verdict::Void;
+        Some((next, verdict, &slot.entry))
+    }
+
+    /// A member has acknowledged all up to `cont`. True if that is news.
+    pub(crate) fn note_ack(&mut self, node: NodeId, cont: u64) -> bool {
+        let Some(ack) = self.acks.get_mut(&node) else { return false };
+        if cont <= *ack {
+            return false;
+        }
+        *ack = cont;
+        self.high = self.high.max(cont);
+        true
+    }
+
+    /// Every member has acknowledged all up to `stable`.
+    pub(crate) fn note_stable(&mut self, stable: u64) {
+        for ack in self.acks.values_mut() {
+            *ack = (*ack).max(stable);
+        }
+    }
+
+    /// All up to here is held by every member.
+    pub(crate) fn stable(&self) -> u64 {
+        let held = |(&node, &ack): (&NodeId, &u64)| if node == self.me { self.cont } else { ack };
+        self.acks.iter().map(held).min().unwrap_or(0)
+    }
+
+    /// What the other members have acknowledged.
+    pub(crate) fn acks(&self) -> impl Iterator<Item = (NodeId, u64)> {
+        self.acks.iter().map(|(&node, &ack)| (node, ack)).filter(|&(node, _)| node != self.me)
+    }
+
+    /// What is missing up to `to`, as rising ranges, at most as many as a NAK carries.
+    pub(crate) fn missing(&self, to: u64) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for slot in self.cont + 1..=to {
+            if self.is_held(slot) {
+                continue;
+            }
+            if !add_to_ranges(&mut ranges, slot) {
+                break;
+            }
+        }
+        ranges
+    }
+
+    /// Is the slot held, payload included, or was it and is freed?
+    pub(crate) fn is_held(&self, slot: u64) -> bool {
+        slot < self.first || self.get(slot).is_some_and(|slot| slot.entry.payload.is_some())
+    }
+
+    /// The held slots beyond `cont`, as [`State::beyond`](crate::wire::State) has them.
+    pub(crate) fn beyond(&self) -> Bytes {
+        let count = self.high.saturating_sub(self.cont).min(WINDOW_SLOTS);
+        let mut bits = BytesMut::zeroed(usize::try_from(count.div_ceil(8)).expect("within the window"));
+        for at in 0..count {
+            if self.is_held(self.cont + 1 + at) {
+                bits[usize::try_from(at / 8).expect("within the window")] |= 1 << (at % 8);
+            }
+        }
+        bits.freeze()
+    }
+
+    /// Forgets slots that every member holds and that are delivered here (MS13).
+    pub(crate) fn free(&mut self, stable: u64) {
+        while self.first <= stable.min(self.cont) {
+            match self.slots.front() {
+                Some(Some(slot)) if slot.delivered => {}
+                _ => break,
+            }
+            if let Some(Some(slot)) = self.slots.pop_front() {
+                self.bytes -= slot.entry.len as usize;
+            }
+            self.first += 1;
+        }
+    }
+
+    /// Forgets slots beyond `cut`.
+    pub(crate) fn discard_beyond(&mut self, cut: u64) {
+        let keep = cut.saturating_add(1).saturating_sub(self.first);
+        self.slots.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+        self.wanted.retain(|_, slot| *slot <= cut);
+        self.high = self.high.min(cut.max(self.cont));
+    }
+
+    /// Slots that are known and not freed: bounded by the window (MS14).
+    pub(crate) fn held_slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Payload bytes in them.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn get(&self, slot: u64) -> Option<&Slot> {
+        self.slots.get(usize::try_from(slot.checked_sub(self.first)?).ok()?)?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: u64) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::try_from(slot.checked_sub(self.first)?).ok()?)?.as_mut()
+    }
+}
+
+/// Adds the next slot to rising ranges; `false` if it takes a range more than a NAK carries.
+pub(crate) fn add_to_ranges(ranges: &mut Vec<(u64, u64)>, slot: u64) -> bool {
+    if let Some(range) = ranges.last_mut().filter(|range| range.1 + 1 == slot) {
+        range.1 = slot;
+        return true;
+    }
+    let room = ranges.len() < NAK_RANGES_MAX;
+    if room {
+        ranges.push((slot, slot));
+    }
+    room
+}
+
+#[cfg(test)]
+mod tests {
+    use llt::Incarnation;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::Level;
+    use crate::wire::EntryKind;
+
+    fn id(node: u8) -> Id {
+        Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) }
+    }
+
+    fn entry(mseq: u64, payload: Option<&'static [u8]>) -> Entry {
+        Entry {
+            src: id(1).node,
+            port: PortName::new('A').unwrap(),
+            kind: EntryKind::User,
+            level: Level::Agreed,
+            mseq,
+            len: 3,
+            crc: 0,
+            payload: payload.map(Bytes::from_static),
+        }
+    }
+
+    fn stream() -> Stream {
+        let vid = Vid { round: 1, proposer: id(0) };
+        Stream::new(vid, id(0).node, &[id(0), id(1)], 0)
+    }
+
+    #[test]
+    fn a_reference_counts_as_held_only_with_its_payload() {
+        let (mut stream, mut table) = (stream(), PortTable::default());
+        assert_eq!(stream.store(1, entry(1, None)), Stored::New);
+        assert_eq!(stream.advance(&mut table), None);
+        assert_eq!(stream.missing(1), [(1, 1)]);
+        let key = (id(1).node, PortName::new('A').unwrap(), 1);
+        assert!(stream.wants(key).is_some());
+        stream.supply(key, Bytes::from_static(b"abc"));
+        assert!(stream.is_slotted(key));
+        assert!(stream.advance(&mut table).is_some());
+        assert_eq!(stream.cont, 1);
+    }
+
+    #[test]
+    fn stable_is_the_least_acknowledgement_and_only_stable_slots_are_freed() {
+        let (mut stream, mut table) = (stream(), PortTable::default());
+        for slot in 1..=3 {
+            stream.store(slot, entry(slot, Some(b"abc")));
+            stream.advance(&mut table);
+            stream.get_mut(slot).unwrap().delivered = true;
+        }
+        assert_eq!(stream.stable(), 0);
+        stream.note_ack(id(1).node, 2);
+        stream.free(stream.stable());
+        assert!(stream.get(2).is_none() && stream.get(3).is_some());
+        assert_eq!((stream.held_slots(), stream.held_bytes()), (1, 3));
+        assert!(stream.is_held(1), "freed is held: everybody has it");
+    }
+
+    #[test]
+    fn what_no_sequencer_would_order_is_outside() {
+        assert_eq!(stream().store(2 * WINDOW_SLOTS + 1, entry(1, Some(b"abc"))), Stored::Outside);
+        assert_eq!(stream().store(u64::MAX, entry(1, Some(b"abc"))), Stored::Outside);
+    }
+
+    proptest! {
+        #[test]
+        fn holdings_agree_with_a_plain_set(slots in proptest::collection::btree_set(1_u64..200, 0..120)) {
+            let (mut stream, mut table) = (stream(), PortTable::default());
+            for &slot in slots.iter().rev() {
+                stream.store(slot, entry(slot, Some(b"abc")));
+            }
+            while stream.advance(&mut table).is_some() {}
+            let cont = (1..).take_while(|slot| slots.contains(slot)).last().unwrap_or(0);
+            prop_assert_eq!(stream.cont, cont);
+            let beyond = stream.beyond();
+            let state = crate::wire::State {
+                installed: Vid::NONE, ready: Vid::NONE, cont, beyond, row: Vec::new(),
+            };
+            for slot in 1..210 {
+                prop_assert_eq!(state.holds(slot), slots.contains(&slot) || slot <= cont);
+            }
+            let missing: Vec<u64> = stream.missing(150).into_iter().flat_map(|(a, b)| a..=b).collect();
+            if missing.len() < 64 {
+                let naive: Vec<u64> = (cont + 1..=150).filter(|slot| !slots.contains(slot)).collect();
+                prop_assert_eq!(missing, naive);
+            }
+        }
+    }
+}

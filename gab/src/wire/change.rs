@@ -1,0 +1,190 @@
+//! The messages of the view change.
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use llt::{Id, Incarnation, NodeId};
+
+use super::codec::{Malformed, Put, Reader};
+use crate::ids::{PortName, Vid};
+use crate::limits::{PORTS_MAX, WINDOW_SLOTS};
+
+/// Who a node is and which view it is in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hello {
+    /// `gabconfig -c` was done.
+    pub configured: bool,
+    /// It was frozen for longer than the inactive time and knows it.
+    pub was_frozen: bool,
+    /// `-n N`; 0 if not given.
+    pub seed: u32,
+    /// Members of its view (the head names it); none if it is in no view.
+    pub members: Vec<Id>,
+}
+
+/// Answer to COLLECT: what a node has.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct State {
+    /// The view that it has installed, or none.
+    pub installed: Vid,
+    /// The view that it is ready for, or none.
+    pub ready: Vid,
+    /// All slots up to here are held.
+    pub cont: u64,
+    /// Slots beyond that are held: bit i of byte j stands for `cont + 1 + 8 j + i`.
+    pub beyond: Bytes,
+    /// Whom it is connected with.
+    pub row: Vec<Connection>,
+}
+
+/// One entry of a node's row of the connectivity matrix.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Connection {
+    /// With whom.
+    pub peer: Id,
+    /// Over one link only.
+    pub jeopardy: bool,
+}
+
+/// What will be the view.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Proposal {
+    /// Its id.
+    pub vid: Vid,
+    /// The view that it follows, or none.
+    pub base: Vid,
+    /// Its members in rank order.
+    pub members: Vec<Id>,
+    /// The cut: all slots of the base up to here are delivered before it.
+    pub cut: u64,
+    /// The sequence that the new view's slot 0 stands for.
+    pub sequence: u64,
+    /// The generation counter after the cut.
+    pub generation: u64,
+    /// The newest incarnation of each node that was removed: none up to it is admitted again.
+    pub removed: BTreeMap<NodeId, Incarnation>,
+    /// Every port's membership after the cut, by port.
+    pub ports: BTreeMap<PortName, PortTableEntry>,
+}
+
+/// The membership of one port.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PortTableEntry {
+    /// Its generation.
+    pub generation: u64,
+    /// Its members and the incarnation of the client of each.
+    pub members: BTreeMap<NodeId, u64>,
+}
+
+impl Hello {
+    pub(super) fn put(&self, out: &mut BytesMut) {
+        out.put_u8(u8::from(self.configured) | u8::from(self.was_frozen) << 1);
+        out.put_u32(self.seed);
+        out.put_ids(&self.members);
+    }
+
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, Malformed> {
+        let flags = reader.u8("flags")?;
+        Ok(Self {
+            configured: flags & 1 != 0,
+            was_frozen: flags & 2 != 0,
+            seed: reader.u32("a seed count")?,
+            members: reader.ids()?,
+        })
+    }
+}
+
+impl State {
+    /// Does the reporter hold this slot?
+    pub fn holds(&self, slot: u64) -> bool {
+        if slot <= self.cont {
+            return true;
+        }
+        let at = slot - self.cont - 1;
+        usize::try_from(at / 8)
+            .ok()
+            .and_then(|byte| self.beyond.get(byte))
+            .is_some_and(|byte| byte >> (at % 8) & 1 == 1)
+    }
+
+    pub(super) fn put(&self, out: &mut BytesMut) {
+        out.put_vid(self.installed);
+        out.put_vid(self.ready);
+        out.put_u64(self.cont);
+        out.put_u16(u16::try_from(self.beyond.len()).expect("bounded by the window"));
+        out.put_slice(&self.beyond);
+        out.put_u8(u8::try_from(self.row.len()).expect("at most 128 nodes"));
+        for connection in &self.row {
+            out.put_id(connection.peer);
+            out.put_u8(u8::from(connection.jeopardy));
+        }
+    }
+
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, Malformed> {
+        let installed = reader.vid()?;
+        let ready = reader.vid()?;
+        let cont = reader.u64("a slot")?;
+        let len = reader.u16("a length")?;
+        if u64::from(len) * 8 > WINDOW_SLOTS + 8 {
+            return Err(Malformed::new("slots within the window"));
+        }
+        let beyond = reader.bytes(usize::from(len), "a bitmap")?;
+        let count = reader.u8("a count")?;
+        let mut row = Vec::new();
+        for _ in 0..count {
+            row.push(Connection { peer: reader.id()?, jeopardy: reader.u8("a flag")? != 0 });
+        }
+        if cont.checked_add(WINDOW_SLOTS * 2).is_none() {
+            return Err(Malformed::new("a slot that can exist"));
+        }
+        Ok(Self { installed, ready, cont, beyond, row })
+    }
+}
+
+impl Proposal {
+    pub(super) fn put(&self, out: &mut BytesMut) {
+        out.put_vid(self.base);
+        out.put_vid(self.vid);
+        out.put_ids(&self.members);
+        out.put_u64(self.cut);
+        out.put_u64(self.sequence);
+        out.put_u64(self.generation);
+        let removed: Vec<Id> =
+            self.removed.iter().map(|(&node, &incarnation)| Id { node, incarnation }).collect();
+        out.put_ids(&removed);
+        out.put_u8(u8::try_from(self.ports.len()).expect("at most 52 ports"));
+        for (port, table) in &self.ports {
+            out.put_u8(port.byte());
+            out.put_u64(table.generation);
+            out.put_u8(u8::try_from(table.members.len()).expect("at most 128 nodes"));
+            for (node, client) in &table.members {
+                out.put_u8(node.get());
+                out.put_u64(*client);
+            }
+        }
+    }
+
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, Malformed> {
+        let base = reader.vid()?;
+        let vid = reader.vid()?;
+        let members = reader.ids()?;
+        let cut = reader.u64("a cut")?;
+        let sequence = reader.u64("a sequence")?;
+        let generation = reader.u64("a generation")?;
+        let removed = reader.ids()?.into_iter().map(|id| (id.node, id.incarnation)).collect();
+        let count = reader.u8("a count of ports")?;
+        let mut ports = BTreeMap::new();
+        for _ in 0..count {
+            let port = reader.port()?;
+            let mut table = PortTableEntry { generation: reader.u64("a generation")?, ..Default::default() };
+            for _ in 0..reader.u8("a count of members")? {
+                table.members.insert(reader.node()?, reader.u64("a client")?);
+            }
+            ports.insert(port, table);
+        }
+        if members.is_empty() || vid <= base || ports.len() > PORTS_MAX {
+            return Err(Malformed::new("a view after its base"));
+        }
+        Ok(Self { vid, base, members, cut, sequence, generation, removed, ports })
+    }
+}

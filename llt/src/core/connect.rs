@@ -1,0 +1,102 @@
+//! Connecting and giving up: sessions.
+//!
+//! A connection is named by a pair of sessions, one of each side, besides the incarnations. A side
+//! that ends a connection takes a session that it never used before, so a pair never comes back
+//! and nothing of an old connection can be taken for the new one. A side that is not connected
+//! keeps its session whatever the other does: that is why two sides cannot chase each other.
+
+use super::context::Context;
+use super::link::{ANSWERS_MAX, PeerLink};
+use super::output::{DownReason, Event, LinkStatus};
+use super::peer::{Peer, is_newer_session};
+use super::receiver::Receiver;
+use super::sender::Sender;
+use super::sequence::Sequence;
+use crate::ids::{Incarnation, LinkAddr};
+use crate::time::Duration;
+
+impl Context {
+    /// Both sides hear each other and know each other's session.
+    pub(super) fn connect(&mut self, peer: &mut Peer) {
+        let Some(id) = peer.id() else {
+            self.alarm("connected to a peer without an incarnation");
+            return;
+        };
+        peer.connected = true;
+        peer.sender = Sender::new();
+        peer.receiver = Receiver::default();
+        peer.is_stalled = false;
+        for link in &mut peer.links {
+            link.rx_unicast = Sequence::default();
+            link.rx_broadcast = Sequence::default();
+        }
+        self.event(Event::PeerUp { peer: id });
+    }
+
+    /// The connection, if there is one, is over. Its session is never used again.
+    pub(super) fn disconnect(&mut self, peer: &mut Peer, reason: DownReason) {
+        if !peer.connected {
+            return;
+        }
+        let Some(id) = peer.id() else { return };
+        tracing::debug!(peer = %id, ?reason, "disconnected");
+        peer.connected = false;
+        peer.session = self.next_session();
+        peer.sender = Sender::new();
+        peer.receiver = Receiver::default();
+        self.event(Event::PeerDown { peer: id, reason });
+        for link in 0..peer.links.len() {
+            // What the peer said it heard belonged to the old session.
+            peer.links[link].hears_us = false;
+            peer.links[link].last_two_way = None;
+            if peer.links[link].status == LinkStatus::Up {
+                let silence = peer.links[link].silence(self.now).unwrap_or(Duration::ZERO);
+                self.set_status(peer, link, LinkStatus::Down, silence);
+            }
+        }
+    }
+
+    /// The peer names its session with us; false if it is an old one.
+    pub(super) fn on_peer_session(&mut self, peer: &mut Peer, session: u16) -> bool {
+        if session == peer.peer_session {
+            return true;
+        }
+        if !is_newer_session(session, peer.peer_session) {
+            return session == 0 && !peer.connected;
+        }
+        self.disconnect(peer, DownReason::Reset);
+        peer.peer_session = session;
+        true
+    }
+
+    /// From now on the peer is this incarnation; what there was of an older one is over.
+    pub(super) fn adopt(
+        &mut self,
+        peer: &mut Peer,
+        incarnation: Incarnation,
+        link: usize,
+        from: LinkAddr,
+    ) {
+        self.disconnect(peer, DownReason::Restarted);
+        for link in &mut peer.links {
+            link.forget();
+        }
+        peer.incarnation = Some(incarnation);
+        peer.session = self.next_session();
+        peer.peer_session = 0;
+        peer.probation = None;
+        peer.rejected = None;
+        peer.peer_window = usize::MAX;
+        learn(&mut peer.links[link], from);
+        for link in &mut peer.links {
+            link.answers_left = ANSWERS_MAX;
+        }
+    }
+}
+
+/// Takes note of where a peer's frames come from, unless its address is configured.
+pub(super) fn learn(link: &mut PeerLink, from: LinkAddr) {
+    if !link.is_static && link.addr != Some(from) {
+        link.addr = Some(from);
+    }
+}

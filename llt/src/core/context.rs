@@ -1,0 +1,230 @@
+//! What all parts of the core share: configuration, counters, the clock of the turn, the outputs.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::link::{Judge, PeerLink};
+use super::output::{Event, LinkStatus, Output, Transmit};
+use super::peer::Peer;
+use crate::config::Config;
+use crate::ids::{Incarnation, LinkAddr, LinkId};
+use crate::limits::{HEADER_LEN, MTU_MIN};
+use crate::stats::Stats;
+use crate::time::{Duration, Instant};
+use crate::wire::{BROADCAST_NODE, DATA_HEADER_LEN, Header, Kind};
+
+/// Shared state of the core.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) config: Config,
+    pub(super) stats: Stats,
+    /// The instant of the last input.
+    pub(super) now: Instant,
+    /// Silence is not judged before this instant (self-pause rule, facts algorithms 2.2).
+    pub(super) hold_until: Instant,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) links: Vec<OwnLink>,
+    /// The newest session that was given to any peer.
+    pub(super) epoch: u16,
+    /// Heartbeats sent so far.
+    pub(super) heartbeat_sequence: u64,
+    /// When some link's state may change by silence; never too late, often too early.
+    pub(super) judge_at: Instant,
+    /// Where the sequences of links begin.
+    pub(super) first_sequence: u32,
+}
+
+/// One of our links.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnLink {
+    pub(super) id: LinkId,
+    pub(super) carrier: bool,
+    pub(super) next_heartbeat: Instant,
+    /// Position of the last broadcast on it.
+    pub(super) broadcast_sequence: u32,
+}
+
+impl Context {
+    /// Hands an event to the layer above.
+    pub(super) fn event(&mut self, event: Event) {
+        tracing::debug!(?event, "event");
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Puts a frame on a wire.
+    pub(super) fn transmit(&mut self, link: usize, to: LinkAddr, urgent: bool, frame: Bytes) {
+        let link = self.links[link].id;
+        self.outputs.push_back(Output::Transmit(Transmit { link, to, urgent, frame }));
+    }
+
+    /// Notes a state of our own making that cannot be.
+    pub(super) fn alarm(&mut self, what: &'static str) {
+        self.stats.alarms += 1;
+        tracing::error!(what, "alarm");
+    }
+
+    /// The period of heartbeats on a link.
+    pub(super) fn heartbeat(&self, link: usize) -> Duration {
+        let timers = &self.config.timers;
+        if self.config.links[link].lowpri { timers.heartbeat_lo } else { timers.heartbeat }
+    }
+
+    /// The measure for the state of a link.
+    pub(super) fn judge(&self, link: usize) -> Judge {
+        let timers = &self.config.timers;
+        let lowpri = self.config.links[link].lowpri;
+        Judge {
+            now: self.now,
+            hold_until: self.hold_until,
+            trouble: if lowpri { timers.peer_trouble_lo } else { timers.peer_trouble },
+            inact: timers.peer_inact,
+            carrier: self.links[link].carrier,
+        }
+    }
+
+    /// A session number that was not in use before.
+    pub(super) fn next_session(&mut self) -> u16 {
+        self.epoch = self.epoch.wrapping_add(1).max(1);
+        self.epoch
+    }
+
+    /// A header to a peer, on a link; the cumulative acknowledgement goes with it.
+    pub(super) fn header(&self, kind: Kind, peer: &Peer, link: usize) -> Header {
+        Header {
+            cluster: self.config.cluster,
+            kind,
+            src: self.config.node.get(),
+            dst: peer.node.get(),
+            sequence: peer.links[link].tx_sequence,
+            src_incarnation: self.config.incarnation,
+            dst_incarnation: peer.incarnation.unwrap_or_default(),
+            src_session: peer.session,
+            dst_session: peer.peer_session,
+            ack: if peer.connected { peer.receiver.cumulative() } else { 0 },
+        }
+    }
+
+    /// A header to everybody.
+    pub(super) fn broadcast_header(&self, kind: Kind, link: usize) -> Header {
+        Header {
+            cluster: self.config.cluster,
+            kind,
+            src: self.config.node.get(),
+            dst: BROADCAST_NODE,
+            sequence: self.links[link].broadcast_sequence,
+            src_incarnation: self.config.incarnation,
+            dst_incarnation: Incarnation(0),
+            src_session: self.epoch,
+            dst_session: 0,
+            ack: 0,
+        }
+    }
+
+    /// Bytes of a message that fit one packet to `peer`, whatever link it takes.
+    pub(super) fn fragment_len(&self, peer: &Peer) -> usize {
+        let links = self.config.links.iter().zip(&peer.links);
+        let mtu = links.map(|(own, link)| own.mtu.min(link.peer_mtu)).min();
+        mtu.unwrap_or(0).max(MTU_MIN) - HEADER_LEN - DATA_HEADER_LEN
+    }
+
+    /// Packets in flight to `peer` at most.
+    pub(super) fn window(&self, peer: &Peer) -> usize {
+        self.config.flow.window.min(peer.peer_window).max(1)
+    }
+
+    /// How long a packet may be missing before it is asked for: two round trips, at most `oos`.
+    pub(super) fn patience(&self, peer: &Peer) -> Duration {
+        let oos = self.config.timers.oos;
+        peer.sender.srtt().map_or(oos, |srtt| (srtt * 2).max(Duration::from_millis(1)).min(oos))
+    }
+
+    /// The link for the next frame to `peer`: high-priority ones in turn, `linkburst` frames each,
+    /// low-priority ones only if no other is up (facts 1.4, 1.6).
+    pub(super) fn choose_link(&self, peer: &mut Peer) -> Option<usize> {
+        let usable = |lowpri: bool, peer: &Peer, link: usize| {
+            peer.links[link].status == LinkStatus::Up
+                && peer.links[link].addr.is_some()
+                && self.config.links[link].lowpri == lowpri
+        };
+        let count = peer.links.len();
+        for lowpri in [false, true] {
+            if self.config.flow.linkburst == 0 {
+                let up = (0..count).filter(|&link| usable(lowpri, peer, link)).count();
+                let nth = peer.node.index().checked_rem(up);
+                let link = nth
+                    .and_then(|nth| (0..count).filter(|&link| usable(lowpri, peer, link)).nth(nth));
+                if link.is_some() {
+                    return link;
+                }
+                continue;
+            }
+            let (current, used) = peer.turn;
+            if used < self.config.flow.linkburst && current < count && usable(lowpri, peer, current)
+            {
+                peer.turn = (current, used + 1);
+                return Some(current);
+            }
+            let next = (1..=count).map(|step| (current + step) % count);
+            if let Some(link) = { next }.find(|&link| usable(lowpri, peer, link)) {
+                peer.turn = (link, 1);
+                return Some(link);
+            }
+        }
+        None
+    }
+
+    /// Takes note of frames that are missing.
+    pub(super) fn on_holes(&mut self, peer: &Peer, link: usize, frames: u32) {
+        if frames == 0 {
+            return;
+        }
+        self.stats.rcv_holes += u64::from(frames);
+        if peer.connected
+            && let Some(from) = peer.id()
+        {
+            self.event(Event::Hole { from, link: self.links[link].id, frames });
+        }
+    }
+
+    /// Brings the announced state of a link up to date. `silence` is that before the input.
+    pub(super) fn refresh(&mut self, peer: &mut Peer, link: usize, silence: Duration) {
+        let judge = self.judge(link);
+        let status = peer.links[link].judge(&judge);
+        let before = peer.links[link].status;
+        if status != before {
+            self.set_status(peer, link, status, silence);
+        }
+        if let Some(at) = peer.links[link].deadline(&judge) {
+            self.judge_at = self.judge_at.min(at);
+        }
+    }
+
+    /// Announces a new state of a link; what was under way on it fails over if it is lost.
+    pub(super) fn set_status(
+        &mut self,
+        peer: &mut Peer,
+        link: usize,
+        status: LinkStatus,
+        silence: Duration,
+    ) {
+        let id = self.links[link].id;
+        let entry: &mut PeerLink = &mut peer.links[link];
+        let before = std::mem::replace(&mut entry.status, status);
+        match status {
+            LinkStatus::Trouble | LinkStatus::Expired => {
+                entry.recovering = true;
+                entry.hears_us = false;
+            }
+            LinkStatus::Down | LinkStatus::Up => {}
+        }
+        if before == LinkStatus::Up {
+            peer.sender.on_link_lost(id);
+        }
+        if let Some(peer_id) = peer.id() {
+            let silent_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+            let links_up = peer.links_up();
+            self.event(Event::Link { peer: peer_id, link: id, status, silent_ms, links_up });
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Heartbeats: what we say of whom we hear, and what others say of us.
+
+use super::context::Context;
+use super::link::ANSWERS_MAX;
+use super::peer::Peer;
+use super::receive::Refusal;
+use crate::ids::LinkAddr;
+use crate::limits::{HEADER_LEN, MTU_MIN};
+use crate::time::Duration;
+use crate::wire::{
+    ENTRY_LEN, HEARTBEAT_HEADER_LEN, Header, Heard, Heartbeat, HeartbeatHeader, Kind,
+    emit_heartbeat,
+};
+
+impl Context {
+    /// The fixed part of the next heartbeat on a link.
+    fn next_heartbeat(&mut self, link: usize, covers: (u8, u8)) -> HeartbeatHeader {
+        self.heartbeat_sequence += 1;
+        self.stats.snd_heartbeat += 1;
+        HeartbeatHeader {
+            sequence: self.heartbeat_sequence,
+            broadcast_sequence: self.links[link].broadcast_sequence,
+            mtu: u16::try_from(self.config.links[link].mtu).unwrap_or(u16::MAX),
+            window: u16::try_from(self.config.flow.window).unwrap_or(u16::MAX),
+            link: self.links[link].id.get(),
+            covers,
+        }
+    }
+
+    /// What a heartbeat on a link says of a peer.
+    fn heard(&self, peer: &Peer, link: usize) -> Option<Heard> {
+        Some(Heard {
+            node: peer.node,
+            heard: peer.links[link].is_heard(&self.judge(link)),
+            connected: peer.connected,
+            session: peer.session,
+            peer_session: peer.peer_session,
+            incarnation: peer.incarnation?,
+        })
+    }
+
+    /// Sends a heartbeat to one peer, if its address is known.
+    pub(super) fn send_heartbeat(&mut self, peer: &Peer, link: usize) {
+        let Some(to) = peer.links[link].addr else { return };
+        if !peer.connected {
+            self.stats.snd_connect += 1;
+        }
+        let fixed = self.next_heartbeat(link, (peer.node.get(), peer.node.get()));
+        let header = self.header(Kind::Heartbeat, peer, link);
+        let entry = self.heard(peer, link);
+        let frame = emit_heartbeat(&header, &fixed, entry.as_slice());
+        self.transmit(link, to, true, frame);
+    }
+
+    /// Sends a heartbeat to everybody on a link, in as many frames as it takes.
+    pub(super) fn broadcast_heartbeat(
+        &mut self,
+        peers: &[Option<Box<Peer>>],
+        link: usize,
+        to: LinkAddr,
+    ) {
+        let heard: Vec<Heard> =
+            peers.iter().flatten().filter_map(|peer| self.heard(peer, link)).collect();
+        let room = self.config.links[link].mtu.max(MTU_MIN) - HEADER_LEN - HEARTBEAT_HEADER_LEN;
+        let mut rest = &heard[..];
+        let mut first = 0;
+        loop {
+            let (part, others) = rest.split_at(rest.len().min(room / ENTRY_LEN));
+            rest = others;
+            let last = if rest.is_empty() { u8::MAX } else { part[part.len() - 1].node.get() };
+            let fixed = self.next_heartbeat(link, (first, last));
+            let header = self.broadcast_header(Kind::Heartbeat, link);
+            self.transmit(link, to, true, emit_heartbeat(&header, &fixed, part));
+            if rest.is_empty() {
+                return;
+            }
+            first = last.saturating_add(1);
+        }
+    }
+
+    /// The periodic heartbeats of one link.
+    pub(super) fn heartbeats(&mut self, peers: &mut [Option<Box<Peer>>], link: usize) {
+        for peer in peers.iter_mut().flatten() {
+            peer.links[link].answers_left = ANSWERS_MAX;
+        }
+        if let Some(to) = self.config.links[link].broadcast {
+            self.broadcast_heartbeat(peers, link, to);
+            return;
+        }
+        for peer in peers.iter().flatten() {
+            self.send_heartbeat(peer, link);
+        }
+    }
+
+    /// Sends a heartbeat out of turn, so that connecting takes round trips, not periods.
+    pub(super) fn answer(&mut self, peer: &mut Peer, link: usize) {
+        if peer.links[link].answers_left > 0 {
+            peer.links[link].answers_left -= 1;
+            self.send_heartbeat(peer, link);
+        }
+    }
+
+    /// A heartbeat of the peer's present incarnation arrived.
+    pub(super) fn on_heartbeat(
+        &mut self,
+        peer: &mut Peer,
+        link: usize,
+        header: &Header,
+        heartbeat: &Heartbeat<'_>,
+    ) -> Result<(), Refusal> {
+        let fixed = heartbeat.header;
+        if fixed.sequence <= peer.links[link].heartbeat_sequence {
+            return Err(Refusal::BadGeneration);
+        }
+        let entry = heartbeat
+            .entry(self.config.node)
+            .filter(|entry| entry.incarnation == self.config.incarnation);
+        let session = match entry {
+            Some(entry) => entry.session,
+            None if header.is_broadcast() => peer.peer_session,
+            None => header.src_session,
+        };
+        if !self.on_peer_session(peer, session) {
+            return Err(Refusal::BadGeneration);
+        }
+        self.stats.rcv_heartbeat += 1;
+        let silence = peer.links[link].silence(self.now);
+        let entry_link = &mut peer.links[link];
+        entry_link.heartbeat_sequence = fixed.sequence;
+        entry_link.peer_mtu = usize::from(fixed.mtu).max(MTU_MIN);
+        entry_link.on_heard(self.now);
+        peer.peer_window = usize::from(fixed.window).max(1);
+        if fixed.link != self.links[link].id.get() {
+            tracing::debug!(node = %peer.node, link, theirs = fixed.link, "crossed links");
+        }
+        let mut is_answer_due = silence.is_none();
+        if heartbeat.covers(self.config.node) {
+            let current = entry.is_some_and(|entry| {
+                entry.peer_session == peer.session && entry.session == peer.peer_session
+            });
+            let hears_us = current && entry.is_some_and(|entry| entry.heard);
+            let was_two_way = peer.links[link].hears_us;
+            peer.links[link].on_report(self.now, hears_us);
+            if hears_us && !peer.connected && peer.peer_session != 0 {
+                self.connect(peer);
+            }
+            let agreed = entry.is_some_and(|entry| entry.connected == peer.connected);
+            is_answer_due |= !hears_us || !was_two_way || !agreed;
+        }
+        self.refresh(peer, link, silence.unwrap_or(Duration::ZERO));
+        if is_answer_due {
+            self.answer(peer, link);
+        }
+        peer.links[link].rx_broadcast.on_claim(self.now, fixed.broadcast_sequence);
+        if !header.is_broadcast() {
+            peer.links[link].rx_unicast.on_claim(self.now, header.sequence);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! Who is who: incarnations, duplicate node ids, our own frames coming back.
+
+use super::Llt;
+use super::context::Context;
+use super::link::PeerLink;
+use super::output::{DuplicateScope, Event};
+use super::peer::{Peer, Probation, Rejected};
+use super::receive::Refusal;
+use crate::ids::{Incarnation, LinkAddr, NodeId};
+use crate::time::{Duration, Instant};
+use crate::wire::{Body, Duplicate, Frame, Header, Kind, emit_bye, emit_duplicate};
+
+/// Frames with our node id and another incarnation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Namesake {
+    incarnation: Incarnation,
+    since: Instant,
+    heartbeat_sequence: u64,
+    event_at: Instant,
+}
+
+impl Context {
+    /// A peer that has not been heard yet.
+    pub(super) fn new_peer(&self, node: NodeId) -> Peer {
+        let links = self.config.links.iter().map(|link| {
+            let addr = link.peers.iter().find(|(peer, _)| *peer == node).map(|(_, addr)| *addr);
+            PeerLink::new(addr, self.first_sequence)
+        });
+        Peer::new(node, links.collect())
+    }
+
+    /// Is the frame of the peer's present incarnation? A newer one takes over, once it is clear
+    /// that the node restarted and is not there twice.
+    pub(super) fn identify(
+        &mut self,
+        peer: &mut Peer,
+        link: usize,
+        from: LinkAddr,
+        frame: &Frame<'_>,
+    ) -> Result<(), Refusal> {
+        let incarnation = frame.header.src_incarnation;
+        if incarnation <= peer.gone_up_to {
+            return Err(Refusal::BadGeneration);
+        }
+        let Some(known) = peer.incarnation else {
+            self.adopt(peer, incarnation, link, from);
+            return Ok(());
+        };
+        if incarnation < known {
+            return Err(Refusal::BadGeneration);
+        }
+        if incarnation == known {
+            if let (Some(probation), Body::Heartbeat(heartbeat)) = (peer.probation, &frame.body)
+                && self.now >= probation.evidence_from
+                && heartbeat.header.sequence > peer.links[link].heartbeat_sequence
+            {
+                self.reject(peer, probation);
+            }
+            return Ok(());
+        }
+        let heard =
+            peer.last_heard().is_some_and(|at| self.now.since(at) < self.judge(link).trouble);
+        if !heard {
+            self.adopt(peer, incarnation, link, from);
+            return Ok(());
+        }
+        if let Some(rejected) = peer.rejected.filter(|rejected| rejected.incarnation == incarnation)
+        {
+            self.remind(peer, rejected, link, from);
+            return Err(Refusal::BadGeneration);
+        }
+        match peer.probation.filter(|probation| probation.incarnation >= incarnation) {
+            Some(probation) if probation.incarnation > incarnation => Err(Refusal::BadGeneration),
+            Some(probation) if self.now >= probation.until => {
+                self.adopt(peer, incarnation, link, from);
+                Ok(())
+            }
+            Some(_) => Err(Refusal::NotConnected),
+            None => {
+                let heartbeat = self.heartbeat(link);
+                peer.probation = Some(Probation {
+                    incarnation,
+                    evidence_from: self.now + heartbeat / 2,
+                    until: self.now + heartbeat + heartbeat / 2,
+                    link: self.links[link].id,
+                    addr: from,
+                });
+                Err(Refusal::NotConnected)
+            }
+        }
+    }
+
+    /// The older incarnation lives: the newer one shares its node id.
+    fn reject(&mut self, peer: &mut Peer, probation: Probation) {
+        peer.probation = None;
+        let rejected = Rejected {
+            incarnation: probation.incarnation,
+            notice_at: self.now,
+            event_at: self.now,
+        };
+        self.remind(peer, rejected, probation.link.index(), probation.addr);
+    }
+
+    /// Tells a rejected incarnation, and the layer above, again if it is time.
+    fn remind(&mut self, peer: &mut Peer, mut rejected: Rejected, link: usize, to: LinkAddr) {
+        if self.now >= rejected.notice_at {
+            rejected.notice_at = self.now + self.heartbeat(link);
+            let header = Header {
+                dst_incarnation: rejected.incarnation,
+                src_session: 0,
+                dst_session: 0,
+                ack: 0,
+                ..self.header(Kind::Duplicate, peer, link)
+            };
+            let frame = emit_duplicate(&header, peer.incarnation.unwrap_or_default());
+            self.transmit(link, to, true, frame);
+        }
+        if self.now >= rejected.event_at {
+            rejected.event_at = self.now + self.config.timers.peer_inact;
+            self.event(Event::Duplicate { node: peer.node, scope: DuplicateScope::Peer });
+        }
+        peer.rejected = Some(rejected);
+    }
+
+    /// Somebody says that an older node has our id.
+    pub(super) fn on_duplicate_notice(
+        &mut self,
+        header: &Header,
+        notice: Duplicate,
+    ) -> Result<(), Refusal> {
+        let own = self.config.incarnation;
+        if header.dst_incarnation != own || notice.older >= own {
+            return Err(Refusal::BadGeneration);
+        }
+        self.event(Event::Duplicate { node: self.config.node, scope: DuplicateScope::OwnYounger });
+        Ok(())
+    }
+}
+
+impl Llt {
+    /// A frame from our own node id: one of ours that came back, or somebody else's.
+    pub(super) fn on_own_id(&mut self, header: &Header, body: &Body<'_>) -> Refusal {
+        let context = &mut self.context;
+        let (now, own) = (context.now, context.config.incarnation);
+        if header.src_incarnation == own {
+            return Refusal::Loopback;
+        }
+        let Body::Heartbeat(heartbeat) = body else { return Refusal::BadSource };
+        let sequence = heartbeat.header.sequence;
+        let heartbeat = context.config.timers.heartbeat;
+        let known = self.namesake.filter(|namesake| namesake.incarnation == header.src_incarnation);
+        let mut namesake = known.unwrap_or(Namesake {
+            incarnation: header.src_incarnation,
+            since: now,
+            heartbeat_sequence: sequence,
+            event_at: now,
+        });
+        let progressed = sequence > namesake.heartbeat_sequence;
+        namesake.heartbeat_sequence = namesake.heartbeat_sequence.max(sequence);
+        if progressed && now.since(namesake.since) > heartbeat * 2 && now >= namesake.event_at {
+            namesake.event_at = now + context.config.timers.peer_inact;
+            let scope = if own > namesake.incarnation {
+                DuplicateScope::OwnYounger
+            } else {
+                DuplicateScope::OwnOlder
+            };
+            context.event(Event::Duplicate { node: context.config.node, scope });
+        }
+        self.namesake = Some(namesake);
+        Refusal::BadSource
+    }
+
+    /// Somebody talks to us after our goodbye: it was lost.
+    pub(super) fn repeat_bye(&mut self, link: usize, to: LinkAddr, source: NodeId) -> Refusal {
+        let context = &mut self.context;
+        if context.now >= self.bye_at {
+            self.bye_at = context.now + Duration::from_millis(1);
+            let peer = context.new_peer(source);
+            let frame = emit_bye(&context.header(Kind::Bye, &peer, link));
+            context.transmit(link, to, true, frame);
+        }
+        Refusal::NotConnected
+    }
+
+    /// Says goodbye to everybody on every link.
+    pub(super) fn send_byes(&mut self) {
+        let context = &mut self.context;
+        for link in 0..context.links.len() {
+            if let Some(to) = context.config.links[link].broadcast {
+                let frame = emit_bye(&context.broadcast_header(Kind::Bye, link));
+                context.transmit(link, to, true, frame);
+            }
+            for peer in self.peers.iter().flatten() {
+                if let Some(to) = peer.links[link].addr {
+                    let frame = emit_bye(&context.header(Kind::Bye, peer, link));
+                    context.transmit(link, to, true, frame);
+                }
+            }
+        }
+    }
+}

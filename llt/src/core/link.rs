@@ -1,0 +1,140 @@
+//! One link to one peer: its address, its state, its sequences.
+
+use super::output::LinkStatus;
+use super::sequence::Sequence;
+use crate::ids::LinkAddr;
+use crate::limits::MTU_MAX;
+use crate::time::{Duration, Instant};
+
+/// One link to one peer.
+#[derive(Debug)]
+pub(super) struct PeerLink {
+    /// Where the peer is, if known, and whether that was configured rather than learned.
+    pub(super) addr: Option<LinkAddr>,
+    pub(super) is_static: bool,
+    /// The state that was last announced.
+    pub(super) status: LinkStatus,
+    /// The last frame of this incarnation of the peer.
+    pub(super) last_heard: Option<Instant>,
+    /// The last frame while the peer heard us, too.
+    pub(super) last_two_way: Option<Instant>,
+    /// The peer's last word on whether it hears us.
+    pub(super) hears_us: bool,
+    /// In trouble until a heartbeat says afresh whether the peer hears us.
+    pub(super) recovering: bool,
+    /// The last heartbeat that was heeded.
+    pub(super) heartbeat_sequence: u64,
+    /// Position of the last data frame or datagram to the peer on this link.
+    pub(super) tx_sequence: u32,
+    /// What arrived here for us alone.
+    pub(super) rx_unicast: Sequence,
+    /// What arrived here for everybody.
+    pub(super) rx_broadcast: Sequence,
+    /// Heartbeats that may still be sent out of turn in this period.
+    pub(super) answers_left: u8,
+    /// The largest frame that the peer takes on this link.
+    pub(super) peer_mtu: usize,
+}
+
+/// Heartbeats out of turn, per heartbeat period: a connection takes three.
+pub(super) const ANSWERS_MAX: u8 = 4;
+
+/// What judging a link needs to know besides the link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judge {
+    pub(super) now: Instant,
+    /// Silence is not judged before this instant.
+    pub(super) hold_until: Instant,
+    pub(super) trouble: Duration,
+    pub(super) inact: Duration,
+    pub(super) carrier: bool,
+}
+
+impl PeerLink {
+    pub(super) fn new(addr: Option<LinkAddr>, tx_sequence: u32) -> Self {
+        Self {
+            addr,
+            is_static: addr.is_some(),
+            status: LinkStatus::Down,
+            last_heard: None,
+            last_two_way: None,
+            hears_us: false,
+            recovering: false,
+            heartbeat_sequence: 0,
+            tx_sequence,
+            rx_unicast: Sequence::default(),
+            rx_broadcast: Sequence::default(),
+            answers_left: ANSWERS_MAX,
+            peer_mtu: MTU_MAX,
+        }
+    }
+
+    /// Forgets what was known of the peer's last incarnation.
+    pub(super) fn forget(&mut self) {
+        let addr = if self.is_static { self.addr } else { None };
+        *self = Self {
+            status: self.status,
+            is_static: self.is_static,
+            ..Self::new(addr, self.tx_sequence)
+        };
+        self.status = LinkStatus::Down;
+    }
+
+    /// How long the peer has been silent here; `None` if it was never heard.
+    pub(super) fn silence(&self, now: Instant) -> Option<Duration> {
+        self.last_heard.map(|at| now.since(at))
+    }
+
+    /// Do we hear the peer here?
+    pub(super) fn is_heard(&self, judge: &Judge) -> bool {
+        judge.carrier && self.silence(judge.now).is_some_and(|silence| silence < judge.trouble)
+    }
+
+    /// A frame of the peer arrived.
+    pub(super) fn on_heard(&mut self, now: Instant) {
+        self.last_heard = Some(now);
+        if self.hears_us {
+            self.last_two_way = Some(now);
+        }
+    }
+
+    /// A heartbeat says whether the peer hears us.
+    pub(super) fn on_report(&mut self, now: Instant, hears_us: bool) {
+        self.hears_us = hears_us;
+        self.recovering = false;
+        if hears_us {
+            self.last_two_way = Some(now);
+        }
+    }
+
+    /// The state as it follows from what was heard and from the time (facts 1.8).
+    pub(super) fn judge(&self, judge: &Judge) -> LinkStatus {
+        let Some(silence) = self.silence(judge.now) else { return LinkStatus::Down };
+        if !judge.carrier && silence < judge.inact {
+            return LinkStatus::Trouble;
+        }
+        let held = judge.now < judge.hold_until;
+        let status = if silence >= judge.inact {
+            LinkStatus::Expired
+        } else if silence >= judge.trouble || self.recovering {
+            LinkStatus::Trouble
+        } else if self.hears_us {
+            LinkStatus::Up
+        } else {
+            LinkStatus::Down
+        };
+        // Our own pause looks like everybody's silence: nobody gets worse until it is over.
+        let worse = matches!(status, LinkStatus::Expired | LinkStatus::Trouble);
+        if held && worse && silence >= judge.trouble { self.status } else { status }
+    }
+
+    /// When the state may change by silence alone.
+    pub(super) fn deadline(&self, judge: &Judge) -> Option<Instant> {
+        let at = match self.status {
+            LinkStatus::Down | LinkStatus::Up => self.last_heard? + judge.trouble,
+            LinkStatus::Trouble => self.last_heard? + judge.inact,
+            LinkStatus::Expired => return None,
+        };
+        Some(at.max(judge.hold_until))
+    }
+}

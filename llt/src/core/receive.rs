@@ -1,0 +1,252 @@
+//! A frame's way in: every check in order, and one counter for every refusal.
+
+use bytes::Bytes;
+
+use super::Llt;
+use super::connect::learn;
+use super::context::Context;
+use super::output::{DownReason, Event};
+use super::peer::{Peer, is_newer_session};
+use super::receiver::Arrival;
+use crate::ids::{LinkAddr, NodeId};
+use crate::stats::Stats;
+use crate::time::Duration;
+use crate::wire::{Ack, Body, Data, Datagram, Frame, Header, WireError};
+
+/// Why a frame was dropped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Refusal {
+    BadChecksum,
+    BadCluster,
+    BadDest,
+    BadGeneration,
+    BadSource,
+    BadVersion,
+    DatagramDropped,
+    Duplicate,
+    Loopback,
+    Malformed,
+    NotConnected,
+    OutOfWindow,
+    Unconfigured,
+}
+
+impl Refusal {
+    pub(super) fn counter(self, stats: &mut Stats) -> &mut u64 {
+        match self {
+            Self::BadChecksum => &mut stats.rcv_bad_checksum,
+            Self::BadCluster => &mut stats.rcv_bad_cluster,
+            Self::BadDest => &mut stats.rcv_bad_dest,
+            Self::BadGeneration => &mut stats.rcv_bad_generation,
+            Self::BadSource => &mut stats.rcv_bad_source,
+            Self::BadVersion => &mut stats.rcv_bad_version,
+            Self::DatagramDropped => &mut stats.rcv_datagram_dropped,
+            Self::Duplicate => &mut stats.rcv_duplicate,
+            Self::Loopback => &mut stats.snd_loopback,
+            Self::Malformed => &mut stats.rcv_malformed,
+            Self::NotConnected => &mut stats.rcv_not_connected,
+            Self::OutOfWindow => &mut stats.rcv_out_of_window,
+            Self::Unconfigured => &mut stats.rcv_unconfigured,
+        }
+    }
+}
+
+impl From<WireError> for Refusal {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Checksum => Self::BadChecksum,
+            WireError::Malformed { .. } => Self::Malformed,
+            WireError::Version { .. } => Self::BadVersion,
+        }
+    }
+}
+
+impl Llt {
+    /// Judges a frame and takes it in.
+    pub(super) fn receive(
+        &mut self,
+        link: usize,
+        from: LinkAddr,
+        bytes: &Bytes,
+    ) -> Result<(), Refusal> {
+        let frame = Frame::check(bytes)?;
+        let header = &frame.header;
+        if header.cluster != self.context.config.cluster {
+            return Err(Refusal::BadCluster);
+        }
+        let source = NodeId::new(header.src).ok_or(Refusal::BadSource)?;
+        if header.src_incarnation.0 == 0 {
+            return Err(Refusal::BadSource);
+        }
+        if !header.is_broadcast() && header.dst != self.context.config.node.get() {
+            return Err(Refusal::BadDest);
+        }
+        if source == self.context.config.node {
+            return Err(self.on_own_id(header, &frame.body));
+        }
+        if self.context.config.excluded.contains(source) {
+            return Err(Refusal::Unconfigured);
+        }
+        if self.has_left {
+            return Err(self.repeat_bye(link, from, source));
+        }
+        let context = &mut self.context;
+        if let Body::Duplicate(notice) = &frame.body {
+            return context.on_duplicate_notice(header, *notice);
+        }
+        let peer =
+            self.peers[source.index()].get_or_insert_with(|| Box::new(context.new_peer(source)));
+        context.identify(peer, link, from, &frame)?;
+        learn(&mut peer.links[link], from);
+        match frame.body {
+            Body::Ack(ack) => context.on_ack(peer, link, header, &ack),
+            Body::Bye => {
+                context.on_bye(peer);
+                Ok(())
+            }
+            Body::Data(data) => context.on_data(peer, link, header, data),
+            Body::Datagram(datagram) => context.on_datagram(peer, link, header, datagram),
+            Body::Duplicate(_) => Ok(()),
+            Body::Heartbeat(heartbeat) => context.on_heartbeat(peer, link, header, &heartbeat),
+        }
+    }
+}
+
+impl Context {
+    /// The peer says goodbye: this incarnation is never heeded again.
+    fn on_bye(&mut self, peer: &mut Peer) {
+        self.disconnect(peer, DownReason::Left);
+        peer.gone_up_to = peer.incarnation.unwrap_or_default();
+        peer.incarnation = None;
+        peer.session = 0;
+        peer.peer_session = 0;
+        peer.probation = None;
+        peer.rejected = None;
+        for link in &mut peer.links {
+            link.forget();
+        }
+    }
+
+    /// Only what belongs to the connection that both sides mean gets past here. It counts as a
+    /// sign of life.
+    fn admit(&mut self, peer: &mut Peer, link: usize, header: &Header) -> Result<(), Refusal> {
+        let is_current = if header.is_broadcast() {
+            // Sessions come from one counter of the sender, so what it broadcast after the
+            // connection was made carries the connection's session or a newer one.
+            header.src_session == peer.peer_session
+                || is_newer_session(header.src_session, peer.peer_session)
+        } else {
+            header.dst_incarnation == self.config.incarnation
+                && header.src_session == peer.peer_session
+                && header.dst_session == peer.session
+        };
+        if !is_current {
+            return Err(Refusal::BadGeneration);
+        }
+        if !peer.connected || peer.peer_session == 0 {
+            return Err(Refusal::NotConnected);
+        }
+        let silence = peer.links[link].silence(self.now).unwrap_or(Duration::ZERO);
+        peer.links[link].on_heard(self.now);
+        self.refresh(peer, link, silence);
+        Ok(())
+    }
+
+    fn on_data(
+        &mut self,
+        peer: &mut Peer,
+        link: usize,
+        header: &Header,
+        data: Data,
+    ) -> Result<(), Refusal> {
+        self.admit(peer, link, header)?;
+        let holes = peer.links[link].rx_unicast.on_frame(header.sequence);
+        self.on_holes(peer, link, holes);
+        self.on_cumulative_ack(peer, header.ack, Duration::ZERO)?;
+        let Some(from) = peer.id() else { return Err(Refusal::NotConnected) };
+        let outputs = &mut self.outputs;
+        let window = self.config.flow.window;
+        let arrival = peer.receiver.on_data(self.now, data, window, &mut |port, payload| {
+            outputs.push_back(super::Output::Event(Event::Message { from, port, payload }));
+        });
+        match arrival {
+            Arrival::InOrder => self.stats.rcv_data += 1,
+            Arrival::Ahead => {
+                self.stats.rcv_data += 1;
+                self.stats.rcv_out_of_sequence += 1;
+            }
+            Arrival::Duplicate => return Err(Refusal::Duplicate),
+            Arrival::Inconsistent => return Err(Refusal::Malformed),
+            Arrival::OutOfWindow => return Err(Refusal::OutOfWindow),
+        }
+        Ok(())
+    }
+
+    fn on_datagram(
+        &mut self,
+        peer: &mut Peer,
+        link: usize,
+        header: &Header,
+        datagram: Datagram,
+    ) -> Result<(), Refusal> {
+        self.admit(peer, link, header)?;
+        let holes = if header.is_broadcast() {
+            peer.links[link].rx_broadcast.on_frame(header.sequence)
+        } else {
+            peer.links[link].rx_unicast.on_frame(header.sequence)
+        };
+        self.on_holes(peer, link, holes);
+        if header.is_broadcast() {
+            if !datagram.recipients.contains(self.config.node) {
+                return Err(Refusal::DatagramDropped);
+            }
+        } else {
+            self.on_cumulative_ack(peer, header.ack, Duration::ZERO)?;
+        }
+        let Some(from) = peer.id() else { return Err(Refusal::NotConnected) };
+        self.stats.rcv_datagram += 1;
+        self.outputs.push_back(super::Output::Event(Event::Datagram {
+            from,
+            port: datagram.port,
+            payload: datagram.payload,
+        }));
+        Ok(())
+    }
+
+    fn on_ack(
+        &mut self,
+        peer: &mut Peer,
+        link: usize,
+        header: &Header,
+        ack: &Ack<'_>,
+    ) -> Result<(), Refusal> {
+        self.admit(peer, link, header)?;
+        peer.links[link].rx_unicast.on_claim(self.now, header.sequence);
+        let delay = Duration::from_micros(u64::from(ack.delay_us));
+        self.on_cumulative_ack(peer, header.ack, delay)?;
+        peer.sender.on_ranges(ack.ranges());
+        peer.sender.on_missing(self.now, ack.missing_before);
+        Ok(())
+    }
+
+    fn on_cumulative_ack(
+        &mut self,
+        peer: &mut Peer,
+        ack: u64,
+        delay: Duration,
+    ) -> Result<(), Refusal> {
+        let ceiling = self.config.timers.retrans;
+        let Some(is_news) = peer.sender.on_ack(self.now, ack, delay, ceiling) else {
+            return Err(Refusal::Malformed);
+        };
+        if is_news
+            && peer.sender.refused
+            && peer.sender.queued() <= self.config.flow.lowwater
+            && let Some(id) = peer.id()
+        {
+            peer.sender.refused = false;
+            self.event(Event::Writable { peer: id });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,277 @@
+//! The sending half of a reliable stream: queues by LLT port, the window, retransmission.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use super::rtt::Rtt;
+use crate::ids::{LinkId, LltPort};
+use crate::time::{Duration, Instant};
+use crate::wire::{AckRange, Data};
+
+/// The sending half of the stream to one peer, for one session.
+#[derive(Debug)]
+pub(super) struct Sender {
+    /// Messages that wait, by port; the ports take turns message by message.
+    waiting: BTreeMap<LltPort, VecDeque<Message>>,
+    /// The message that is being cut up, and how far.
+    current: Option<(LltPort, Message, usize)>,
+    /// Whose message was begun last.
+    turn: Option<LltPort>,
+    /// Packets of `waiting` and the rest of `current`.
+    packets_waiting: usize,
+    /// Packets `first_unacked`, `first_unacked + 1`, ...
+    in_flight: VecDeque<Packet>,
+    first_unacked: u64,
+    /// How many of `in_flight` are marked for sending again.
+    marked: usize,
+    /// When the oldest packet is taken for lost.
+    rto_at: Option<Instant>,
+    backoff: u32,
+    rtt: Rtt,
+    /// A send was refused; `Writable` is owed.
+    pub(super) refused: bool,
+}
+
+#[derive(Debug)]
+struct Message {
+    payload: Bytes,
+    /// Bytes of a fragment.
+    fragment: usize,
+}
+
+#[derive(Debug)]
+struct Packet {
+    data: Data,
+    sent_at: Instant,
+    link: LinkId,
+    sends: u32,
+    arrived: bool,
+    again: bool,
+}
+
+/// Packets sent again when the time-out expires; the answer to them tells what else is missing.
+const PROBES: usize = 4;
+
+impl Message {
+    fn packets(&self) -> usize {
+        self.payload.len().div_ceil(self.fragment).max(1)
+    }
+}
+
+impl Sender {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            current: None,
+            turn: None,
+            packets_waiting: 0,
+            in_flight: VecDeque::new(),
+            first_unacked: 1,
+            marked: 0,
+            rto_at: None,
+            backoff: 0,
+            rtt: Rtt::default(),
+            refused: false,
+        }
+    }
+
+    /// Packets that wait or are in flight.
+    pub(super) fn queued(&self) -> usize {
+        self.packets_waiting + self.in_flight.len()
+    }
+
+    /// The measured round trip.
+    pub(super) fn srtt(&self) -> Option<Duration> {
+        self.rtt.srtt()
+    }
+
+    /// Queues a message, to be cut into fragments of `fragment` bytes.
+    pub(super) fn push(&mut self, port: LltPort, payload: Bytes, fragment: usize) {
+        let message = Message { payload, fragment };
+        self.packets_waiting += message.packets();
+        self.waiting.entry(port).or_default().push_back(message);
+    }
+
+    /// The next packet to put on a wire, marked as sent on `link`, and whether it was sent before.
+    pub(super) fn next_packet(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        window: usize,
+        ceiling: Duration,
+    ) -> Option<(Data, bool)> {
+        let packet = if self.marked > 0 {
+            self.marked -= 1;
+            let packet = self.in_flight.iter_mut().find(|packet| packet.again);
+            packet.expect("`marked` counts the marks")
+        } else {
+            let data = self.next_new(window)?;
+            self.in_flight.push_back(Packet {
+                data,
+                sent_at: now,
+                link,
+                sends: 0,
+                arrived: false,
+                again: false,
+            });
+            self.in_flight.back_mut().expect("pushed above")
+        };
+        packet.again = false;
+        packet.sends = packet.sends.saturating_add(1);
+        packet.sent_at = now;
+        packet.link = link;
+        let sent = (packet.data.clone(), packet.sends > 1);
+        if self.rto_at.is_none() {
+            self.rto_at = Some(now + self.rtt.rto(self.backoff, ceiling));
+        }
+        Some(sent)
+    }
+
+    /// Is there anything that `next_packet` would give?
+    pub(super) fn has_work(&self, window: usize) -> bool {
+        self.marked > 0 || (self.packets_waiting > 0 && self.in_flight.len() < window)
+    }
+
+    fn next_new(&mut self, window: usize) -> Option<Data> {
+        if self.in_flight.len() >= window {
+            return None;
+        }
+        let (port, message, offset) = match self.current.take() {
+            Some(current) => current,
+            None => self.next_message()?,
+        };
+        let len = message.payload.len();
+        let end = (offset + message.fragment).min(len);
+        let data = Data {
+            number: self.first_unacked + self.in_flight.len() as u64,
+            port,
+            first: offset == 0,
+            last: end == len,
+            message_len: u32::try_from(len).expect("messages are bounded by MESSAGE_MAX"),
+            payload: message.payload.slice(offset..end),
+        };
+        self.packets_waiting -= 1;
+        if end < len {
+            self.current = Some((port, message, end));
+        }
+        Some(data)
+    }
+
+    /// Round robin: the next port after the last one that has a message.
+    fn next_message(&mut self) -> Option<(LltPort, Message, usize)> {
+        let after = self.turn.and_then(|turn| {
+            let next = LltPort::new(turn.get() + 1)?;
+            self.waiting.range(next..).next().map(|(port, _)| *port)
+        });
+        let port = after.or_else(|| self.waiting.keys().next().copied())?;
+        let queue = self.waiting.get_mut(&port)?;
+        let message = queue.pop_front()?;
+        if queue.is_empty() {
+            self.waiting.remove(&port);
+        }
+        self.turn = Some(port);
+        Some((port, message, 0))
+    }
+
+    /// Everything up to `ack` has arrived. `None` if so much was never sent, else whether this is
+    /// news.
+    pub(super) fn on_ack(
+        &mut self,
+        now: Instant,
+        ack: u64,
+        delay: Duration,
+        ceiling: Duration,
+    ) -> Option<bool> {
+        if ack >= self.first_unacked + self.in_flight.len() as u64 {
+            return None;
+        }
+        if ack < self.first_unacked {
+            return Some(false);
+        }
+        let mut newest = None;
+        while self.first_unacked <= ack
+            && let Some(packet) = self.in_flight.pop_front()
+        {
+            self.first_unacked += 1;
+            if packet.again {
+                self.marked -= 1;
+            }
+            newest = (packet.sends == 1 && !packet.arrived).then_some(packet.sent_at);
+        }
+        // Karn: a packet that was sent twice measures nothing.
+        if let Some(sent_at) = newest {
+            self.rtt.sample(now.since(sent_at).saturating_sub(delay));
+        }
+        self.backoff = 0;
+        self.rto_at = (!self.in_flight.is_empty()).then(|| now + self.rtt.rto(0, ceiling));
+        Some(true)
+    }
+
+    /// These have arrived too, ahead of something missing.
+    pub(super) fn on_ranges(&mut self, ranges: impl Iterator<Item = AckRange>) {
+        for range in ranges {
+            let (skip, take) = self.clip(range.first, range.last.saturating_add(1));
+            for packet in self.in_flight.iter_mut().skip(skip).take(take) {
+                packet.arrived = true;
+                if packet.again {
+                    packet.again = false;
+                    self.marked -= 1;
+                }
+            }
+        }
+    }
+
+    /// The peer asks for everything below `before` that it has not reported. Packets that were
+    /// sent less than a round trip ago may simply not have been there yet.
+    pub(super) fn on_missing(&mut self, now: Instant, before: u64) {
+        let young = self.rtt.srtt().unwrap_or(Duration::from_millis(1));
+        let (_, take) = self.clip(self.first_unacked, before);
+        for packet in self.in_flight.iter_mut().take(take) {
+            if !packet.arrived && !packet.again && now.since(packet.sent_at) >= young {
+                packet.again = true;
+                self.marked += 1;
+            }
+        }
+    }
+
+    /// A link is in trouble: what was last sent on it goes out again at once, elsewhere.
+    pub(super) fn on_link_lost(&mut self, link: LinkId) {
+        for packet in &mut self.in_flight {
+            if packet.link == link && !packet.arrived && !packet.again {
+                packet.again = true;
+                self.marked += 1;
+            }
+        }
+    }
+
+    /// When to call [`Sender::on_timer`].
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.rto_at
+    }
+
+    /// Takes the first few packets for lost if the time-out has expired. With no link to send on
+    /// the clock stands; the next packet sent starts it again.
+    pub(super) fn on_timer(&mut self, now: Instant, has_link: bool, ceiling: Duration) {
+        if self.rto_at.is_none_or(|at| now < at) {
+            return;
+        }
+        let lost = self.in_flight.iter_mut().filter(|packet| !packet.arrived).take(PROBES);
+        for packet in lost.filter(|packet| !packet.again) {
+            packet.again = true;
+            self.marked += 1;
+        }
+        self.backoff += 1;
+        self.rto_at = (has_link && !self.in_flight.is_empty())
+            .then(|| now + self.rtt.rto(self.backoff, ceiling));
+    }
+
+    /// Indices of the packets `first..end` in `in_flight`, as how many to skip and to take.
+    fn clip(&self, first: u64, end: u64) -> (usize, usize) {
+        let index = |number: u64| {
+            let distance = number.saturating_sub(self.first_unacked);
+            usize::try_from(distance).unwrap_or(usize::MAX).min(self.in_flight.len())
+        };
+        (index(first), index(end).saturating_sub(index(first)))
+    }
+}
