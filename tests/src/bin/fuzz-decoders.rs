@@ -48,7 +48,11 @@ fn run(args: &Args) -> Result<()> {
     for (malice, count) in &tally {
         println!("{count:>10}  {malice:?}");
     }
-    println!("{:>10}  in all, without a panic; {} MiB resident", args.count, resident_bytes() >> 20);
+    println!(
+        "{:>10}  in all, without a panic; {} MiB resident",
+        args.count,
+        resident_bytes() >> 20
+    );
     Ok(())
 }
 
@@ -69,7 +73,7 @@ fn fuzz_decoders(args: &Args, count: u64, tally: &mut BTreeMap<Malice, u64>) -> 
         }
         for skip in [0, llt::limits::HEADER_LEN, llt::limits::HEADER_LEN + 16] {
             let body = frame.slice(skip.min(frame.len())..);
-            if let Ok(message) = gab::wire::Message::decode(&body) {
+            if let Ok(message) = gab::wire::Message::decode(body.clone()) {
                 std::hint::black_box(format!("{message:?}"));
             }
             for record in gab::ipc::Reader::new(body) {

@@ -153,7 +153,8 @@ impl Frames {
     }
 
     fn oversize(&mut self) {
-        let length = if self.below(64) == 0 { 65_507 } else { self.frame.len() + 1 + self.below(512) };
+        let length =
+            if self.below(64) == 0 { 65_507 } else { self.frame.len() + 1 + self.below(512) };
         self.fill(length);
         match self.below(3) {
             0 => self.seal(),
@@ -190,7 +191,8 @@ impl Frames {
     fn splice(&mut self) {
         let head = self.below(self.frame.len());
         self.frame.truncate(head);
-        let other = self.samples[self.below(self.samples.len())].clone();
+        let other = self.below(self.samples.len());
+        let other = self.samples[other].clone();
         let tail = self.below(other.len());
         self.frame.extend_from_slice(&other[tail..]);
         if self.below(2) == 0 && self.frame.len() >= HEADER_LEN {

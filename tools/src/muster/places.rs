@@ -49,8 +49,12 @@ pub fn lock_user_list() -> Result<File> {
 /// If there is no such folder, or another muster changes the cluster at this moment.
 pub fn lock_dir(dir: &Path) -> Result<File> {
     let file = File::open(dir).with_context(|| format!("cannot open {}", dir.display()))?;
-    flock(&file, FlockOperation::LockExclusive)
-        .with_context(|| format!("cannot lock {}", dir.display()))?;
+    let mut locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
+    if locked == Err(rustix::io::Errno::WOULDBLOCK) {
+        eprintln!("muster: waiting for another muster that works on {} ...", dir.display());
+        locked = flock(&file, FlockOperation::LockExclusive);
+    }
+    locked.with_context(|| format!("cannot lock {}", dir.display()))?;
     Ok(file)
 }
 

@@ -365,14 +365,10 @@ fn make_dir(dir: &Path) -> Result<(PathBuf, bool)> {
 
 /// Locks `dir` and checks that a cluster can be made in it.
 fn prepare_dir(dir: &Path, options: &UpOptions) -> Result<File> {
+    // Also before the lock, which a demo that runs there holds until its end.
+    refuse_cluster(dir)?;
     let lock = places::lock_dir(dir)?;
-    if dir.join(FILE).exists() {
-        let state = Cluster::load(dir).map_or_else(
-            |error| format!("{error:#}"),
-            |old| format!("{} nodes, {} running", old.nodes.len(), old.running().len()),
-        );
-        bail!("there is a cluster in {0} already ({state}): muster down --dir {0}", dir.display());
-    }
+    refuse_cluster(dir)?;
     for node in 0..options.nodes {
         let root = dir.join(format!("node{node}"));
         if root.symlink_metadata().is_ok() {
@@ -385,6 +381,18 @@ fn prepare_dir(dir: &Path, options: &UpOptions) -> Result<File> {
         }
     }
     Ok(lock)
+}
+
+/// Fails if there is a cluster in `dir`.
+fn refuse_cluster(dir: &Path) -> Result<()> {
+    if !dir.join(FILE).exists() {
+        return Ok(());
+    }
+    let state = Cluster::load(dir).map_or_else(
+        |error| format!("{error:#}"),
+        |old| format!("{} nodes, {} running", old.nodes.len(), old.running().len()),
+    );
+    bail!("there is a cluster in {0} already ({state}): muster down --dir {0}", dir.display())
 }
 
 /// What is gone already need not be removed.

@@ -1,0 +1,87 @@
+//! Real daemons that are killed or frozen in the middle of a storm of three senders.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod process;
+
+use gab::CloseReason;
+use process::{LIMIT, alone, incarnation, port, roots, sequencer, size, three_nodes};
+use tools::muster::formed::wait_formed;
+use tools::muster::storm::{Plan, Storm, Summary, check};
+use tools::muster::temporary::Temporary;
+
+/// What is done to the victim.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Blow {
+    Freeze,
+    Kill,
+}
+
+/// One storm with one blow; afterwards all three are one cluster again.
+fn storm(cluster: &mut Temporary, victim: u8, blow: Blow, plan: Plan, progress: u64) -> Summary {
+    let before = incarnation(cluster, victim);
+    let storm = Storm::start(&roots(cluster), plan, LIMIT).unwrap();
+    storm.wait_progress(victim, progress, LIMIT).unwrap();
+    match blow {
+        Blow::Freeze => cluster.pause(victim, true).unwrap(),
+        Blow::Kill => assert!(cluster.kill(victim).unwrap(), "gabd of node {victim} had ended"),
+    }
+    let survivors: Vec<u8> = cluster.cluster.ids().filter(|id| *id != victim).collect();
+    wait_formed(&cluster.cluster, &survivors, LIMIT).unwrap();
+    for survivor in &survivors {
+        storm.wait_progress(*survivor, 500, LIMIT).unwrap();
+    }
+    if blow == Blow::Freeze {
+        cluster.pause(victim, false).unwrap();
+        let told = || Ok(storm.is_closed(victim).then_some(()));
+        tools::muster::wait::until("the woken node's client is closed", LIMIT, told).unwrap();
+    }
+    let logs = storm.finish(LIMIT).unwrap();
+    let expected = match blow {
+        Blow::Freeze => CloseReason::Ejected,
+        Blow::Kill => CloseReason::Died,
+    };
+    assert_eq!(logs[&victim].closed, Some(expected), "what the client of node {victim} was told");
+    let summary = check(&logs, &[victim]).unwrap_or_else(|broken| panic!("{broken}"));
+    if blow == Blow::Kill {
+        assert!(cluster.start(victim).unwrap(), "node {victim} did not join again");
+    }
+    cluster.wait_formed().unwrap();
+    assert!(incarnation(cluster, victim) > before, "node {victim} came back in its old life");
+    summary
+}
+
+/// Storms one after the other, the first on the sequencer, the others on each node in turn.
+fn storms(blow: Blow, count: u64) {
+    let _alone = alone();
+    let mut cluster = three_nodes();
+    for repetition in 0..count {
+        let victim = match repetition {
+            0 => sequencer(&cluster),
+            _ => u8::try_from(repetition % 3).unwrap(),
+        };
+        // Half of the storms are SAFE throughout, where the lost node may know nothing alone.
+        let safe_every = if repetition % 2 == 1 { 1 } else { 8 };
+        let plan = Plan { safe_every, ..Plan::on(port('S')) };
+        // The blow falls at another place each time.
+        let progress = 300 + repetition * 7919 % 2500;
+        let role = if victim == sequencer(&cluster) { ", the sequencer" } else { "" };
+        println!("{blow:?} {repetition}: node {victim}{role} after {progress}, {plan:?}");
+        let summary = storm(&mut cluster, victim, blow, plan, progress);
+        println!("  {summary:?}");
+        assert_eq!(summary.alone, 0, "the lost node's log is not a prefix of the survivors'");
+    }
+    cluster.down().unwrap();
+}
+
+/// Repetitions: `MUSTER_REPS`.
+#[test]
+fn kill_9_in_a_storm_leaves_equal_logs() {
+    storms(Blow::Kill, size("MUSTER_REPS", 2));
+}
+
+/// Repetitions: `MUSTER_FREEZES`.
+#[test]
+fn a_node_frozen_past_the_inactive_time_learns_that_it_was_thrown_out() {
+    storms(Blow::Freeze, size("MUSTER_FREEZES", 1));
+}
