@@ -144,6 +144,7 @@ impl OpenError {
             Self::Busy => 16,
             Self::Reserved => 13,
             Self::Stopping => 108,
+            Self::Unconfigured => 19,
         }
     }
 
@@ -153,6 +154,7 @@ impl OpenError {
             16 => Self::Busy,
             13 => Self::Reserved,
             108 => Self::Stopping,
+            19 => Self::Unconfigured,
             _ => return None,
         })
     }

@@ -1,3 +1,30 @@
-//! Deterministic simulator.
+//! Deterministic simulator of whole clusters: production stacks in virtual time.
+//!
+//! [`world::World`] owns the time and the queue of events; [`net`] loses, delays and damages
+//! frames; [`node`] models the process around a stack (pauses, slow turns, clock rate);
+//! [`client`] drives registered clients; [`chaos`] breaks things. Everything that reaches a
+//! [`gab::Stack`] passes [`host::Hosts::apply`], which writes the [`history`], feeds the digest
+//! and, when asked, the replayable log. [`invariants`] judges the history, [`liveness`] what must
+//! come true after the last fault. [`run`] ties one seed together, [`scenario`] scripts one
+//! situation by hand.
 
+pub mod arbiter;
+pub mod chaos;
+pub mod client;
+pub mod digest;
 pub mod fuzz;
+pub mod history;
+pub mod host;
+pub mod input;
+pub mod invariants;
+pub mod liveness;
+pub mod net;
+pub mod node;
+pub mod payload;
+pub mod profile;
+pub mod replay;
+pub mod rng;
+pub mod run;
+pub mod seeds;
+pub mod setup;
+pub mod world;

@@ -47,7 +47,7 @@ impl Gab {
             self.change = None;
         }
         let me = self.id.node;
-        self.stream = Some(Stream::new(vid, me, &proposal.members, proposal.sequence));
+        self.stream = Some(Stream::new(me, &proposal.members, proposal.sequence));
         self.undelivered.clear();
         self.sequencer = Sequencer::default();
         self.order = super::order::Ordering::default();
@@ -58,7 +58,8 @@ impl Gab {
         for peer in self.peers.values_mut() {
             peer.busy = 0;
         }
-        self.authorisation.note_view(now, old.as_ref().is_some_and(|old| departs(old, &proposal.members)));
+        self.authorisation
+            .note_view(now, old.as_ref().is_some_and(|old| departs(old, &proposal.members)));
         self.change_ports(now, old.as_ref(), &proposal.members);
         self.pending.restart();
         self.settle_suspicions();
@@ -97,7 +98,9 @@ impl Gab {
     }
 
     fn remember(&mut self, proposal: &Proposal, old: Option<&View>) {
-        for id in old.iter().flat_map(|old| &old.members).filter(|id| !proposal.members.contains(id)) {
+        for id in
+            old.iter().flat_map(|old| &old.members).filter(|id| !proposal.members.contains(id))
+        {
             let newest = self.membership.removed.entry(id.node).or_insert(id.incarnation);
             *newest = (*newest).max(id.incarnation);
         }

@@ -52,7 +52,8 @@ impl Gab {
         };
         // Lower case first, as users read port letters.
         let letters = ('a'..='z').chain('A'..='Z').filter_map(PortName::new);
-        let known = letters.filter(|name| self.ports.get(name).is_some_and(|p| !p.members.is_empty()));
+        let known =
+            letters.filter(|name| self.ports.get(name).is_some_and(|p| !p.members.is_empty()));
         std::iter::once(control).chain(known.map(port)).collect()
     }
 
@@ -75,6 +76,11 @@ impl Gab {
     /// The last slot held without a gap, the last that is known, and the stable one, of the view.
     pub fn progress(&self) -> (u64, u64, u64) {
         self.stream.as_ref().map_or((0, 0, 0), |stream| (stream.cont, stream.high, stream.stable()))
+    }
+
+    /// The sequence (precise rule 4) before the first slot of the view in force; 0 without one.
+    pub fn sequence_base(&self) -> u64 {
+        self.stream.as_ref().map_or(0, |stream| stream.sequence)
     }
 
     /// Is a view change under way here?

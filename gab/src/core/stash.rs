@@ -92,7 +92,10 @@ impl Payload {
         self.bytes.resize(self.total, 0);
         let start = data.offset as usize;
         self.bytes[start..start + data.piece.len()].copy_from_slice(&data.piece);
-        self.note(data.offset, data.offset + u32::try_from(data.piece.len()).expect("within the total"));
+        self.note(
+            data.offset,
+            data.offset + u32::try_from(data.piece.len()).expect("within the total"),
+        );
         if self.pieces.first_key_value() == Some((&0, &data.total)) {
             self.complete = Some(std::mem::take(&mut self.bytes).freeze());
         }
@@ -155,7 +158,8 @@ mod tests {
             let results: Vec<Piece> =
                 pieces.iter().map(|(offset, bytes)| stash.add(key(), &piece(len, *offset, bytes))).collect();
             prop_assert_eq!(results.iter().filter(|result| **result == Piece::Complete).count(), 1);
-            prop_assert_eq!(stash.take(key()).as_deref(), Some(&whole[..]));
+            let taken = stash.take(key());
+            prop_assert_eq!(taken.as_deref(), Some(&whole[..]));
             prop_assert_eq!(stash.bytes[&NodeId::ZERO], 0);
         }
     }

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use llt::{Id, NodeId};
 
 use super::table::{PortTable, Verdict};
-use crate::ids::{PortName, Vid};
+use crate::ids::PortName;
 use crate::limits::WINDOW_SLOTS;
 use crate::wire::{Entry, NAK_RANGES_MAX};
 
@@ -25,7 +25,6 @@ pub(crate) struct Slot {
 /// The stream of one view.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    pub(crate) vid: Vid,
     /// A delivery's sequence is this plus its slot (precise rule 4).
     pub(crate) sequence: u64,
     me: NodeId,
@@ -58,9 +57,8 @@ pub(crate) enum Stored {
 }
 
 impl Stream {
-    pub(crate) fn new(vid: Vid, me: NodeId, members: &[Id], sequence: u64) -> Self {
+    pub(crate) fn new(me: NodeId, members: &[Id], sequence: u64) -> Self {
         Self {
-            vid,
             sequence,
             me,
             first: 1,
@@ -200,7 +198,8 @@ impl Stream {
     /// The held slots beyond `cont`, as [`State::beyond`](crate::wire::State) has them.
     pub(crate) fn beyond(&self) -> Bytes {
         let count = self.high.saturating_sub(self.cont).min(WINDOW_SLOTS);
-        let mut bits = BytesMut::zeroed(usize::try_from(count.div_ceil(8)).expect("within the window"));
+        let mut bits =
+            BytesMut::zeroed(usize::try_from(count.div_ceil(8)).expect("within the window"));
         for at in 0..count {
             if self.is_held(self.cont + 1 + at) {
                 bits[usize::try_from(at / 8).expect("within the window")] |= 1 << (at % 8);
@@ -270,6 +269,7 @@ mod tests {
 
     use super::*;
     use crate::event::Level;
+    use crate::ids::Vid;
     use crate::wire::EntryKind;
 
     fn id(node: u8) -> Id {
@@ -290,8 +290,7 @@ mod tests {
     }
 
     fn stream() -> Stream {
-        let vid = Vid { round: 1, proposer: id(0) };
-        Stream::new(vid, id(0).node, &[id(0), id(1)], 0)
+        Stream::new(id(0).node, &[id(0), id(1)], 0)
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub fn next(path: &Path, clock: Clock) -> Fresh {
     };
     let value = stored.map_or(wall, |stored| wall.max(stored.saturating_add(1)));
     if let Err(source) = store(path, value) {
-        alarm.get_or_insert(IncarnationError::Store { path: path.to_owned(), source });
+        alarm.get_or_insert_with(|| IncarnationError::Store { path: path.to_owned(), source });
     }
     Fresh { incarnation: Incarnation(value), alarm }
 }
@@ -76,7 +76,7 @@ fn read(path: &Path) -> Result<Option<u64>, IncarnationError> {
 }
 
 fn store(path: &Path, value: u64) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     fs::create_dir_all(folder)?;
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");

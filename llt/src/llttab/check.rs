@@ -106,7 +106,7 @@ impl Checker<'_> {
         if raw.flow.lowwater < raw.flow.highwater {
             return;
         }
-        let place = raw.flow_set.get("lowwater").or(raw.flow_set.get("highwater"));
+        let place = raw.flow_set.get("lowwater").or_else(|| raw.flow_set.get("highwater"));
         let text = "`lowwater` must be less than `highwater`";
         let label = format!("they are {} and {}", raw.flow.lowwater, raw.flow.highwater);
         self.problem(place.cloned().unwrap_or(0..0), text, label);

@@ -98,7 +98,7 @@ fn mtu(line: &mut Line<'_, '_>) -> Option<Option<usize>> {
 }
 
 /// As [`mtu`], with a value that is itself optional.
-#[expect(clippy::option_option, clippy::type_complexity, reason = "as `mtu`, and `-` is none")]
+#[expect(clippy::option_option, reason = "as `mtu`, and `-` is none")]
 fn broadcast(
     line: &mut Line<'_, '_>,
     is_v6: bool,

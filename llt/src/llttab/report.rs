@@ -142,6 +142,11 @@ impl ConfigErrors {
         Self { problems }
     }
 
+    /// Adds those of another file.
+    pub fn append(&mut self, mut other: Self) {
+        self.problems.append(&mut other.problems);
+    }
+
     /// One by one.
     pub fn problems(&self) -> &[Problem] {
         &self.problems

@@ -38,8 +38,11 @@ pub(super) fn open(config: UdpConfig) -> Result<Opened, LinkError> {
     }
     // A socket that is bound to a unicast address gets no broadcasts: a second one is bound to the
     // broadcast address itself. Nodes of one machine share that address, hence the reuse.
-    let port =
-        socket.local_addr().ok().and_then(|a| a.as_socket()).map_or(address.port(), |a| a.port());
+    let port = socket
+        .local_addr()
+        .ok()
+        .and_then(|a| a.as_socket())
+        .map_or_else(|| address.port(), |a| a.port());
     let scope = if let SocketAddr::V6(v6) = address { v6.scope_id() } else { 0 };
     let mut listen = SocketAddr::new(group, port);
     if let SocketAddr::V6(v6) = &mut listen {

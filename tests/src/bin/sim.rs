@@ -1,0 +1,258 @@
+//! `sim`: runs seeds of the deterministic simulator, repeats one, replays a record.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use sim::digest::Recorder;
+use sim::profile::Kind;
+use sim::run::{Order, Outcome, run};
+
+/// Runs whole clusters in virtual time, breaks them, and checks what their clients saw.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Args {
+    /// What a run is made of
+    #[arg(long, value_enum, default_value_t = Kind::Swarm)]
+    profile: Kind,
+    /// How many seeds
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, default_value_t = 1)]
+    first: u64,
+    /// Only this seed; leaves seed-N.jsonl
+    #[arg(long, conflicts_with_all = ["seeds", "first"])]
+    seed: Option<u64>,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    jobs: u64,
+    /// Break this rule: the checkers should notice
+    #[arg(long)]
+    mutant: Option<String>,
+    /// Number of nodes, else drawn
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=128))]
+    nodes: Option<u8>,
+    /// Each seed twice: the hashes must be equal
+    #[arg(long)]
+    determinism: bool,
+    /// Apply a recorded run again, without network and randomness
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds", "first"])]
+    replay: Option<PathBuf>,
+    /// Stop at the first violation
+    #[arg(long)]
+    fail_fast: bool,
+    /// Tell on stderr what happens
+    #[arg(short, long)]
+    verbose: bool,
+    /// Where seed-N.jsonl goes
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+}
+
+/// Sums over all runs.
+#[derive(Debug, Default)]
+struct Totals {
+    runs: u64,
+    sent: usize,
+    read: usize,
+    views: usize,
+    crashes: u64,
+    partitions: u64,
+    pauses: u64,
+    ejections: u64,
+    leaves: u64,
+    frames: u64,
+    time: Duration,
+    slowest: Duration,
+    unequal: u64,
+    /// Per kind: runs that had it, the first seeds, the first text.
+    kinds: BTreeMap<&'static str, (u64, Vec<u64>, String)>,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let args = Args::parse();
+    if let Some(name) = &args.mutant {
+        let names: Vec<String> = sim::setup::mutants().iter().map(|m| format!("{m:?}")).collect();
+        anyhow::ensure!(
+            sim::setup::mutant_by_name(name).is_some(),
+            "no mutant `{name}`; there are: {}",
+            names.join(", ")
+        );
+    }
+    if let Some(file) = &args.replay {
+        return replay(file);
+    }
+    // A panic of a core is reported as a violation, with its seed: one line is enough.
+    if args.seed.is_none() {
+        std::panic::set_hook(Box::new(|_| ()));
+    }
+    let start = now();
+    let totals = run_all(&args);
+    print(&args, &totals, now() - start);
+    Ok(ExitCode::from(u8::from(!totals.kinds.is_empty() || totals.unequal > 0)))
+}
+
+fn run_all(args: &Args) -> Totals {
+    let (first, count) = args.seed.map_or((args.first, args.seeds), |seed| (seed, 1));
+    let next = AtomicU64::new(first);
+    let stop = AtomicU64::new(0);
+    let totals = Mutex::new(Totals::default());
+    std::thread::scope(|scope| {
+        for _ in 0..args.jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first.saturating_add(count) || stop.load(Ordering::Relaxed) > 0 {
+                        break;
+                    }
+                    let outcome = one(args, seed, args.verbose, args.seed.is_some());
+                    let failed = !outcome.violations.is_empty();
+                    let equal =
+                        !args.determinism || one(args, seed, false, false).digest == outcome.digest;
+                    if failed && args.seed.is_none() {
+                        // The same seed again, this time with its record.
+                        one(args, seed, false, true);
+                    }
+                    let mut totals = totals.lock().expect("no thread panics while it adds up");
+                    totals.add(args, seed, outcome, equal);
+                    if failed && args.fail_fast {
+                        stop.store(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    totals.into_inner().expect("no thread panics while it adds up")
+}
+
+fn one(args: &Args, seed: u64, trace: bool, record: bool) -> Outcome {
+    let order =
+        Order { seed, kind: args.profile, nodes: args.nodes, mutant: args.mutant.clone(), trace };
+    let recorder = record.then(|| recorder(&args.dir, seed)).and_then(|made| match made {
+        Ok(recorder) => Some(recorder),
+        Err(error) => {
+            eprintln!("sim: {error:#}");
+            None
+        }
+    });
+    run(&order, recorder)
+}
+
+fn recorder(dir: &Path, seed: u64) -> anyhow::Result<Recorder> {
+    let path = dir.join(format!("seed-{seed}.jsonl"));
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Recorder::new(Box::new(BufWriter::new(file))))
+}
+
+fn replay(path: &Path) -> anyhow::Result<ExitCode> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let replayed = sim::replay::replay(BufReader::new(file), None)
+        .with_context(|| format!("{} is no record of a run", path.display()))?;
+    println!("inputs {}", replayed.inputs);
+    match replayed.same {
+        Some(true) => println!("hash as recorded"),
+        Some(false) => println!("hash differs: the code has changed since"),
+        None => println!("the record has no end"),
+    }
+    for violation in replayed.violations.list() {
+        println!("{}: {}", violation.kind, violation.text);
+    }
+    Ok(ExitCode::from(u8::from(!replayed.violations.is_empty())))
+}
+
+impl Totals {
+    fn add(&mut self, args: &Args, seed: u64, outcome: Outcome, equal: bool) {
+        self.runs += 1;
+        self.sent += outcome.sent;
+        self.read += outcome.read;
+        self.views += outcome.views;
+        self.crashes += outcome.stats.crashes;
+        self.partitions += outcome.stats.partitions;
+        self.pauses += outcome.stats.pauses;
+        self.ejections += outcome.stats.ejections;
+        self.leaves += outcome.stats.leaves;
+        self.frames += outcome.frames;
+        self.time += outcome.time;
+        self.slowest = self.slowest.max(outcome.recovery.unwrap_or_default());
+        if !equal {
+            self.unequal += 1;
+            println!("seed {seed}: two runs differ");
+        }
+        if !outcome.violations.is_empty() {
+            println!("seed {seed}: {}", repeat(args, seed));
+        }
+        for violation in outcome.violations.list() {
+            println!("  {}: {}", violation.kind, violation.text);
+        }
+        for kind in outcome.violations.counts().keys() {
+            let entry = self.kinds.entry(kind).or_default();
+            entry.0 += 1;
+            if entry.1.len() < 5 {
+                entry.1.push(seed);
+            }
+        }
+    }
+}
+
+/// The command that repeats a seed.
+fn repeat(args: &Args, seed: u64) -> String {
+    let profile = clap::ValueEnum::to_possible_value(&args.profile);
+    let mut command = format!(
+        "sim --profile {} --seed {seed} -v",
+        profile.as_ref().map_or("swarm", |value| value.get_name())
+    );
+    if let Some(nodes) = args.nodes {
+        command.push_str(&format!(" --nodes {nodes}"));
+    }
+    if let Some(mutant) = &args.mutant {
+        command.push_str(&format!(" --mutant {mutant}"));
+    }
+    command
+}
+
+fn print(args: &Args, totals: &Totals, wall: Duration) {
+    let runs = totals.runs.max(1);
+    println!("profile      {:?}", args.profile);
+    println!("runs         {}", totals.runs);
+    println!("messages     {} sent, {} read", totals.sent, totals.read);
+    println!("views        {}", totals.views);
+    println!("crashes      {}", totals.crashes);
+    println!("leaves       {}", totals.leaves);
+    println!("partitions   {}", totals.partitions);
+    println!("pauses       {}", totals.pauses);
+    println!("ejections    {}", totals.ejections);
+    println!("frames       {}", totals.frames);
+    println!("virtual time {:.1} s", totals.time.as_secs_f64());
+    println!("recovery     {:.1} s at most", totals.slowest.as_secs_f64());
+    let each = wall.as_secs_f64() * 1000.0 / f64::from(u32::try_from(runs).unwrap_or(u32::MAX));
+    println!("wall time    {:.1} s, {each:.1} ms per run", wall.as_secs_f64());
+    if args.determinism {
+        println!("determinism  {} of {} runs differ", totals.unequal, totals.runs);
+    }
+    if totals.kinds.is_empty() {
+        println!("violations   none");
+    }
+    for (kind, (count, seeds, _)) in &totals.kinds {
+        println!("violation    {kind}: {count} runs, first seeds {seeds:?}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "wall time is only printed")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sim --seeds 1000 --jobs 2             a thousand swarm runs
+  sim --profile pause --seed 7 -v       one run, told step by step
+  sim --replay seed-7.jsonl             the same inputs again, without network and randomness
+  sim --mutant AckWhileWedged --seeds 100000 --fail-fast";

@@ -1,0 +1,109 @@
+//! What is watched while a world runs, because it needs the network, or the inside of a stack.
+
+use core::time::Duration;
+
+use crate::node::State;
+use crate::world::World;
+
+/// Watches a world; call it every so often.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Views of each life that were looked at.
+    seen: Vec<usize>,
+}
+
+impl Watch {
+    /// Looks at every running node.
+    pub fn look(&mut self, world: &mut World) {
+        for node in 0..world.nodes() {
+            if world.state(node) == State::Running {
+                invariant_llt_no_peer_is_up_in_silence(world, node);
+                invariant_llt_queues_are_bounded(world, node);
+                invariant_ms14_the_window_is_bounded(world, node);
+            }
+        }
+        self.clique(world);
+    }
+
+    /// VW8: members of a view could hear each other when it was formed.
+    fn clique(&mut self, world: &mut World) {
+        let lives = &world.hosts.history.lives;
+        self.seen.resize(lives.len(), 0);
+        let mut faults = Vec::new();
+        for (life, seen) in lives.iter().zip(&mut self.seen) {
+            for installed in &life.views[*seen..] {
+                let nodes: Vec<usize> =
+                    installed.view.members.iter().map(|id| id.node.index()).collect();
+                for one in &nodes {
+                    for other in nodes.iter().filter(|other| *other != one) {
+                        // Only the cable counts: who was stopped or slow heard nothing in time.
+                        let deaf = world.net.deaf_for(installed.at, *one, *other);
+                        let calm = [*one, *other].iter().all(|node| {
+                            let process = world.process(*node);
+                            process.state == State::Running
+                                && installed.at.since(process.disturbed) > blind(world)
+                        });
+                        if calm && deaf > blind(world) {
+                            faults.push(format!(
+                                "{} of {}: {other} has not heard {one} for {deaf:?}",
+                                installed.view.vid, life.id
+                            ));
+                        }
+                    }
+                }
+            }
+            *seen = life.views.len();
+        }
+        let now = world.now();
+        for text in faults {
+            world.hosts.history.fault(now, "vw8-clique", text);
+        }
+    }
+}
+
+/// LLT: no peer is up without a frame from it within the inactive time.
+fn invariant_llt_no_peer_is_up_in_silence(world: &mut World, node: usize) {
+    let now = world.now();
+    let Some(stack) = world.hosts.stack(node) else { return };
+    let process = world.process(node);
+    let mut faults = Vec::new();
+    for peer in stack.llt().peers().iter().filter(|peer| peer.connected) {
+        let last = process.heard[peer.node.index()].max(process.disturbed);
+        if now.since(last) > blind(world) {
+            faults.push(format!("node {node}: {} is up, silent since {last}", peer.node));
+        }
+    }
+    for text in faults {
+        world.hosts.history.fault(now, "llt-up-in-silence", text);
+    }
+}
+
+/// LLT: queues stay within their limits.
+fn invariant_llt_queues_are_bounded(world: &mut World, node: usize) {
+    let now = world.now();
+    let Some(stack) = world.hosts.stack(node) else { return };
+    let longest = stack.llt().peers().iter().map(|peer| peer.queued).max().unwrap_or(0);
+    if longest > llt::limits::SEND_QUEUE_PACKETS_MAX {
+        let text = format!("node {node}: {longest} packets queued to one peer");
+        world.hosts.history.fault(now, "llt-queue", text);
+    }
+}
+
+/// MS14: no more slots are unstable than the window has.
+fn invariant_ms14_the_window_is_bounded(world: &mut World, node: usize) {
+    let now = world.now();
+    let Some(stack) = world.hosts.stack(node) else { return };
+    let gab = stack.snapshot().gab;
+    let unstable = gab.last_slot.saturating_sub(gab.stable_slot);
+    if unstable > gab::limits::WINDOW_SLOTS {
+        let text = format!("node {node}: {unstable} slots are not stable");
+        world.hosts.history.fault(now, "ms14-window", text);
+    }
+}
+
+/// Longer than anybody may take to notice: the inactive time on the slowest clock, a trouble
+/// interval of not judging, the stable time and its restarts, and a slow turn.
+fn blind(world: &World) -> Duration {
+    let setup = world.hosts.setup();
+    (setup.timers.peer_inact + setup.timers.peer_trouble + setup.stable * 4) * 2
+}

@@ -1,0 +1,135 @@
+//! PT1 to PT3: memberships of ports.
+
+use std::collections::BTreeMap;
+
+use gab::PortName;
+use llt::{Id, NodeSet};
+
+use super::{Context, Violations};
+use crate::history::{Life, What};
+
+/// Who saw which members, by port and generation.
+type Seen = BTreeMap<(PortName, u64), Vec<(Id, Vec<Id>)>>;
+
+/// PT1: two nodes that count each other in at one generation of a port count the same members.
+pub fn invariant_pt1_memberships_are_equal_at_equal_points(
+    context: &Context<'_>,
+    out: &mut Violations,
+) {
+    let mut seen = Seen::new();
+    for life in &context.history.lives {
+        for (at, port, generation, members) in &life.memberships {
+            let views = life.views.iter().filter(|view| view.at <= *at).count();
+            note(&mut seen, life, (*port, *generation), *members, views);
+        }
+        for log in &life.clients {
+            for (entry, view) in log.port_views() {
+                note(&mut seen, life, (log.port, view.generation), view.members, entry.views);
+            }
+        }
+    }
+    for ((port, generation), list) in &seen {
+        for (index, (one, members)) in list.iter().enumerate() {
+            for (other, others) in &list[..index] {
+                if members != others && members.contains(other) && others.contains(one) {
+                    out.add("pt1-membership", || {
+                        format!(
+                            "port {port} gen {generation:x}: {one} sees {members:?}, {other} {others:?}"
+                        )
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn note(seen: &mut Seen, life: &Life, key: (PortName, u64), members: NodeSet, views: usize) {
+    // The last view that knows all these nodes says in which of their lives.
+    let known = life.views[..views.min(life.views.len())]
+        .iter()
+        .rev()
+        .find(|installed| members.difference(installed.view.nodes()).is_empty());
+    if let Some(installed) = known {
+        let ids: Vec<Id> = members.iter().filter_map(|n| installed.view.member(n)).collect();
+        let list = seen.entry(key).or_default();
+        let item = (life.id, ids);
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+}
+
+/// PT1: generations of a port rise, and each membership follows from the one before.
+pub fn invariant_pt1_generations_rise(context: &Context<'_>, out: &mut Violations) {
+    for reader in &context.readers {
+        let node = context.history.lives[reader.life].id.node;
+        let mut last: Option<gab::PortView> = None;
+        for (_, view) in reader.log.port_views() {
+            let follows = last.is_none_or(|last| {
+                view.generation > last.generation
+                    && view.members == last.members.difference(view.left).union(view.joined)
+            });
+            if !follows || !view.members.contains(node) {
+                out.add("pt1-generation", || {
+                    format!("{}: {view:?} after {last:?}", context.name(reader))
+                });
+            }
+            last = Some(*view);
+        }
+    }
+    for life in &context.history.lives {
+        let mut last: BTreeMap<PortName, u64> = BTreeMap::new();
+        for (_, port, generation, members) in &life.memberships {
+            let before = last.insert(*port, *generation);
+            if before.is_some_and(|before| before >= *generation) {
+                out.add("pt1-generation", || {
+                    format!(
+                        "{}: port {port} gen {generation:x} of {members} after {before:x?}",
+                        life.id
+                    )
+                });
+            }
+        }
+    }
+}
+
+/// PT2: only members of a port, as the reader sees it at that moment, are heard on it.
+pub fn invariant_pt2_only_members_are_heard(context: &Context<'_>, out: &mut Violations) {
+    for reader in &context.readers {
+        let mut members = NodeSet::EMPTY;
+        for entry in &reader.log.entries {
+            match &entry.what {
+                What::View(view) => members = view.members,
+                What::Deliver(read) if !members.contains(read.sender) => {
+                    out.add("pt2-members", || {
+                        format!("{}: {read:?} among {members}", context.name(reader))
+                    });
+                }
+                What::Closed(_) | What::Deliver(_) | What::Status(_) => {}
+            }
+        }
+    }
+}
+
+/// PT3: a node that departs leaves every port with the view that it departs from.
+pub fn invariant_pt3_the_departed_are_in_no_port(context: &Context<'_>, out: &mut Violations) {
+    for life in &context.history.lives {
+        for installed in &life.views {
+            // The last word on every port by the end of the turn that installed the view.
+            let mut ports: BTreeMap<PortName, NodeSet> = BTreeMap::new();
+            for (at, port, _, members) in &life.memberships {
+                if *at <= installed.at {
+                    ports.insert(*port, *members);
+                }
+            }
+            for (port, members) in ports {
+                let gone = members.difference(installed.view.nodes());
+                if !gone.is_empty() {
+                    out.add("pt3-departed", || {
+                        format!("{}: port {port} keeps {gone} in {}", life.id, installed.view.vid)
+                    });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What all nodes of a simulated cluster are configured with.
+
+use gab::core::{ArbiterKind, GabConfig, Mutant};
+use gab::stack::StackConfig;
+use llt::config::{Flow, LinkConfig, Timers};
+use llt::{ClusterId, Duration, Incarnation, LinkAddr, NodeId, NodeSet};
+use serde::{Deserialize, Serialize};
+
+/// The cluster as configured; serialisable, because a replay starts with it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Setup {
+    /// Nodes 0 to `nodes` - 1.
+    pub nodes: u8,
+    /// One per link.
+    pub links: Vec<LinkSetup>,
+    /// Cluster id.
+    pub cluster: u16,
+    /// LLT timers.
+    pub timers: Timers,
+    /// LLT flow control.
+    pub flow: Flow,
+    /// `-n N`.
+    pub seed_count: Option<u32>,
+    /// Stable timeout.
+    pub stable: Duration,
+    /// Acknowledgements that stand still for longer are a failure.
+    pub stuck: Duration,
+    /// Broadcasts up to this length travel inline.
+    pub inline_max: usize,
+    /// Ask the arbitration record.
+    pub arbiter: bool,
+    /// A client that leaves its queue full for longer is closed.
+    pub client_stall: Duration,
+    /// A rule to break, by the name of its variant.
+    pub mutant: Option<String>,
+}
+
+/// One link.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct LinkSetup {
+    /// One frame reaches every node.
+    pub broadcast: bool,
+    /// Low priority.
+    pub lowpri: bool,
+    /// Largest frame in bytes.
+    pub mtu: usize,
+}
+
+impl Setup {
+    /// `nodes` nodes on two plain links with the testbed's fast timers.
+    pub fn fast(nodes: u8) -> Self {
+        let timers = Timers::fast();
+        Self {
+            nodes,
+            links: vec![LinkSetup { broadcast: false, lowpri: false, mtu: 8192 }; 2],
+            cluster: 77,
+            timers,
+            flow: Flow::default(),
+            seed_count: Some(u32::from(nodes)),
+            stable: Duration::from_millis(100),
+            stuck: timers.peer_inact,
+            inline_max: 1024,
+            arbiter: false,
+            client_stall: Duration::from_secs(15),
+            mutant: None,
+        }
+    }
+
+    /// What the stack of `node` is built from in this life.
+    pub fn stack_config(&self, node: NodeId, incarnation: Incarnation) -> StackConfig {
+        let links = (0u8..).zip(&self.links).map(|(link, setup)| LinkConfig {
+            lowpri: setup.lowpri,
+            mtu: setup.mtu,
+            broadcast: setup.broadcast.then(|| broadcast_addr(link)),
+            peers: if setup.broadcast {
+                Vec::new()
+            } else {
+                self.node_ids()
+                    .filter(|peer| *peer != node)
+                    .map(|peer| (peer, link_addr(link, peer)))
+                    .collect()
+            },
+        });
+        StackConfig {
+            llt: llt::Config {
+                node,
+                incarnation,
+                cluster: ClusterId(self.cluster),
+                links: links.collect(),
+                excluded: NodeSet::EMPTY,
+                configured: self.node_ids().collect(),
+                timers: self.timers,
+                flow: self.flow,
+            },
+            gab: GabConfig {
+                configured: true,
+                seed: self.seed_count,
+                stable: self.stable,
+                stuck: self.stuck,
+                inline_max: self.inline_max,
+                arbiter: if self.arbiter { ArbiterKind::Record } else { ArbiterKind::None },
+                client_stall: self.client_stall,
+                mutant: self.mutant.as_deref().and_then(mutant_by_name),
+            },
+        }
+    }
+
+    /// The nodes, in order.
+    pub fn node_ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes).filter_map(NodeId::new)
+    }
+}
+
+/// The address of `node` on `link`, as in the testbed.
+pub fn link_addr(link: u8, node: NodeId) -> LinkAddr {
+    LinkAddr::V4 { ip: [127, 77, link, node.get()], port: UDP_PORT }
+}
+
+/// Where one frame reaches every node of `link`.
+pub fn broadcast_addr(link: u8) -> LinkAddr {
+    LinkAddr::V4 { ip: [127, 77, link, BROADCAST_HOST], port: UDP_PORT }
+}
+
+/// Who listens at `addr`: one node, or `None` for everybody. Outer `None`: nobody.
+pub fn resolve(addr: LinkAddr) -> Option<Option<NodeId>> {
+    match addr {
+        LinkAddr::V4 { ip: [127, 77, _, BROADCAST_HOST], .. } => Some(None),
+        LinkAddr::V4 { ip: [127, 77, _, host], .. } => NodeId::new(host).map(Some),
+        LinkAddr::Mac(_) | LinkAddr::V4 { .. } | LinkAddr::V6 { .. } => None,
+    }
+}
+
+/// The mutant with this name, as its variant is spelled.
+pub fn mutant_by_name(name: &str) -> Option<Mutant> {
+    mutants().into_iter().find(|mutant| format!("{mutant:?}").eq_ignore_ascii_case(name))
+}
+
+/// Every rule that can be broken.
+pub fn mutants() -> Vec<Mutant> {
+    vec![Mutant::None]
+}
+
+const UDP_PORT: u16 = 50_077;
+/// No node has this id, so the address is free to mean everybody.
+const BROADCAST_HOST: u8 = 255;
