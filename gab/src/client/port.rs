@@ -20,7 +20,9 @@ use crate::ids::PortName;
 ///
 /// A program that sends must also receive: what is delivered to it takes room that flow-controls
 /// all senders of the port, itself included, and who does not read for long is closed with
-/// [`CloseReason::NotReading`].
+/// [`CloseReason::NotReading`]. A blocking send that waits for room receives nothing for the
+/// program; one that sends much without a pause uses [`try_broadcast`](Self::try_broadcast), and
+/// receives and [`wait`](Self::wait)s when it would block.
 ///
 /// Dropping a port unregisters without waiting; [`close`](Self::close) waits until all that was
 /// accepted is ordered.
@@ -208,6 +210,20 @@ impl Port {
         let event = self.poll();
         self.watch();
         event
+    }
+
+    /// Waits until gabd says something, at most for `timeout`: an event that can be received now,
+    /// or room to send. `false` if it said nothing. For programs that use `try_broadcast`, receive
+    /// what there is, and then have nothing else to do.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> bool {
+        self.transmit(false);
+        let deadline = timeout.map_or(Deadline::Never, Deadline::after);
+        let said = self.core.has_event()
+            || self.core.is_over()
+            || self.receive()
+            || (self.socket.wait(self.unsent.is_some(), deadline) && self.receive());
+        self.watch();
+        said || self.core.is_over()
     }
 
     /// The client has recovered from the view of this generation, the newest it received.

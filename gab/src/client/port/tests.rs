@@ -171,6 +171,23 @@ fn a_nonblocking_send_without_credit_would_block() {
 }
 
 #[test]
+fn a_wait_ends_with_room_to_send_and_with_an_event() {
+    let (mut port, gabd) = with((0, 0), |mut gabd| {
+        gabd.say(&[Record::Credit { messages: 1, bytes: 10 }]);
+        assert!(matches!(gabd.next(), Some(Record::Broadcast { .. })));
+        gabd.say(&[deliver(1, Bytes::new())]);
+        gabd.next()
+    });
+    assert!(port.wait(Some(LONG)));
+    assert_eq!(port.try_broadcast(b"x", Level::Agreed, false), Ok(()));
+    assert!(port.wait(Some(LONG)));
+    assert!(port.try_recv().is_some());
+    assert!(!port.wait(Some(Duration::from_millis(1))));
+    drop(port);
+    gabd.join().unwrap();
+}
+
+#[test]
 fn the_descriptor_is_readable_while_events_are_queued() {
     let (mut port, gabd) = with((0, 0), |mut gabd| {
         gabd.say(&[deliver(1, Bytes::new()), deliver(2, Bytes::new())]);
