@@ -137,7 +137,7 @@ pub fn mutant_by_name(name: &str) -> Option<Mutant> {
 
 /// Every rule that can be broken.
 pub fn mutants() -> Vec<Mutant> {
-    vec![Mutant::None]
+    Mutant::ALL.to_vec()
 }
 
 const UDP_PORT: u16 = 50_077;

@@ -97,3 +97,29 @@ pub enum Mutant {
     /// A payload that came apart is taken without its checksum.
     StalePayload,
 }
+
+#[cfg(any(test, feature = "sim"))]
+impl Mutant {
+    /// Every rule that can be broken.
+    pub const ALL: [Self; 19] = [
+        Self::WedgedAcks,
+        Self::LeftoversBeforeArbitration,
+        Self::NoViewCheck,
+        Self::CutFromProposer,
+        Self::InstallOnMajority,
+        Self::SafeWithoutStability,
+        Self::ReadyAfterPromise,
+        Self::ForeignLineage,
+        Self::AbsenceAuthorises,
+        Self::RaceOutsideChain,
+        Self::DropAtReady,
+        Self::NoStragglers,
+        Self::Readmit,
+        Self::NoConsult,
+        Self::ResubmitAll,
+        Self::NoDuplicateCheck,
+        Self::P2pAcrossGenerations,
+        Self::NoEjection,
+        Self::StalePayload,
+    ];
+}

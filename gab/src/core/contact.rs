@@ -61,14 +61,7 @@ impl Gab {
         else {
             return;
         };
-        if vid == ours.vid {
-            return;
-        }
-        if vid.is_none() {
-            // Its life in our view is over, if it had one: it is in none.
-            if ours.contains(peer) && self.ready.is_none() && self.promised <= ours.vid {
-                self.suspect(now, peer, true);
-            }
+        if vid == ours.vid || vid.is_none() {
             return;
         }
         let ours_there = hello.members.contains(&self.id);

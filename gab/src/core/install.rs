@@ -57,10 +57,13 @@ impl Gab {
         }
         for peer in self.peers.values_mut() {
             peer.busy = 0;
+            if proposal.members.contains(&peer.id) {
+                // What a joiner said of itself before it was one of us.
+                peer.hello = None;
+            }
         }
-        self.authorisation
-            .note_view(now, old.as_ref().is_some_and(|old| departs(old, &proposal.members)));
-        self.change_ports(now, old.as_ref(), &proposal.members);
+        self.authorisation.note_view(now, old.as_ref().is_some_and(|old| departs(old, &proposal.members)));
+        self.change_ports(now, &proposal.members);
         self.pending.restart();
         self.settle_suspicions();
         self.race(now);
@@ -98,9 +101,7 @@ impl Gab {
     }
 
     fn remember(&mut self, proposal: &Proposal, old: Option<&View>) {
-        for id in
-            old.iter().flat_map(|old| &old.members).filter(|id| !proposal.members.contains(id))
-        {
+        for id in old.iter().flat_map(|old| &old.members).filter(|id| !proposal.members.contains(id)) {
             let newest = self.membership.removed.entry(id.node).or_insert(id.incarnation);
             *newest = (*newest).max(id.incarnation);
         }
@@ -111,15 +112,14 @@ impl Gab {
     }
 
     /// Port a takes the next generation, and so does every port that lost a member.
-    fn change_ports(&mut self, now: Instant, old: Option<&View>, members: &[Id]) {
+    fn change_ports(&mut self, now: Instant, members: &[Id]) {
         let nodes: NodeSet = members.iter().map(|id| id.node).collect();
-        let gone = old.map(View::nodes).unwrap_or_default().difference(nodes);
         for (name, generation) in self.table.install(members) {
             if name == PortName::CONTROL {
                 self.control_generation = generation;
                 self.notice(Notice::Membership { port: name, generation, members: nodes });
             } else {
-                self.depart(now, name, gone, generation);
+                self.depart(now, name, nodes, generation);
             }
         }
     }

@@ -52,8 +52,8 @@ pub(crate) struct LocalPort {
 enum Item {
     /// A membership change by a client.
     Change { node: NodeId, client: Option<u64>, generation: u64 },
-    /// A view without these members.
-    Departed { gone: NodeSet, generation: u64 },
+    /// A view of only these nodes.
+    Departed { keep: NodeSet, generation: u64 },
     /// A message.
     Message { sender: NodeId, level: Level, sequence: u64, payload: Bytes },
 }
@@ -168,9 +168,9 @@ impl Gab {
         }
     }
 
-    /// A view change takes members off a port (PT3).
-    pub(super) fn depart(&mut self, now: Instant, name: PortName, gone: NodeSet, generation: u64) {
-        self.hold_or_release(now, name, Item::Departed { gone, generation });
+    /// A view change leaves only these nodes on a port (PT3).
+    pub(super) fn depart(&mut self, now: Instant, name: PortName, keep: NodeSet, generation: u64) {
+        self.hold_or_release(now, name, Item::Departed { keep, generation });
     }
 
     fn release(&mut self, now: Instant, name: PortName, item: Item) {
@@ -202,10 +202,10 @@ impl Gab {
                     if client.is_some() { [node].into_iter().collect() } else { NodeSet::EMPTY };
                 self.change_membership(now, name, generation, before.difference(rejoined));
             }
-            Item::Departed { gone, generation } => {
+            Item::Departed { keep, generation } => {
                 let port = self.ports.entry(name).or_default();
                 let before = port.nodes();
-                port.members.retain(|&node, _| !gone.contains(node));
+                port.members.retain(|&node, _| keep.contains(node));
                 self.change_membership(now, name, generation, before);
             }
         }
