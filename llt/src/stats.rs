@@ -26,7 +26,7 @@ pub struct Stats {
     pub rcv_data: u64,
     /// Reliable packets beyond the window.
     pub rcv_out_of_window: u64,
-    /// Reliable packets received before.
+    /// Reliable packets received before, and heartbeats received before or overtaken.
     pub rcv_duplicate: u64,
     /// Reliable packets received ahead of a missing one.
     pub rcv_out_of_sequence: u64,

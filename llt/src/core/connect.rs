@@ -4,11 +4,16 @@
 //! that ends a connection takes a session that it never used before, so a pair never comes back
 //! and nothing of an old connection can be taken for the new one. A side that is not connected
 //! keeps its session whatever the other does: that is why two sides cannot chase each other.
+//!
+//! Which of two sessions of the peer is the newer one, its heartbeats tell, which are numbered
+//! across all links. The same numbers admit broadcasts, which cannot name a session of each
+//! receiver: one that was sent after a heartbeat that named the session is of that session or a
+//! newer one, and the list of recipients keeps out the newer.
 
 use super::context::Context;
 use super::link::{ANSWERS_MAX, PeerLink};
 use super::output::{DownReason, Event, LinkStatus};
-use super::peer::{Peer, is_newer_session};
+use super::peer::Peer;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use super::sequence::Sequence;
@@ -45,27 +50,31 @@ impl Context {
         peer.sender = Sender::new();
         peer.receiver = Receiver::default();
         self.event(Event::PeerDown { peer: id, reason });
-        for link in 0..peer.links.len() {
+        let mut changes = Vec::new();
+        for (index, link) in peer.links.iter_mut().enumerate() {
             // What the peer said it heard belonged to the old session.
-            peer.links[link].hears_us = false;
-            peer.links[link].last_two_way = None;
-            if peer.links[link].status == LinkStatus::Up {
-                let silence = peer.links[link].silence(self.now).unwrap_or(Duration::ZERO);
-                self.set_status(peer, link, LinkStatus::Down, silence);
+            link.hears_us = false;
+            link.last_two_way = None;
+            if link.status == LinkStatus::Up {
+                let silence = link.silence(self.now).unwrap_or(Duration::ZERO);
+                changes.push((index, LinkStatus::Down, silence));
             }
         }
+        self.set_statuses(peer, &changes);
     }
 
-    /// The peer names its session with us; false if it is an old one.
-    pub(super) fn on_peer_session(&mut self, peer: &mut Peer, session: u16) -> bool {
-        if session == peer.peer_session {
-            return true;
+    /// The peer's heartbeat `sequence` names its session with us, or 0 if it has none; false if
+    /// it is an old one.
+    pub(super) fn on_peer_session(&mut self, peer: &mut Peer, session: u16, sequence: u64) -> bool {
+        if session != peer.peer_session {
+            if sequence < peer.newest_heartbeat || (session == 0 && peer.connected) {
+                return false;
+            }
+            self.disconnect(peer, DownReason::Reset);
+            peer.peer_session = session;
+            peer.session_since = sequence;
         }
-        if !is_newer_session(session, peer.peer_session) {
-            return session == 0 && !peer.connected;
-        }
-        self.disconnect(peer, DownReason::Reset);
-        peer.peer_session = session;
+        peer.newest_heartbeat = peer.newest_heartbeat.max(sequence);
         true
     }
 
@@ -84,6 +93,7 @@ impl Context {
         peer.incarnation = Some(incarnation);
         peer.session = self.next_session();
         peer.peer_session = 0;
+        peer.newest_heartbeat = 0;
         peer.probation = None;
         peer.rejected = None;
         peer.peer_window = usize::MAX;

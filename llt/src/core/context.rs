@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::link::{Judge, PeerLink};
+use super::link::Judge;
 use super::output::{Event, LinkStatus, Output, Transmit};
 use super::peer::Peer;
 use crate::config::Config;
@@ -33,6 +33,8 @@ pub(super) struct Context {
     pub(super) judge_at: Instant,
     /// Where the sequences of links begin.
     pub(super) first_sequence: u32,
+    /// When the layer above may be told again that an older node has our id.
+    pub(super) notice_at: Instant,
 }
 
 /// One of our links.
@@ -80,6 +82,7 @@ impl Context {
             trouble: if lowpri { timers.peer_trouble_lo } else { timers.peer_trouble },
             inact: timers.peer_inact,
             carrier: self.links[link].carrier,
+            slack: Duration::ZERO,
         }
     }
 
@@ -115,9 +118,9 @@ impl Context {
             sequence: self.links[link].broadcast_sequence,
             src_incarnation: self.config.incarnation,
             dst_incarnation: Incarnation(0),
-            src_session: self.epoch,
+            src_session: 0,
             dst_session: 0,
-            ack: 0,
+            ack: self.heartbeat_sequence,
         }
     }
 
@@ -191,40 +194,43 @@ impl Context {
     pub(super) fn refresh(&mut self, peer: &mut Peer, link: usize, silence: Duration) {
         let judge = self.judge(link);
         let status = peer.links[link].judge(&judge);
-        let before = peer.links[link].status;
-        if status != before {
-            self.set_status(peer, link, status, silence);
+        if status != peer.links[link].status {
+            self.set_statuses(peer, &[(link, status, silence)]);
         }
         if let Some(at) = peer.links[link].deadline(&judge) {
             self.judge_at = self.judge_at.min(at);
         }
     }
 
-    /// Announces a new state of a link; what was under way on it fails over if it is lost.
-    pub(super) fn set_status(
+    /// Announces new states of links, with the silence before each; what was under way on a link
+    /// fails over if it is lost. What changes together is announced with its sum, so that a peer
+    /// that loses all its links at once does not seem to have a last one.
+    pub(super) fn set_statuses(
         &mut self,
         peer: &mut Peer,
-        link: usize,
-        status: LinkStatus,
-        silence: Duration,
+        changes: &[(usize, LinkStatus, Duration)],
     ) {
-        let id = self.links[link].id;
-        let entry: &mut PeerLink = &mut peer.links[link];
-        let before = std::mem::replace(&mut entry.status, status);
-        match status {
-            LinkStatus::Trouble | LinkStatus::Expired => {
-                entry.recovering = true;
-                entry.hears_us = false;
+        for &(link, status, _) in changes {
+            let id = self.links[link].id;
+            let entry = &mut peer.links[link];
+            let before = std::mem::replace(&mut entry.status, status);
+            match status {
+                LinkStatus::Trouble | LinkStatus::Expired => {
+                    entry.recovering = true;
+                    entry.hears_us = false;
+                }
+                LinkStatus::Down | LinkStatus::Up => {}
             }
-            LinkStatus::Down | LinkStatus::Up => {}
+            if before == LinkStatus::Up {
+                peer.sender.on_link_lost(id);
+            }
         }
-        if before == LinkStatus::Up {
-            peer.sender.on_link_lost(id);
-        }
-        if let Some(peer_id) = peer.id() {
+        let Some(peer_id) = peer.id() else { return };
+        let links_up = peer.links_up();
+        for &(link, status, silence) in changes {
+            let link = self.links[link].id;
             let silent_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
-            let links_up = peer.links_up();
-            self.event(Event::Link { peer: peer_id, link: id, status, silent_ms, links_up });
+            self.event(Event::Link { peer: peer_id, link, status, silent_ms, links_up });
         }
     }
 }

@@ -12,6 +12,12 @@ use crate::wire::{
     emit_heartbeat,
 };
 
+/// What an echo repeats of a heartbeat's sequence.
+#[expect(clippy::cast_possible_truncation, reason = "the rest is known to both sides")]
+pub(super) const fn low_half_word(sequence: u64) -> u16 {
+    sequence as u16
+}
+
 impl Context {
     /// The fixed part of the next heartbeat on a link.
     fn next_heartbeat(&mut self, link: usize, covers: (u8, u8)) -> HeartbeatHeader {
@@ -35,6 +41,7 @@ impl Context {
             connected: peer.connected,
             session: peer.session,
             peer_session: peer.peer_session,
+            echo: low_half_word(peer.links[link].heartbeat_sequence),
             incarnation: peer.incarnation?,
         })
     }
@@ -110,7 +117,7 @@ impl Context {
     ) -> Result<(), Refusal> {
         let fixed = heartbeat.header;
         if fixed.sequence <= peer.links[link].heartbeat_sequence {
-            return Err(Refusal::BadGeneration);
+            return Err(Refusal::Duplicate);
         }
         let entry = heartbeat
             .entry(self.config.node)
@@ -120,7 +127,7 @@ impl Context {
             None if header.is_broadcast() => peer.peer_session,
             None => header.src_session,
         };
-        if !self.on_peer_session(peer, session) {
+        if !self.on_peer_session(peer, session, fixed.sequence) {
             return Err(Refusal::BadGeneration);
         }
         self.stats.rcv_heartbeat += 1;
@@ -148,6 +155,12 @@ impl Context {
             is_answer_due |= !hears_us || !was_two_way || !agreed;
         }
         self.refresh(peer, link, silence.unwrap_or(Duration::ZERO));
+        let is_of_session = !header.is_broadcast()
+            && header.src_session == peer.peer_session
+            && header.dst_session == peer.session;
+        if peer.connected && is_of_session {
+            self.on_cumulative_ack(peer, header.ack, None)?;
+        }
         if is_answer_due {
             self.answer(peer, link);
         }

@@ -2,6 +2,7 @@
 
 use super::Llt;
 use super::context::Context;
+use super::heartbeat::low_half_word;
 use super::link::PeerLink;
 use super::output::{DuplicateScope, Event};
 use super::peer::{Peer, Probation, Rejected};
@@ -16,6 +17,8 @@ pub(super) struct Namesake {
     incarnation: Incarnation,
     since: Instant,
     heartbeat_sequence: u64,
+    /// How often the sequence has risen.
+    rises: u32,
     event_at: Instant,
 }
 
@@ -51,8 +54,10 @@ impl Context {
         }
         if incarnation == known {
             if let (Some(probation), Body::Heartbeat(heartbeat)) = (peer.probation, &frame.body)
-                && self.now >= probation.evidence_from
-                && heartbeat.header.sequence > peer.links[link].heartbeat_sequence
+                && let Some(entry) = heartbeat.entry(self.config.node)
+                && entry.incarnation == self.config.incarnation
+                && entry.heard
+                && entry.echo.wrapping_sub(probation.probe) < 1 << 15
             {
                 self.reject(peer, probation);
             }
@@ -77,16 +82,31 @@ impl Context {
             }
             Some(_) => Err(Refusal::NotConnected),
             None => {
-                let heartbeat = self.heartbeat(link);
-                peer.probation = Some(Probation {
-                    incarnation,
-                    evidence_from: self.now + heartbeat / 2,
-                    until: self.now + heartbeat + heartbeat / 2,
-                    link: self.links[link].id,
-                    addr: from,
-                });
+                self.begin_probation(peer, incarnation, link, from);
                 Err(Refusal::NotConnected)
             }
+        }
+    }
+
+    /// Gives the older incarnation one and a half heartbeats to show that it lives: it is asked at
+    /// once, and its next heartbeat echoes the question. What it had sent before cannot.
+    fn begin_probation(
+        &mut self,
+        peer: &mut Peer,
+        incarnation: Incarnation,
+        link: usize,
+        from: LinkAddr,
+    ) {
+        let heartbeat = self.heartbeat(link);
+        peer.probation = Some(Probation {
+            incarnation,
+            probe: low_half_word(self.heartbeat_sequence + 1),
+            until: self.now + heartbeat + heartbeat / 2,
+            link: self.links[link].id,
+            addr: from,
+        });
+        for link in 0..peer.links.len() {
+            self.send_heartbeat(peer, link);
         }
     }
 
@@ -132,7 +152,11 @@ impl Context {
         if header.dst_incarnation != own || notice.older >= own {
             return Err(Refusal::BadGeneration);
         }
-        self.event(Event::Duplicate { node: self.config.node, scope: DuplicateScope::OwnYounger });
+        if self.now >= self.notice_at {
+            self.notice_at = self.now + self.config.timers.peer_inact;
+            let scope = DuplicateScope::OwnYounger;
+            self.event(Event::Duplicate { node: self.config.node, scope });
+        }
         Ok(())
     }
 }
@@ -153,11 +177,16 @@ impl Llt {
             incarnation: header.src_incarnation,
             since: now,
             heartbeat_sequence: sequence,
+            rises: 0,
             event_at: now,
         });
-        let progressed = sequence > namesake.heartbeat_sequence;
-        namesake.heartbeat_sequence = namesake.heartbeat_sequence.max(sequence);
-        if progressed && now.since(namesake.since) > heartbeat * 2 && now >= namesake.event_at {
+        if sequence > namesake.heartbeat_sequence {
+            namesake.heartbeat_sequence = sequence;
+            namesake.rises += 1;
+        }
+        // A few frames of our own last life may still come in; it does not go on talking.
+        let lives = namesake.rises >= 3 && now.since(namesake.since) > heartbeat * 2;
+        if lives && now >= namesake.event_at {
             namesake.event_at = now + context.config.timers.peer_inact;
             let scope = if own > namesake.incarnation {
                 DuplicateScope::OwnYounger

@@ -48,6 +48,9 @@ pub(super) struct Judge {
     pub(super) trouble: Duration,
     pub(super) inact: Duration,
     pub(super) carrier: bool,
+    /// Links that fall silent within this time of each other are in trouble together, so that a
+    /// dead peer does not look like one with a last link for some microseconds.
+    pub(super) slack: Duration,
 }
 
 impl PeerLink {
@@ -71,13 +74,7 @@ impl PeerLink {
 
     /// Forgets what was known of the peer's last incarnation.
     pub(super) fn forget(&mut self) {
-        let addr = if self.is_static { self.addr } else { None };
-        *self = Self {
-            status: self.status,
-            is_static: self.is_static,
-            ..Self::new(addr, self.tx_sequence)
-        };
-        self.status = LinkStatus::Down;
+        *self = Self::new(self.addr.filter(|_| self.is_static), self.tx_sequence);
     }
 
     /// How long the peer has been silent here; `None` if it was never heard.
@@ -87,7 +84,9 @@ impl PeerLink {
 
     /// Do we hear the peer here?
     pub(super) fn is_heard(&self, judge: &Judge) -> bool {
-        judge.carrier && self.silence(judge.now).is_some_and(|silence| silence < judge.trouble)
+        let held = judge.now < judge.hold_until && self.status == LinkStatus::Up;
+        let silence = self.silence(judge.now);
+        judge.carrier && silence.is_some_and(|silence| held || silence < judge.trouble)
     }
 
     /// A frame of the peer arrived.
@@ -116,7 +115,7 @@ impl PeerLink {
         let held = judge.now < judge.hold_until;
         let status = if silence >= judge.inact {
             LinkStatus::Expired
-        } else if silence >= judge.trouble || self.recovering {
+        } else if silence + judge.slack >= judge.trouble || self.recovering {
             LinkStatus::Trouble
         } else if self.hears_us {
             LinkStatus::Up
@@ -125,7 +124,7 @@ impl PeerLink {
         };
         // Our own pause looks like everybody's silence: nobody gets worse until it is over.
         let worse = matches!(status, LinkStatus::Expired | LinkStatus::Trouble);
-        if held && worse && silence >= judge.trouble { self.status } else { status }
+        if held && worse && silence + judge.slack >= judge.trouble { self.status } else { status }
     }
 
     /// When the state may change by silence alone.

@@ -93,6 +93,7 @@ impl Llt {
             heartbeat_sequence: 0,
             judge_at: Instant::from_nanos(u64::MAX),
             first_sequence,
+            notice_at: now,
         };
         let mut peers: Vec<Option<Box<Peer>>> = Vec::new();
         peers.resize_with(usize::from(NODES_MAX), || None);

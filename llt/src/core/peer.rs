@@ -19,6 +19,9 @@ pub(super) struct Peer {
     pub(super) session: u16,
     /// Its session with us; 0 while not known.
     pub(super) peer_session: u16,
+    /// Its heartbeat that named that session first, and its newest heartbeat, on whatever link.
+    pub(super) session_since: u64,
+    pub(super) newest_heartbeat: u64,
     /// Both sides heard each other and know each other's session.
     pub(super) connected: bool,
     /// One per link.
@@ -41,8 +44,9 @@ pub(super) struct Peer {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probation {
     pub(super) incarnation: Incarnation,
-    /// A heartbeat of the older one from here on shows that both live.
-    pub(super) evidence_from: Instant,
+    /// A heartbeat of the older one that echoes this one of ours, or a later one, shows that both
+    /// live.
+    pub(super) probe: u16,
     /// It is believed from here on.
     pub(super) until: Instant,
     pub(super) link: LinkId,
@@ -67,6 +71,8 @@ impl Peer {
             gone_up_to: Incarnation(0),
             session: 0,
             peer_session: 0,
+            session_since: 0,
+            newest_heartbeat: 0,
             connected: false,
             links,
             probation: None,
@@ -99,10 +105,4 @@ impl Peer {
     pub(super) fn last_heard(&self) -> Option<Instant> {
         self.links.iter().filter_map(|link| link.last_heard).max()
     }
-}
-
-/// Is session `a` newer than `b`? 0 is older than every session.
-pub(super) const fn is_newer_session(a: u16, b: u16) -> bool {
-    let distance = a.wrapping_sub(b);
-    a != 0 && (b == 0 || (distance != 0 && distance < 1 << 15))
 }

@@ -67,7 +67,10 @@ impl Context {
     }
 
     fn acknowledge(&mut self, peer: &mut Peer) {
-        let Some(link) = self.choose_link(peer) else { return };
+        let Some(link) = self.choose_link(peer) else {
+            peer.receiver.defer_ack();
+            return;
+        };
         let patience = self.patience(peer);
         let (missing_before, delay, ranges) = peer.receiver.take_ack(self.now, patience);
         if missing_before == 0 {

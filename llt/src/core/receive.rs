@@ -6,7 +6,7 @@ use super::Llt;
 use super::connect::learn;
 use super::context::Context;
 use super::output::{DownReason, Event};
-use super::peer::{Peer, is_newer_session};
+use super::peer::Peer;
 use super::receiver::Arrival;
 use crate::ids::{LinkAddr, NodeId};
 use crate::stats::Stats;
@@ -131,10 +131,8 @@ impl Context {
     /// sign of life.
     fn admit(&mut self, peer: &mut Peer, link: usize, header: &Header) -> Result<(), Refusal> {
         let is_current = if header.is_broadcast() {
-            // Sessions come from one counter of the sender, so what it broadcast after the
-            // connection was made carries the connection's session or a newer one.
-            header.src_session == peer.peer_session
-                || is_newer_session(header.src_session, peer.peer_session)
+            // In a broadcast the field counts the sender's heartbeats.
+            header.ack >= peer.session_since
         } else {
             header.dst_incarnation == self.config.incarnation
                 && header.src_session == peer.peer_session
@@ -162,7 +160,7 @@ impl Context {
         self.admit(peer, link, header)?;
         let holes = peer.links[link].rx_unicast.on_frame(header.sequence);
         self.on_holes(peer, link, holes);
-        self.on_cumulative_ack(peer, header.ack, Duration::ZERO)?;
+        self.on_cumulative_ack(peer, header.ack, None)?;
         let Some(from) = peer.id() else { return Err(Refusal::NotConnected) };
         let outputs = &mut self.outputs;
         let window = self.config.flow.window;
@@ -201,7 +199,7 @@ impl Context {
                 return Err(Refusal::DatagramDropped);
             }
         } else {
-            self.on_cumulative_ack(peer, header.ack, Duration::ZERO)?;
+            self.on_cumulative_ack(peer, header.ack, None)?;
         }
         let Some(from) = peer.id() else { return Err(Refusal::NotConnected) };
         self.stats.rcv_datagram += 1;
@@ -223,19 +221,22 @@ impl Context {
         self.admit(peer, link, header)?;
         peer.links[link].rx_unicast.on_claim(self.now, header.sequence);
         let delay = Duration::from_micros(u64::from(ack.delay_us));
-        self.on_cumulative_ack(peer, header.ack, delay)?;
-        peer.sender.on_ranges(ack.ranges());
+        self.on_cumulative_ack(peer, header.ack, Some(delay))?;
+        peer.sender.on_ranges(self.now, ack.ranges(), self.config.timers.retrans);
         peer.sender.on_missing(self.now, ack.missing_before);
         Ok(())
     }
 
-    fn on_cumulative_ack(
+    /// `delay` is how long the peer sat on the acknowledgement, if that is known; without it the
+    /// round trip is measured too long rather than not at all.
+    pub(super) fn on_cumulative_ack(
         &mut self,
         peer: &mut Peer,
         ack: u64,
-        delay: Duration,
+        delay: Option<Duration>,
     ) -> Result<(), Refusal> {
         let ceiling = self.config.timers.retrans;
+        let delay = delay.unwrap_or(Duration::ZERO);
         let Some(is_news) = peer.sender.on_ack(self.now, ack, delay, ceiling) else {
             return Err(Refusal::Malformed);
         };

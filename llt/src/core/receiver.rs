@@ -167,6 +167,12 @@ impl Receiver {
         (before, delay, ranges)
     }
 
+    /// There is no link to acknowledge on: that waits for the first turn with one.
+    pub(super) fn defer_ack(&mut self) {
+        self.ack_at = None;
+        self.ack_now = true;
+    }
+
     fn ranges(&self) -> Vec<AckRange> {
         let mut ranges: Vec<AckRange> = Vec::new();
         for &number in self.ahead.keys() {

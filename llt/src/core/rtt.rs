@@ -10,6 +10,8 @@ pub(super) struct Rtt {
 
 /// How long a receiver may sit on an acknowledgement.
 pub(super) const ACK_DELAY: Duration = Duration::from_millis(2);
+/// What a packet may be late by, on another link or a busy machine, without being lost.
+const LOSS_SLACK_MIN: Duration = Duration::from_millis(1);
 /// Below this, scheduling noise would pass for loss.
 const RTO_MIN: Duration = Duration::from_millis(5);
 
@@ -26,6 +28,13 @@ impl Rtt {
     /// The smoothed round-trip time, if any packet was measured.
     pub(super) fn srtt(&self) -> Option<Duration> {
         self.estimate.map(|(srtt, _)| Duration::from_nanos(srtt))
+    }
+
+    /// How old a packet must be to count as lost when one that was sent later has arrived.
+    pub(super) fn loss(&self, ceiling: Duration) -> Duration {
+        let Some((srtt, var)) = self.estimate else { return ceiling };
+        let slack = Duration::from_nanos(var.saturating_mul(2)).max(LOSS_SLACK_MIN);
+        (Duration::from_nanos(srtt) + slack).min(ceiling)
     }
 
     /// The retransmission time-out after `backoff` expiries in a row, at most `ceiling`.

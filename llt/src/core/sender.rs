@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::rtt::Rtt;
 use crate::ids::{LinkId, LltPort};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, earliest};
 use crate::wire::{AckRange, Data};
 
 /// The sending half of the stream to one peer, for one session.
@@ -28,6 +28,10 @@ pub(super) struct Sender {
     /// When the oldest packet is taken for lost.
     rto_at: Option<Instant>,
     backoff: u32,
+    /// The newest packet that is known to have arrived ahead of a missing one.
+    newest_arrived: u64,
+    /// When what is missing before that one is taken for lost.
+    lost_at: Option<Instant>,
     rtt: Rtt,
     /// A send was refused; `Writable` is owed.
     pub(super) refused: bool,
@@ -71,6 +75,8 @@ impl Sender {
             marked: 0,
             rto_at: None,
             backoff: 0,
+            newest_arrived: 0,
+            lost_at: None,
             rtt: Rtt::default(),
             refused: false,
         }
@@ -208,8 +214,14 @@ impl Sender {
         Some(true)
     }
 
-    /// These have arrived too, ahead of something missing.
-    pub(super) fn on_ranges(&mut self, ranges: impl Iterator<Item = AckRange>) {
+    /// These have arrived too, ahead of something missing. What is missing is taken for lost as
+    /// soon as it is older than a round trip: another link may only have been slower.
+    pub(super) fn on_ranges(
+        &mut self,
+        now: Instant,
+        ranges: impl Iterator<Item = AckRange>,
+        ceiling: Duration,
+    ) {
         for range in ranges {
             let (skip, take) = self.clip(range.first, range.last.saturating_add(1));
             for packet in self.in_flight.iter_mut().skip(skip).take(take) {
@@ -218,6 +230,27 @@ impl Sender {
                     packet.again = false;
                     self.marked -= 1;
                 }
+                self.newest_arrived = self.newest_arrived.max(packet.data.number);
+            }
+        }
+        self.find_lost(now, ceiling);
+    }
+
+    /// Marks what is missing before the newest arrived packet and older than a round trip.
+    fn find_lost(&mut self, now: Instant, ceiling: Duration) {
+        self.lost_at = None;
+        let (_, take) = self.clip(self.first_unacked, self.newest_arrived);
+        let patience = self.rtt.loss(ceiling);
+        for packet in self.in_flight.iter_mut().take(take) {
+            if packet.arrived || packet.again {
+                continue;
+            }
+            let at = packet.sent_at + patience;
+            if now >= at {
+                packet.again = true;
+                self.marked += 1;
+            } else {
+                self.lost_at = earliest(self.lost_at, Some(at));
             }
         }
     }
@@ -247,14 +280,21 @@ impl Sender {
 
     /// When to call [`Sender::on_timer`].
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.rto_at
+        earliest(self.rto_at, self.lost_at)
     }
 
     /// Takes the first few packets for lost if the time-out has expired. With no link to send on
     /// the clock stands; the next packet sent starts it again.
     pub(super) fn on_timer(&mut self, now: Instant, has_link: bool, ceiling: Duration) {
+        if self.lost_at.is_some_and(|at| now >= at) {
+            self.find_lost(now, ceiling);
+        }
         if self.rto_at.is_none_or(|at| now < at) {
             return;
+        }
+        if let Some(oldest) = self.in_flight.front_mut() {
+            // An honest peer cannot have reported it and not acknowledged it.
+            oldest.arrived = false;
         }
         let lost = self.in_flight.iter_mut().filter(|packet| !packet.arrived).take(PROBES);
         for packet in lost.filter(|packet| !packet.again) {

@@ -2,6 +2,7 @@
 
 use super::Llt;
 use super::context::Context;
+use super::link::Judge;
 use super::output::{DownReason, Event};
 use super::peer::Peer;
 use crate::time::{Duration, Instant, earliest};
@@ -71,9 +72,20 @@ impl Llt {
 impl Context {
     /// Judges a peer's links by its silence, and gives it up if none has been up for too long.
     fn judge_peer(&mut self, peer: &mut Peer) {
+        let mut changes = Vec::new();
         for link in 0..peer.links.len() {
-            let silence = peer.links[link].silence(self.now).unwrap_or(Duration::ZERO);
-            self.refresh(peer, link, silence);
+            let judge = Judge { slack: self.heartbeat(link) / 16, ..self.judge(link) };
+            let entry = &peer.links[link];
+            let status = entry.judge(&judge);
+            if status != entry.status {
+                changes.push((link, status, entry.silence(self.now).unwrap_or(Duration::ZERO)));
+            }
+        }
+        self.set_statuses(peer, &changes);
+        for link in 0..peer.links.len() {
+            if let Some(at) = peer.links[link].deadline(&self.judge(link)) {
+                self.judge_at = self.judge_at.min(at);
+            }
         }
         if !peer.connected {
             return;

@@ -49,12 +49,13 @@ pub struct Header {
     pub src_incarnation: Incarnation,
     /// The receiver's incarnation as far as the sender knows it; 0 if not, and in broadcasts.
     pub dst_incarnation: Incarnation,
-    /// The sender's session with the receiver, 0 if there is none yet; in broadcasts the newest of
-    /// all its sessions.
+    /// The sender's session with the receiver, 0 if there is none yet, and in broadcasts.
     pub src_session: u16,
-    /// The receiver's session with the sender as far as the sender knows it; 0 if not.
+    /// The receiver's session with the sender as far as the sender knows it; 0 if not, and in
+    /// broadcasts.
     pub dst_session: u16,
-    /// All packets of the receiver's reliable stream up to this number have arrived.
+    /// All packets of the receiver's reliable stream up to this number have arrived; in broadcasts
+    /// how many heartbeats the sender has sent, which tells the session (`core::connect`).
     pub ack: u64,
 }
 

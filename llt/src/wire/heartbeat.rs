@@ -43,6 +43,9 @@ pub struct Heard {
     pub session: u16,
     /// Its session with the sender, as far as known; 0 if not.
     pub peer_session: u16,
+    /// The lower half-word of the sequence of its last heartbeat on this link: what is echoed
+    /// was sent before, so its sender was alive after that.
+    pub echo: u16,
     /// Its incarnation.
     pub incarnation: Incarnation,
 }
@@ -92,6 +95,7 @@ impl<'a> Heartbeat<'a> {
                 connected: raw.flags & FLAG_CONNECTED != 0,
                 session: raw.session.get(),
                 peer_session: raw.peer_session.get(),
+                echo: raw.echo.get(),
                 incarnation: Incarnation(raw.incarnation.get()),
             })
         })
@@ -124,7 +128,7 @@ pub fn emit_heartbeat(header: &Header, fixed: &HeartbeatHeader, list: &[Heard]) 
                 | if entry.connected { FLAG_CONNECTED } else { 0 },
             session: entry.session.into(),
             peer_session: entry.peer_session.into(),
-            reserved: [0; 2],
+            echo: entry.echo.into(),
             incarnation: entry.incarnation.0.into(),
         })
         .collect();
@@ -152,7 +156,7 @@ struct RawEntry {
     flags: u8,
     session: U16,
     peer_session: U16,
-    reserved: [u8; 2],
+    echo: U16,
     incarnation: U64,
 }
 

@@ -10,6 +10,8 @@ mod datagram;
 mod header;
 mod heartbeat;
 mod notice;
+#[cfg(test)]
+mod tests;
 
 pub use ack::{Ack, AckRange, emit_ack};
 pub use data::{DATA_HEADER_LEN, Data, emit_data};

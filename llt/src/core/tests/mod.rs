@@ -1,4 +1,10 @@
 //! Cores that talk to each other over a network in memory, in virtual time.
 
 mod basics;
+mod chaos;
+mod counters;
+mod identity;
+mod links;
 mod net;
+mod sessions;
+mod streams;

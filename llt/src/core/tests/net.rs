@@ -38,6 +38,12 @@ pub(crate) struct Net {
     pub(crate) cuts: Vec<(u8, usize, usize)>,
     /// Nodes that do not run; what arrives for them waits.
     pub(crate) paused: Vec<bool>,
+    /// Nodes that do not run; what arrives for them is lost.
+    pub(crate) stopped: Vec<bool>,
+    /// The host part of each node's addresses.
+    hosts: Vec<u8>,
+    /// Broadcasts come back to their sender.
+    pub(crate) loops_back: bool,
     /// Every frame sent, by link.
     pub(crate) sent: Vec<(u8, usize, Bytes)>,
     pub(crate) keep_sent: bool,
@@ -106,6 +112,9 @@ impl Net {
             delay: (Duration::from_micros(50), Duration::from_micros(60)),
             cuts: Vec::new(),
             paused: vec![false; configs.len()],
+            stopped: vec![false; configs.len()],
+            hosts: configs.iter().map(|config| config.node.get()).collect(),
+            loops_back: false,
             sent: Vec::new(),
             keep_sent: false,
         };
@@ -121,6 +130,11 @@ impl Net {
 
     pub(crate) fn id(&self, index: usize) -> Id {
         self.nodes[index].as_ref().unwrap().config().id()
+    }
+
+    /// Gives a node addresses that do not follow from its node id.
+    pub(crate) fn separate_address(&mut self, index: usize, host: u8) {
+        self.hosts[index] = host;
     }
 
     /// Draws below `bound`.
@@ -144,12 +158,14 @@ impl Net {
     }
 
     fn carry(&mut self, from: usize, link: LinkId, to: LinkAddr, frame: &Bytes) {
-        let sender = self.nodes[from].as_ref().unwrap().config().node.get();
-        let source = address(link.get(), sender);
+        let source = address(link.get(), self.hosts[from]);
         for target in 0..self.nodes.len() {
-            let Some(llt) = &self.nodes[target] else { continue };
-            let here = address(link.get(), llt.config().node.get());
-            let is_for_it = to == here || (to == broadcast_address(link.get()) && target != from);
+            if self.nodes[target].is_none() || self.stopped[target] {
+                continue;
+            }
+            let here = address(link.get(), self.hosts[target]);
+            let is_heard = target != from || self.loops_back;
+            let is_for_it = to == here || (to == broadcast_address(link.get()) && is_heard);
             if !is_for_it || self.cuts.contains(&(link.get(), from, target)) {
                 continue;
             }
@@ -204,7 +220,8 @@ impl Net {
                 .iter()
                 .find(|(_, flight)| !self.paused[flight.to])
                 .map(|((at, _), _)| (*at).max(self.now));
-            let timers = self.nodes.iter().enumerate().filter(|(index, _)| !self.paused[*index]);
+            let timers = self.nodes.iter().enumerate();
+            let timers = timers.filter(|(index, _)| !self.paused[*index] && !self.stopped[*index]);
             let timer_at = timers.filter_map(|(_, llt)| llt.as_ref()?.next_deadline()).min();
             let next = crate::time::earliest(frame_at, timer_at).map(|at| at.max(self.now));
             let Some(next) = next.filter(|next| *next <= end) else {
@@ -233,7 +250,7 @@ impl Net {
             }
         }
         for index in 0..self.nodes.len() {
-            if self.paused[index] {
+            if self.paused[index] || self.stopped[index] {
                 continue;
             }
             if let Some(llt) = self.nodes[index].as_mut()
@@ -251,6 +268,18 @@ impl Net {
     pub(crate) fn connect(&mut self) {
         let end = self.now + Duration::from_secs(10);
         assert!(self.run_until(end, |net| net.is_connected()), "not connected in time");
+    }
+
+    /// Runs until these are connected with each other.
+    pub(crate) fn connect_only(&mut self, indices: &[usize]) {
+        let end = self.now + Duration::from_secs(10);
+        let done = self.run_until(end, |net| {
+            indices.iter().all(|index| {
+                let peers = net.llt(*index).peers();
+                peers.iter().filter(|peer| peer.connected).count() == indices.len() - 1
+            })
+        });
+        assert!(done, "not connected in time");
     }
 
     pub(crate) fn is_connected(&self) -> bool {
