@@ -132,13 +132,10 @@ impl Gab {
     }
 
     fn unseeded_peers(&self) -> impl Iterator<Item = Id> + '_ {
-        let skipped =
-            |id: &Id| self.membership.skipped.get(id).is_some_and(|&until| until > self.now);
+        let skipped = |id: &Id| self.membership.skipped.get(id).is_some_and(|&until| until > self.now);
         self.peers
             .values()
-            .filter(|peer| {
-                peer.hello.as_ref().is_some_and(|(vid, hello)| vid.is_none() && hello.configured)
-            })
+            .filter(|peer| peer.hello.as_ref().is_some_and(|(vid, hello)| vid.is_none() && hello.configured))
             .map(|peer| peer.id)
             .filter(move |id| !skipped(id))
     }
@@ -163,20 +160,13 @@ impl Gab {
         // The lowest of those that may does it.
         let lower = self.peers.values().any(|peer| {
             peer.id.node < self.id.node
-                && peer
-                    .hello
-                    .as_ref()
-                    .is_some_and(|(_, hello)| hello.configured && may_seed(hello.seed))
+                && peer.hello.as_ref().is_some_and(|(_, hello)| hello.configured && may_seed(hello.seed))
         });
         if lower {
             // It may not hear what we hear: give it its time.
             return Some(self.membership.joiner_since? + self.change_timeout() * 4);
         }
-        Some(
-            self.membership
-                .joiner_since
-                .map_or(self.now, |since| since + GATHER.min(self.config.stable)),
-        )
+        Some(self.membership.joiner_since.map_or(self.now, |since| since + GATHER.min(self.config.stable)))
     }
 
     /// Whom to ask for the next view.
@@ -252,9 +242,7 @@ impl Gab {
     /// Members that are connected over one link only, or not at all; not ourselves.
     pub(super) fn jeopardy(&self) -> NodeSet {
         let Some(view) = &self.view else { return NodeSet::EMPTY };
-        let one = |id: &&Id| {
-            self.peers.get(&id.node).is_some_and(|peer| peer.id == **id && peer.links_up == 1)
-        };
+        let one = |id: &&Id| self.peers.get(&id.node).is_some_and(|peer| peer.id == **id && peer.links_up == 1);
         view.members.iter().filter(one).map(|id| id.node).collect()
     }
 

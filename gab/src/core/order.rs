@@ -9,9 +9,7 @@ use super::stream::Stored;
 use super::{Gab, GabOutput};
 use crate::event::Level;
 use crate::limits::{BATCH_BYTES, WINDOW_BYTES, WINDOW_SLOTS};
-use crate::wire::{
-    Body, DATA_LEN, Data, ENTRY_HEADER_LEN, Entry, EntryKind, Head, ORD_LEN, Ordered,
-};
+use crate::wire::{Body, DATA_LEN, Data, ENTRY_HEADER_LEN, Entry, EntryKind, Head, ORD_LEN, Ordered};
 
 /// State of submitting, ordering and acknowledging.
 #[derive(Debug, Default)]
@@ -225,10 +223,7 @@ impl Gab {
         let due = self.order.ack_now
             || busy != self.order.busy_told
             || self.order.ack_at.is_some_and(|at| at <= now)
-            || self
-                .stream
-                .as_ref()
-                .is_some_and(|s| self.order.ack_wanted > 0 && s.cont >= self.order.ack_wanted);
+            || self.stream.as_ref().is_some_and(|s| self.order.ack_wanted > 0 && s.cont >= self.order.ack_wanted);
         let Some(view) = self.view.as_ref().filter(|_| due) else { return };
         let sequencer = view.sequencer();
         self.order.busy_told = busy;
@@ -254,10 +249,7 @@ impl Gab {
         let Some(stream) = &mut self.stream else { return };
         let before = stream.stable();
         // Nobody can have acknowledged what does not exist.
-        if head.ack > 0
-            && head.ack <= stream.cont + 2 * WINDOW_SLOTS
-            && stream.note_ack(from.node, head.ack)
-        {
+        if head.ack > 0 && head.ack <= stream.cont + 2 * WINDOW_SLOTS && stream.note_ack(from.node, head.ack) {
             let stable = stream.stable();
             self.repair.note_progress(now, from.node);
             if stable > before {
@@ -340,9 +332,7 @@ impl Gab {
             Piece::Complete if stream.wants(key).is_some() => {
                 let wanted = stream.wants(key).cloned();
                 let payload = self.stash.take(key);
-                let fitting = wanted
-                    .zip(payload)
-                    .filter(|(entry, payload)| self.fits_reference(entry, payload));
+                let fitting = wanted.zip(payload).filter(|(entry, payload)| self.fits_reference(entry, payload));
                 match (fitting, &mut self.stream) {
                     (Some((_, payload)), Some(stream)) => stream.supply(key, payload),
                     _ => self.counters.pieces_dropped += 1,

@@ -267,9 +267,7 @@ impl Gab {
                 if stays {
                     peer.rewind();
                 } else {
-                    dropped.extend(
-                        peer.queue.drain(..).map(|(_, payload, client)| (client, payload.len())),
-                    );
+                    dropped.extend(peer.queue.drain(..).map(|(_, payload, client)| (client, payload.len())));
                 }
                 stays
             });

@@ -88,9 +88,7 @@ impl Gab {
         }
         let ranges = stream.missing(stream.high);
         let sequencer = view.sequencer();
-        if ranges.is_empty() && self.repair.attempts > 0
-            || sequencer == self.id && ranges.is_empty()
-        {
+        if ranges.is_empty() && self.repair.attempts > 0 || sequencer == self.id && ranges.is_empty() {
             self.repair.ask = None;
             return;
         }
@@ -116,9 +114,7 @@ impl Gab {
     pub(super) fn receive_nak(&mut self, now: Instant, from: Id, ranges: &[(u64, u64)]) {
         let Some(stream) = &self.stream else { return };
         if ranges.is_empty() {
-            if !self.is_frozen()
-                && self.view.as_ref().is_some_and(|view| view.sequencer() == self.id)
-            {
+            if !self.is_frozen() && self.view.as_ref().is_some_and(|view| view.sequencer() == self.id) {
                 let (stable, high) = (stream.stable(), stream.high);
                 let end = Ordered { stable, high, need_ack: true, first: 0, entries: Vec::new() };
                 let answer = Body::Ord(end).encode(self.head());
@@ -129,16 +125,13 @@ impl Gab {
         let mut batch: Vec<(u64, Entry)> = Vec::new();
         let (mut size, mut total) = (0, 0);
         self.repair.resent.retain(|_, at| *at + RESEND_AFTER > now);
-        let wanted =
-            ranges.iter().flat_map(|&(first, last)| first..=last.min(first + 2 * WINDOW_SLOTS));
+        let wanted = ranges.iter().flat_map(|&(first, last)| first..=last.min(first + 2 * WINDOW_SLOTS));
         let mut messages = Vec::new();
         for slot in wanted {
             if total > REPAIR_BYTES || self.repair.resent.contains_key(&(from.node, slot)) {
                 continue;
             }
-            let Some(held) = stream.get(slot).filter(|held| held.entry.payload.is_some()) else {
-                continue;
-            };
+            let Some(held) = stream.get(slot).filter(|held| held.entry.payload.is_some()) else { continue };
             let len = 8 + held.entry.inline_len();
             if size + len > BATCH_BYTES && !batch.is_empty() {
                 messages.push(std::mem::take(&mut batch));
@@ -200,9 +193,7 @@ impl Gab {
             if behind <= WINDOW_SLOTS / 2 {
                 standing.behind_since = None;
                 standing.reported = false;
-            } else if now >= *standing.behind_since.get_or_insert(now) + SLOW_AFTER
-                && !standing.reported
-            {
+            } else if now >= *standing.behind_since.get_or_insert(now) + SLOW_AFTER && !standing.reported {
                 standing.reported = true;
                 notices.push(Notice::SlowMember { node, behind });
             }

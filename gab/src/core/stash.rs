@@ -92,10 +92,7 @@ impl Payload {
         self.bytes.resize(self.total, 0);
         let start = data.offset as usize;
         self.bytes[start..start + data.piece.len()].copy_from_slice(&data.piece);
-        self.note(
-            data.offset,
-            data.offset + u32::try_from(data.piece.len()).expect("within the total"),
-        );
+        self.note(data.offset, data.offset + u32::try_from(data.piece.len()).expect("within the total"));
         if self.pieces.first_key_value() == Some((&0, &data.total)) {
             self.complete = Some(std::mem::take(&mut self.bytes).freeze());
         }

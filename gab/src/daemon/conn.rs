@@ -35,6 +35,8 @@ pub(super) struct Conn {
     /// A datagram that the socket did not take.
     sending: Option<Bytes>,
     phase: Phase,
+    /// `Close` was said; it is answered when all that was sent before is ordered.
+    finishing: bool,
     /// A request of an administrator is under way; no more is read before it is answered.
     answering: bool,
     /// Interest as the poller knows it.
@@ -90,6 +92,7 @@ impl Conn {
             packer: Packer::default(),
             sending: None,
             phase: Phase::Open,
+            finishing: false,
             answering: false,
             interest: (true, false),
         }
@@ -207,8 +210,8 @@ impl Conn {
             }
             Record::Close => {
                 // Also without a registration: the client may not know yet that it was refused.
-                self.unregister(now, stack);
-                self.packer.push(&Record::Closed(0));
+                self.finishing = true;
+                self.finish(now, stack);
             }
             Record::Credit { messages, bytes } => {
                 self.credit.messages = self.credit.messages.saturating_add(size(messages));
@@ -280,9 +283,22 @@ impl Conn {
         self.registration.as_ref().map(|_| ()).ok_or_else(|| format!("{what} without Open"))
     }
 
+    /// Answers `Close` once the stack has nothing of the client under way any more.
+    fn finish(&mut self, now: Instant, stack: &mut Stack) {
+        let idle = (SEND_QUEUE_MESSAGES, SEND_QUEUE_BYTES);
+        if self.finishing && (self.registration.is_none() || stack.send_room(self.id) == idle) {
+            self.finishing = false;
+            self.unregister(now, stack);
+            self.packer.push(&Record::Closed(0));
+        }
+    }
+
     /// Takes a message out of what the client was granted.
     fn spend(&mut self, bytes: usize, what: &str) -> Result<(), String> {
         self.registered(what)?;
+        if self.finishing {
+            return Err(format!("{what} after Close"));
+        }
         let messages = self.granted.messages.checked_sub(1);
         let (Some(messages), Some(bytes)) = (messages, self.granted.bytes.checked_sub(bytes))
         else {
@@ -306,6 +322,9 @@ impl Conn {
     /// so that a busy client gets few records, unless they are all it has.
     fn grant(&mut self, stack: &Stack) {
         let (messages, bytes) = stack.send_room(self.id);
+        if self.finishing {
+            return;
+        }
         let more = Credit {
             messages: messages.saturating_sub(self.granted.messages),
             bytes: bytes.saturating_sub(self.granted.bytes),
@@ -328,6 +347,7 @@ impl Conn {
             if self.phase == Phase::Open && self.registration.is_some() {
                 self.grant(stack);
                 self.fill(now, stack);
+                self.finish(now, stack);
             }
             if self.packer.is_empty() && self.sending.is_none() {
                 break;
@@ -383,6 +403,7 @@ impl Conn {
     /// The registration ended; the connection follows when the client knows.
     fn closed(&mut self, now: Instant, reason: CloseReason) {
         self.registration = None;
+        self.finishing = false;
         self.held.clear();
         self.packer.push(&Record::Closed(errno(reason.errno())));
         if self.phase == Phase::Open {

@@ -176,8 +176,7 @@ impl Proposal {
         let mut ports = BTreeMap::new();
         for _ in 0..count {
             let port = reader.port()?;
-            let mut table =
-                PortTableEntry { generation: reader.u64("a generation")?, ..Default::default() };
+            let mut table = PortTableEntry { generation: reader.u64("a generation")?, ..Default::default() };
             for _ in 0..reader.u8("a count of members")? {
                 table.members.insert(reader.node()?, reader.u64("a client")?);
             }

@@ -14,16 +14,24 @@ use gab::admin::AdminRequest;
 use gab::client::Admin;
 use gab::snapshot::Snapshot;
 
+/// Adds `--version`, without the `-V` that the originals use for something else.
+pub fn with_version(command: clap::Command) -> clap::Command {
+    let version = clap::Arg::new("version").long("version").help("Print version");
+    command.disable_version_flag(true).arg(version.action(clap::ArgAction::Version))
+}
+
 /// `--root`, which every command has.
 #[derive(Args, Clone, Debug)]
 pub struct Root {
-    /// Folder below which the node's etc, run and var lie
+    /// Folder below which the node's etc, run and var lie; else that of MUSTER_ROOT, else /
     #[arg(
         long = "root",
         value_name = "DIR",
         env = "MUSTER_ROOT",
         default_value = "/",
-        global = true
+        global = true,
+        hide_env = true,
+        hide_default_value = true
     )]
     path: PathBuf,
 }

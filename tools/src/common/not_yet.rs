@@ -53,7 +53,8 @@ impl NotYet {
         Ok(T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
     }
 
-    fn recognise(options: &'static [Self], command: Command) -> Command {
+    /// Teaches a command to recognise them.
+    pub fn recognise(options: &'static [Self], command: Command) -> Command {
         command.args(options.iter().map(|option| {
             let arg = Arg::new(option.id()).short(option.letter).hide(true).required(false);
             if option.takes_value {

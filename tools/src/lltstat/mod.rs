@@ -11,7 +11,7 @@ use gab::admin::AdminRequest;
 use gab::snapshot::LltSnapshot;
 
 use crate::common::output::{print, print_json};
-use crate::common::{Failure, NotYet, Root, exit};
+use crate::common::{Failure, NotYet, Root, exit, with_version};
 
 pub use config::configuration;
 pub use counters::{further, statistics};
@@ -55,7 +55,7 @@ pub enum Only {
 
 /// The definition, for the manual.
 pub fn command() -> clap::Command {
-    Cli::command()
+    with_version(Cli::command())
 }
 
 /// The program.
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        command().debug_assert();
+        NotYet::recognise(NOT_YET, command()).debug_assert();
     }
 
     #[test]
