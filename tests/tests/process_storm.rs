@@ -51,25 +51,29 @@ fn storm(cluster: &mut Temporary, victim: u8, blow: Blow, plan: Plan, progress: 
     summary
 }
 
-/// Storms one after the other, the first on the sequencer, the others on each node in turn.
+/// Storms one after the other, on the sequencer and on the others in turn.
 fn storms(blow: Blow, count: u64) {
     let _alone = alone();
     let mut cluster = three_nodes();
     for repetition in 0..count {
-        let victim = match repetition {
-            0 => sequencer(&cluster),
-            _ => u8::try_from(repetition % 3).unwrap(),
-        };
-        // Half of the storms are SAFE throughout, where the lost node may know nothing alone.
-        let safe_every = if repetition % 2 == 1 { 1 } else { 8 };
-        let plan = Plan { safe_every, ..Plan::on(port('S')) };
+        // 0: the sequencer itself.
+        let distance = u8::try_from(repetition % 3).unwrap();
+        let victim = (sequencer(&cluster) + distance) % 3;
+        // Half of the storms are SAFE throughout, the first one of frozen nodes among them.
+        let mixed = (repetition % 2 == 0) == (blow == Blow::Kill);
+        let plan = Plan { safe_every: if mixed { 8 } else { 1 }, ..Plan::on(port('S')) };
         // The blow falls at another place each time.
         let progress = 300 + repetition * 7919 % 2500;
-        let role = if victim == sequencer(&cluster) { ", the sequencer" } else { "" };
-        println!("{blow:?} {repetition}: node {victim}{role} after {progress}, {plan:?}");
+        let role = if distance == 0 { ", the sequencer" } else { "" };
+        println!("{blow:?} {repetition}: node {victim}{role} after {progress}, mixed: {mixed}");
         let summary = storm(&mut cluster, victim, blow, plan, progress);
         println!("  {summary:?}");
-        assert_eq!(summary.alone, 0, "the lost node's log is not a prefix of the survivors'");
+        // A frozen sequencer finds frames in its sockets when it wakes up, and may order and
+        // deliver AGREED messages of them before it hears that it was thrown out: the promise of
+        // AGREED allows that (AGREED means held, not held by all), and `check` sees to it that nothing SAFE is among them.
+        if blow == Blow::Kill || !mixed {
+            assert_eq!(summary.alone, 0, "the lost node's log is not a prefix of the survivors'");
+        }
     }
     cluster.down().unwrap();
 }

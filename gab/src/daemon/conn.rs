@@ -343,6 +343,8 @@ impl Conn {
     /// Moves events of the stack to the socket, as far as credit and the socket go. True if there
     /// is more to do at once.
     pub(super) fn pump(&mut self, now: Instant, stack: &mut Stack) -> bool {
+        // Whoever uses up its share may have more in the stack, and nothing else would ask again.
+        let mut more = true;
         for _ in 0..DATAGRAMS_PER_TURN {
             if self.phase == Phase::Open && self.registration.is_some() {
                 self.grant(stack);
@@ -350,6 +352,7 @@ impl Conn {
                 self.finish(now, stack);
             }
             if self.packer.is_empty() && self.sending.is_none() {
+                more = false;
                 break;
             }
             if !self.flush() {
@@ -362,7 +365,7 @@ impl Conn {
             self.phase = Phase::Gone;
             self.shut();
         }
-        !self.packer.is_empty()
+        more && self.phase != Phase::Gone
     }
 
     /// Fills one datagram.
