@@ -154,7 +154,10 @@ impl Conn {
                     self.protocol_error(now, stack, &"the datagram is too long");
                     break;
                 }
-                // The end, or a reset: whatever was sent before has been read.
+                // A client that closes with something unread resets the connection. That is told
+                // once, before what it sent itself, which can still be read.
+                Err(Errno::CONNRESET) => continue,
+                // The end: whatever was sent before has been read.
                 Ok((_, 0)) | Err(_) => {
                     self.hung_up(now, stack);
                     break;

@@ -68,9 +68,4 @@ impl Files {
         }
         Ok(())
     }
-
-    /// At the end; a socket that is not there is as good.
-    pub(super) fn remove_socket(&self) {
-        let _ = fs::remove_file(self.socket());
-    }
 }

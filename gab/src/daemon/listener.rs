@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use rustix::fs::{Mode, OFlags};
@@ -18,6 +18,14 @@ use crate::limits::CLIENTS_MAX;
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: OwnedFd,
+    path: PathBuf,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Clients must not find a socket that nobody answers.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// What a connection attempt came to.
@@ -48,7 +56,7 @@ impl Listener {
             }
         }
         let socket = bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
-        Ok(Self { socket })
+        Ok(Self { socket, path })
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {

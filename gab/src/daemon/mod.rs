@@ -82,9 +82,8 @@ fn serve(args: &Args, files: &Files, settings: Settings) -> anyhow::Result<End> 
     if let Err(error) = &end {
         tracing::error!("gabd stops: {error:#}");
     }
-    // Clients must not find a socket that nobody answers; the lock goes last, since whoever holds
-    // it may remove what a dead predecessor left.
-    files.remove_socket();
+    // The socket has gone with the reactor; the lock goes after it, since whoever holds it may
+    // remove what a dead predecessor left.
     drop(lock);
     housekeeping.stop();
     end
