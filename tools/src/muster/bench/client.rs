@@ -49,6 +49,11 @@ const END: u8 = 2;
 const WINDOW_MESSAGES: u64 = 1024;
 const WINDOW_BYTES: u64 = 2 << 20;
 
+/// A round in which nothing comes for so long has failed.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Between two looks at whether there is room to send.
+const ROOM_WAIT: Duration = Duration::from_millis(1);
+
 fn say(what: &impl serde::Serialize) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     serde_json::to_writer(&mut stdout, what)?;
@@ -110,14 +115,21 @@ impl<'a> Round<'a> {
     }
 
     fn run(mut self) -> Result<Outcome> {
-        let end = wait::now() + Duration::from_millis(self.job.time_ms);
+        let mut heard = wait::now();
+        let end = heard + Duration::from_millis(self.job.time_ms);
         while self.ended < self.job.senders.len() {
             if self.sends && !self.own_ended {
                 self.fill_window(wait::now() >= end)?;
             }
-            // Something of ours is under way, or somebody else has yet to end.
-            let mut next = self.port.recv_timeout(Duration::from_secs(30));
-            ensure!(next.is_some(), "nothing was delivered for 30 s");
+            // Room to send again is no event: who has yet to send looks for it himself.
+            let has_to_send = self.sends && !self.own_ended;
+            let patience = if has_to_send { ROOM_WAIT } else { SILENCE_MAX };
+            let mut next = self.port.recv_timeout(patience);
+            let now = wait::now();
+            if next.is_some() {
+                heard = now;
+            }
+            ensure!(now.since(heard) < SILENCE_MAX, "nothing was delivered for 30 s");
             while let Some(event) = next {
                 self.on_event(event)?;
                 next = self.port.try_recv();
