@@ -10,3 +10,4 @@ pub mod gabconfig;
 pub mod gabport;
 pub mod lltconfig;
 pub mod lltstat;
+pub mod muster;
