@@ -137,6 +137,29 @@ pub enum OpenError {
     Unconfigured,
 }
 
+impl OpenError {
+    /// The positive errno that travels in `Refused` and that C clients see negated.
+    pub const fn errno(self) -> i32 {
+        match self {
+            Self::Busy => 16,
+            Self::Reserved => 13,
+            Self::Stopping => 108,
+            Self::Unconfigured => 19,
+        }
+    }
+
+    /// The error with this errno.
+    pub const fn from_errno(errno: i32) -> Option<Self> {
+        Some(match errno {
+            16 => Self::Busy,
+            13 => Self::Reserved,
+            108 => Self::Stopping,
+            19 => Self::Unconfigured,
+            _ => return None,
+        })
+    }
+}
+
 /// Why a send was refused; nothing was changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SendError {
@@ -152,4 +175,16 @@ pub enum SendError {
     /// The send queue is full (`EAGAIN`).
     #[error("the send queue is full")]
     WouldBlock,
+}
+
+impl SendError {
+    /// The positive errno that C clients see negated.
+    pub const fn errno(self) -> i32 {
+        match self {
+            Self::Closed => 32,
+            Self::TooLarge => 90,
+            Self::NotMember => 107,
+            Self::WouldBlock => 11,
+        }
+    }
 }

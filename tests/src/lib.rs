@@ -12,6 +12,7 @@ pub mod arbiter;
 pub mod chaos;
 pub mod client;
 pub mod digest;
+pub mod fuzz;
 pub mod history;
 pub mod host;
 pub mod input;

@@ -1,3 +1,7 @@
 //! gabd: LLT and GAB of one node.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gab::daemon::run()
+}

@@ -1,1 +1,124 @@
-//! The daemon gabd.
+//! The daemon gabd: one reactor thread that drives a [`Stack`](crate::stack::Stack) between links,
+//! clients and the clock, and a second thread for whatever may be slow.
+//!
+//! [`run`] is the whole life of the process: read the files, take the lock of the root, open the
+//! links, serve, leave. The reactor never touches a disk and never waits for a client or a log.
+
+mod admin;
+mod args;
+mod clients;
+mod conn;
+mod files;
+mod gabtab;
+mod housekeeping;
+mod life;
+mod links;
+mod listener;
+mod lock;
+mod log;
+mod notices;
+mod poller;
+mod reactor;
+mod realtime;
+mod settings;
+mod signals;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use llt::io::Clock;
+use miette::Report;
+
+use crate::daemon::args::Args;
+use crate::daemon::files::Files;
+use crate::daemon::housekeeping::Housekeeping;
+use crate::daemon::reactor::{End, Reactor};
+use crate::daemon::settings::{Settings, SettingsError};
+
+/// Exit code after this node was thrown out while a kernel-type client was registered: whoever
+/// supervises gabd decides when it comes back (precise rule 11).
+pub const EXIT_HALTED: u8 = 75;
+/// Exit code after another node with our id was found, which is older than we are.
+pub const EXIT_DUPLICATE: u8 = 76;
+
+/// Runs gabd with the arguments of the process.
+pub fn run() -> ExitCode {
+    let args = Args::parse();
+    let files = Files::new(&args.root);
+    let settings = match Settings::load(&files, args.llt_only) {
+        Ok(settings) => settings,
+        Err(SettingsError::Content(errors)) => {
+            eprintln!("{:?}", Report::new(errors));
+            return ExitCode::FAILURE;
+        }
+        Err(error @ SettingsError::Read { .. }) => {
+            eprintln!("gabd: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if args.check {
+        for warning in &settings.tab.warnings {
+            eprintln!("gabd: {warning}");
+        }
+        println!("the configuration in {} is good", files.root().display());
+        return ExitCode::SUCCESS;
+    }
+    match serve(&args, &files, settings) {
+        Ok(end) => end.code(),
+        Err(error) => {
+            eprintln!("gabd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Args, files: &Files, settings: Settings) -> anyhow::Result<End> {
+    files.make_folders()?;
+    let lock = lock::PidLock::acquire(&files.pid())?;
+    let clock = Clock::new();
+    let housekeeping = Housekeeping::start(clock, &files.log()).context("cannot start a thread")?;
+    let end = start(args, files, settings, clock, &housekeeping, &lock);
+    if let Err(error) = &end {
+        tracing::error!("gabd stops: {error:#}");
+    }
+    // The socket has gone with the reactor; the lock goes after it, since whoever holds it may
+    // remove what a dead predecessor left.
+    drop(lock);
+    housekeeping.stop();
+    end
+}
+
+fn start(
+    args: &Args,
+    files: &Files,
+    settings: Settings,
+    clock: Clock,
+    housekeeping: &Housekeeping,
+    lock: &lock::PidLock,
+) -> anyhow::Result<End> {
+    tracing::info!("gabd {} starts, process {}", env!("CARGO_PKG_VERSION"), std::process::id());
+    if let Some(pid) = lock.stale() {
+        tracing::info!("replacing the pid file of process {pid}, which is gone");
+    }
+    for warning in &settings.tab.warnings {
+        tracing::warn!("{warning}");
+    }
+    let signals = signals::Signals::new().context("cannot watch for signals")?;
+    let links = links::open(&settings, args.testbed)?;
+    let listener = listener::Listener::open(files)?;
+    if !args.testbed {
+        realtime::acquire();
+    }
+    let mut reactor = Reactor::new(reactor::Parts {
+        args: args.clone(),
+        clock,
+        files: files.clone(),
+        links,
+        listener,
+        progress: housekeeping.progress(),
+        settings,
+        signals,
+    })?;
+    Ok(reactor.run())
+}

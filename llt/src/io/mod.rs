@@ -1,1 +1,18 @@
-//! Sockets, the clock, taps.
+//! Everything of LLT that touches the operating system: links, taps, the clock, the incarnation.
+//!
+//! A [`Link`] moves frames; it knows nothing of what they mean. [`Endpoint`] puts the tap of the
+//! testbed in front of one, which is also the place for whoever wants to watch frames go by.
+//! Nothing here blocks: a link receives what is there and keeps, within bounds, what the socket
+//! does not take yet.
+
+pub mod clock;
+mod endpoint;
+pub mod incarnation;
+mod link;
+pub mod memory;
+pub mod tap;
+pub mod udp;
+
+pub use clock::Clock;
+pub use endpoint::Endpoint;
+pub use link::{Flushed, Link, LinkCounters, LinkError, LinkFrame, Received};

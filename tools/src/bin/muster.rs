@@ -1,3 +1,5 @@
 //! The testbed.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tools::muster::main()
+}

@@ -1,0 +1,460 @@
+//! A registration on a GAB port, over the socket of gabd.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use llt::NodeId;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use super::core::{AckError, ClientCore, ClientState};
+use super::readiness::Readiness;
+use super::socket::{ConnectError, Connection, Deadline, Received, Sent, default_root};
+use crate::event::{ClientEvent, CloseReason, Level, OpenError, OpenOptions, SendError};
+use crate::ids::PortName;
+
+/// A registration on a port.
+///
+/// Calls block unless they are named `try_*`. In an event loop, wait until [`as_fd`](Self::as_fd)
+/// is readable, then call [`try_recv`](Self::try_recv) until it gives `None`.
+///
+/// A program that sends must also receive: what is delivered to it takes room that flow-controls
+/// all senders of the port, itself included, and who does not read for long is closed with
+/// [`CloseReason::NotReading`]. A blocking send that waits for room receives nothing for the
+/// program; one that sends much without a pause uses [`try_broadcast`](Self::try_broadcast), and
+/// receives and [`wait`](Self::wait)s when it would block.
+///
+/// Dropping a port unregisters without waiting; [`close`](Self::close) waits until all that was
+/// accepted is ordered.
+#[derive(Debug)]
+pub struct Port {
+    core: ClientCore,
+    socket: Connection,
+    readiness: Readiness,
+    /// A datagram that the socket had no room for.
+    unsent: Option<Bytes>,
+    node: NodeId,
+}
+
+/// How to register.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The node's root folder; by default `MUSTER_ROOT`, or `/`.
+    pub root: PathBuf,
+    /// For listings; cut after 64 bytes. By default the name of the program.
+    pub name: String,
+    /// Each view is acknowledged with [`Port::ack`]; the next one waits for it.
+    pub ack: bool,
+    /// A kernel-type client: it dies only with its process, and its ejection halts the node.
+    pub kernel: bool,
+    /// Several clients of this node share the port as one member.
+    pub shared: bool,
+    /// Deliver `Status` events too.
+    pub status: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let program = std::env::args_os().next().map(PathBuf::from);
+        let name = program.as_deref().and_then(|path| path.file_name());
+        Self {
+            root: default_root(),
+            name: name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            ack: false,
+            kernel: false,
+            shared: false,
+            status: false,
+        }
+    }
+}
+
+/// Why a registration failed; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// gabd closed the connection instead of answering.
+    #[error(transparent)]
+    Closed(CloseReason),
+    /// There is no connection to gabd.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// gabd refused it.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// gabd refused it for another reason.
+    #[error("gabd refused the registration: {text}")]
+    Refused {
+        /// A positive errno.
+        errno: i32,
+        /// gabd's words.
+        text: String,
+    },
+    /// This process has no descriptors or memory left.
+    #[error("cannot make the port's descriptor")]
+    System(#[source] std::io::Error),
+    /// gabd does not answer (`ETIMEDOUT`).
+    #[error("gabd does not answer")]
+    TimedOut,
+}
+
+impl RegisterError {
+    /// The positive errno that C clients see negated.
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::Closed(reason) => reason.errno(),
+            Self::Connect(error) => error.errno(),
+            Self::Open(error) => error.errno(),
+            Self::Refused { errno, .. } => *errno,
+            Self::System(error) => error.raw_os_error().unwrap_or(12),
+            Self::TimedOut => 110,
+        }
+    }
+}
+
+/// Why a port did not close in order; the registration is over all the same.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CloseError {
+    /// GAB closed it first: what was accepted last may be lost.
+    #[error(transparent)]
+    Closed(CloseReason),
+    /// The end of the order was not seen in time (`ETIMEDOUT`).
+    #[error("gabd did not confirm the close")]
+    TimedOut,
+}
+
+impl CloseError {
+    /// The positive errno that C clients see negated.
+    pub const fn errno(self) -> i32 {
+        match self {
+            Self::Closed(reason) => reason.errno(),
+            Self::TimedOut => 110,
+        }
+    }
+}
+
+impl Port {
+    /// Registers on `port`. Returns when gabd has accepted; the first view comes as an event, at
+    /// once or when the cluster has seeded.
+    pub fn register(port: PortName, options: &Options) -> Result<Self, RegisterError> {
+        Self::over(Connection::connect(&options.root)?, port, options)
+    }
+
+    /// Registers over a socket that somebody connected and made nonblocking.
+    pub fn register_over(
+        socket: OwnedFd,
+        port: PortName,
+        options: &Options,
+    ) -> Result<Self, RegisterError> {
+        Self::over(Connection::new(socket), port, options)
+    }
+
+    /// Broadcasts to every member of the port, this one included. Waits for room, but never for
+    /// the delivery. With `more` the message may be held until the next call without it,
+    /// [`flush`](Self::flush), or a receive: many then travel as one.
+    ///
+    /// Accepted means ordered, unless a `Closed` event says otherwise. Refused means unchanged.
+    pub fn broadcast(&mut self, payload: &[u8], level: Level, more: bool) -> Result<(), SendError> {
+        self.send(true, more, |core| core.broadcast(level, payload))
+    }
+
+    /// [`broadcast`](Self::broadcast) that gives `WouldBlock` instead of waiting for room.
+    pub fn try_broadcast(
+        &mut self,
+        payload: &[u8],
+        level: Level,
+        more: bool,
+    ) -> Result<(), SendError> {
+        self.send(false, more, |core| core.broadcast(level, payload))
+    }
+
+    /// Sends to the port's client on `node`, reliably and in order. Waits for room.
+    ///
+    /// A message to a client that leaves the port meanwhile is dropped; the next view tells that
+    /// it left.
+    pub fn send_to(&mut self, node: NodeId, payload: &[u8], more: bool) -> Result<(), SendError> {
+        self.send(true, more, |core| core.send_to(node, payload))
+    }
+
+    /// [`send_to`](Self::send_to) that gives `WouldBlock` instead of waiting for room.
+    pub fn try_send_to(
+        &mut self,
+        node: NodeId,
+        payload: &[u8],
+        more: bool,
+    ) -> Result<(), SendError> {
+        self.send(false, more, |core| core.send_to(node, payload))
+    }
+
+    /// Hands everything that was held to gabd. Fails only once the port is closed.
+    pub fn flush(&mut self) -> Result<(), SendError> {
+        self.flush_all();
+        self.watch();
+        if self.core.is_over() { Err(SendError::Closed) } else { Ok(()) }
+    }
+
+    /// The next event; waits for it. After `Closed` it gives the same `Closed` again.
+    pub fn recv(&mut self) -> ClientEvent {
+        loop {
+            if let Some(event) = self.recv_until(Deadline::Never) {
+                return event;
+            }
+        }
+    }
+
+    /// The next event, or `None` if there is none within `timeout`.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Option<ClientEvent> {
+        self.recv_until(Deadline::after(timeout))
+    }
+
+    /// The next event, if there is one already.
+    pub fn try_recv(&mut self) -> Option<ClientEvent> {
+        let event = self.poll();
+        self.watch();
+        event
+    }
+
+    /// Waits until gabd says something, at most for `timeout`: an event that can be received now,
+    /// or room to send. `false` if it said nothing. For programs that use `try_broadcast`, receive
+    /// what there is, and then have nothing else to do.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> bool {
+        self.transmit(false);
+        let deadline = timeout.map_or(Deadline::Never, Deadline::after);
+        let said = self.core.has_event()
+            || self.core.is_over()
+            || self.receive()
+            || (self.socket.wait(self.unsent.is_some(), deadline) && self.receive());
+        self.watch();
+        said || self.core.is_over()
+    }
+
+    /// The client has recovered from the view of this generation, the newest it received.
+    pub fn ack(&mut self, generation: u64) -> Result<(), AckError> {
+        self.core.ack(generation)?;
+        self.transmit(false);
+        self.watch();
+        Ok(())
+    }
+
+    /// The own node id.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// How much may be sent without waiting: messages, bytes.
+    pub fn send_credit(&self) -> (usize, usize) {
+        self.core.send_credit()
+    }
+
+    /// Unregisters. Loses nothing that was accepted: waits until gabd has ordered it, at most a
+    /// minute, which is longer than a change of membership takes. Events that were not received
+    /// are dropped.
+    pub fn close(mut self) -> Result<(), CloseError> {
+        self.core.close();
+        let deadline = Deadline::after(CLOSE_TIMEOUT);
+        while !self.core.is_over() {
+            let idle = !self.receive();
+            self.transmit(false);
+            let wait = idle && !self.core.is_over();
+            if wait && !self.socket.wait(self.unsent.is_some(), deadline) {
+                return Err(CloseError::TimedOut);
+            }
+        }
+        match self.core.state() {
+            ClientState::Closed(reason) => Err(CloseError::Closed(*reason)),
+            ClientState::Closing
+            | ClientState::Done
+            | ClientState::Open(_)
+            | ClientState::Opening
+            | ClientState::Refused { .. } => Ok(()),
+        }
+    }
+
+    fn over(socket: Connection, port: PortName, options: &Options) -> Result<Self, RegisterError> {
+        let Options { ack, kernel, shared, status, .. } = *options;
+        let core =
+            ClientCore::new(port, OpenOptions { ack, kernel, shared, status }, &options.name);
+        let readiness =
+            Readiness::new(socket.as_fd()).map_err(|errno| RegisterError::System(errno.into()))?;
+        let mut port = Self { core, socket, readiness, unsent: None, node: NodeId::ZERO };
+        let deadline = Deadline::after(REGISTER_TIMEOUT);
+        loop {
+            port.transmit(false);
+            let idle = !port.receive();
+            match port.core.state() {
+                ClientState::Open(node) => port.node = *node,
+                ClientState::Opening if idle => {
+                    if !port.socket.wait(port.unsent.is_some(), deadline) {
+                        return Err(RegisterError::TimedOut);
+                    }
+                    continue;
+                }
+                ClientState::Opening => continue,
+                ClientState::Refused { errno, text } => {
+                    let (errno, text) = (*errno, text.clone());
+                    return Err(match OpenError::from_errno(errno) {
+                        Some(error) => error.into(),
+                        None => RegisterError::Refused { errno, text },
+                    });
+                }
+                // It may have been Open for a moment; the caller never saw it.
+                ClientState::Closed(reason) => return Err(RegisterError::Closed(*reason)),
+                ClientState::Closing | ClientState::Done => {
+                    unreachable!("nobody called close on this core")
+                }
+            }
+            port.watch();
+            return Ok(port);
+        }
+    }
+
+    fn recv_until(&mut self, deadline: Deadline) -> Option<ClientEvent> {
+        let event = loop {
+            let event = self.poll();
+            if event.is_some() || !self.socket.wait(self.unsent.is_some(), deadline) {
+                break event;
+            }
+        };
+        self.watch();
+        event
+    }
+
+    fn poll(&mut self) -> Option<ClientEvent> {
+        self.transmit(false);
+        loop {
+            if let Some(event) = self.core.poll_event() {
+                return Some(event);
+            }
+            if let ClientState::Closed(reason) = self.core.state() {
+                return Some(ClientEvent::Closed(*reason));
+            }
+            if !self.receive() {
+                return None;
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        wait: bool,
+        more: bool,
+        send: impl Fn(&mut ClientCore) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        let result = loop {
+            let result = send(&mut self.core);
+            if !matches!(result, Err(SendError::NotMember | SendError::WouldBlock)) {
+                break result;
+            }
+            // What would change the answer may have arrived, or wait for what we hold back.
+            self.transmit(false);
+            if self.receive() || self.core.is_over() {
+                continue;
+            }
+            if !wait || result == Err(SendError::NotMember) {
+                break result;
+            }
+            self.socket.wait(self.unsent.is_some(), Deadline::Never);
+        };
+        if result.is_ok() && more {
+            self.transmit(true);
+        } else if result.is_ok() && wait {
+            self.flush_all();
+        } else {
+            self.transmit(false);
+        }
+        self.watch();
+        result
+    }
+
+    /// Sends what there is to send, without waiting. With `full_only` the last datagram stays
+    /// open for more.
+    fn transmit(&mut self, full_only: bool) {
+        loop {
+            let next = self.unsent.take().or_else(|| {
+                if full_only { self.core.poll_full_transmit() } else { self.core.poll_transmit() }
+            });
+            let Some(datagram) = next else {
+                return;
+            };
+            match self.socket.send(&datagram) {
+                Sent::Whole => {}
+                Sent::WouldBlock => {
+                    self.unsent = Some(datagram);
+                    return;
+                }
+                Sent::HungUp => {
+                    // gabd may have said why before it hung up.
+                    while self.receive() {}
+                    self.core.handle_hang_up();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sends what there is to send, and reads meanwhile, so that two full sockets cannot wait for
+    /// each other: what comes in is bounded by its credit.
+    fn flush_all(&mut self) {
+        loop {
+            self.transmit(false);
+            if self.core.is_over() {
+                self.unsent = None;
+            }
+            if self.unsent.is_none() {
+                return;
+            }
+            if !self.receive() {
+                self.socket.wait(true, Deadline::Never);
+            }
+        }
+    }
+
+    /// Takes one datagram; `false` if there was none or the connection is over.
+    fn receive(&mut self) -> bool {
+        if self.core.is_over() {
+            return false;
+        }
+        match self.socket.receive() {
+            Received::Datagram(datagram) => {
+                self.core.handle_datagram(datagram);
+                true
+            }
+            Received::HungUp => {
+                self.core.handle_hang_up();
+                false
+            }
+            Received::Nothing => false,
+        }
+    }
+
+    fn watch(&mut self) {
+        let queued = self.core.has_event() || self.core.is_over();
+        self.readiness.watch(self.socket.as_fd(), queued, self.unsent.is_some());
+    }
+}
+
+/// Readable when a receive would return at once, also when the event is in the port's own queue.
+/// It may be readable for nothing (gabd granted credit): use [`Port::try_recv`] after it.
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.readiness.as_fd()
+    }
+}
+
+impl AsRawFd for Port {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.core.close();
+        self.transmit(false);
+    }
+}
+
+/// gabd answers an `Open` in the turn in which it reads it.
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(30);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

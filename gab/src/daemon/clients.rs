@@ -1,0 +1,197 @@
+//! All connections.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+
+use llt::Instant;
+
+use crate::admin::AdminRequest;
+use crate::daemon::conn::Conn;
+use crate::daemon::poller::{Poller, Ready, Token};
+use crate::event::CloseReason;
+use crate::ids::PortName;
+use crate::limits::{CLIENTS_MAX, IPC_DATAGRAM_MAX};
+use crate::stack::{ClientId, Stack};
+
+/// The connections of one gabd.
+#[derive(Debug)]
+pub(super) struct Clients {
+    conns: BTreeMap<u32, Conn>,
+    next: u32,
+    /// Those with something to do in this turn.
+    dirty: BTreeSet<u32>,
+    scratch: Vec<u8>,
+}
+
+impl Clients {
+    pub(super) fn new() -> Self {
+        Self {
+            conns: BTreeMap::new(),
+            next: 1,
+            dirty: BTreeSet::new(),
+            scratch: vec![0; IPC_DATAGRAM_MAX],
+        }
+    }
+
+    /// Takes a new connection; one too many is closed at once.
+    pub(super) fn add(&mut self, poller: &Poller, socket: OwnedFd) {
+        if self.conns.len() >= CLIENTS_MAX {
+            tracing::warn!("a client was turned away: {CLIENTS_MAX} are connected");
+            return;
+        }
+        while self.conns.contains_key(&self.next) {
+            self.next = self.next.wrapping_add(1).max(1);
+        }
+        let number = self.next;
+        self.next = self.next.wrapping_add(1).max(1);
+        if let Err(error) = poller.add(&socket, Token::Client(number)) {
+            tracing::warn!("a client was turned away: {error}");
+            return;
+        }
+        self.conns.insert(number, Conn::new(ClientId(number), socket));
+    }
+
+    /// A socket is ready. Returns a request of an administrator, with the connection to answer.
+    pub(super) fn ready(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        poller: &Poller,
+        number: u32,
+        ready: Ready,
+    ) -> Option<AdminRequest> {
+        let conn = self.conns.get_mut(&number)?;
+        self.dirty.insert(number);
+        if !ready.readable {
+            return None;
+        }
+        let heard = conn.read(now, stack, &mut self.scratch, DATAGRAMS_PER_TURN);
+        if heard.watch
+            && let Some(process) = conn.process()
+            && let Err(error) = poller.add(process, Token::Process(number))
+        {
+            tracing::error!("cannot watch the process of a client: {error}");
+        }
+        if ready.hung_up && !conn.wants().0 {
+            // Nobody reads what we might still send, and it would report itself for ever.
+            conn.abandon(now, stack);
+        }
+        heard.admin
+    }
+
+    /// The process of a kernel-type client is gone.
+    pub(super) fn process_gone(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        poller: &Poller,
+        number: u32,
+    ) {
+        if let Some(conn) = self.conns.get_mut(&number) {
+            if let Some(process) = conn.process() {
+                poller.remove(process);
+            }
+            conn.process_gone(now, stack);
+            self.dirty.insert(number);
+        }
+    }
+
+    /// The stack has something for this client.
+    pub(super) fn mark(&mut self, client: ClientId) {
+        self.dirty.insert(client.0);
+    }
+
+    /// Answers a request of an administrator; one that has gone is not missed.
+    pub(super) fn answer(&mut self, number: u32, error: bool, text: &[u8]) {
+        if let Some(conn) = self.conns.get_mut(&number) {
+            conn.answer(error, text);
+            self.dirty.insert(number);
+        }
+    }
+
+    /// Sends what there is to send. True if some of it waits for the next turn.
+    pub(super) fn flush(&mut self, now: Instant, stack: &mut Stack, poller: &Poller) -> bool {
+        let mut more = false;
+        for number in std::mem::take(&mut self.dirty) {
+            let Some(conn) = self.conns.get_mut(&number) else { continue };
+            if conn.pump(now, stack) {
+                self.dirty.insert(number);
+                more = true;
+            }
+            if conn.is_gone() {
+                poller.remove(conn.socket());
+                self.conns.remove(&number);
+                continue;
+            }
+            let wants = conn.wants();
+            if conn.is_orphan() {
+                poller.remove(conn.socket());
+            } else if wants != conn.interest {
+                conn.interest = wants;
+                if poller.interest(conn.socket(), Token::Client(number), wants.0, wants.1).is_err()
+                {
+                    tracing::error!("cannot wait for client {number}");
+                }
+            }
+        }
+        more
+    }
+
+    /// When a connection has lingered long enough.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.conns.values().filter_map(Conn::deadline).min()
+    }
+
+    /// Time has passed.
+    pub(super) fn handle_timer(&mut self, now: Instant) {
+        let due = self.conns.iter().filter(|(_, conn)| conn.deadline().is_some_and(|d| d <= now));
+        self.dirty.extend(due.map(|(&number, _)| number));
+    }
+
+    /// GAB closed a registration on this port, or all (`None`).
+    pub(super) fn find_closed(&mut self, now: Instant, stack: &mut Stack, port: Option<PortName>) {
+        for (&number, conn) in &mut self.conns {
+            if port.is_none() || conn.port() == port {
+                conn.find_closed(now, stack);
+                self.dirty.insert(number);
+            }
+        }
+    }
+
+    /// Ends every registration: the stack that knew them is gone.
+    pub(super) fn stop_registered(&mut self, now: Instant, reason: CloseReason) {
+        for (&number, conn) in &mut self.conns {
+            if conn.port().is_some() {
+                conn.stop(now, reason);
+                self.dirty.insert(number);
+            }
+        }
+    }
+
+    /// Ends every connection.
+    pub(super) fn stop_all(&mut self, now: Instant, reason: CloseReason) {
+        for (&number, conn) in &mut self.conns {
+            conn.stop(now, reason);
+            self.dirty.insert(number);
+        }
+    }
+
+    /// Kills every kernel-type client and names their ports.
+    pub(super) fn kill_kernel_clients(&self) -> Vec<PortName> {
+        let kernel = self.conns.values().filter(|conn| conn.process().is_some());
+        kernel.inspect(|conn| conn.kill()).filter_map(Conn::port).collect()
+    }
+
+    /// Is anybody registered?
+    pub(super) fn registered(&self) -> bool {
+        self.conns.values().any(|conn| conn.port().is_some())
+    }
+
+    /// Is nobody connected?
+    pub(super) fn is_empty(&self) -> bool {
+        self.conns.is_empty()
+    }
+}
+
+/// Datagrams read from one client in one turn: the others want their share.
+const DATAGRAMS_PER_TURN: usize = 4;

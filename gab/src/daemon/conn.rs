@@ -1,0 +1,577 @@
+//! One client's connection: records in, records out, credit both ways (see [`crate::ipc`]).
+//!
+//! Nothing is buffered for a client beyond what it granted: its events stay in the stack, whose
+//! queue flow-controls the senders. What the client sends is within what the stack has room for.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use bytes::Bytes;
+use llt::{Duration, Instant};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::admin::AdminRequest;
+use crate::event::{ClientEvent, CloseReason, OpenOptions, SendError};
+use crate::ids::PortName;
+use crate::ipc::{Packer, Reader, Record, VERSION};
+use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX, SEND_QUEUE_BYTES, SEND_QUEUE_MESSAGES};
+use crate::stack::{ClientId, Stack};
+
+/// One connection, and the registration on it if there is one.
+#[derive(Debug)]
+pub(super) struct Conn {
+    id: ClientId,
+    socket: OwnedFd,
+    registration: Option<Registration>,
+    /// What the client may still send.
+    granted: Credit,
+    /// What we may still send.
+    credit: Credit,
+    /// Taken from the stack and not yet sent for want of credit.
+    held: VecDeque<ClientEvent>,
+    packer: Packer,
+    /// A datagram that the socket did not take.
+    sending: Option<Bytes>,
+    phase: Phase,
+    /// `Close` was said; it is answered when all that was sent before is ordered.
+    finishing: bool,
+    /// A request of an administrator is under way; no more is read before it is answered.
+    answering: bool,
+    /// Interest as the poller knows it.
+    pub(super) interest: (bool, bool),
+}
+
+/// What came out of reading.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// A request to be answered with [`Conn::answer`].
+    pub(super) admin: Option<AdminRequest>,
+    /// A kernel-type client registered: watch its process.
+    pub(super) watch: bool,
+}
+
+/// What a connection is about to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    /// Serving.
+    Open,
+    /// Nothing is heard any more; what is queued is sent until this instant.
+    Closing(Instant),
+    /// The socket is gone, but the registration stays until the process is gone.
+    Orphan,
+    /// To be removed.
+    Gone,
+}
+
+#[derive(Debug)]
+struct Registration {
+    port: PortName,
+    /// Of a kernel-type client.
+    process: Option<OwnedFd>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Credit {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Conn {
+    pub(super) fn new(id: ClientId, socket: OwnedFd) -> Self {
+        // Room for a few datagrams, as far as the system allows.
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, 8 * IPC_DATAGRAM_MAX);
+        Self {
+            id,
+            socket,
+            registration: None,
+            granted: Credit::default(),
+            credit: Credit::default(),
+            held: VecDeque::new(),
+            packer: Packer::default(),
+            sending: None,
+            phase: Phase::Open,
+            finishing: false,
+            answering: false,
+            interest: (true, false),
+        }
+    }
+
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// The process of a kernel-type client.
+    pub(super) fn process(&self) -> Option<BorrowedFd<'_>> {
+        self.registration.as_ref()?.process.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The port it is registered on.
+    pub(super) fn port(&self) -> Option<PortName> {
+        self.registration.as_ref().map(|registration| registration.port)
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.phase == Phase::Gone
+    }
+
+    /// Is only the process left?
+    pub(super) fn is_orphan(&self) -> bool {
+        self.phase == Phase::Orphan
+    }
+
+    /// When the connection ends whether all was sent or not.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Closing(until) => Some(until),
+            Phase::Open | Phase::Orphan | Phase::Gone => None,
+        }
+    }
+
+    /// Wants to read, wants to write.
+    pub(super) fn wants(&self) -> (bool, bool) {
+        (self.phase == Phase::Open && !self.answering, self.sending.is_some())
+    }
+
+    /// Reads up to `datagrams` and does what they say.
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        scratch: &mut [u8],
+        datagrams: usize,
+    ) -> Heard {
+        let mut heard = Heard::default();
+        for _ in 0..datagrams {
+            if self.phase != Phase::Open || self.answering {
+                break;
+            }
+            let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+            let datagram = match rustix::net::recv(&self.socket, &mut *scratch, flags) {
+                Err(Errno::AGAIN | Errno::INTR) => break,
+                Ok((_, len)) if len > IPC_DATAGRAM_MAX => {
+                    self.protocol_error(now, stack, &"the datagram is too long");
+                    break;
+                }
+                // A client that closes with something unread resets the connection. That is told
+                // once, before what it sent itself, which can still be read.
+                Err(Errno::CONNRESET) => continue,
+                // The end: whatever was sent before has been read.
+                Ok((_, 0)) | Err(_) => {
+                    self.hung_up(now, stack);
+                    break;
+                }
+                Ok((len, _)) => Bytes::copy_from_slice(&scratch[..len]),
+            };
+            for record in Reader::new(datagram) {
+                let done = match record {
+                    Ok(record) => self.handle(now, stack, record, &mut heard),
+                    Err(error) => Err(error.to_string()),
+                };
+                if let Err(error) = done {
+                    self.protocol_error(now, stack, &error);
+                    break;
+                }
+            }
+        }
+        heard
+    }
+
+    /// One record; the error says how it broke the protocol.
+    fn handle(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        record: Record,
+        heard: &mut Heard,
+    ) -> Result<(), String> {
+        match record {
+            Record::Ack { generation } => {
+                self.registered("Ack")?;
+                if !stack.ack_view(now, self.id, generation) {
+                    // A newer view is on its way to the client: it acknowledges that.
+                    tracing::debug!(generation, "acknowledgement of an old view");
+                }
+            }
+            Record::Admin { json } => {
+                if self.answering {
+                    return Err("a second request before the answer to the first".into());
+                }
+                match serde_json::from_slice(&json) {
+                    Ok(request) => {
+                        self.answering = true;
+                        heard.admin = Some(request);
+                    }
+                    Err(error) => return Err(format!("the request is not understood: {error}")),
+                }
+            }
+            Record::Broadcast { level, payload } => {
+                self.spend(payload.len(), "Broadcast")?;
+                let sent = stack.broadcast(now, self.id, level, payload);
+                self.sent(sent);
+            }
+            Record::Close => {
+                // Also without a registration: the client may not know yet that it was refused.
+                self.finishing = true;
+                self.finish(now, stack);
+            }
+            Record::Credit { messages, bytes } => {
+                self.credit.messages = self.credit.messages.saturating_add(size(messages));
+                self.credit.bytes = self.credit.bytes.saturating_add(size(bytes));
+            }
+            Record::Open { version, port, options, name } => {
+                if self.registration.is_some() {
+                    return Err("a second Open".into());
+                }
+                heard.watch |= self.open(now, stack, version, port, options, &name);
+            }
+            Record::Send { node, payload } => {
+                self.spend(payload.len(), "Send")?;
+                let sent = stack.send_to(now, self.id, node, payload);
+                self.sent(sent);
+            }
+            Record::Answer { .. }
+            | Record::Closed(_)
+            | Record::Deliver(_)
+            | Record::Opened { .. }
+            | Record::Refused { .. }
+            | Record::Status(_)
+            | Record::View(_) => return Err("a record that only gabd may send".into()),
+        }
+        Ok(())
+    }
+
+    /// Returns whether there is a process to watch.
+    fn open(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        version: u16,
+        port: PortName,
+        options: OpenOptions,
+        name: &str,
+    ) -> bool {
+        if version != VERSION {
+            self.refuse(EPROTONOSUPPORT, &format!("gabd speaks version {VERSION}"));
+            return false;
+        }
+        let process = match options.kernel.then(|| self.peer()).transpose() {
+            Ok(process) => process,
+            Err(error) => {
+                self.refuse(EPERM, &format!("cannot watch the process of the client: {error}"));
+                return false;
+            }
+        };
+        if let Err(error) = stack.open(now, self.id, port, options) {
+            self.refuse(errno(error.errno()), &error.to_string());
+            return false;
+        }
+        tracing::debug!(%port, name, "registered");
+        let watch = process.is_some();
+        self.registration = Some(Registration { port, process });
+        self.packer.push(&Record::Opened { version: VERSION, node: stack.id().node });
+        self.granted = Credit::default();
+        self.grant(stack);
+        watch
+    }
+
+    /// The process at the other end.
+    fn peer(&self) -> Result<OwnedFd, Errno> {
+        let peer = rustix::net::sockopt::socket_peercred(&self.socket)?;
+        pidfd_open(peer.pid, PidfdFlags::empty())
+    }
+
+    fn registered(&self, what: &str) -> Result<(), String> {
+        self.registration.as_ref().map(|_| ()).ok_or_else(|| format!("{what} without Open"))
+    }
+
+    /// Answers `Close` once the stack has nothing of the client under way any more.
+    fn finish(&mut self, now: Instant, stack: &mut Stack) {
+        let idle = (SEND_QUEUE_MESSAGES, SEND_QUEUE_BYTES);
+        if self.finishing && (self.registration.is_none() || stack.send_room(self.id) == idle) {
+            self.finishing = false;
+            self.unregister(now, stack);
+            self.packer.push(&Record::Closed(0));
+        }
+    }
+
+    /// Takes a message out of what the client was granted.
+    fn spend(&mut self, bytes: usize, what: &str) -> Result<(), String> {
+        self.registered(what)?;
+        if self.finishing {
+            return Err(format!("{what} after Close"));
+        }
+        let messages = self.granted.messages.checked_sub(1);
+        let (Some(messages), Some(bytes)) = (messages, self.granted.bytes.checked_sub(bytes))
+        else {
+            return Err(format!("{what} without credit"));
+        };
+        self.granted = Credit { messages, bytes };
+        Ok(())
+    }
+
+    fn sent(&mut self, sent: Result<(), SendError>) {
+        if let Err(error) = sent {
+            self.refuse(errno(error.errno()), &error.to_string());
+        }
+    }
+
+    fn refuse(&mut self, errno: u32, text: &str) {
+        self.packer.push(&Record::Refused { errno, text: text.to_owned() });
+    }
+
+    /// Grants what the stack has room for and the client does not know of yet. Small amounts wait,
+    /// so that a busy client gets few records, unless they are all it has.
+    fn grant(&mut self, stack: &Stack) {
+        let (messages, bytes) = stack.send_room(self.id);
+        if self.finishing {
+            return;
+        }
+        let more = Credit {
+            messages: messages.saturating_sub(self.granted.messages),
+            bytes: bytes.saturating_sub(self.granted.bytes),
+        };
+        let worth = more.messages >= SEND_QUEUE_MESSAGES / 4 || more.bytes >= SEND_QUEUE_BYTES / 4;
+        let starving = self.granted.messages == 0 || self.granted.bytes < MESSAGE_MAX;
+        if more == Credit::default() || !(worth || starving) {
+            return;
+        }
+        self.granted.messages += more.messages;
+        self.granted.bytes += more.bytes;
+        self.packer
+            .push(&Record::Credit { messages: narrow(more.messages), bytes: narrow(more.bytes) });
+    }
+
+    /// Moves events of the stack to the socket, as far as credit and the socket go. True if there
+    /// is more to do at once.
+    pub(super) fn pump(&mut self, now: Instant, stack: &mut Stack) -> bool {
+        let mut more = false;
+        for _ in 0..DATAGRAMS_PER_TURN {
+            more = false;
+            if self.phase == Phase::Open && self.registration.is_some() {
+                self.grant(stack);
+                more = self.fill(now, stack);
+                self.finish(now, stack);
+            }
+            if self.packer.is_empty() && self.sending.is_none() {
+                break;
+            }
+            if !self.flush() {
+                // The poller tells when the socket takes more.
+                return false;
+            }
+        }
+        if let Phase::Closing(until) = self.phase
+            && (now >= until || self.packer.is_empty() && self.sending.is_none())
+        {
+            self.phase = Phase::Gone;
+            self.shut();
+        }
+        more
+    }
+
+    /// Fills one datagram. True if it is full and there may be more events: the stack announces
+    /// only the first of a queue.
+    fn fill(&mut self, now: Instant, stack: &mut Stack) -> bool {
+        let mut filled = 0;
+        while self.registration.is_some() && filled < IPC_DATAGRAM_MAX / 2 {
+            let Some(event) = self.held.pop_front().or_else(|| stack.poll_client(now, self.id))
+            else {
+                return false;
+            };
+            let cost = match &event {
+                ClientEvent::Closed(_) => Credit::default(),
+                ClientEvent::Deliver(delivery) => {
+                    Credit { messages: 1, bytes: delivery.payload.len() }
+                }
+                ClientEvent::Status(_) | ClientEvent::View(_) => Credit { messages: 1, bytes: 0 },
+            };
+            if cost.messages > self.credit.messages || cost.bytes > self.credit.bytes {
+                self.held.push_front(event);
+                return false;
+            }
+            self.credit.messages -= cost.messages;
+            self.credit.bytes -= cost.bytes;
+            filled += cost.bytes + 128;
+            self.push(now, event);
+        }
+        self.registration.is_some()
+    }
+
+    fn push(&mut self, now: Instant, event: ClientEvent) {
+        match event {
+            ClientEvent::Closed(reason) => self.closed(now, reason),
+            ClientEvent::Deliver(delivery) => self.packer.push(&Record::Deliver(delivery)),
+            ClientEvent::Status(view) => self.packer.push(&Record::Status(view)),
+            ClientEvent::View(view) => self.packer.push(&Record::View(view)),
+        }
+    }
+
+    /// The registration ended; the connection follows when the client knows.
+    fn closed(&mut self, now: Instant, reason: CloseReason) {
+        self.registration = None;
+        self.finishing = false;
+        self.held.clear();
+        self.packer.push(&Record::Closed(errno(reason.errno())));
+        if self.phase == Phase::Open {
+            self.phase = Phase::Closing(now + LINGER);
+        }
+    }
+
+    /// The stack closed registrations: finds the `Closed` event even if the client has no credit
+    /// for what stands before it. What is found is at most what the stack's queue holds.
+    pub(super) fn find_closed(&mut self, now: Instant, stack: &mut Stack) {
+        // Whoever still has room to send is not closed.
+        if self.registration.is_none() || stack.send_room(self.id) != (0, 0) {
+            return;
+        }
+        while let Some(event) = stack.poll_client(now, self.id) {
+            if let ClientEvent::Closed(reason) = event {
+                // What it has credit for it still gets.
+                self.held.push_back(ClientEvent::Closed(reason));
+                self.fill(now, stack);
+                if self.registration.is_some() {
+                    self.closed(now, reason);
+                }
+                if self.phase == Phase::Orphan {
+                    self.phase = Phase::Gone;
+                }
+                return;
+            }
+            self.held.push_back(event);
+        }
+    }
+
+    /// Ends the connection from our side.
+    pub(super) fn stop(&mut self, now: Instant, reason: CloseReason) {
+        if self.phase == Phase::Open {
+            if self.registration.is_some() {
+                self.closed(now, reason);
+            }
+            self.phase = Phase::Closing(now + LINGER);
+        }
+    }
+
+    /// Kills a kernel-type client: the node halts.
+    pub(super) fn kill(&self) {
+        if let Some(process) = self.process() {
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+    }
+
+    /// The other end closed the socket. All that it sent was read and is ordered before the close.
+    fn hung_up(&mut self, now: Instant, stack: &mut Stack) {
+        if self.process().is_some() {
+            // Precise rule 13: a kernel-type client dies with its process only.
+            self.phase = Phase::Orphan;
+            return;
+        }
+        self.unregister(now, stack);
+        self.phase = Phase::Gone;
+    }
+
+    /// The process of a kernel-type client is gone.
+    pub(super) fn process_gone(&mut self, now: Instant, stack: &mut Stack) {
+        // What it sent before it died may not have been read yet.
+        if self.phase == Phase::Orphan {
+            self.unregister(now, stack);
+            self.phase = Phase::Gone;
+        } else if let Some(registration) = &mut self.registration {
+            // The hang-up of the socket follows and ends it as that of a user client.
+            registration.process = None;
+        }
+    }
+
+    /// The other end is gone and nothing is read any more.
+    pub(super) fn abandon(&mut self, now: Instant, stack: &mut Stack) {
+        if self.phase != Phase::Orphan {
+            self.hung_up(now, stack);
+        }
+    }
+
+    fn unregister(&mut self, now: Instant, stack: &mut Stack) {
+        if self.registration.take().is_some() {
+            stack.close(now, self.id);
+            self.held.clear();
+        }
+    }
+
+    fn protocol_error(&mut self, now: Instant, stack: &mut Stack, error: &dyn std::fmt::Display) {
+        tracing::warn!("a client broke the protocol of gab.sock and is closed: {error}");
+        self.unregister(now, stack);
+        self.closed(now, CloseReason::Protocol);
+    }
+
+    /// Answers the request under way, in parts that fit a datagram.
+    pub(super) fn answer(&mut self, error: bool, text: &[u8]) {
+        self.answering = false;
+        let mut parts = text.chunks(ANSWER_PART).peekable();
+        while let Some(part) = parts.next() {
+            let more = parts.peek().is_some();
+            self.packer.push(&Record::Answer { more, error, text: Bytes::copy_from_slice(part) });
+        }
+    }
+
+    /// Makes sure that the client can read the last words: closing a socket with something unread
+    /// in it resets the connection, which hides what was sent before.
+    fn shut(&self) {
+        if rustix::net::shutdown(&self.socket, Shutdown::Read).is_ok() {
+            let mut rest = [0u8; 1];
+            while let Ok((1.., _)) = rustix::net::recv(&self.socket, &mut rest, RecvFlags::DONTWAIT)
+            {
+            }
+        }
+    }
+
+    /// Sends what is packed; false if the socket takes no more.
+    fn flush(&mut self) -> bool {
+        while let Some(datagram) = self.sending.take().or_else(|| self.packer.pop()) {
+            if matches!(self.phase, Phase::Orphan | Phase::Gone) {
+                continue;
+            }
+            match rustix::net::send(
+                &self.socket,
+                &datagram,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
+                Ok(_) => {}
+                Err(Errno::AGAIN | Errno::NOBUFS) => {
+                    self.sending = Some(datagram);
+                    return false;
+                }
+                Err(Errno::INTR) => self.sending = Some(datagram),
+                // The other end is gone, and reading will tell; there is nobody to send to.
+                Err(_) => {
+                    if matches!(self.phase, Phase::Closing(_)) {
+                        self.phase = Phase::Gone;
+                    }
+                }
+            }
+        }
+        true
+    }
+}
+
+/// The errno of an error of ours, which are all positive.
+fn errno(number: i32) -> u32 {
+    u32::try_from(number).expect("errnos are positive")
+}
+
+fn size(value: u32) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+fn narrow(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// Datagrams to one client in one turn: the others want their share.
+const DATAGRAMS_PER_TURN: usize = 4;
+/// How long a closed connection waits for the client to read the rest.
+const LINGER: Duration = Duration::from_secs(5);
+/// Bytes of an answer in one record.
+const ANSWER_PART: usize = 64 << 10;
+
+const EPERM: u32 = 1;
+const EPROTONOSUPPORT: u32 = 93;

@@ -1,0 +1,164 @@
+//! `etc/gabtab`: the one line that configures GAB at start (facts 2.2).
+
+use std::time::Duration;
+
+use llt::limits::NODES_MAX;
+use llt::llttab::{ConfigErrors, Problem, Source, Word, words};
+
+/// What the line asks for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Gabtab {
+    /// `-c`.
+    pub(super) configure: bool,
+    /// `-n N`.
+    pub(super) count: Option<u32>,
+    /// `-x`.
+    pub(super) seed: bool,
+    /// `-t ms`.
+    pub(super) stable: Option<Duration>,
+}
+
+impl Gabtab {
+    /// Reads the file: comments, blank lines, and at most one line.
+    pub(super) fn parse(source: &Source) -> Result<Self, ConfigErrors> {
+        let mut problems: Vec<Problem> = source.encoding_problem().into_iter().collect();
+        let mut gabtab = Self::default();
+        let mut first: Option<Word<'_>> = None;
+        for line in words(source.text()) {
+            let command = line[0];
+            if command.text.rsplit('/').next() != Some("gabconfig") {
+                problems.push(Problem::new(
+                    source,
+                    command.span(),
+                    format!("`{}` is not run from gabtab", command.text),
+                    "expected /sbin/gabconfig",
+                ));
+                continue;
+            }
+            if let Some(first) = first {
+                let text = "gabtab has two commands";
+                let problem = Problem::new(source, command.span(), text, "expected only one");
+                problems.push(problem.and(first.span(), "the first"));
+                continue;
+            }
+            first = Some(command);
+            gabtab.options(source, &line[1..], &mut problems);
+            if !gabtab.configure && problems.is_empty() {
+                problems.push(Problem::new(
+                    source,
+                    command.span(),
+                    "the command does not configure GAB",
+                    "expected the option -c after this",
+                ));
+            }
+        }
+        if problems.is_empty() { Ok(gabtab) } else { Err(ConfigErrors::new(problems)) }
+    }
+
+    fn options(&mut self, source: &Source, line: &[Word<'_>], problems: &mut Vec<Problem>) {
+        let mut rest = line.iter();
+        while let Some(&word) = rest.next() {
+            let Some(letters) = word.text.strip_prefix('-').filter(|text| !text.is_empty()) else {
+                problems.push(unknown(source, word));
+                continue;
+            };
+            // Letters may stand together, and the last may carry its value: -cxn3.
+            for (at, letter) in letters.char_indices() {
+                match letter {
+                    'c' => self.configure = true,
+                    'x' => self.seed = true,
+                    'n' | 't' => {
+                        let attached = &letters[at + 1..];
+                        let value = if attached.is_empty() {
+                            rest.next().copied()
+                        } else {
+                            Some(Word { text: attached, start: word.start + 1 + at + 1 })
+                        };
+                        self.value(source, letter, word, value, problems);
+                        break;
+                    }
+                    _ => {
+                        problems.push(unknown(source, word));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn value(
+        &mut self,
+        source: &Source,
+        letter: char,
+        option: Word<'_>,
+        value: Option<Word<'_>>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let (least, most, what) = match letter {
+            'n' => (1, u64::from(NODES_MAX), "a number of nodes"),
+            _ => (1, 3_600_000, "milliseconds"),
+        };
+        let expected = format!("expected {what} from {least} to {most}");
+        let Some(word) = value else {
+            let text = format!("-{letter} has no value");
+            problems.push(Problem::new(source, option.span(), text, expected));
+            return;
+        };
+        let digits = word.text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = word.text.parse::<u64>().ok().filter(|n| digits && (least..=most).contains(n));
+        let Some(number) = number else {
+            let text = format!("`{}` is no value of -{letter}", word.text);
+            problems.push(Problem::new(source, word.span(), text, expected));
+            return;
+        };
+        match letter {
+            'n' => self.count = u32::try_from(number).ok(),
+            _ => self.stable = Some(Duration::from_millis(number)),
+        }
+    }
+}
+
+fn unknown(source: &Source, word: Word<'_>) -> Problem {
+    let text = format!("`{}` is not known here", word.text);
+    Problem::new(source, word.span(), text, "expected -c, -n N, -x or -t MS")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Gabtab, ConfigErrors> {
+        Gabtab::parse(&Source::new("etc/gabtab", text.as_bytes()))
+    }
+
+    fn complaint(text: &str) -> (String, (usize, usize)) {
+        let errors = parse(text).expect_err(text);
+        (errors.problems()[0].to_string(), errors.problems()[0].position())
+    }
+
+    #[test]
+    fn the_usual_lines_are_understood() {
+        let three = Gabtab { configure: true, count: Some(3), ..Gabtab::default() };
+        assert_eq!(parse("# boot\n\n/sbin/gabconfig -c -n3\n").unwrap(), three);
+        assert_eq!(parse("gabconfig -c -n 3").unwrap(), three);
+        assert_eq!(parse("/sbin/gabconfig -cn3 # three").unwrap(), three);
+        let all = parse("/sbin/gabconfig -c -x -t 250 -n2").unwrap();
+        assert_eq!(all.stable, Some(Duration::from_millis(250)));
+        assert!(all.seed);
+        assert_eq!(parse("# nothing\n").unwrap(), Gabtab::default());
+    }
+
+    #[test]
+    fn the_others_are_errors_with_a_place() {
+        assert_eq!(
+            complaint("/sbin/gabconfig -c -k\n"),
+            ("`-k` is not known here".into(), (1, 20))
+        );
+        assert_eq!(complaint("\n/sbin/gabconfig -c -n\n").0, "-n has no value");
+        assert_eq!(complaint("gabconfig -c -nx"), ("`x` is no value of -n".into(), (1, 16)));
+        assert_eq!(complaint("gabconfig -c -n 0").1, (1, 17));
+        assert_eq!(complaint("gabconfig -n 2").0, "the command does not configure GAB");
+        assert_eq!(complaint("rm -rf x").0, "`rm` is not run from gabtab");
+        assert_eq!(complaint("gabconfig -c\ngabconfig -x").0, "gabtab has two commands");
+    }
+}

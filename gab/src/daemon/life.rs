@@ -1,0 +1,70 @@
+//! One life of the node: a stack with an incarnation of its own.
+
+use std::time::Duration;
+
+use llt::Instant;
+use llt::io::{Clock, incarnation};
+
+use crate::core::GabConfig;
+use crate::daemon::files::Files;
+use crate::daemon::settings::Settings;
+use crate::stack::{Stack, StackConfig};
+
+/// How GAB is configured now; it survives an ejection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct GabState {
+    /// Registrations and joining are allowed.
+    pub(super) configured: bool,
+    /// `-n N`.
+    pub(super) count: Option<u32>,
+    /// `-t`.
+    pub(super) stable: Duration,
+}
+
+impl GabState {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let default = GabConfig::default();
+        let gabtab = settings.gabtab.unwrap_or_default();
+        Self {
+            configured: gabtab.configure,
+            count: gabtab.count,
+            stable: gabtab.stable.unwrap_or(default.stable),
+        }
+    }
+}
+
+/// A stack in a new life. An incarnation that could not be stored is told, and used.
+pub(super) fn begin(
+    clock: Clock,
+    now: Instant,
+    files: &Files,
+    settings: &Settings,
+    gab: GabState,
+) -> Stack {
+    let fresh = incarnation::next(&files.incarnation(), clock);
+    if let Some(alarm) = fresh.alarm {
+        tracing::error!("the incarnation comes from the wall clock alone: {alarm}");
+    }
+    let incarnation = fresh.incarnation;
+    tracing::info!("node {} begins, incarnation {incarnation}", settings.tab.node);
+    let config = StackConfig {
+        llt: settings.tab.config(incarnation),
+        gab: GabConfig {
+            configured: gab.configured,
+            seed: gab.count,
+            stable: gab.stable,
+            stuck: settings.tab.timers.peer_inact,
+            ..GabConfig::default()
+        },
+    };
+    Stack::new(now, config, seed(incarnation.0))
+}
+
+/// Random where the system gives it; else the incarnation, which no other life has.
+fn seed(incarnation: u64) -> u64 {
+    let mut bytes = [0; 8];
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
+        Ok(8) => u64::from_le_bytes(bytes),
+        Ok(_) | Err(_) => incarnation,
+    }
+}

@@ -1,0 +1,460 @@
+//! The reactor: one thread between links, clients, the clock and the stack.
+//!
+//! A turn takes what is ready, within bounds, gives it to the stack, and sends everything that
+//! came out, once per link and client. Nothing is sent before the end of the turn: an idle node
+//! answers at once, a busy one sends in batches, and no timer delays anything.
+
+mod requests;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use llt::core::{DuplicateScope, Event, LinkChange};
+use llt::io::{Clock, Endpoint, Flushed, LinkFrame, Received};
+use llt::time::earliest;
+use llt::{Duration, Instant, LinkId};
+use parking_lot::Mutex;
+
+use crate::core::Notice;
+use crate::daemon::args::Args;
+use crate::daemon::clients::Clients;
+use crate::daemon::files::Files;
+use crate::daemon::housekeeping::Progress;
+use crate::daemon::life::{self, GabState};
+use crate::daemon::listener::{Accepted, Listener};
+use crate::daemon::notices;
+use crate::daemon::poller::{Poller, Ready, Token};
+use crate::daemon::settings::Settings;
+use crate::daemon::signals::Signals;
+use crate::event::CloseReason;
+use crate::stack::{Output, Stack};
+
+/// How gabd ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum End {
+    /// It left the cluster.
+    Clean,
+    /// An older node has our id.
+    Duplicate,
+    /// It was thrown out with a kernel-type client registered.
+    Halted,
+    /// A second signal cut the leaving short.
+    Killed,
+}
+
+impl End {
+    pub(super) fn code(self) -> ExitCode {
+        match self {
+            Self::Clean => ExitCode::SUCCESS,
+            Self::Duplicate => ExitCode::from(super::EXIT_DUPLICATE),
+            Self::Halted => ExitCode::from(super::EXIT_HALTED),
+            Self::Killed => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// What a reactor is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) args: Args,
+    pub(super) clock: Clock,
+    pub(super) files: Files,
+    pub(super) links: Vec<Option<Endpoint>>,
+    pub(super) listener: Listener,
+    pub(super) progress: Arc<Mutex<Progress>>,
+    pub(super) settings: Settings,
+    pub(super) signals: Signals,
+}
+
+/// The reactor.
+#[derive(Debug)]
+pub(super) struct Reactor {
+    parts: Parts,
+    poller: Poller,
+    stack: Stack,
+    gab: GabState,
+    clients: Clients,
+    phase: Phase,
+    /// When links that took no more, or a listener without descriptors, are tried again.
+    retry_links: Option<Instant>,
+    retry_listener: Option<Instant>,
+    /// The stack's timer is not called before, whatever it asks for.
+    hold_timer: Option<Instant>,
+    frames: Vec<LinkFrame>,
+    /// The last turn left something to do.
+    unfinished: bool,
+}
+
+/// What the node is doing.
+#[derive(Debug)]
+enum Phase {
+    /// It is over.
+    Ended(End),
+    /// Leaving the cluster, to end then.
+    Leaving { until: Instant },
+    /// LLT's goodbye was said: what is queued goes out, then it ends.
+    Parting { until: Instant },
+    /// Serving.
+    Running,
+    /// `gabconfig -U`: leaving the memberships; these connections wait for the answer.
+    Unconfiguring { until: Instant, waiting: Vec<u32> },
+}
+
+impl Reactor {
+    pub(super) fn new(parts: Parts) -> anyhow::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add(parts.signals.as_fd(), Token::Signals)?;
+        poller.add(parts.listener.as_fd(), Token::Listener)?;
+        for (index, link) in (0..).zip(&parts.links) {
+            if let Some(link) = link {
+                poller.add(link.as_fd(), Token::Link(index))?;
+            }
+        }
+        let gab = GabState::new(&parts.settings);
+        let now = parts.clock.now();
+        let stack = life::begin(parts.clock, now, &parts.files, &parts.settings, gab);
+        let mut reactor = Self {
+            poller,
+            stack,
+            gab,
+            clients: Clients::new(),
+            phase: Phase::Running,
+            retry_links: None,
+            retry_listener: None,
+            hold_timer: None,
+            frames: Vec::with_capacity(2 * FRAMES_PER_TURN),
+            unfinished: false,
+            parts,
+        };
+        reactor.begin(now);
+        if reactor.parts.settings.gabtab.is_some_and(|gabtab| gabtab.seed) {
+            reactor.stack.seed(now);
+        }
+        Ok(reactor)
+    }
+
+    /// Serves until the end.
+    pub(super) fn run(&mut self) -> End {
+        let mut ready = Vec::new();
+        loop {
+            let now = self.parts.clock.now();
+            self.publish(Some(now));
+            self.turn(now, &ready);
+            if let Phase::Ended(end) = self.phase {
+                self.publish(None);
+                tracing::info!("gabd ends");
+                return end;
+            }
+            let deadline = if self.unfinished { Some(now) } else { self.next_deadline() };
+            self.publish(None);
+            if let Err(error) = self.poller.wait(self.parts.clock, deadline, &mut ready) {
+                // The descriptor is our own: nothing that happens outside can break it.
+                tracing::error!("cannot wait for events: {error}");
+                return End::Killed;
+            }
+        }
+    }
+
+    fn turn(&mut self, now: Instant, ready: &[Ready]) {
+        // Links first: whoever was heard must not be judged by the timer.
+        for event in ready {
+            if let Token::Link(index) = event.token {
+                self.read_link(now, index);
+            }
+        }
+        for &event in ready {
+            match event.token {
+                Token::Client(number) => self.client_ready(now, number, event),
+                Token::Link(_) => {}
+                Token::Listener => self.accept(now),
+                Token::Process(number) => {
+                    self.clients.process_gone(now, &mut self.stack, &self.poller, number);
+                }
+                Token::Signals => self.signalled(now),
+            }
+        }
+        let due = |stack: &Stack| stack.next_deadline().is_some_and(|deadline| deadline <= now);
+        self.hold_timer = None;
+        let timer = due(&self.stack);
+        if timer {
+            self.stack.handle_timer(now);
+        }
+        self.own_timers(now);
+        self.settle(now);
+        if timer && due(&self.stack) && !self.unfinished {
+            // The stack wants a timer that it has just had. Turning without a pause would starve
+            // whatever else runs here.
+            tracing::debug!("the stack's deadline stands still");
+            self.hold_timer = Some(now + TIMER_HOLD);
+        }
+        self.check_phase(now);
+    }
+
+    /// Drains the stack and sends. What clients take may make the stack say more, so it is asked
+    /// again, within bounds.
+    fn settle(&mut self, now: Instant) {
+        for _ in 0..ROUNDS_PER_TURN {
+            self.drain(now);
+            self.unfinished = self.clients.flush(now, &mut self.stack, &self.poller);
+            if !self.drain(now) {
+                break;
+            }
+            self.unfinished = true;
+        }
+        self.retry_links = None;
+        for link in self.parts.links.iter_mut().flatten() {
+            if link.flush(now) == Flushed::Blocked {
+                self.retry_links = Some(now + LINK_RETRY);
+            }
+        }
+    }
+
+    /// Takes what the stack has to say; false if it was nothing.
+    fn drain(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(output) = self.stack.poll_output() {
+            any = true;
+            match output {
+                Output::Arbiter(request) => {
+                    // Only configurations with a record ask, and gabd has none yet.
+                    tracing::error!("no arbiter for {request:?}");
+                }
+                Output::Client(client) => self.clients.mark(client),
+                Output::Ejected { halt } => {
+                    self.ejected(now, halt);
+                    return true;
+                }
+                Output::Left => self.left(now),
+                Output::Notice(notice) => self.noticed(now, &notice),
+                Output::Transmit(frame) => {
+                    let link = self.parts.links.get_mut(frame.link.index());
+                    if let Some(Some(link)) = link {
+                        link.send(now, frame);
+                    }
+                }
+            }
+        }
+        any
+    }
+
+    fn read_link(&mut self, now: Instant, index: u32) {
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        let Some(Some(link)) = self.parts.links.get_mut(at) else { return };
+        let Some(id) = u8::try_from(index).ok().and_then(LinkId::new) else { return };
+        let until = now + LINK_TIME;
+        let mut frames = std::mem::take(&mut self.frames);
+        let mut count = 0;
+        loop {
+            let received = link.receive(&mut frames);
+            count += frames.len();
+            for (from, frame) in frames.drain(..) {
+                self.stack.handle_frame(now, id, from, frame);
+            }
+            let enough = count >= FRAMES_PER_TURN || self.parts.clock.now() >= until;
+            if received == Received::Drained || enough {
+                break;
+            }
+        }
+        self.frames = frames;
+    }
+
+    fn accept(&mut self, now: Instant) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            match self.parts.listener.accept() {
+                Accepted::Nobody => return,
+                Accepted::Socket(socket) => self.clients.add(&self.poller, socket),
+                Accepted::Starved(error) => {
+                    tracing::warn!("cannot accept a client: {error}");
+                    self.poller.remove(self.parts.listener.as_fd());
+                    self.retry_listener = Some(now + LISTENER_RETRY);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn signalled(&mut self, now: Instant) {
+        match (self.parts.signals.take(), &self.phase) {
+            (0, _) | (_, Phase::Ended(_)) => {}
+            (1, Phase::Running | Phase::Unconfiguring { .. }) => {
+                tracing::info!("stopping: leaving the cluster");
+                if !self.gab.configured {
+                    return self.part(now);
+                }
+                self.phase = Phase::Leaving { until: now + LEAVE_MAX };
+                self.stack.leave(now);
+            }
+            _ => {
+                tracing::warn!("stopping at once: a second signal");
+                self.phase = Phase::Ended(End::Killed);
+            }
+        }
+    }
+
+    fn noticed(&mut self, now: Instant, notice: &Notice) {
+        notices::log(&self.parts.settings, notice);
+        match notice {
+            Notice::ClientClosed { port, .. } => {
+                self.clients.find_closed(now, &mut self.stack, Some(*port));
+            }
+            Notice::Llt(Event::Duplicate { scope: DuplicateScope::OwnYounger, node }) => {
+                tracing::error!("LLT ERROR node {node} runs elsewhere already: halting");
+                self.phase = Phase::Ended(End::Duplicate);
+            }
+            _ => {}
+        }
+    }
+
+    /// This node was thrown out (precise rule 11).
+    fn ejected(&mut self, now: Instant, halt: bool) {
+        if halt {
+            for port in self.clients.kill_kernel_clients() {
+                tracing::error!("GAB: Port {port} halting system due to network failure");
+            }
+            self.phase = Phase::Ended(End::Halted);
+            return;
+        }
+        tracing::warn!("thrown out: every port is closed, and the node begins a new life");
+        self.clients.find_closed(now, &mut self.stack, None);
+        self.clients.stop_registered(now, CloseReason::Ejected);
+        if matches!(self.phase, Phase::Leaving { .. } | Phase::Unconfiguring { .. }) {
+            // Being thrown out is one way of having left; the new life must not join again.
+            self.gab.configured = false;
+        }
+        self.renew(now);
+        self.left(now);
+    }
+
+    /// Ends this life of the node, with the frames that it still wants to send, and begins a new
+    /// one on the same links.
+    fn renew(&mut self, now: Instant) {
+        self.clients.flush(now, &mut self.stack, &self.poller);
+        while let Some(output) = self.stack.poll_output() {
+            if let Output::Transmit(frame) = output
+                && let Some(Some(link)) = self.parts.links.get_mut(frame.link.index())
+            {
+                link.send(now, frame);
+            }
+        }
+        let Parts { clock, files, settings, .. } = &self.parts;
+        self.stack = life::begin(*clock, now, files, settings, self.gab);
+        self.begin(now);
+    }
+
+    /// A new stack learns which links are dead from the start.
+    fn begin(&mut self, now: Instant) {
+        for (index, link) in (0..).zip(&self.parts.links) {
+            if let (None, Some(id)) = (link, LinkId::new(index)) {
+                self.stack.handle_link(now, id, LinkChange::NoCarrier);
+            }
+        }
+    }
+
+    /// The memberships have been left.
+    fn left(&mut self, now: Instant) {
+        match std::mem::replace(&mut self.phase, Phase::Running) {
+            Phase::Leaving { .. } => self.part(now),
+            Phase::Unconfiguring { waiting, .. } => {
+                if self.gab.configured {
+                    // A stack that has left stays out for good: joining again takes a new life.
+                    self.gab.configured = false;
+                    self.stack.bye(now);
+                    self.renew(now);
+                }
+                tracing::info!("GAB is unconfigured");
+                let (error, text) = super::admin::good(&());
+                for number in waiting {
+                    self.clients.answer(number, error, &text);
+                }
+            }
+            other => self.phase = other,
+        }
+    }
+
+    /// The last thing: every connection is ended and LLT says goodbye.
+    fn part(&mut self, now: Instant) {
+        self.phase = Phase::Parting { until: now + PART_MAX };
+        self.clients.stop_all(now, CloseReason::Stopped);
+        self.stack.bye(now);
+        self.unfinished = true;
+    }
+
+    fn check_phase(&mut self, now: Instant) {
+        match &self.phase {
+            Phase::Leaving { until } if *until <= now => {
+                tracing::warn!("the cluster did not acknowledge our leaving in time");
+                self.part(now);
+                self.settle(now);
+            }
+            Phase::Unconfiguring { until, .. } if *until <= now => {
+                tracing::warn!("the cluster did not acknowledge our leaving in time");
+                self.left(now);
+            }
+            Phase::Parting { until } => {
+                let sent =
+                    self.clients.is_empty() && self.retry_links.is_none() && !self.unfinished;
+                if sent || *until <= now {
+                    self.phase = Phase::Ended(End::Clean);
+                }
+            }
+            Phase::Ended(_)
+            | Phase::Leaving { .. }
+            | Phase::Running
+            | Phase::Unconfiguring { .. } => {}
+        }
+    }
+
+    fn own_timers(&mut self, now: Instant) {
+        self.clients.handle_timer(now);
+        if self.retry_listener.is_some_and(|at| at <= now) {
+            self.retry_listener = None;
+            if let Err(error) = self.poller.add(self.parts.listener.as_fd(), Token::Listener) {
+                tracing::error!("cannot listen any more: {error}");
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let phase = match &self.phase {
+            Phase::Leaving { until }
+            | Phase::Parting { until }
+            | Phase::Unconfiguring { until, .. } => Some(*until),
+            Phase::Ended(_) | Phase::Running => None,
+        };
+        let links = self.parts.links.iter().flatten();
+        let taps = links.filter_map(Endpoint::next_deadline).min();
+        let stack = self.hold_timer.or_else(|| self.stack.next_deadline());
+        [self.clients.next_deadline(), phase, taps, self.retry_links, self.retry_listener]
+            .into_iter()
+            .fold(stack, earliest)
+    }
+
+    fn publish(&self, busy_since: Option<Instant>) {
+        let mut progress = self.parts.progress.lock();
+        if let (Some(since), None) = (progress.busy_since, busy_since) {
+            progress.turns += 1;
+            progress.longest = progress.longest.max(self.parts.clock.now().since(since));
+        }
+        progress.busy_since = busy_since;
+    }
+}
+
+/// Frames of one link in one turn, and the time they may take: heartbeats stay on time under any
+/// load (architecture.md 5).
+const FRAMES_PER_TURN: usize = 256;
+const LINK_TIME: Duration = Duration::from_micros(100);
+/// New clients in one turn.
+const ACCEPTS_PER_TURN: usize = 16;
+/// How often the stack is asked again in one turn.
+const ROUNDS_PER_TURN: usize = 3;
+/// When a link that took no more is tried again: a socket's buffer of 256 KiB is empty after two
+/// milliseconds at one Gbit/s.
+const LINK_RETRY: Duration = Duration::from_millis(1);
+/// The pause before a timer that the stack has just had.
+const TIMER_HOLD: Duration = Duration::from_millis(1);
+/// When a listener without descriptors is tried again.
+const LISTENER_RETRY: Duration = Duration::from_secs(1);
+/// How long the cluster may take to let us go.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
+/// How long goodbyes and the last words to clients may take.
+const PART_MAX: Duration = Duration::from_secs(2);

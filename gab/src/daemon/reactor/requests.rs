@@ -1,0 +1,121 @@
+//! Requests of administrators.
+
+use llt::{Duration, Instant};
+
+use crate::admin::{AdminRequest, Configured, FaultRequest, GabConfigure};
+use crate::daemon::admin::{self, Answer, good, refused};
+use crate::daemon::poller::Ready;
+use crate::daemon::reactor::{LEAVE_MAX, Phase, Reactor};
+
+impl Reactor {
+    pub(super) fn client_ready(&mut self, now: Instant, number: u32, ready: Ready) {
+        let Self { clients, stack, poller, .. } = self;
+        let request = clients.ready(now, stack, poller, number, ready);
+        if let Some(request) = request
+            && let Some((error, text)) = self.request(now, number, request)
+        {
+            self.clients.answer(number, error, &text);
+        }
+    }
+
+    /// `None`: the answer comes later.
+    fn request(&mut self, now: Instant, number: u32, request: AdminRequest) -> Option<Answer> {
+        let settings = &self.parts.settings;
+        Some(match request {
+            AdminRequest::Config => good(&admin::running_config(settings, self.parts.args.testbed)),
+            AdminRequest::Faults(request) => self.faults(&request),
+            AdminRequest::GabConfigure(request) => self.configure(now, request),
+            AdminRequest::GabUnconfigure => return self.unconfigure(now, number),
+            AdminRequest::LltUnconfigure => self.llt_unconfigure(now),
+            AdminRequest::LltZero => {
+                self.stack.llt_mut().zero_stats();
+                good(&())
+            }
+            AdminRequest::Snapshot => {
+                let mut snapshot = self.stack.snapshot();
+                admin::complete(&mut snapshot, settings);
+                good(&snapshot)
+            }
+        })
+    }
+
+    fn faults(&mut self, request: &FaultRequest) -> Answer {
+        if !self.parts.args.testbed {
+            return refused(None, "faults are injected only into a gabd started with --testbed");
+        }
+        let links = match admin::fault_links(request, self.parts.links.len()) {
+            Ok(links) => links,
+            Err(error) => return refused(None, &error),
+        };
+        // All are judged before any is changed.
+        let mut changed = Vec::new();
+        for &index in &links {
+            let Some(tap) = self.parts.links[index].as_mut().and_then(|link| link.tap_mut()) else {
+                continue;
+            };
+            match admin::faults(request, tap.faults()) {
+                Ok(faults) => changed.push((index, faults)),
+                Err(error) => return refused(None, &error),
+            }
+        }
+        for (index, faults) in changed {
+            if let Some(tap) = self.parts.links[index].as_mut().and_then(|link| link.tap_mut()) {
+                tap.set_faults(faults);
+            }
+        }
+        tracing::info!("faults: {request:?}");
+        good(&())
+    }
+
+    fn configure(&mut self, now: Instant, request: GabConfigure) -> Answer {
+        if !matches!(self.phase, Phase::Running) {
+            return refused(None, "gabd is stopping or GAB is being unconfigured");
+        }
+        if request.seed && !(self.gab.configured || request.configure) {
+            return refused(None, "GAB is not configured: expected -c with -x");
+        }
+        let before = self.gab;
+        if request.configure {
+            self.gab.configured = true;
+        }
+        self.gab.count = request.count.or(before.count);
+        self.gab.stable = request.stable_ms.map_or(before.stable, Duration::from_millis);
+        let already = self.gab == before && !request.seed;
+        if self.gab.configured && self.gab != before {
+            self.stack.configure(now, request.count, Some(self.gab.stable));
+        }
+        if request.seed {
+            self.stack.seed(now);
+        }
+        good(&Configured { already })
+    }
+
+    fn unconfigure(&mut self, now: Instant, number: u32) -> Option<Answer> {
+        if self.clients.registered() {
+            let text = "unconfigure failed: clients still registered";
+            return Some(refused(Some("V-15-1-20015"), text));
+        }
+        match &mut self.phase {
+            Phase::Unconfiguring { waiting, .. } => waiting.push(number),
+            Phase::Running if !self.gab.configured => return Some(good(&())),
+            Phase::Running => {
+                self.phase = Phase::Unconfiguring { until: now + LEAVE_MAX, waiting: vec![number] };
+                self.stack.leave(now);
+            }
+            Phase::Ended(_) | Phase::Leaving { .. } | Phase::Parting { .. } => {
+                return Some(refused(None, "gabd is stopping"));
+            }
+        }
+        None
+    }
+
+    fn llt_unconfigure(&mut self, now: Instant) -> Answer {
+        if self.gab.configured {
+            return refused(None, "LLT cannot be unconfigured while GAB is configured");
+        }
+        tracing::info!("stopping: LLT is unconfigured");
+        // The connections end once what is queued for them, the answer included, is out.
+        self.part(now);
+        good(&())
+    }
+}

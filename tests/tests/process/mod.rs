@@ -1,0 +1,56 @@
+//! What the tests with real processes share.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gab::PortName;
+use tools::muster::cluster::TimerProfile;
+use tools::muster::control;
+use tools::muster::temporary::Temporary;
+use tools::muster::testbed::UpOptions;
+
+/// No state may take longer, however busy the machine is.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+
+/// One cluster at a time: two on two cores would disturb each other's timers.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Three nodes with two links. Its timers bear that the machine does something else for a second.
+pub(crate) fn three_nodes() -> Temporary {
+    Temporary::up(&options()).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+pub(crate) fn options() -> UpOptions {
+    UpOptions { timers: TimerProfile::Patient, ..UpOptions::default() }
+}
+
+pub(crate) fn roots(cluster: &Temporary) -> BTreeMap<u8, PathBuf> {
+    cluster.cluster.ids().map(|id| (id, cluster.cluster.root(id))).collect()
+}
+
+pub(crate) fn port(letter: char) -> PortName {
+    PortName::new(letter).unwrap()
+}
+
+pub(crate) fn sequencer(cluster: &Temporary) -> u8 {
+    control::snapshot(&cluster.cluster, 0).unwrap().gab.sequencer.expect("the cluster has formed")
+}
+
+pub(crate) fn incarnation(cluster: &Temporary, node: u8) -> u64 {
+    control::snapshot(&cluster.cluster, node).unwrap().llt.incarnation
+}
+
+/// The number in this variable, for runs by hand that are larger than those of every day.
+pub(crate) fn size(variable: &str, default: u64) -> u64 {
+    match std::env::var(variable) {
+        Err(_) => default,
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+    }
+}

@@ -1,0 +1,5 @@
+//! Starts and stops LLT.
+
+fn main() -> std::process::ExitCode {
+    tools::lltconfig::main()
+}

@@ -1,0 +1,5 @@
+//! Shows the state of LLT.
+
+fn main() -> std::process::ExitCode {
+    tools::lltstat::main()
+}

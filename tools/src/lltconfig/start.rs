@@ -1,0 +1,155 @@
+//! `lltconfig -c`: check the files, start gabd, wait until it answers.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use gab::admin::RunningConfig;
+use llt::llttab::{LltTab, Source};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags};
+
+use super::running;
+use crate::common::{Failure, Root, output};
+
+/// Starts LLT with etc/llthosts and `file`, or etc/llttab.
+pub(super) fn start(root: &Root, file: Option<&Path>) -> Result<(), Failure> {
+    let etc = root.path().join("etc");
+    let llttab = read(file.map_or_else(|| etc.join("llttab"), PathBuf::from))?;
+    let llthosts = read(etc.join("llthosts"))?;
+    let checked = LltTab::parse(&llttab, &llthosts, &|path| std::fs::read(path))
+        .map_err(|errors| Failure::Report(format!("{:?}", miette::Report::new(errors))))?;
+    for warning in &checked.warnings {
+        output::complain(&format!("LLT lltconfig WARNING {warning}"));
+    }
+    if let Some(config) = running(root)? {
+        return already(&config, &llttab, &llthosts);
+    }
+    let used = read(etc.join("llttab"))?;
+    if !same(used.text(), llttab.text()) {
+        // gabd reads etc/llttab, also when it is started again: two truths would be one too many.
+        return Err(Failure::operation(format!(
+            "{} differs from {}, which gabd starts with: put it there first",
+            llttab.name(),
+            used.name()
+        )));
+    }
+    launch(root)
+}
+
+fn already(config: &RunningConfig, tab: &Source, hosts: &Source) -> Result<(), Failure> {
+    if same(&config.llttab, tab.text()) && same(&config.llthosts, hosts.text()) {
+        return output::print("LLT is already running with that configuration\n");
+    }
+    Err(Failure::operation(
+        "LLT is already running with another configuration; stop it first (lltconfig -U)",
+    ))
+}
+
+/// The same text, but for the end of its last line.
+fn same(one: &str, other: &str) -> bool {
+    one.trim_end() == other.trim_end()
+}
+
+fn read(path: PathBuf) -> Result<Source, Failure> {
+    let bytes = std::fs::read(&path)
+        .map_err(|error| Failure::operation(format!("cannot read {}: {error}", path.display())))?;
+    Ok(Source::new(path.display().to_string(), &bytes))
+}
+
+/// Starts gabd in a process group of its own and waits until it answers or has failed.
+fn launch(root: &Root) -> Result<(), Failure> {
+    let program = daemon();
+    let mut log = Log::open(root.path())?;
+    let mut command = Command::new(&program);
+    command.arg("--root").arg(root.path()).arg("--llt-only");
+    command.stdin(Stdio::null()).stdout(log.writer()?).stderr(log.writer()?).process_group(0);
+    let mut child = command.spawn().map_err(|error| {
+        Failure::operation(format!("cannot start {}: {error}", program.display()))
+    })?;
+    for _ in 0..START_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis() {
+        let ended = has_ended(&mut child, POLL_INTERVAL)?;
+        // Whoever was first: two starts at the same time leave one gabd, and both are content.
+        if running(root)?.is_some() {
+            return Ok(());
+        }
+        if let Some(status) = ended {
+            let said = log.text();
+            let said = if said.is_empty() { String::new() } else { format!(":\n{said}") };
+            return Err(Failure::Report(format!(
+                "LLT lltconfig ERROR gabd did not start ({status}){said}"
+            )));
+        }
+    }
+    Err(Failure::operation(format!(
+        "gabd (process {}) does not answer; see {}",
+        child.id(),
+        log.path.display()
+    )))
+}
+
+/// Waits for the end of the child, at most so long.
+fn has_ended(child: &mut Child, wait: Duration) -> Result<Option<String>, Failure> {
+    let pid = Pid::from_child(child);
+    let timeout = Timespec::try_from(wait).expect("a few milliseconds");
+    if let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        // An interrupted wait is only a shorter one.
+        let _ = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout));
+    } else {
+        let _ = rustix::event::poll(&mut [], Some(&timeout));
+    }
+    Ok(child.try_wait()?.map(|status| status.to_string()))
+}
+
+/// gabd beside this program, as it is installed, else on the PATH.
+fn daemon() -> PathBuf {
+    let beside = std::env::current_exe().ok().map(|exe| exe.with_file_name("gabd"));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from("gabd"))
+}
+
+/// Where gabd's own words go, before its log is open and if it dies: `var/log/gabd.out`.
+struct Log {
+    path: PathBuf,
+    file: File,
+    start: u64,
+}
+
+impl Log {
+    fn open(root: &Path) -> Result<Self, Failure> {
+        let folder = root.join("var/log");
+        let path = folder.join("gabd.out");
+        let open = || {
+            std::fs::create_dir_all(&folder)?;
+            let mut file = OpenOptions::new().create(true).append(true).read(true).open(&path)?;
+            let start = file.seek(SeekFrom::End(0))?;
+            Ok((file, start))
+        };
+        let (file, start) = open().map_err(|error: std::io::Error| {
+            Failure::operation(format!("cannot write {}: {error}", path.display()))
+        })?;
+        Ok(Self { path, file, start })
+    }
+
+    fn writer(&self) -> Result<Stdio, Failure> {
+        Ok(self.file.try_clone()?.into())
+    }
+
+    /// What was written since it was opened.
+    fn text(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let read = self.file.seek(SeekFrom::Start(self.start));
+        let read = read.and_then(|_| (&self.file).take(TEXT_MAX).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => String::from_utf8_lossy(&bytes).trim_end().to_owned(),
+            Err(error) => format!("cannot read {}: {error}", self.path.display()),
+        }
+    }
+}
+
+/// gabd listens 5 s for a duplicate node id before it starts (facts 1.9), and machines are slow.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+const TEXT_MAX: u64 = 64 << 10;

@@ -1,0 +1,116 @@
+//! `lltstat -c`: the configuration.
+
+use std::fmt::Write as _;
+
+use gab::snapshot::{LinkSnapshot, LltSnapshot};
+use llt::limits::{HEADER_LEN, LLT_PORTS, MESSAGE_MAX, NODES_MAX};
+use serde::Serialize;
+
+/// `lltstat -c` (facts 1.11).
+pub fn configuration(llt: &LltSnapshot) -> String {
+    let all = Configuration::of(llt);
+    let rows = [
+        ("node", all.node.to_string()),
+        ("name", all.name.to_owned()),
+        ("cluster", all.cluster.to_string()),
+        ("Supported Protocol Version(s)     ", all.protocol.to_owned()),
+        ("nodes", format!("0 - {}", all.nodes_max - 1)),
+        ("max nodes", all.nodes_max.to_string()),
+        ("max ports", all.ports_max.to_string()),
+        ("links", all.links.len().to_string()),
+        ("mtu", all.mtu.to_string()),
+        ("max sdu", all.sdu_max.to_string()),
+        // Every frame is checked, header and data: what the original calls 10.
+        ("checksum level", "10".to_owned()),
+    ];
+    let mut out = String::from("LLT configuration information:\n");
+    for (name, value) in rows {
+        let _ = writeln!(out, "{}", format!("    {name}: {value}").trim_end());
+    }
+    out
+}
+
+/// `lltstat -c --json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Configuration<'a> {
+    node: u8,
+    name: &'a str,
+    cluster: u16,
+    protocol: &'static str,
+    nodes_max: u8,
+    ports_max: u8,
+    links: &'a [LinkSnapshot],
+    mtu: usize,
+    sdu_max: usize,
+    incarnation: u64,
+}
+
+impl<'a> Configuration<'a> {
+    pub(super) fn of(llt: &'a LltSnapshot) -> Self {
+        let frame = llt.links.iter().map(|link| link.mtu).min().unwrap_or(0);
+        Self {
+            node: llt.node,
+            name: &llt.name,
+            cluster: llt.cluster,
+            protocol: PROTOCOL,
+            nodes_max: nodes_max(llt),
+            ports_max: LLT_PORTS,
+            links: &llt.links,
+            mtu: frame.saturating_sub(HEADER_LEN),
+            sdu_max: MESSAGE_MAX,
+            incarnation: llt.incarnation,
+        }
+    }
+}
+
+/// Node ids that listings show: the original's 64, or all of ours if one of the others is there.
+pub(super) fn nodes_max(llt: &LltSnapshot) -> u8 {
+    let beyond = llt.nodes.iter().any(|node| node.node >= NODES_SHOWN);
+    if beyond { NODES_MAX } else { NODES_SHOWN }
+}
+
+const NODES_SHOWN: u8 = 64;
+/// The version of the frames on the wire.
+const PROTOCOL: &str = "1.0";
+
+#[cfg(test)]
+mod tests {
+    use gab::snapshot::NodeSnapshot;
+
+    use super::*;
+
+    #[test]
+    fn the_configuration_looks_as_in_the_original() {
+        let link = LinkSnapshot { mtu: 1500, ..LinkSnapshot::default() };
+        let llt = LltSnapshot {
+            name: "sun06".into(),
+            cluster: 33,
+            links: vec![link, LinkSnapshot { mtu: 8192, ..LinkSnapshot::default() }],
+            ..LltSnapshot::default()
+        };
+        assert_eq!(
+            configuration(&llt),
+            "\
+LLT configuration information:
+    node: 0
+    name: sun06
+    cluster: 33
+    Supported Protocol Version(s)     : 1.0
+    nodes: 0 - 63
+    max nodes: 64
+    max ports: 32
+    links: 2
+    mtu: 1452
+    max sdu: 66560
+    checksum level: 10
+"
+        );
+    }
+
+    #[test]
+    fn an_id_beyond_the_originals_widens_the_range() {
+        let node = NodeSnapshot { node: 64, ..NodeSnapshot::default() };
+        let llt = LltSnapshot { nodes: vec![node], ..LltSnapshot::default() };
+        assert!(configuration(&llt).contains("\n    nodes: 0 - 127\n    max nodes: 128\n"));
+    }
+}

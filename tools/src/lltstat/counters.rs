@@ -1,0 +1,104 @@
+//! `lltstat`: the counters.
+
+use std::fmt::Write as _;
+
+use llt::stats::Stats;
+
+/// Plain `lltstat` (facts 1.11). NACKs ride on no other frame in this version. The last two errors
+/// of the right column are ours.
+pub fn statistics(s: &Stats) -> String {
+    let traffic = [
+        (s.snd_data, "Snd data packets", s.rcv_data, "Rcv data packets"),
+        (s.snd_retransmit, "Snd retransmit data", s.rcv_out_of_window, "Rcv out of window"),
+        (s.snd_connect, "Snd connect packets", s.rcv_duplicate, "Rcv duplicates"),
+        (s.snd_ack, "Snd independent ACKs", s.rcv_out_of_sequence, "Rcv out of sequence"),
+        (
+            s.snd_piggyback_ack,
+            "Snd piggyback ACKs",
+            s.rcv_datagram_dropped,
+            "Rcv datagrams dropped",
+        ),
+        (s.snd_nack, "Snd independent NACKs", s.snd_loopback, "Snd loopback packets"),
+    ];
+    let errors = [
+        (s.rcv_not_connected, "Rcv not connected", s.snd_not_connected, "Snd not connected"),
+        (s.rcv_unconfigured, "Rcv unconfigured", s.snd_no_buffer, "Snd no buffer"),
+        (s.rcv_bad_dest, "Rcv bad dest address", s.snd_error, "Snd error drops"),
+        (s.rcv_bad_source, "Rcv bad source address", s.snd_no_links, "Snd no links up"),
+        (s.rcv_bad_generation, "Rcv bad generation", s.rcv_bad_checksum, "Rcv bad checksum"),
+        (s.rcv_malformed, "Rcv malformed packet", s.rcv_bad_cluster, "Rcv bad cluster"),
+    ];
+    let mut out = table("LLT statistics:", &traffic);
+    let _ = writeln!(out, "    {:<10} Snd piggyback NACKs", 0);
+    out + &table("LLT errors:", &errors)
+}
+
+/// `lltstat -v`: what the original does not count.
+pub fn further(s: &Stats) -> String {
+    let rows = [
+        (s.snd_heartbeat, "Snd heartbeats", s.rcv_heartbeat, "Rcv heartbeats"),
+        (s.snd_datagram, "Snd datagrams", s.rcv_datagram, "Rcv datagrams"),
+        (s.rcv_holes, "Rcv holes", s.rcv_bad_version, "Rcv bad version"),
+        (s.late_timer, "Late timers", s.alarms, "Alarms"),
+    ];
+    table("LLT further counters:", &rows)
+}
+
+/// A title and two counters a line.
+fn table(title: &str, rows: &[(u64, &str, u64, &str)]) -> String {
+    let mut out = format!("{title}\n");
+    for (left, left_name, right, right_name) in rows {
+        let _ = writeln!(out, "    {left:<10} {left_name:<24} {right:<10} {right_name}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_look_as_in_the_original() {
+        let stats = Stats {
+            snd_data: 988_803,
+            rcv_data: 495_884,
+            snd_retransmit: 11_400,
+            rcv_out_of_window: 687,
+            snd_connect: 28_824_991,
+            snd_ack: 1651,
+            rcv_out_of_sequence: 104,
+            snd_piggyback_ack: 494_559,
+            snd_loopback: 1_481_482,
+            snd_not_connected: 4,
+            snd_no_links: 625,
+            ..Stats::default()
+        };
+        assert_eq!(
+            statistics(&stats),
+            "\
+LLT statistics:
+    988803     Snd data packets         495884     Rcv data packets
+    11400      Snd retransmit data      687        Rcv out of window
+    28824991   Snd connect packets      0          Rcv duplicates
+    1651       Snd independent ACKs     104        Rcv out of sequence
+    494559     Snd piggyback ACKs       0          Rcv datagrams dropped
+    0          Snd independent NACKs    1481482    Snd loopback packets
+    0          Snd piggyback NACKs
+LLT errors:
+    0          Rcv not connected        4          Snd not connected
+    0          Rcv unconfigured         0          Snd no buffer
+    0          Rcv bad dest address     0          Snd error drops
+    0          Rcv bad source address   625        Snd no links up
+    0          Rcv bad generation       0          Rcv bad checksum
+    0          Rcv malformed packet     0          Rcv bad cluster
+"
+        );
+    }
+
+    #[test]
+    fn counters_longer_than_their_column_push_it_aside() {
+        let stats = Stats { late_timer: 12_345_678_901_234, alarms: 1, ..Stats::default() };
+        let text = further(&stats);
+        assert!(text.ends_with("    12345678901234 Late timers              1          Alarms\n"));
+    }
+}

@@ -1,0 +1,187 @@
+//! `lltstat -n`: the table of nodes, with or without their links.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use gab::snapshot::{LltSnapshot, NodeSnapshot};
+
+use super::Only;
+use super::config::nodes_max;
+
+/// The nodes to list; with `all`, every possible one.
+pub(super) fn listed(llt: &LltSnapshot, only: Option<Only>, all: bool) -> Vec<NodeSnapshot> {
+    let known = llt.nodes.iter().filter(|node| match only {
+        None => true,
+        Some(Only::Active) => node.own || node.state == "OPEN",
+        Some(Only::Configured) => node.configured,
+    });
+    let mut nodes: Vec<_> = known.cloned().collect();
+    if all {
+        for id in 0..nodes_max(llt) {
+            if !nodes.iter().any(|node| node.node == id) {
+                let state = "CONNWAIT".to_owned();
+                nodes.push(NodeSnapshot { node: id, state, ..NodeSnapshot::default() });
+            }
+        }
+        nodes.sort_by_key(|node| node.node);
+    }
+    nodes
+}
+
+/// `lltstat -n`: one line per node with the number of its links that are up.
+pub fn node_states(nodes: &[NodeSnapshot]) -> String {
+    let mut out = String::from("LLT node information:\n    Node                 State    Links\n");
+    for node in nodes {
+        let up = node.links.iter().filter(|link| link.status == "UP").count();
+        let _ = writeln!(out, "{}{:<8}{up:>5}", start(node), node.state);
+    }
+    out
+}
+
+/// `lltstat -nv`, `-nvv`: each node followed by its links.
+pub fn node_links(llt: &LltSnapshot, nodes: &[NodeSnapshot]) -> String {
+    let mut out = String::from(
+        "LLT node information:\n    Node                 State    Link  Status  Address\n",
+    );
+    for node in nodes {
+        let _ = writeln!(out, "{}{}", start(node), node.state);
+        for (at, link) in llt.links.iter().enumerate() {
+            let seen = node.links.get(at);
+            let status = seen.map_or("DOWN", |seen| match seen.status.as_str() {
+                // The original's listing knows UP and DOWN, and TROUBLE in between.
+                "EXPIRED" => "DOWN",
+                status => status,
+            });
+            let address = match seen {
+                Some(seen) if !seen.address.is_empty() => Cow::from(&seen.address),
+                // A node needs no connection to itself.
+                _ if node.own => Cow::from(&link.address),
+                _ => Cow::from(""),
+            };
+            // An address that was learned before the link went down is no address now.
+            let address = if status == "DOWN" { "" } else { &address };
+            let line = format!("{:34}{:<6} {status:<5} {address}", "", link.tag);
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+    }
+    out
+}
+
+/// Mark, id and name, up to the column of the state.
+fn start(node: &NodeSnapshot) -> String {
+    let mark = if node.own { '*' } else { ' ' };
+    let start = format!("   {mark}{:>2} {}", node.node, node.name);
+    // Columns are kept as long as the name allows; something always separates them.
+    if start.len() < STATE_COLUMN { format!("{start:<STATE_COLUMN$}") } else { start + " " }
+}
+
+const STATE_COLUMN: usize = 25;
+
+#[cfg(test)]
+mod tests {
+    use gab::snapshot::{LinkSnapshot, NodeLinkSnapshot};
+
+    use super::*;
+
+    fn node(id: u8, name: &str, state: &str, links: &[(&str, &str)]) -> NodeSnapshot {
+        let links = links
+            .iter()
+            .map(|&(status, address)| NodeLinkSnapshot {
+                status: status.into(),
+                address: address.into(),
+            })
+            .collect();
+        NodeSnapshot {
+            node: id,
+            name: name.into(),
+            configured: !name.is_empty(),
+            own: id == 0,
+            state: state.into(),
+            links,
+            ..NodeSnapshot::default()
+        }
+    }
+
+    fn llt(tags: &[&str], nodes: Vec<NodeSnapshot>) -> LltSnapshot {
+        let link = |tag: &&str| LinkSnapshot { tag: (*tag).into(), ..LinkSnapshot::default() };
+        LltSnapshot { links: tags.iter().map(link).collect(), nodes, ..LltSnapshot::default() }
+    }
+
+    #[test]
+    fn states_look_as_in_the_original() {
+        let up = [("UP", ""), ("UP", "")];
+        let nodes = [node(0, "north", "OPEN", &up), node(1, "south", "OPEN", &up)];
+        assert_eq!(
+            node_states(&nodes),
+            "\
+LLT node information:
+    Node                 State    Links
+   * 0 north             OPEN        2
+     1 south             OPEN        2
+"
+        );
+    }
+
+    #[test]
+    fn links_look_as_in_the_original() {
+        let llt = llt(
+            &["eth6", "eth5"],
+            vec![
+                node(
+                    0,
+                    "cloud-db-1",
+                    "OPEN",
+                    &[("UP", "00:50:56:00:00:F3"), ("UP", "00:50:56:00:00:F2")],
+                ),
+                node(1, "cloud-db-2", "OPEN", &[("UP", "00:50:56:00:00:E1"), ("DOWN", "x")]),
+                node(2, "", "CONNWAIT", &[("DOWN", ""), ("EXPIRED", "")]),
+            ],
+        );
+        assert_eq!(
+            node_links(&llt, &llt.nodes),
+            "\
+LLT node information:
+    Node                 State    Link  Status  Address
+   * 0 cloud-db-1        OPEN
+                                  eth6   UP    00:50:56:00:00:F3
+                                  eth5   UP    00:50:56:00:00:F2
+     1 cloud-db-2        OPEN
+                                  eth6   UP    00:50:56:00:00:E1
+                                  eth5   DOWN
+     2                   CONNWAIT
+                                  eth6   DOWN
+                                  eth5   DOWN
+"
+        );
+    }
+
+    #[test]
+    fn long_names_and_ids_stay_apart_from_the_state() {
+        let nodes = [
+            node(127, "n", "OPEN", &[("UP", ""), ("TROUBLE", ""), ("DOWN", "")]),
+            node(10, "a-name-that-is-longer-than-its-column", "CONNWAIT", &[]),
+        ];
+        assert_eq!(
+            node_states(&nodes),
+            "\
+LLT node information:
+    Node                 State    Links
+    127 n                OPEN        1
+    10 a-name-that-is-longer-than-its-column CONNWAIT    0
+"
+        );
+    }
+
+    #[test]
+    fn a_filter_keeps_what_it_names() {
+        let mut unknown = node(3, "", "OPEN", &[]);
+        unknown.configured = false;
+        let llt =
+            llt(&["l"], vec![node(0, "a", "OPEN", &[]), node(1, "b", "CONNWAIT", &[]), unknown]);
+        let ids = |only, all| listed(&llt, only, all).iter().map(|n| n.node).collect::<Vec<_>>();
+        assert_eq!(ids(None, false), [0, 1, 3]);
+        assert_eq!(ids(Some(Only::Active), false), [0, 3]);
+        assert_eq!(ids(Some(Only::Configured), false), [0, 1]);
+        assert_eq!(ids(None, true), (0..64).collect::<Vec<_>>());
+    }
+}

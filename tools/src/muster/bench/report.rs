@@ -1,0 +1,180 @@
+//! Figures of `bench`: collected by round, shown as a table and as JSON (interfaces.md 2).
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::super::cli::Workload;
+use super::job::{Job, Outcome};
+
+/// What a figure is of.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Key {
+    /// Which workload.
+    pub(super) workload: Workload,
+    /// Nodes.
+    pub(super) n: u8,
+    /// Bytes per message.
+    pub(super) size: u32,
+    /// `agreed` or `safe`; latency only.
+    pub(super) level: Option<&'static str>,
+    /// `sequencer` or `other`; latency only.
+    pub(super) from: Option<&'static str>,
+}
+
+/// Where and what of a latency.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Metric {
+    /// `own`: delivery at the sender; `remote`: at another node.
+    to: &'static str,
+    percentile: &'static str,
+}
+
+/// All figures, one value per round.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    values: BTreeMap<(Key, Option<Metric>), Vec<f64>>,
+}
+
+/// One line of the JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct Line {
+    workload: &'static str,
+    n: u8,
+    size: u32,
+    transport: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percentile: Option<&'static str>,
+    ours: Spread,
+}
+
+/// Median and extremes over the rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+    unit: &'static str,
+}
+
+const PERCENTILES: [(&str, f64); 3] = [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9)];
+
+impl Figures {
+    /// Adds what one round gave.
+    pub(super) fn add(
+        &mut self,
+        key: &Key,
+        job: &Job,
+        outcomes: &BTreeMap<u8, Outcome>,
+    ) -> Result<()> {
+        if key.workload != Workload::Latency {
+            let start = outcomes.values().filter_map(|outcome| outcome.first_send_ns).min();
+            let end = outcomes.values().map(|outcome| outcome.last_delivery_ns).max();
+            let (start, end) = start.zip(end).context("nothing was sent")?;
+            let delivered = outcomes.values().map(|outcome| outcome.delivered).max().unwrap_or(0);
+            #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+            let rate = delivered as f64 * 1e9 / end.saturating_sub(start).max(1) as f64;
+            self.values.entry((*key, None)).or_default().push(rate);
+            return Ok(());
+        }
+        for to in ["own", "remote"] {
+            let mut all = Histogram::<u64>::new(3)?;
+            for (node, outcome) in outcomes {
+                if job.senders.contains(node) == (to == "own") {
+                    for (value, count) in &outcome.latencies {
+                        all.record_n(*value, *count)?;
+                    }
+                }
+            }
+            if all.is_empty() {
+                continue;
+            }
+            for (percentile, rank) in PERCENTILES {
+                #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+                let us = all.value_at_percentile(rank) as f64 / 1000.0;
+                let metric = Some(Metric { to, percentile });
+                self.values.entry((*key, metric)).or_default().push(us);
+            }
+        }
+        Ok(())
+    }
+
+    /// The list that `--json` writes.
+    pub(super) fn json(&self) -> Vec<Line> {
+        let line = |((key, metric), values): (&(Key, Option<Metric>), &Vec<f64>)| Line {
+            workload: match key.workload {
+                Workload::Bcast1 => "bcast-1",
+                Workload::BcastAll => "bcast-all",
+                Workload::Latency => "latency",
+            },
+            n: key.n,
+            size: key.size,
+            transport: "udp",
+            level: key.level,
+            from: key.from,
+            to: metric.map(|metric| metric.to),
+            percentile: metric.map(|metric| metric.percentile),
+            ours: Spread::of(values, if metric.is_some() { "us" } else { "messages/s" }),
+        };
+        self.values.iter().map(line).collect()
+    }
+
+    /// The same for people.
+    pub(super) fn table(&self) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_preset(comfy_table::presets::NOTHING);
+        table.set_header(["workload", "n", "size", "", "median", "min", "max", "unit"]);
+        for line in self.json() {
+            let words = [line.level, line.from.map(|_| "from"), line.from].into_iter().chain([
+                line.to.map(|_| "to"),
+                line.to,
+                line.percentile,
+            ]);
+            let what = words.flatten().collect::<Vec<_>>().join(" ");
+            let show = |value: f64| match line.ours.unit {
+                "us" => format!("{value:.1}"),
+                _ => format!("{value:.0}"),
+            };
+            let Spread { median, min, max, unit } = line.ours;
+            let mut row = vec![line.workload.to_owned(), line.n.to_string(), line.size.to_string()];
+            row.extend([what, show(median), show(min), show(max), unit.to_owned()]);
+            table.add_row(row);
+        }
+        for column in [1, 2, 4, 5, 6] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(comfy_table::CellAlignment::Right);
+            }
+        }
+        table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+    }
+}
+
+impl Spread {
+    fn of(values: &[f64], unit: &'static str) -> Self {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let at = |index: usize| sorted.get(index).copied().unwrap_or(0.0);
+        let median = f64::midpoint(at((sorted.len().max(1) - 1) / 2), at(sorted.len() / 2));
+        Self { median, min: at(0), max: at(sorted.len().max(1) - 1), unit }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_has_the_median_of_odd_and_even_counts() {
+        let spread = Spread::of(&[3.0, 1.0, 2.0], "us");
+        assert_eq!((spread.min, spread.median, spread.max), (1.0, 2.0, 3.0));
+        assert_eq!(Spread::of(&[4.0, 1.0, 2.0, 3.0], "us").median, 2.5);
+    }
+}

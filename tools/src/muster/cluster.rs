@@ -1,0 +1,237 @@
+//! `cluster.json`: what a cluster consists of, and what was done to it.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use gab::admin::FaultRates;
+use serde::{Deserialize, Serialize};
+
+use super::process::{Process, State};
+
+/// Name of the file in the cluster's folder.
+pub const FILE: &str = "cluster.json";
+
+/// A cluster of the testbed.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Cluster {
+    /// Format of the file; [`VERSION`].
+    pub version: u32,
+    /// The folder; where the file was found, so that a cluster may be looked at from anywhere.
+    #[serde(skip)]
+    pub dir: PathBuf,
+    /// The folder did not exist before: `down` removes it if it is empty then.
+    pub made_dir: bool,
+    /// LLT cluster id, no other cluster of this user has it.
+    pub cluster_id: u16,
+    /// UDP port of link 0; the others follow.
+    pub port_base: u16,
+    /// Node N of link L is 127.77.L.(N + this): 0 wherever 127.77.L.0 can be bound.
+    pub address_offset: u8,
+    /// Number of links, 1 to 8.
+    pub links: u8,
+    /// Timers of LLT and GAB.
+    pub timers: TimerProfile,
+    /// Nodes that are configured everywhere, but that nobody starts: the highest ids.
+    #[serde(default)]
+    pub phantoms: u8,
+    /// The daemons die with the thread that started them.
+    #[serde(default)]
+    pub attached: bool,
+    /// By id, without the phantoms.
+    pub nodes: Vec<Node>,
+}
+
+/// One node.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Node {
+    /// Node id, also its index.
+    pub id: u8,
+    /// Name in `llthosts`.
+    pub name: String,
+    /// gabd, as last started.
+    pub gabd: Option<Process>,
+    /// What is done to its frames, by link. A gabd that starts again gets it again.
+    pub faults: Vec<LinkFaults>,
+}
+
+/// What the taps of a node do on one link.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct LinkFaults {
+    /// The cable is out.
+    pub cut: bool,
+    /// Nodes on the other side of a partition.
+    pub blocked: Vec<u8>,
+    /// Probabilities and delay.
+    pub rates: FaultRates,
+}
+
+/// Timers by name.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimerProfile {
+    /// The original's: peers are given up after 16 s.
+    Default,
+    /// Heartbeat 50 ms, trouble 300 ms, inactive 1000 ms, stable 100 ms.
+    #[default]
+    Fast,
+    /// For crowded machines: inactive 3000 ms, stable 200 ms.
+    Patient,
+}
+
+/// Format of `cluster.json`.
+pub const VERSION: u32 = 1;
+
+impl TimerProfile {
+    /// LLT's timers.
+    pub fn llt(self) -> llt::config::Timers {
+        let fast = llt::config::Timers::fast();
+        match self {
+            Self::Default => llt::config::Timers::default(),
+            Self::Fast => fast,
+            Self::Patient => llt::config::Timers {
+                peer_trouble: Duration::from_millis(900),
+                peer_trouble_lo: Duration::from_millis(1800),
+                peer_inact: Duration::from_millis(3000),
+                ..fast
+            },
+        }
+    }
+
+    /// GAB's stable timeout.
+    pub fn stable(self) -> Duration {
+        match self {
+            Self::Default => Duration::from_millis(5000),
+            Self::Fast => Duration::from_millis(100),
+            Self::Patient => Duration::from_millis(200),
+        }
+    }
+
+    /// How long a membership may take to change on a bad day.
+    pub fn patience(self) -> Duration {
+        (self.llt().peer_inact + self.stable()) * 4 + Duration::from_secs(30)
+    }
+}
+
+impl LinkFaults {
+    /// Is there any?
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+impl Cluster {
+    /// Reads the cluster in `dir`.
+    ///
+    /// # Errors
+    /// If there is none, or its file is not one of ours.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let path = dir.join(FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                bail!("there is no cluster in {}: muster up", dir.display())
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        };
+        let mut cluster: Self = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is not a file of muster's", path.display()))?;
+        if cluster.version != VERSION {
+            bail!("{} is of another version of muster ({})", path.display(), cluster.version);
+        }
+        dir.clone_into(&mut cluster.dir);
+        Ok(cluster)
+    }
+
+    /// Writes the file anew; a reader sees the old one or the new one.
+    ///
+    /// # Errors
+    /// If it cannot be written; then the old one stands.
+    pub fn save(&self) -> Result<()> {
+        let path = self.dir.join(FILE);
+        let fresh = self.dir.join(".cluster.json.new");
+        let write = || -> Result<()> {
+            let mut file = File::create(&fresh)?;
+            file.write_all(&serde_json::to_vec_pretty(self)?)?;
+            file.write_all(b"\n")?;
+            fs::rename(&fresh, &path)?;
+            Ok(())
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The node with this id or name.
+    ///
+    /// # Errors
+    /// If there is none; the message names those that there are.
+    pub fn find(&self, name: &str) -> Result<u8> {
+        let by_id = name.parse::<u8>().ok();
+        self.nodes
+            .iter()
+            .find(|node| node.name == name || by_id == Some(node.id))
+            .map(|node| node.id)
+            .with_context(|| {
+                format!("there is no node {name}: nodes are 0 to {}", self.nodes.len() - 1)
+            })
+    }
+
+    /// The link with this number or tag.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn find_link(&self, name: &str) -> Result<u8> {
+        name.strip_prefix("link")
+            .unwrap_or(name)
+            .parse::<u8>()
+            .ok()
+            .filter(|link| *link < self.links)
+            .with_context(|| format!("there is no link {name}: links are 0 to {}", self.links - 1))
+    }
+
+    /// A node by its id, which [`Cluster::find`] gave.
+    pub fn node(&self, id: u8) -> &Node {
+        &self.nodes[usize::from(id)]
+    }
+
+    /// The same, to change it.
+    pub fn node_mut(&mut self, id: u8) -> &mut Node {
+        &mut self.nodes[usize::from(id)]
+    }
+
+    /// The node's root, which its daemons and commands get as `--root`.
+    pub fn root(&self, id: u8) -> PathBuf {
+        self.dir.join(format!("node{id}"))
+    }
+
+    /// The ids of the nodes.
+    pub fn ids(&self) -> impl Iterator<Item = u8> + use<> {
+        0..u8::try_from(self.nodes.len()).expect("up made at most 128")
+    }
+
+    /// Ids of the nodes whose gabd runs and is not stopped.
+    pub fn running(&self) -> Vec<u8> {
+        self.ids().filter(|id| self.node(*id).state() == State::Running).collect()
+    }
+
+    /// UDP port of a link.
+    pub fn port(&self, link: u8) -> u16 {
+        self.port_base + u16::from(link)
+    }
+
+    /// Address of a node on a link.
+    pub fn address(&self, node: u8, link: u8) -> std::net::Ipv4Addr {
+        std::net::Ipv4Addr::new(127, 77, link, node + self.address_offset)
+    }
+}
+
+impl Node {
+    /// What its gabd does.
+    pub fn state(&self) -> State {
+        self.gabd.map_or(State::Gone, Process::state)
+    }
+}

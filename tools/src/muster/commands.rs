@@ -1,0 +1,235 @@
+//! The subcommands that do one thing to a cluster.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Program, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use super::cli::{Cable, Cli, Command, FaultsArgs, UpArgs};
+use super::cluster::{Cluster, LinkFaults};
+use super::testbed::{Down, Testbed, UpOptions};
+use super::{bench, demo};
+use super::{binaries::Binaries, daemons, places, status, wait};
+
+/// The line was understood, but what it asks for makes no sense or does not exist.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Something does not run that would have to.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotRunning(pub String);
+
+/// Runs one command line.
+///
+/// # Errors
+/// If it fails; [`exit_code`] gives the exit status.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let dir = || cli.dir.clone().map_or_else(places::default_dir, Ok);
+    let open = || Testbed::open(&dir()?);
+    match cli.command {
+        Command::Up(args) => up(&dir()?, &args)?,
+        Command::Down => open()?.down(Down::Clean)?,
+        Command::Status { watch, json } => return status::run(&dir()?, watch, json),
+        Command::Exec { words } => exec(&dir()?, &words)?,
+        Command::Shell { node } => {
+            let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
+            exec(&dir()?, &[node.into(), shell])?;
+        }
+        // There is one daemon in this version.
+        Command::Kill { node, process: _ } => {
+            let testbed = open()?;
+            let node = testbed.cluster.find(&node)?;
+            if !testbed.kill(node)? {
+                return Err(not_running(&testbed.cluster, node));
+            }
+        }
+        Command::Pause { node } => pause(&open()?, &node, true)?,
+        Command::Resume { node } => pause(&open()?, &node, false)?,
+        Command::Start { node } => {
+            let mut testbed = open()?;
+            wait::catch_interrupts()?;
+            let node = testbed.cluster.find(&node)?;
+            let name = testbed.cluster.node(node).name.clone();
+            if !testbed.start(node)? {
+                println!("{name} runs; there is no membership that it could join yet");
+            }
+        }
+        Command::Stop { node } => {
+            let testbed = open()?;
+            let node = testbed.cluster.find(&node)?;
+            if !testbed.stop(node)? {
+                let name = &testbed.cluster.node(node).name;
+                bail!("gabd of {name} did not end in time and was killed");
+            }
+        }
+        Command::Link { node, link, state } => {
+            let mut testbed = open()?;
+            let (node, link) = (testbed.cluster.find(&node)?, testbed.cluster.find_link(&link)?);
+            testbed.set_link(node, link, state == Cable::Up)?;
+        }
+        Command::Partition { groups } => {
+            let mut testbed = open()?;
+            let groups = parse_groups(&testbed.cluster, &groups)?;
+            testbed.partition(&groups)?;
+        }
+        Command::Heal => open()?.heal()?,
+        Command::Faults(args) => faults(open()?, &args)?,
+        Command::Demo(args) => return demo::run(cli.dir.as_deref(), &args),
+        Command::Bench(args) => return bench::run(cli.dir.as_deref(), &args),
+        Command::BenchClient { root } => bench::client::run(&root)?,
+        Command::Detach { parent, command } => daemons::detach(parent, &command)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The exit status that belongs to an error (interfaces.md 1).
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<Usage>() {
+        2
+    } else if error.is::<NotRunning>() {
+        3
+    } else {
+        1
+    }
+}
+
+fn up(dir: &Path, args: &UpArgs) -> Result<()> {
+    if let Some(refused) = args.refused() {
+        return Err(Usage(format!("{refused} is not in this version")).into());
+    }
+    wait::catch_interrupts()?;
+    let options = UpOptions {
+        nodes: args.nodes,
+        links: args.links,
+        timers: args.timers,
+        ..UpOptions::default()
+    };
+    let testbed = Testbed::up(dir, &options)?;
+    let cluster = &testbed.cluster;
+    println!(
+        "{} nodes with {} links are up in {} (cluster {}, UDP ports from {})",
+        cluster.nodes.len(),
+        cluster.links,
+        cluster.dir.display(),
+        cluster.cluster_id,
+        cluster.port_base
+    );
+    if cluster.address_offset != 0 {
+        println!("127.77.L.0 cannot be bound here: node N of link L is 127.77.L.(N+1)");
+    }
+    Ok(())
+}
+
+/// Becomes the command; returns only if that fails.
+fn exec(dir: &Path, words: &[OsString]) -> Result<()> {
+    let cluster = Cluster::load(dir)?;
+    let (node, words) = words.split_first().context("no node")?;
+    let node = cluster.find(&node.to_string_lossy())?;
+    let (program, arguments) = words.split_first().context("no command")?;
+    let mut command = on_node(&absolute(&cluster, node)?, &Binaries::locate()?, program)?;
+    let error = command.args(arguments).exec();
+    Err(error).with_context(|| format!("cannot run {}", Path::new(program).display()))
+}
+
+/// A program that will run with a node's root, and the commands first on its PATH.
+///
+/// # Errors
+/// If PATH cannot hold the commands' folder.
+pub fn on_node(
+    root: &Path,
+    binaries: &Binaries,
+    program: impl AsRef<std::ffi::OsStr>,
+) -> Result<Program> {
+    let path = binaries.search_path()?;
+    // The search for the program itself goes by the new PATH, too, as a shell's would.
+    let mut command = Program::new(program);
+    command.env("MUSTER_ROOT", root).env("PATH", path);
+    Ok(command)
+}
+
+fn absolute(cluster: &Cluster, node: u8) -> Result<PathBuf> {
+    let root = cluster.root(node);
+    std::fs::canonicalize(&root).with_context(|| format!("{} is gone", root.display()))
+}
+
+fn pause(testbed: &Testbed, node: &str, pause: bool) -> Result<()> {
+    let node = testbed.cluster.find(node)?;
+    if testbed.cluster.node(node).state() == super::process::State::Gone {
+        return Err(not_running(&testbed.cluster, node));
+    }
+    testbed.pause(node, pause)
+}
+
+fn not_running(cluster: &Cluster, node: u8) -> anyhow::Error {
+    NotRunning(format!("{}: gabd does not run", cluster.node(node).name)).into()
+}
+
+/// `0,1 2,3` as lists of ids.
+fn parse_groups(cluster: &Cluster, groups: &[String]) -> Result<Vec<Vec<u8>>> {
+    let mut parsed: Vec<Vec<u8>> = Vec::new();
+    for group in groups {
+        let nodes: Result<Vec<u8>> = group.split(',').map(|node| cluster.find(node)).collect();
+        let nodes = nodes.with_context(|| format!("in the group {group}"))?;
+        for node in &nodes {
+            if parsed.iter().any(|group| group.contains(node)) {
+                return Err(Usage(format!("node {node} is in two groups")).into());
+            }
+        }
+        parsed.push(nodes);
+    }
+    Ok(parsed)
+}
+
+fn faults(mut testbed: Testbed, args: &FaultsArgs) -> Result<()> {
+    let node = testbed.cluster.find(&args.node)?;
+    let link = args.link.as_ref().map(|link| testbed.cluster.find_link(link)).transpose()?;
+    let changes = [args.loss, args.dup, args.corrupt, args.reorder].iter().any(Option::is_some);
+    if !(changes || args.delay.is_some() || args.clear) {
+        for (index, faults) in testbed.cluster.node(node).faults.iter().enumerate() {
+            if link.is_none_or(|link| usize::from(link) == index) {
+                println!("{} link{index}: {}", testbed.cluster.node(node).name, describe(faults));
+            }
+        }
+        return Ok(());
+    }
+    let delay_us = args.delay.map(|delay| u64::try_from(delay.as_micros()).unwrap_or(u64::MAX));
+    testbed.change_rates(node, link, |rates| {
+        if args.clear {
+            *rates = gab::admin::FaultRates::default();
+        }
+        rates.loss = args.loss.unwrap_or(rates.loss);
+        rates.dup = args.dup.unwrap_or(rates.dup);
+        rates.corrupt = args.corrupt.unwrap_or(rates.corrupt);
+        rates.reorder = args.reorder.unwrap_or(rates.reorder);
+        rates.delay_us = delay_us.unwrap_or(rates.delay_us);
+    })
+}
+
+/// The faults of a link in words.
+pub fn describe(faults: &LinkFaults) -> String {
+    let mut words = Vec::new();
+    if faults.cut {
+        words.push("cut".to_owned());
+    }
+    if !faults.blocked.is_empty() {
+        words.push(format!("cut off from {:?}", faults.blocked));
+    }
+    let rates = &faults.rates;
+    let shares = [
+        ("loss", rates.loss),
+        ("dup", rates.dup),
+        ("corrupt", rates.corrupt),
+        ("reorder", rates.reorder),
+    ];
+    for (name, share) in shares.into_iter().filter(|(_, share)| *share > 0.0) {
+        words.push(format!("{name} {}%", (share * 1e6).round() / 1e4));
+    }
+    if rates.delay_us > 0 {
+        words.push(format!("delay {:?}", std::time::Duration::from_micros(rates.delay_us)));
+    }
+    if words.is_empty() { "no faults".to_owned() } else { words.join(", ") }
+}

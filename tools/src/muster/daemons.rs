@@ -1,0 +1,131 @@
+//! Starting gabd for a node, and ending it.
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal, setsid};
+
+use super::binaries::Binaries;
+use super::cluster::Cluster;
+use super::process::{Process, State};
+
+/// Starts the gabd of a node, in a session of its own, with its output in `var/log/gabd.out`.
+///
+/// # Errors
+/// If it runs already or cannot be started.
+pub fn start(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()> {
+    if cluster.node(node).state() != State::Gone {
+        bail!("{}: gabd runs already", cluster.node(node).name);
+    }
+    let root = cluster.root(node);
+    let path = root.join("var/log/gabd.out");
+    let output = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    let mut command = Command::new(binaries.path("muster"));
+    command.arg("detach");
+    if cluster.attached {
+        command.arg("--parent").arg(std::process::id().to_string());
+    }
+    command.arg("--").arg(binaries.path("gabd")).arg("--testbed").arg("--root").arg(&root);
+    command.env_remove("MUSTER_ROOT").current_dir(&root);
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    let child = command.spawn().context("cannot start gabd")?;
+    cluster.node_mut(node).gabd = Process::of(child.id());
+    Ok(())
+}
+
+/// `muster detach`: leaves the caller's session and becomes `command`.
+///
+/// A signal of the terminal then does not reach the daemon, and no code has to run between fork
+/// and exec. With `parent`, the daemon dies with the thread that started it, however that ends.
+///
+/// # Errors
+/// Returns only if that fails.
+pub fn detach(parent: Option<i32>, command: &[OsString]) -> Result<()> {
+    setsid().context("cannot leave the session")?;
+    if let Some(parent) = parent {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have died before the line above.
+        if getppid().is_none_or(|pid| pid.as_raw_nonzero().get() != parent) {
+            bail!("process {parent} is gone");
+        }
+    }
+    let (program, arguments) = command.split_first().context("no command to run")?;
+    let error = Command::new(program).args(arguments).exec();
+    Err(error).with_context(|| format!("cannot run {}", Path::new(program).display()))
+}
+
+/// Kills the gabd of a node as kill -9 does and waits until it is gone; false if it did not run.
+///
+/// # Errors
+/// If it cannot be signalled.
+pub fn kill(cluster: &Cluster, node: u8) -> Result<bool> {
+    let Some(process) = cluster.node(node).gabd else { return Ok(false) };
+    let ran = process.signal(Signal::KILL)?;
+    if !process.wait_gone(Duration::from_secs(30))? {
+        bail!("{}: gabd {} does not die", cluster.node(node).name, process.pid);
+    }
+    Ok(ran)
+}
+
+/// Asks the gabds of `nodes` to end, waits `grace` for all of them together, then kills those that
+/// remain; gives the nodes whose gabd had to be killed.
+///
+/// # Errors
+/// If one can neither be ended nor killed.
+pub fn stop(cluster: &Cluster, nodes: &[u8], grace: Duration) -> Result<Vec<u8>> {
+    let end = super::wait::now() + grace;
+    for process in nodes.iter().filter_map(|node| cluster.node(*node).gabd) {
+        process.signal(Signal::TERM)?;
+        // One that is paused could not even listen.
+        process.signal(Signal::CONT)?;
+    }
+    let mut killed = Vec::new();
+    for node in nodes {
+        let Some(process) = cluster.node(*node).gabd else { continue };
+        if !process.wait_gone(end.since(super::wait::now()))? {
+            kill(cluster, *node)?;
+            killed.push(*node);
+        }
+    }
+    Ok(killed)
+}
+
+/// The last lines of what a node's daemons wrote, for error messages.
+pub fn log_tail(cluster: &Cluster, node: u8, lines: usize) -> String {
+    let folder = cluster.root(node).join("var/log");
+    let mut paths: Vec<_> =
+        fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let mut text = String::new();
+    for path in paths {
+        let tail = tail(&path, lines);
+        if !tail.is_empty() {
+            text.push_str(&format!("--- {}\n{tail}", path.display()));
+        }
+    }
+    text
+}
+
+fn tail(path: &Path, lines: usize) -> String {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(16 << 10)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let text = String::from_utf8_lossy(&read().unwrap_or_default()).into_owned();
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].iter().map(|line| format!("{line}\n")).collect()
+}

@@ -1,0 +1,141 @@
+//! The configuration files of a node: `llttab`, `llthosts`, `gabtab`.
+
+use std::fmt::Write;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::cluster::Cluster;
+
+/// Makes the node's folder with its configuration.
+///
+/// # Errors
+/// If the folder is there already, or cannot be written.
+pub fn write(cluster: &Cluster, node: u8) -> Result<()> {
+    let root = cluster.root(node);
+    fs::create_dir(&root).with_context(|| format!("cannot create {}", root.display()))?;
+    for folder in ["etc", "run", "var/log"] {
+        fs::create_dir_all(root.join(folder))
+            .with_context(|| format!("cannot create {}/{folder}", root.display()))?;
+    }
+    let texts = [
+        ("llttab", llttab(cluster, node)),
+        ("llthosts", llthosts(cluster)),
+        ("gabtab", gabtab(cluster)),
+    ];
+    for (name, text) in texts {
+        let path = root.join("etc").join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Ids of all nodes that the files name.
+fn named(cluster: &Cluster) -> impl Iterator<Item = u8> + use<> {
+    let phantoms = cluster.phantoms;
+    let first = u8::try_from(cluster.nodes.len()).expect("up made at most 128");
+    cluster.ids().chain(first..first + phantoms)
+}
+
+fn llttab(cluster: &Cluster, node: u8) -> String {
+    let mut text = String::new();
+    let mut line = |line: std::fmt::Arguments<'_>| {
+        text.write_fmt(line).and_then(|()| text.write_char('\n')).expect("a string takes all");
+    };
+    line(format_args!("set-node {}", cluster.node(node).name));
+    line(format_args!("set-cluster {}", cluster.cluster_id));
+    for link in 0..cluster.links {
+        let (port, address) = (cluster.port(link), cluster.address(node, link));
+        line(format_args!("link link{link} udp - udp {port} - {address} -"));
+    }
+    for peer in named(cluster).filter(|peer| *peer != node) {
+        for link in 0..cluster.links {
+            let address = cluster.address(peer, link);
+            line(format_args!("set-addr {peer} link{link} {address}"));
+        }
+    }
+    line(format_args!("set-bcasthb 0"));
+    line(format_args!("set-arp 0"));
+    let timers = cluster.timers.llt();
+    if timers != llt::config::Timers::default() {
+        let mut timer = |name: &str, value: Duration| {
+            line(format_args!("set-timer {name}:{}ms", value.as_millis()));
+        };
+        timer("heartbeat", timers.heartbeat);
+        timer("heartbeatlo", timers.heartbeat_lo);
+        timer("peertrouble", timers.peer_trouble);
+        timer("peertroublelo", timers.peer_trouble_lo);
+        timer("peerinact", timers.peer_inact);
+        timer("oos", timers.oos);
+        timer("retrans", timers.retrans);
+    }
+    text
+}
+
+fn llthosts(cluster: &Cluster) -> String {
+    named(cluster).map(|id| format!("{id} node{id}\n")).collect()
+}
+
+fn gabtab(cluster: &Cluster) -> String {
+    let (count, stable) = (cluster.nodes.len(), cluster.timers.stable().as_millis());
+    format!("/sbin/gabconfig -c -n{count} -t {stable}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cluster::{LinkFaults, Node, TimerProfile, VERSION};
+    use super::*;
+
+    fn cluster() -> Cluster {
+        let node = |id: u8| Node {
+            id,
+            name: format!("node{id}"),
+            gabd: None,
+            faults: vec![LinkFaults::default(); 2],
+        };
+        Cluster {
+            version: VERSION,
+            dir: "/d".into(),
+            made_dir: false,
+            cluster_id: 4711,
+            port_base: 61_000,
+            address_offset: 0,
+            links: 2,
+            timers: TimerProfile::Fast,
+            phantoms: 1,
+            attached: false,
+            nodes: vec![node(0), node(1)],
+        }
+    }
+
+    #[test]
+    fn llttab_names_every_peer_on_every_link() {
+        assert_eq!(
+            llttab(&cluster(), 1),
+            "set-node node1\n\
+             set-cluster 4711\n\
+             link link0 udp - udp 61000 - 127.77.0.1 -\n\
+             link link1 udp - udp 61001 - 127.77.1.1 -\n\
+             set-addr 0 link0 127.77.0.0\n\
+             set-addr 0 link1 127.77.1.0\n\
+             set-addr 2 link0 127.77.0.2\n\
+             set-addr 2 link1 127.77.1.2\n\
+             set-bcasthb 0\n\
+             set-arp 0\n\
+             set-timer heartbeat:50ms\n\
+             set-timer heartbeatlo:100ms\n\
+             set-timer peertrouble:300ms\n\
+             set-timer peertroublelo:600ms\n\
+             set-timer peerinact:1000ms\n\
+             set-timer oos:10ms\n\
+             set-timer retrans:100ms\n"
+        );
+    }
+
+    #[test]
+    fn the_other_files_name_all_nodes_and_the_seed_count() {
+        assert_eq!(llthosts(&cluster()), "0 node0\n1 node1\n2 node2\n");
+        assert_eq!(gabtab(&cluster()), "/sbin/gabconfig -c -n2 -t 100\n");
+    }
+}

@@ -1,0 +1,41 @@
+//! muster, the testbed: real daemons on real sockets, on one machine, without root.
+//!
+//! [`cluster`] is the file that describes a cluster, [`testbed`] what can be done to it, and
+//! [`commands`] the command line on top. [`demo`] tells the story, [`storm`] is the traffic under
+//! which things are broken and the check of what came of it, and [`bench`] measures. The tests
+//! with real processes use the same parts.
+
+pub mod allocate;
+pub mod bench;
+pub mod binaries;
+pub mod cli;
+pub mod cluster;
+pub mod commands;
+pub mod control;
+pub mod daemons;
+pub mod demo;
+pub mod files;
+pub mod formed;
+pub mod places;
+pub mod process;
+pub mod programs;
+pub mod status;
+pub mod storm;
+pub mod temporary;
+pub mod testbed;
+pub mod wait;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The program.
+pub fn main() -> ExitCode {
+    match commands::run(cli::Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("muster: {error:#}");
+            ExitCode::from(commands::exit_code(&error))
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `muster status`: one screen.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use gab::snapshot::Snapshot;
+use serde::Serialize;
+
+use super::cluster::{Cluster, LinkFaults};
+use super::process::State;
+use super::{commands, control, wait};
+
+/// What `status --json` shows.
+#[derive(Debug, Serialize)]
+struct Status {
+    dir: String,
+    cluster_id: u16,
+    /// UDP port per link.
+    ports: Vec<u16>,
+    nodes: Vec<NodeStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeStatus {
+    id: u8,
+    name: String,
+    pid: Option<i32>,
+    state: State,
+    faults: Vec<LinkFaults>,
+    snapshot: Option<Snapshot>,
+}
+
+/// Shows the cluster in `dir`, once or until interrupted.
+///
+/// # Errors
+/// If there is none. A closed pipe is success.
+pub fn run(dir: &Path, watch: bool, json: bool) -> Result<ExitCode> {
+    if watch {
+        wait::catch_interrupts()?;
+    }
+    loop {
+        let status = collect(&Cluster::load(dir)?);
+        let text = if json {
+            serde_json::to_string_pretty(&status)? + "\n"
+        } else {
+            let clear = watch && std::io::stdout().is_terminal();
+            format!("{}{}", if clear { "\x1b[H\x1b[2J" } else { "" }, render(&status))
+        };
+        match std::io::stdout().write_all(text.as_bytes()) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => break,
+            result => result?,
+        }
+        if !watch {
+            break;
+        }
+        wait::pause(Duration::from_secs(1));
+        if wait::check_interrupt().is_err() {
+            break;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn collect(cluster: &Cluster) -> Status {
+    let node = |id: u8| {
+        let node = cluster.node(id);
+        let state = node.state();
+        NodeStatus {
+            id,
+            name: node.name.clone(),
+            pid: node.gabd.filter(|_| state != State::Gone).map(|process| process.pid),
+            state,
+            faults: node.faults.clone(),
+            snapshot: control::snapshot(cluster, id).ok(),
+        }
+    };
+    Status {
+        dir: cluster.dir.display().to_string(),
+        cluster_id: cluster.cluster_id,
+        ports: (0..cluster.links).map(|link| cluster.port(link)).collect(),
+        nodes: cluster.ids().map(node).collect(),
+    }
+}
+
+fn render(status: &Status) -> String {
+    let mut text = format!("cluster {} in {}\n\n", status.cluster_id, status.dir);
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    let mut header = vec!["node".to_owned(), "name".into(), "pid".into(), "gabd".into()];
+    header.push("incarnation".into());
+    header.extend((0..status.ports.len()).map(|link| format!("link{link}")));
+    header.push("ports".into());
+    table.set_header(header);
+    for node in &status.nodes {
+        table.add_row(row(node, status.ports.len()));
+    }
+    for line in table.lines() {
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    let mut faults = String::new();
+    for node in &status.nodes {
+        for (link, fault) in node.faults.iter().enumerate().filter(|(_, fault)| fault.any()) {
+            let _ = writeln!(faults, "{} link{link}: {}", node.name, commands::describe(fault));
+        }
+    }
+    if !faults.is_empty() {
+        let _ = write!(text, "\nfaults\n{faults}");
+    }
+    text
+}
+
+fn row(node: &NodeStatus, links: usize) -> Vec<String> {
+    let state = match node.state {
+        State::Gone => "gone",
+        State::Paused => "paused",
+        State::Running => "running",
+    };
+    let mut row = vec![node.id.to_string(), node.name.clone()];
+    row.push(node.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()));
+    let Some(snapshot) = &node.snapshot else {
+        row.push(state.to_owned());
+        row.extend(std::iter::repeat_n("-".to_owned(), links + 2));
+        return row;
+    };
+    let sequencer = snapshot.gab.sequencer == Some(node.id);
+    row.push(format!("{state}{}", if sequencer { ", sequencer" } else { "" }));
+    row.push(format!("{:x}", snapshot.llt.incarnation));
+    row.extend((0..links).map(|link| link_summary(snapshot, link)));
+    let ports = snapshot.gab.ports.iter().map(|port| {
+        let members: Vec<String> = port.members.iter().map(u8::to_string).collect();
+        let jeopardy = if port.jeopardy.is_empty() { "" } else { "!" };
+        format!("{}:{}{jeopardy}", port.port, members.join(","))
+    });
+    row.push(ports.collect::<Vec<_>>().join(" "));
+    row
+}
+
+/// `UP` if the link is up to every other node, else which nodes it is not up to.
+fn link_summary(snapshot: &Snapshot, link: usize) -> String {
+    let peers = snapshot.llt.nodes.iter().filter(|peer| !peer.own && peer.configured);
+    let not_up: Vec<String> = peers
+        .filter_map(|peer| {
+            let status = peer.links.get(link).map_or("?", |link| link.status.as_str());
+            (status != "UP").then(|| format!("{} {status}", peer.node))
+        })
+        .collect();
+    if not_up.is_empty() { "UP".to_owned() } else { not_up.join(", ") }
+}

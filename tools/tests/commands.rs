@@ -1,0 +1,580 @@
+//! The commands as processes: usage, exit codes, no daemon, and a daemon of the test's own.
+
+mod gabd;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use gab::admin::{AdminError, AdminRequest, Configured, GabConfigure, RunningConfig};
+use gab::ipc::Record;
+use gab::snapshot::{GabSnapshot, LinkSnapshot, LltSnapshot, PortSnapshot, Snapshot};
+use gab::{Level, PortView};
+use gabd::{Connection, Gabd, deliver, view};
+use llt::{NodeId, NodeSet};
+
+const COMMANDS: [(&str, &str); 4] = [
+    ("gabconfig", env!("CARGO_BIN_EXE_gabconfig")),
+    ("gabport", env!("CARGO_BIN_EXE_gabport")),
+    ("lltconfig", env!("CARGO_BIN_EXE_lltconfig")),
+    ("lltstat", env!("CARGO_BIN_EXE_lltstat")),
+];
+
+/// `line` as a command in `root`, not started.
+fn command(root: &Path, line: &str) -> Command {
+    let mut words = line.split_whitespace();
+    let name = words.next().expect("a command");
+    let (_, path) = COMMANDS.iter().find(|(known, _)| *known == name).expect("a known command");
+    let mut command = Command::new(path);
+    command.args(words).env("MUSTER_ROOT", root).stdin(Stdio::null());
+    command
+}
+
+fn run(root: &Path, line: &str) -> (Option<i32>, String, String) {
+    told(&command(root, line).output().expect("it starts"))
+}
+
+fn told(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn root() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// Runs `line` against a gabd that answers its one request with `answer`.
+fn ask<T: serde::Serialize + Send + 'static>(
+    line: &str,
+    answer: impl Fn(AdminRequest) -> Result<T, AdminError> + Send + 'static,
+) -> (Option<i32>, String, String) {
+    let root = root();
+    let gabd = Gabd::start(root.path(), move |mut client| client.answer(&answer));
+    let told = run(root.path(), line);
+    gabd.end();
+    told
+}
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    for (name, _) in COMMANDS {
+        let (code, out, err) = run(root().path(), &format!("{name} --help"));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{name}");
+        assert!(out.contains("Examples:") && out.contains("Exit codes:"), "{name}: {out}");
+        assert!(out.contains("--root"), "{name}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_usage() {
+    for line in [
+        "gabconfig",
+        "gabconfig --what",
+        "gabconfig -n3",
+        "gabport listen",
+        "gabport -p 7 listen",
+        "gabport -p A send 900 x",
+        "lltconfig -f x",
+        "lltstat -nc",
+        "lltstat active",
+    ] {
+        let (code, out, err) = run(root().path(), line);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{line}");
+        assert!(err.contains("Usage:") || err.contains("error:"), "{line}: {err}");
+    }
+}
+
+#[test]
+fn options_of_the_originals_that_are_missing_are_refused_by_name() {
+    for (line, said) in [
+        ("gabconfig -j", "GAB gabconfig ERROR option -j (halt on rejoin) is not in this version"),
+        ("gabconfig -c -n2 -k", "option -k (keep killing)"),
+        ("gabconfig -Q sendq:7", "option -Q (queue limits)"),
+        ("gabconfig -c -f 15000", "option -f (IOFENCE timeout)"),
+        ("lltconfig -T query", "LLT lltconfig ERROR option -T (set a timer)"),
+        ("lltconfig -a list", "option -a (address table)"),
+        ("lltconfig -u eth1", "option -u (remove a link)"),
+        ("lltstat -p", "LLT lltstat ERROR option -p (ports)"),
+    ] {
+        let (code, out, err) = run(root().path(), line);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{line}: {err}");
+        assert!(err.contains(said), "{line}: {err}");
+    }
+}
+
+#[test]
+fn without_a_daemon_the_exit_code_is_3() {
+    for line in [
+        "gabconfig -a",
+        "gabconfig -l --json",
+        "gabconfig -c -n2",
+        "gabconfig -x",
+        "gabconfig -U",
+        "gabport -p A listen",
+        "gabport -p A broadcast hello",
+        "gabport -p A send 1 hello",
+        "gabport -p A watch",
+        "lltstat",
+        "lltstat -nvv active",
+        "lltstat -c",
+        "lltstat -z",
+    ] {
+        let (code, out, err) = run(root().path(), line);
+        assert_eq!((code, out.as_str()), (Some(3), ""), "{line}: {err}");
+        assert!(err.contains(" ERROR gabd is not running: nobody listens on "), "{line}: {err}");
+        assert_eq!(err.lines().count(), 1, "{line}: {err}");
+    }
+}
+
+#[test]
+fn lltconfig_says_whether_llt_runs() {
+    let nothing = root();
+    for line in ["lltconfig", "lltconfig -U", "lltconfig -U -o"] {
+        let (code, out, err) = run(nothing.path(), line);
+        assert_eq!((code, out.as_str(), err.as_str()), (Some(3), "LLT is not running\n", ""));
+    }
+    let (code, out, _) = run(nothing.path(), "lltconfig --json");
+    let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, json), (Some(3), serde_json::json!({"running": false, "config": null})));
+
+    let (code, out, err) = ask("lltconfig", |request| {
+        assert_eq!(request, AdminRequest::Config);
+        Ok(RunningConfig::default())
+    });
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "LLT is running\n", ""));
+}
+
+fn write_etc(root: &Path, llttab: &str) {
+    std::fs::create_dir_all(root.join("etc")).expect("a folder");
+    std::fs::write(root.join("etc/llttab"), llttab).expect("a file");
+    std::fs::write(root.join("etc/llthosts"), LLTHOSTS).expect("a file");
+}
+
+const LLTHOSTS: &str = "0 north\n1 south\n";
+const LLTTAB: &str = "\
+set-node 0
+set-cluster 7
+link l0 udp - udp 50000 - 127.0.0.1 -
+set-addr 1 l0 127.0.0.2
+";
+
+#[test]
+fn lltconfig_checks_the_configuration_before_anything_else() {
+    let root = root();
+    write_etc(root.path(), LLTTAB);
+    std::fs::write(root.path().join("bad"), LLTTAB.replace("set-cluster 7", "set-cluster x"))
+        .expect("a file");
+    // Nobody asks this gabd anything.
+    let gabd = Gabd::start(root.path(), |_| panic!("it was asked"));
+    let bad = root.path().join("bad");
+    let (code, out, err) = run(root.path(), &format!("lltconfig -c -f {}", bad.display()));
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    assert!(err.contains("bad:2:13") && err.contains("set-cluster x"), "{err}");
+    gabd.end();
+    let (code, _, err) = run(root.path(), "lltconfig -c -f /no/such/file");
+    assert_eq!(code, Some(1));
+    assert!(err.contains("cannot read /no/such/file"), "{err}");
+}
+
+#[test]
+fn lltconfig_c_on_a_running_gabd_compares_the_configurations() {
+    for (running, code, said) in [
+        (LLTTAB.to_owned(), 0, "LLT is already running with that configuration"),
+        (LLTTAB.replace('7', "8"), 1, "LLT is already running with another configuration"),
+    ] {
+        let root = root();
+        write_etc(root.path(), LLTTAB);
+        let gabd = Gabd::start(root.path(), move |mut client| {
+            let running = running.clone();
+            client.answer(&|_| {
+                let llthosts = LLTHOSTS.to_owned();
+                Ok(RunningConfig { llttab: running.clone(), llthosts, pid: 1, testbed: false })
+            });
+        });
+        let (exit, out, err) = run(root.path(), "lltconfig -c");
+        assert_eq!(exit, Some(code), "{out}{err}");
+        assert!((out + &err).contains(said));
+        gabd.end();
+    }
+}
+
+#[test]
+fn lltconfig_asks_before_it_stops() {
+    for (answer, stops) in [("y\n", true), ("n\n", false), ("", false)] {
+        let root = root();
+        let gabd = Gabd::start(root.path(), move |mut client| {
+            if stops {
+                // Its process is none of this machine, so that nobody waits for its end.
+                client.answer(&|_| Ok(RunningConfig::default()));
+                client.answer(&|request| {
+                    assert_eq!(request, AdminRequest::LltUnconfigure);
+                    Ok(())
+                });
+            }
+            client.wait_for_end();
+        });
+        let mut child = command(root.path(), "lltconfig -U")
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(answer.as_bytes()).expect("it reads");
+        drop(stdin);
+        let (code, _, err) = told(&child.wait_with_output().expect("it ends"));
+        assert!(err.contains("this will attempt to stop and reset LLT. Confirm (y/n)?"), "{err}");
+        assert_eq!(code, Some(i32::from(!stops)), "{err}");
+        gabd.end();
+    }
+}
+
+#[test]
+fn gabconfig_passes_on_what_it_was_given_and_says_if_it_was_so_already() {
+    let (code, out, err) = ask("gabconfig -c -n3 -t 100", |request| {
+        let count = Some(3);
+        let stable_ms = Some(100);
+        let expected = GabConfigure { configure: true, count, seed: false, stable_ms };
+        assert_eq!(request, AdminRequest::GabConfigure(expected));
+        Ok(Configured { already: false })
+    });
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
+    let (code, out, _) = ask("gabconfig -c", |_| Ok(Configured { already: true }));
+    assert_eq!((code, out.as_str()), (Some(0), "GAB is already configured like that\n"));
+}
+
+#[test]
+fn a_refusal_is_worded_as_in_the_original() {
+    let (code, out, err) = ask("gabconfig -U", |request| -> Result<(), _> {
+        assert_eq!(request, AdminRequest::GabUnconfigure);
+        let text = "unconfigure failed: clients still registered".to_owned();
+        Err(AdminError { id: Some("V-15-1-20015".to_owned()), text })
+    });
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(
+        err,
+        "GAB gabconfig ERROR V-15-1-20015 unconfigure failed: clients still registered\n"
+    );
+}
+
+fn snapshot() -> Snapshot {
+    let port = PortSnapshot {
+        port: "a".into(),
+        generation: 0x0096_7901,
+        members: vec![0, 1],
+        ..PortSnapshot::default()
+    };
+    let link = LinkSnapshot { tag: "l0".into(), mtu: 8192, ..LinkSnapshot::default() };
+    Snapshot {
+        llt: LltSnapshot { name: "north".into(), links: vec![link], ..LltSnapshot::default() },
+        gab: GabSnapshot { ports: vec![port], ..GabSnapshot::default() },
+    }
+}
+
+#[test]
+fn listings_come_from_the_snapshot() {
+    for (line, start) in [
+        ("gabconfig -a", "GAB Port Memberships\n===="),
+        ("gabconfig -l", "GAB Driver Configuration\nDriver state         : Unconfigured\n"),
+        ("lltstat", "LLT statistics:\n    0          Snd data packets         0          Rcv"),
+        ("lltstat -n", "LLT node information:\n    Node                 State    Links\n"),
+        ("lltstat -nvv", "LLT node information:\n    Node                 State    Link  Status"),
+        ("lltstat -c", "LLT configuration information:\n    node: 0\n    name: north\n"),
+    ] {
+        let (code, out, err) = ask(line, |_| Ok(snapshot()));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{line}");
+        assert!(out.starts_with(start), "{line}: {out}");
+    }
+}
+
+#[test]
+fn every_listing_has_json_with_stable_keys() {
+    for (line, pointer, value) in [
+        ("gabconfig -a --json", "/0/generation", 0x0096_7901),
+        ("gabconfig -l --json", "/send_queue_limit", 4096),
+        ("lltstat --json", "/rcv_bad_checksum", 0),
+        ("lltstat -c --json", "/links/0/mtu", 8192),
+    ] {
+        let (code, out, err) = ask(line, |_| Ok(snapshot()));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{line}");
+        let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!(json.pointer(pointer), Some(&value.into()), "{line}: {out}");
+    }
+    let (_, out, _) = ask("lltstat -n --json", |_| Ok(snapshot()));
+    assert_eq!(out, "[]\n");
+}
+
+#[test]
+fn a_closed_pipe_is_success() {
+    let root = root();
+    let gabd = Gabd::start(root.path(), |mut client| client.answer(&|_| Ok(snapshot())));
+    let mut child = command(root.path(), "lltstat -nvv")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let (code, _, err) = told(&child.wait_with_output().expect("it ends"));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    gabd.end();
+}
+
+/// A gabd that registers each client on a port with the view {0, 1}, then runs `script`.
+fn port(root: &Path, script: impl Fn(&mut Connection) + Send + 'static) -> Gabd {
+    Gabd::start(root, move |mut client| {
+        let Some(Record::Open { options, .. }) = client.next() else {
+            panic!("an Open");
+        };
+        assert!(options.shared);
+        assert!(matches!(client.next(), Some(Record::Credit { .. })));
+        client.say(&[
+            Record::Opened { version: 1, node: NodeId::ZERO },
+            Record::Credit { messages: 3, bytes: 100_000 },
+            Record::View(view(0x2f, &[0, 1])),
+        ]);
+        script(&mut client);
+    })
+}
+
+#[test]
+fn listen_prints_a_line_per_event_as_it_comes() {
+    let root = root();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let gabd = port(root.path(), move |client| {
+        wait.lock().expect("one client").recv().expect("a signal");
+        client.say(&[Record::Status(view(0x2f, &[0, 1])), deliver(7, 1, b"two words\n")]);
+        wait.lock().expect("one client").recv().expect("a signal");
+        client.say(&[Record::Closed(116)]);
+    });
+    let mut child = command(root.path(), "gabport -p A listen")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert_eq!(next(), "view 2f members 0 1");
+    go.send(()).expect("it waits");
+    assert_eq!(next(), "deliver 7 1 two words\\n");
+    go.send(()).expect("it waits");
+    assert_eq!(next(), "closed 116 this node was ejected from the cluster");
+    let (code, _, err) = told(&child.wait_with_output().expect("it ends"));
+    assert_eq!(code, Some(1));
+    assert_eq!(err, "GAB gabport ERROR this node was ejected from the cluster\n");
+    gabd.end();
+}
+
+#[test]
+fn listen_ends_after_its_count_or_its_time() {
+    let deliveries = |client: &mut Connection| {
+        client.say(&[deliver(1, 0, b"a"), deliver(2, 0, b"b"), deliver(3, 0, b"c")]);
+        client.wait_for_end();
+    };
+    for (line, code, lines) in [
+        ("gabport -p A listen --count 2", 0, 3),
+        ("gabport -p A listen --timeout 0.2", 0, 4),
+        ("gabport -p A listen --timeout 0.2 --count 9", 1, 4),
+        ("gabport -p A watch --count 1", 0, 1),
+    ] {
+        let root = root();
+        let gabd = port(root.path(), deliveries);
+        let (exit, out, err) = run(root.path(), line);
+        assert_eq!((exit, out.lines().count()), (Some(code), lines), "{line}: {out}{err}");
+        gabd.end();
+    }
+}
+
+#[test]
+fn listen_ends_when_nobody_reads_it() {
+    let root = root();
+    let gabd = port(root.path(), Connection::wait_for_end);
+    let mut child = command(root.path(), "gabport -p A listen")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdout = child.stdout.take().expect("a pipe");
+    let mut first = [0; 1];
+    stdout.read_exact(&mut first).expect("the view");
+    drop(stdout);
+    assert!(child.wait().expect("it ends").success());
+    gabd.end();
+}
+
+#[test]
+fn watch_prints_what_changed_and_nothing_else() {
+    let root = root();
+    let gabd = port(root.path(), |client| {
+        let joined = NodeSet::from_bits(0b100);
+        let jeopardy = NodeSet::from_bits(0b10);
+        client.say(&[
+            deliver(1, 0, b"a"),
+            Record::View(PortView { joined, ..view(0x30, &[0, 1, 2]) }),
+            Record::Status(PortView { jeopardy, ..view(0x30, &[0, 1, 2]) }),
+        ]);
+        client.wait_for_end();
+    });
+    let (code, out, err) = run(root.path(), "gabport -p A watch --count 3");
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert_eq!(
+        out,
+        "view 2f members 0 1\nview 30 members 0 1 2 joined 2\nstatus 30 members 0 1 2 jeopardy 1\n"
+    );
+    gabd.end();
+}
+
+/// What gabd got from `gabport` with this stdin, until it closed.
+fn sent(line: &str, stdin: &[u8]) -> (Option<i32>, Vec<Record>) {
+    let root = root();
+    let (got, records) = std::sync::mpsc::channel();
+    let gabd = port(root.path(), move |client| {
+        while let Some(record) = client.next() {
+            let end = record == Record::Close;
+            if matches!(record, Record::Broadcast { .. } | Record::Send { .. }) {
+                // Delivered to itself, and the credit comes apart from it.
+                client.say(&[deliver(1, 0, b"")]);
+                client.say(&[Record::Credit { messages: 1, bytes: 0 }]);
+            }
+            got.send(record).expect("the test listens");
+            if end {
+                client.say(&[Record::Closed(0)]);
+            }
+        }
+    });
+    let mut child = command(root.path(), line).stdin(Stdio::piped()).spawn().expect("it starts");
+    feed(&mut child, stdin);
+    let code = child.wait().expect("it ends").code();
+    gabd.end();
+    (code, records.into_iter().collect())
+}
+
+fn feed(child: &mut Child, bytes: &[u8]) {
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(bytes).expect("it reads");
+}
+
+fn broadcast(level: Level, payload: &'static [u8]) -> Record {
+    Record::Broadcast { level, payload: payload.into() }
+}
+
+#[test]
+fn broadcast_sends_its_argument_and_waits_until_it_is_ordered() {
+    let (code, records) = sent("gabport -p A broadcast --safe hello", b"");
+    assert_eq!(code, Some(0));
+    assert_eq!(records, [broadcast(Level::Safe, b"hello"), Record::Close]);
+}
+
+#[test]
+fn broadcast_sends_each_line_of_stdin() {
+    for line in ["gabport -p A broadcast", "gabport -p A broadcast -"] {
+        // More than the credit, which comes back one by one.
+        let (code, records) = sent(line, b"1\n2\n\n4\n5\n6\n7\n8\n9\nlast");
+        assert_eq!(code, Some(0));
+        let lines: [&[u8]; 10] = [b"1", b"2", b"", b"4", b"5", b"6", b"7", b"8", b"9", b"last"];
+        let mut expected: Vec<_> =
+            lines.into_iter().map(|line| broadcast(Level::Agreed, line)).collect();
+        expected.push(Record::Close);
+        assert_eq!(records, expected);
+    }
+}
+
+#[test]
+fn send_goes_to_one_member() {
+    let (code, records) = sent("gabport -p A send 1 hello", b"");
+    assert_eq!(code, Some(0));
+    let node = NodeId::new(1).expect("a small id");
+    assert_eq!(
+        records,
+        [Record::Send { node, payload: b"hello".as_slice().into() }, Record::Close]
+    );
+    let (code, records) = sent("gabport -p A send 5 hello --timeout 0.1", b"");
+    assert_eq!(code, Some(1));
+    assert_eq!(records, [Record::Close]);
+}
+
+#[test]
+fn gabd_dying_under_a_sender_is_a_failure() {
+    let root = root();
+    let gabd = port(root.path(), |client| drop(client.next()));
+    let (code, _, err) = run(root.path(), "gabport -p A broadcast hello");
+    assert_eq!((code, err.as_str()), (Some(1), "GAB gabport ERROR gabd is gone\n"));
+    gabd.end();
+}
+
+#[test]
+fn the_manual_and_the_completions_are_written() {
+    let dir = root();
+    for (what, file, word) in [
+        ("man", "gabport.1", "listen"),
+        ("man", "lltconfig.1", "MUSTER_ROOT"),
+        ("completions", "bash/lltstat.bash", "configured"),
+    ] {
+        let target = dir.path().join(what);
+        let output = Command::new(env!("CARGO_BIN_EXE_muster-docs"))
+            .arg(what)
+            .arg(&target)
+            .output()
+            .expect("it starts");
+        assert!(output.status.success(), "{output:?}");
+        let text = std::fs::read_to_string(target.join(file)).expect("a file");
+        assert!(text.contains(word), "{file}: {text}");
+        assert!(!text.contains("keep killing"));
+    }
+}
+
+/// A folder with lltconfig and, beside it, a gabd that is this script.
+fn installed(dir: &Path, script: &str) -> Command {
+    use std::os::unix::fs::PermissionsExt;
+    let gabd = dir.join("gabd");
+    std::fs::write(&gabd, format!("#!/bin/sh\n{script}\n")).expect("a file");
+    std::fs::set_permissions(&gabd, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let lltconfig = dir.join("lltconfig");
+    std::fs::copy(env!("CARGO_BIN_EXE_lltconfig"), &lltconfig).expect("a copy");
+    let mut command = Command::new(lltconfig);
+    command.arg("-c").arg("--root").arg(dir).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn lltconfig_c_starts_gabd_and_waits_until_it_answers() {
+    let root = root();
+    let dir = root.path();
+    write_etc(dir, LLTTAB);
+    // It ends with its folder, also if the test fails.
+    let script = format!(
+        "echo \"$@\" > {0}/args.new; mv {0}/args.new {0}/args\n\
+         while [ -e {0}/args ]; do sleep 0.01; done",
+        dir.display()
+    );
+    let mut child = installed(dir, &script).spawn().expect("it starts");
+    let args = wait_for(|| std::fs::read_to_string(dir.join("args")).ok());
+    assert_eq!(args, format!("--root {} --llt-only\n", dir.display()));
+    assert!(child.try_wait().expect("it is ours").is_none(), "it must wait for the socket");
+    let gabd = Gabd::start(dir, |mut client| client.answer(&|_| Ok(RunningConfig::default())));
+    assert!(child.wait().expect("it ends").success());
+    gabd.end();
+}
+
+#[test]
+fn lltconfig_c_tells_why_gabd_did_not_start() {
+    let root = root();
+    write_etc(root.path(), LLTTAB);
+    let mut command = installed(root.path(), "echo no link can be opened >&2; exit 1");
+    let (code, out, err) = told(&command.output().expect("it starts"));
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(
+        err,
+        "LLT lltconfig ERROR gabd did not start (exit status: 1):\nno link can be opened\n"
+    );
+}
+
+/// Polls for a state that another process reaches.
+fn wait_for<T>(mut state: impl FnMut() -> Option<T>) -> T {
+    let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+    for _ in 0..6000 {
+        if let Some(reached) = state() {
+            return reached;
+        }
+        let _ = rustix::event::poll(&mut [], Some(&pause));
+    }
+    panic!("the state was not reached within a minute");
+}
