@@ -1,6 +1,6 @@
 //! What happened, one log per life of a node and per client: what the invariants judge.
 
-use gab::core::ClientId;
+use gab::core::{ClientId, Notice};
 use gab::event::{CloseReason, Level, OpenOptions, PortView};
 use gab::{PortName, View};
 use llt::{Id, Instant, NodeId, NodeSet};
@@ -45,6 +45,8 @@ pub struct Life {
     pub views: Vec<Installed>,
     /// Memberships that GAB announced: time, port, generation, members.
     pub memberships: Vec<(Instant, PortName, u64, NodeSet)>,
+    /// What GAB said besides, LLT's part left out.
+    pub notices: Vec<(Instant, Notice)>,
     /// Clients in the order of their registrations.
     pub clients: Vec<ClientLog>,
 }

@@ -169,13 +169,17 @@ impl Hosts {
     fn boot(&mut self, at: Instant, node: usize, local: Instant, inc: Incarnation, seed: u64) {
         let id = u8::try_from(node).ok().and_then(NodeId::new).expect("at most 128 nodes");
         let config = self.setup.stack_config(id, inc);
-        let stack = Stack::new(local, config, seed);
+        let mut stack = Stack::new(local, config, seed);
+        if self.setup.first_sequence > 0 {
+            stack.llt_mut().start_link_sequences_at(self.setup.first_sequence);
+        }
         self.history.lives.push(Life {
             id: stack.id(),
             started: at,
             ended: None,
             views: Vec::new(),
             memberships: Vec::new(),
+            notices: Vec::new(),
             clients: Vec::new(),
         });
         let life = self.history.lives.len() - 1;
@@ -349,6 +353,12 @@ impl Door<'_> {
                 let entry = (self.at, *port, *generation, *members);
                 self.life().memberships.push(entry);
             }
+            if let Output::Notice(notice) = &output
+                && !matches!(notice, Notice::Llt(_) | Notice::Membership { .. })
+            {
+                let entry = (self.at, notice.clone());
+                self.life().notices.push(entry);
+            }
             outputs.push(output);
         }
         if self.host.stack.llt().stats().alarms > 0 {
@@ -468,14 +478,13 @@ impl Door<'_> {
         self.digest.word(b);
     }
 
-    /// Notes a newly installed view.
+    /// Notes newly installed views.
     fn observe_view(&mut self) {
-        let gab = self.host.stack.gab();
-        let Some(view) = gab.view() else { return };
         let life = &mut self.history.lives[self.host.life];
-        if life.views.last().is_some_and(|last| last.view.vid == view.vid) {
-            return;
-        }
-        life.views.push(Installed { at: self.at, view: view.clone(), base: gab.sequence_base() });
+        let news = &self.host.stack.gab().installed()[life.views.len()..];
+        let at = self.at;
+        let views =
+            news.iter().map(|(view, base)| Installed { at, view: view.clone(), base: *base });
+        life.views.extend(views);
     }
 }

@@ -25,6 +25,7 @@ pub mod profile;
 pub mod replay;
 pub mod rng;
 pub mod run;
+pub mod scenario;
 pub mod seeds;
 pub mod setup;
 pub mod world;

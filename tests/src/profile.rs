@@ -135,6 +135,10 @@ fn draw_setup(kind: Kind, draw: &mut Draw, nodes: u8, mutant: Option<&str>) -> S
         }
         setup.inline_max = [0, 256, 1024, 1024, 4096][draw.pick(5)];
         setup.flow.window = [16, 64, 256, 256][draw.pick(4)];
+        if draw.chance(0.2) {
+            // Short of the end of 32 bits, so that the run sees it.
+            setup.first_sequence = u32::MAX - u32::try_from(draw.below(3000)).expect("small");
+        }
         setup.stable = Duration::from_millis([20, 100, 100, 300][draw.pick(4)]);
         if kind == Kind::Swarm && draw.chance(0.2) {
             setup.seed_count = Some(1 + u32::from(nodes) / 2);

@@ -11,7 +11,7 @@ use crate::invariants::{self, Violations};
 use crate::liveness;
 use crate::profile::{Kind, Profile};
 use crate::rng::Seed;
-use crate::world::{World, WorldStats};
+use crate::world::{Trace, World, WorldStats};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct Order {
     /// A rule to break.
     pub mutant: Option<String>,
     /// Tell on stderr what happens.
-    pub trace: bool,
+    pub trace: Trace,
 }
 
 /// What came of it.

@@ -31,6 +31,8 @@ pub struct Setup {
     pub arbiter: bool,
     /// A client that leaves its queue full for longer is closed.
     pub client_stall: Duration,
+    /// Where the sequences of links begin; 0 as they do in life.
+    pub first_sequence: u32,
     /// A rule to break, by the name of its variant.
     pub mutant: Option<String>,
 }
@@ -62,6 +64,7 @@ impl Setup {
             inline_max: 1024,
             arbiter: false,
             client_stall: Duration::from_secs(15),
+            first_sequence: 0,
             mutant: None,
         }
     }

@@ -118,7 +118,12 @@ impl Gab {
             due = earliest(due, Some(since + GATHER.min(self.config.stable)));
         }
         if self.is_frozen() {
-            due = earliest(due, Some(self.frozen_since + self.change_timeout() * 2));
+            // Somebody is at it: let it finish, unless it is gone.
+            let proposer = self.promised.proposer;
+            let gone = proposer != self.id
+                && self.peers.get(&proposer.node).is_none_or(|peer| peer.id != proposer);
+            let patience = self.frozen_since + self.change_timeout() * 2;
+            return if gone { due.or(Some(self.frozen_since)) } else { Some(patience) };
         }
         due
     }

@@ -103,6 +103,9 @@ pub struct Gab {
     now: Instant,
     /// Something happened since the last flush.
     dirty: bool,
+    /// Every view that came into force and its sequence base.
+    #[cfg(any(test, feature = "sim"))]
+    installed: Vec<(View, u64)>,
 }
 
 /// What the layer below can do.
@@ -171,6 +174,8 @@ impl Gab {
             over: false,
             now,
             dirty: true,
+            #[cfg(any(test, feature = "sim"))]
+            installed: Vec::new(),
         }
     }
 
@@ -182,6 +187,13 @@ impl Gab {
     /// The view in force, if any.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
+    }
+
+    /// Every view that came into force, with the sequence before its first slot: more than one may
+    /// within a turn, and checkers must know them all.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn installed(&self) -> &[(View, u64)] {
+        &self.installed
     }
 
     /// The configuration in force.

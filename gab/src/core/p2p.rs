@@ -171,7 +171,10 @@ impl Gab {
         if message.number == taken.1 + 1 {
             let receivers: Vec<ClientId> = port.attached(me).collect();
             let room = |id: &ClientId| self.clients.get(*id).is_some_and(|c| c.has_receive_room());
-            if receivers.is_empty() || !receivers.iter().all(room) {
+            // A registration that is ending reads no more: its messages are taken and dropped, or
+            // two that end at once would wait for each other.
+            self.counters.p2p_dropped += u64::from(receivers.is_empty());
+            if !receivers.iter().all(room) {
                 return;
             }
             port.p2p.taken.insert(from.node, (message.from_client, message.number));

@@ -346,19 +346,19 @@ impl Conn {
     /// Moves events of the stack to the socket, as far as credit and the socket go. True if there
     /// is more to do at once.
     pub(super) fn pump(&mut self, now: Instant, stack: &mut Stack) -> bool {
-        // Whoever uses up its share may have more in the stack, and nothing else would ask again.
-        let mut more = true;
+        let mut more = false;
         for _ in 0..DATAGRAMS_PER_TURN {
+            more = false;
             if self.phase == Phase::Open && self.registration.is_some() {
                 self.grant(stack);
-                self.fill(now, stack);
+                more = self.fill(now, stack);
                 self.finish(now, stack);
             }
             if self.packer.is_empty() && self.sending.is_none() {
-                more = false;
                 break;
             }
             if !self.flush() {
+                // The poller tells when the socket takes more.
                 return false;
             }
         }
@@ -368,16 +368,17 @@ impl Conn {
             self.phase = Phase::Gone;
             self.shut();
         }
-        more && self.phase != Phase::Gone
+        more
     }
 
-    /// Fills one datagram.
-    fn fill(&mut self, now: Instant, stack: &mut Stack) {
+    /// Fills one datagram. True if it is full and there may be more events: the stack announces
+    /// only the first of a queue.
+    fn fill(&mut self, now: Instant, stack: &mut Stack) -> bool {
         let mut filled = 0;
         while self.registration.is_some() && filled < IPC_DATAGRAM_MAX / 2 {
             let Some(event) = self.held.pop_front().or_else(|| stack.poll_client(now, self.id))
             else {
-                return;
+                return false;
             };
             let cost = match &event {
                 ClientEvent::Closed(_) => Credit::default(),
@@ -388,13 +389,14 @@ impl Conn {
             };
             if cost.messages > self.credit.messages || cost.bytes > self.credit.bytes {
                 self.held.push_front(event);
-                return;
+                return false;
             }
             self.credit.messages -= cost.messages;
             self.credit.bytes -= cost.bytes;
             filled += cost.bytes + 128;
             self.push(now, event);
         }
+        self.registration.is_some()
     }
 
     fn push(&mut self, now: Instant, event: ClientEvent) {

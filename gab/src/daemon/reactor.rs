@@ -78,6 +78,8 @@ pub(super) struct Reactor {
     /// When links that took no more, or a listener without descriptors, are tried again.
     retry_links: Option<Instant>,
     retry_listener: Option<Instant>,
+    /// The stack's timer is not called before, whatever it asks for.
+    hold_timer: Option<Instant>,
     frames: Vec<LinkFrame>,
     /// The last turn left something to do.
     unfinished: bool,
@@ -119,6 +121,7 @@ impl Reactor {
             phase: Phase::Running,
             retry_links: None,
             retry_listener: None,
+            hold_timer: None,
             frames: Vec::with_capacity(2 * FRAMES_PER_TURN),
             unfinished: false,
             parts,
@@ -170,11 +173,20 @@ impl Reactor {
                 Token::Signals => self.signalled(now),
             }
         }
-        if self.stack.next_deadline().is_some_and(|deadline| deadline <= now) {
+        let due = |stack: &Stack| stack.next_deadline().is_some_and(|deadline| deadline <= now);
+        self.hold_timer = None;
+        let timer = due(&self.stack);
+        if timer {
             self.stack.handle_timer(now);
         }
         self.own_timers(now);
         self.settle(now);
+        if timer && due(&self.stack) && !self.unfinished {
+            // The stack wants a timer that it has just had. Turning without a pause would starve
+            // whatever else runs here.
+            tracing::debug!("the stack's deadline stands still");
+            self.hold_timer = Some(now + TIMER_HOLD);
+        }
         self.check_phase(now);
     }
 
@@ -418,9 +430,10 @@ impl Reactor {
         };
         let links = self.parts.links.iter().flatten();
         let taps = links.filter_map(Endpoint::next_deadline).min();
+        let stack = self.hold_timer.or_else(|| self.stack.next_deadline());
         [self.clients.next_deadline(), phase, taps, self.retry_links, self.retry_listener]
             .into_iter()
-            .fold(self.stack.next_deadline(), earliest)
+            .fold(stack, earliest)
     }
 
     fn publish(&self, busy_since: Option<Instant>) {
@@ -444,6 +457,8 @@ const ROUNDS_PER_TURN: usize = 3;
 /// When a link that took no more is tried again: a socket's buffer of 256 KiB is empty after two
 /// milliseconds at one Gbit/s.
 const LINK_RETRY: Duration = Duration::from_millis(1);
+/// The pause before a timer that the stack has just had.
+const TIMER_HOLD: Duration = Duration::from_millis(1);
 /// When a listener without descriptors is tried again.
 const LISTENER_RETRY: Duration = Duration::from_secs(1);
 /// How long the cluster may take to let us go.

@@ -35,7 +35,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::config::Config;
 use crate::ids::{Id, LinkAddr, LinkId, LltPort, NodeId};
-use crate::limits::{HEADER_LEN, LINKS_MAX, MESSAGE_MAX, NODES_MAX};
+use crate::limits::{HEADER_LEN, LINKS_MAX, MESSAGE_MAX};
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 use crate::wire::BROADCAST_HEADER_LEN;
@@ -55,7 +55,7 @@ use peer::Peer;
 #[derive(Debug)]
 pub struct Llt {
     context: Context,
-    /// By node id.
+    /// By node id, up to the greatest that is known.
     peers: Vec<Option<Box<Peer>>>,
     /// The link of the last broadcast, and how many it has had in a row.
     broadcast_turn: (usize, usize),
@@ -95,11 +95,9 @@ impl Llt {
             first_sequence,
             notice_at: now,
         };
-        let mut peers: Vec<Option<Box<Peer>>> = Vec::new();
-        peers.resize_with(usize::from(NODES_MAX), || None);
         let mut llt = Self {
             context,
-            peers,
+            peers: Vec::new(),
             broadcast_turn: (0, 0),
             namesake: None,
             has_left: false,
@@ -118,7 +116,7 @@ impl Llt {
         let mut nodes = config.configured.union(with_address.collect());
         nodes.remove(config.node);
         for node in nodes.difference(config.excluded).iter() {
-            self.peers[node.index()] = Some(Box::new(self.context.new_peer(node)));
+            *slot(&mut self.peers, node) = Some(Box::new(self.context.new_peer(node)));
         }
     }
 
@@ -174,17 +172,15 @@ impl Llt {
     }
 
     /// The connected peer `to`, in exactly this incarnation.
-    fn connected(
-        context: &mut Context,
-        peers: &mut [Option<Box<Peer>>],
-        to: Id,
-    ) -> Result<usize, SendError> {
-        let peer = peers[to.node.index()].as_ref();
-        if peer.is_some_and(|peer| peer.connected && peer.id() == Some(to)) {
-            return Ok(to.node.index());
+    fn connected(&mut self, to: Id) -> Result<(&mut Context, &mut Peer), SendError> {
+        let Self { context, peers, .. } = self;
+        match peers.get_mut(to.node.index()) {
+            Some(Some(peer)) if peer.connected && peer.id() == Some(to) => Ok((context, peer)),
+            _ => {
+                context.stats.snd_not_connected += 1;
+                Err(SendError::NotConnected)
+            }
         }
-        context.stats.snd_not_connected += 1;
-        Err(SendError::NotConnected)
     }
 
     /// Sends `payload` reliably and in order to the connected peer `to`, at most
@@ -200,11 +196,8 @@ impl Llt {
         if payload.len() > MESSAGE_MAX {
             return Err(SendError::TooLarge { max: MESSAGE_MAX });
         }
-        let index = Self::connected(&mut self.context, &mut self.peers, to)?;
-        match self.peers[index].as_mut() {
-            Some(peer) => self.context.queue(peer, port, payload),
-            None => Err(SendError::NotConnected),
-        }
+        let (context, peer) = self.connected(to)?;
+        context.queue(peer, port, payload)
     }
 
     /// Sends `payload` once, unreliably and unordered, to the connected peer `to`; at most
@@ -220,10 +213,8 @@ impl Llt {
         if payload.len() > self.datagram_max() {
             return Err(SendError::TooLarge { max: self.datagram_max() });
         }
-        let index = Self::connected(&mut self.context, &mut self.peers, to)?;
-        if let Some(peer) = self.peers[index].as_mut() {
-            self.context.datagram(peer, port, &payload);
-        }
+        let (context, peer) = self.connected(to)?;
+        context.datagram(peer, port, &payload);
         Ok(())
     }
 
@@ -307,6 +298,14 @@ impl Llt {
     pub fn peers(&self) -> Vec<PeerStatus> {
         self.peers.iter().flatten().map(|peer| PeerStatus::of(peer)).collect()
     }
+}
+
+/// The place of a node, made if there is none yet.
+fn slot(peers: &mut Vec<Option<Box<Peer>>>, node: NodeId) -> &mut Option<Box<Peer>> {
+    if peers.len() <= node.index() {
+        peers.resize_with(node.index() + 1, || None);
+    }
+    &mut peers[node.index()]
 }
 
 /// Goodbyes on every link to every peer: one may be lost.

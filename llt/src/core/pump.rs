@@ -124,7 +124,7 @@ impl Context {
                 continue;
             }
             for node in reached.iter() {
-                let peer = peers[node.index()].as_ref();
+                let peer = peers.get(node.index()).and_then(Option::as_ref);
                 if let Some(to) = peer.and_then(|peer| peer.links[link].addr) {
                     self.stats.snd_datagram += 1;
                     self.transmit(link, to, false, frame.clone());
@@ -142,7 +142,7 @@ impl Context {
         wanted: NodeSet,
     ) -> Option<(usize, NodeSet)> {
         let reached = |link: usize| -> NodeSet {
-            let peers = wanted.iter().filter_map(|node| peers[node.index()].as_ref());
+            let peers = wanted.iter().filter_map(|node| peers.get(node.index())?.as_ref());
             peers
                 .filter(|peer| {
                     let entry = &peer.links[link];

@@ -94,8 +94,8 @@ impl Llt {
         if let Body::Duplicate(notice) = &frame.body {
             return context.on_duplicate_notice(header, *notice);
         }
-        let peer =
-            self.peers[source.index()].get_or_insert_with(|| Box::new(context.new_peer(source)));
+        let peer = super::slot(&mut self.peers, source)
+            .get_or_insert_with(|| Box::new(context.new_peer(source)));
         context.identify(peer, link, from, &frame)?;
         learn(&mut peer.links[link], from);
         match frame.body {

@@ -167,10 +167,12 @@ impl Receiver {
         (before, delay, ranges)
     }
 
-    /// There is no link to acknowledge on: that waits for the first turn with one.
+    /// There is no link to acknowledge on: that waits for the first turn with one, and so does
+    /// asking for what is missing.
     pub(super) fn defer_ack(&mut self) {
         self.ack_at = None;
         self.ack_now = true;
+        self.missing = None;
     }
 
     fn ranges(&self) -> Vec<AckRange> {

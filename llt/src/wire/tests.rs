@@ -281,7 +281,7 @@ proptest! {
             port: LltPort::new(port).unwrap(),
             first,
             last: false,
-            message_len: payload.len() as u32 + rest,
+            message_len: u32::try_from(payload.len()).unwrap() + rest,
             payload: payload.into(),
         };
         let frame = emit_data(&header(Kind::Data), &data);

@@ -14,6 +14,7 @@ use clap::Parser;
 use sim::digest::Recorder;
 use sim::profile::Kind;
 use sim::run::{Order, Outcome, run};
+use sim::world::Trace;
 
 /// Runs whole clusters in virtual time, breaks them, and checks what their clients saw.
 #[derive(Debug, Parser)]
@@ -49,9 +50,9 @@ struct Args {
     /// Stop at the first violation
     #[arg(long)]
     fail_fast: bool,
-    /// Tell on stderr what happens
-    #[arg(short, long)]
-    verbose: bool,
+    /// Tell on stderr what happens; twice: every message of GAB, too
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
     /// Where seed-N.jsonl goes
     #[arg(long, default_value = ".")]
     dir: PathBuf,
@@ -117,17 +118,17 @@ fn run_all(args: &Args) -> Totals {
                     if seed >= first.saturating_add(count) || stop.load(Ordering::Relaxed) > 0 {
                         break;
                     }
-                    let outcome = one(args, seed, args.verbose, args.seed.is_some());
+                    let outcome = one(args, seed, args.trace(), args.seed.is_some());
                     let failed = !outcome.violations.is_empty();
-                    let equal =
-                        !args.determinism || one(args, seed, false, false).digest == outcome.digest;
+                    let equal = !args.determinism
+                        || one(args, seed, Trace::Silent, false).digest == outcome.digest;
                     if failed
                         && args.seed.is_none()
                         && args.mutant.is_none()
                         && records.fetch_add(1, Ordering::Relaxed) < RECORDS_MAX
                     {
                         // The same seed again, this time with its record.
-                        one(args, seed, false, true);
+                        one(args, seed, Trace::Silent, true);
                     }
                     let mut totals = totals.lock().expect("no thread panics while it adds up");
                     totals.add(args, seed, outcome, equal);
@@ -141,7 +142,7 @@ fn run_all(args: &Args) -> Totals {
     totals.into_inner().expect("no thread panics while it adds up")
 }
 
-fn one(args: &Args, seed: u64, trace: bool, record: bool) -> Outcome {
+fn one(args: &Args, seed: u64, trace: Trace, record: bool) -> Outcome {
     let order =
         Order { seed, kind: args.profile, nodes: args.nodes, mutant: args.mutant.clone(), trace };
     let recorder = record.then(|| recorder(&args.dir, seed)).and_then(|made| match made {
@@ -174,6 +175,16 @@ fn replay(path: &Path) -> anyhow::Result<ExitCode> {
         println!("{}: {}", violation.kind, violation.text);
     }
     Ok(ExitCode::from(u8::from(!replayed.violations.is_empty())))
+}
+
+impl Args {
+    fn trace(&self) -> Trace {
+        match self.verbose {
+            0 => Trace::Silent,
+            1 => Trace::Events,
+            _ => Trace::Messages,
+        }
+    }
 }
 
 impl Totals {

@@ -11,20 +11,31 @@ use crate::history::{Life, What};
 /// Who saw which members, by port and generation.
 type Seen = BTreeMap<(PortName, u64), Vec<(Id, Vec<Id>)>>;
 
-/// PT1: two nodes that count each other in at one generation of a port count the same members.
+/// PT1: two nodes that count each other in at one generation of a port count the same members, and
+/// clients read what their node announced.
 pub fn invariant_pt1_memberships_are_equal_at_equal_points(
     context: &Context<'_>,
     out: &mut Violations,
 ) {
     let mut seen = Seen::new();
     for life in &context.history.lives {
+        let mut announced: BTreeMap<(PortName, u64), NodeSet> = BTreeMap::new();
         for (at, port, generation, members) in &life.memberships {
-            let views = life.views.iter().filter(|view| view.at <= *at).count();
-            note(&mut seen, life, (*port, *generation), *members, views);
+            announced.insert((*port, *generation), *members);
+            // On a held port the announcement comes later than the view it belongs to.
+            if !context.is_held(*port) {
+                let views = life.views.iter().filter(|view| view.at <= *at).count();
+                note(&mut seen, life, (*port, *generation), *members, views);
+            }
         }
         for log in &life.clients {
-            for (entry, view) in log.port_views() {
-                note(&mut seen, life, (log.port, view.generation), view.members, entry.views);
+            for (_, view) in log.port_views() {
+                let said = announced.get(&(log.port, view.generation));
+                if said != Some(&view.members) {
+                    out.add("pt1-membership", || {
+                        format!("{}: port {}: {view:?}, announced {said:?}", life.id, log.port)
+                    });
+                }
             }
         }
     }
@@ -45,17 +56,13 @@ pub fn invariant_pt1_memberships_are_equal_at_equal_points(
 
 fn note(seen: &mut Seen, life: &Life, key: (PortName, u64), members: NodeSet, views: usize) {
     // The last view that knows all these nodes says in which of their lives.
-    let known = life.views[..views.min(life.views.len())]
+    let known = life.views[..views]
         .iter()
         .rev()
         .find(|installed| members.difference(installed.view.nodes()).is_empty());
     if let Some(installed) = known {
-        let ids: Vec<Id> = members.iter().filter_map(|n| installed.view.member(n)).collect();
-        let list = seen.entry(key).or_default();
-        let item = (life.id, ids);
-        if !list.contains(&item) {
-            list.push(item);
-        }
+        let ids = members.iter().filter_map(|node| installed.view.member(node)).collect();
+        seen.entry(key).or_default().push((life.id, ids));
     }
 }
 
@@ -118,7 +125,8 @@ pub fn invariant_pt3_the_departed_are_in_no_port(context: &Context<'_>, out: &mu
             // The last word on every port by the end of the turn that installed the view.
             let mut ports: BTreeMap<PortName, NodeSet> = BTreeMap::new();
             for (at, port, _, members) in &life.memberships {
-                if *at <= installed.at {
+                // A held port keeps its members until the view is authorised.
+                if *at <= installed.at && !context.is_held(*port) {
                     ports.insert(*port, *members);
                 }
             }

@@ -46,6 +46,7 @@ impl Story {
             ended: None,
             views: Vec::new(),
             memberships: Vec::new(),
+            notices: Vec::new(),
             clients: vec![ClientLog {
                 client: ClientId(u32::from(node)),
                 port,

@@ -42,13 +42,27 @@ pub struct World {
     chaos: Draw,
     /// Agents send, close and stall; else they only keep themselves alive.
     pub busy: bool,
+    /// What a node's questions to the arbiter take on top.
+    arbiter_delay: Vec<Duration>,
     /// Numbers clients over the whole run.
     next_client: u32,
     filter: Option<Filter>,
     held: Vec<Held>,
     /// What was done to the cluster.
     pub stats: WorldStats,
-    trace: bool,
+    trace: Trace,
+}
+
+/// How much is told on stderr.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Trace {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// Faults, views, memberships, what GAB says.
+    Events,
+    /// Every message of GAB that leaves a node, too.
+    Messages,
 }
 
 /// Decides about a frame that is about to leave a node.
@@ -70,14 +84,18 @@ pub struct Packet<'a> {
 }
 
 /// What becomes of a frame.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
+    /// It enters the network so many times.
+    Copies(u8),
     /// It is lost.
     Drop,
     /// It waits until [`World::release_held`].
     Hold,
     /// It enters the network.
     Pass,
+    /// This enters the network instead.
+    Replace(Bytes),
 }
 
 /// Counts of what was done to the cluster.
@@ -170,11 +188,12 @@ impl World {
             profile,
             seed,
             busy: true,
+            arbiter_delay: vec![Duration::ZERO; nodes],
             next_client: 1,
             filter: None,
             held: Vec::new(),
             stats: WorldStats::default(),
-            trace: false,
+            trace: Trace::Silent,
         }
     }
 
@@ -204,7 +223,7 @@ impl World {
     }
 
     /// Tells on stderr what happens.
-    pub fn set_trace(&mut self, trace: bool) {
+    pub fn set_trace(&mut self, trace: Trace) {
         self.trace = trace;
     }
 
@@ -218,6 +237,17 @@ impl World {
         for held in core::mem::take(&mut self.held) {
             self.enter(held.link, held.from, held.to, &held.frame);
         }
+    }
+
+    /// A frame that nobody sent reaches the socket of `to`, as if from `from`.
+    pub fn inject(&mut self, link: usize, from: usize, to: usize, frame: Bytes) {
+        let from = u8::try_from(from).expect("at most 128 nodes");
+        self.schedule(self.now, Happening::Arrive { node: to, link, from, frame });
+    }
+
+    /// The arbiter takes so long to hear each question of this node.
+    pub fn set_arbiter_delay(&mut self, node: usize, delay: Duration) {
+        self.arbiter_delay[node] = delay;
     }
 
     /// How many frames the filter holds.
@@ -345,7 +375,7 @@ impl World {
     }
 
     fn say(&self, text: impl FnOnce() -> String) {
-        if self.trace {
+        if self.trace >= Trace::Events {
             eprintln!("{} {}", self.now, text());
         }
     }

@@ -6,7 +6,7 @@ use gab::event::SendError;
 use gab::stack::Output;
 use llt::Instant;
 
-use super::{Happening, Held, Packet, Verdict, World, members};
+use super::{Happening, Held, Packet, Trace, Verdict, World, members};
 use crate::client::Act;
 use crate::host::Applied;
 use crate::input::Input;
@@ -34,6 +34,16 @@ impl World {
         }
         process.turn_at = Some(at);
         self.schedule(at, Happening::Turn { node });
+    }
+
+    /// A script did something at `node`: its reactor runs soon.
+    pub fn kick(&mut self, node: usize) {
+        self.wake(node);
+    }
+
+    /// A script added an agent: it starts now.
+    pub fn start_agent(&mut self, node: usize, agent: usize) {
+        self.schedule(self.now, Happening::Agent { node, agent });
     }
 
     /// An agent's own timer.
@@ -215,7 +225,8 @@ impl World {
             match output {
                 Output::Arbiter(request) => {
                     let Some(life) = self.hosts.life(node) else { continue };
-                    let at = self.now + self.arbiter.exponential(self.profile.arbiter_mean);
+                    let delay = self.arbiter.exponential(self.profile.arbiter_mean);
+                    let at = self.now + self.arbiter_delay[node] + delay;
                     self.schedule(at, Happening::Ask { node, life, request });
                 }
                 Output::Client(client) => {
@@ -227,7 +238,7 @@ impl World {
                 Output::Transmit(transmit) => self.transmit(node, &transmit),
             }
         }
-        if self.trace {
+        if self.trace >= Trace::Events {
             self.say_view(node);
         }
     }
@@ -276,6 +287,15 @@ impl World {
         if to >= self.nodes() {
             return;
         }
+        if self.trace >= Trace::Messages
+            && let Some(message) = crate::scenario::message_of(frame)
+        {
+            let (name, head) = (message.name(), message.head);
+            eprintln!(
+                "{} {from} to {to} link {link}: {name} {} ack {}",
+                self.now, head.vid, head.ack
+            );
+        }
         if let Some(mut filter) = self.filter.take() {
             let verdict = filter(&Packet { at: self.now, link, from, to, frame });
             self.filter = Some(filter);
@@ -285,7 +305,16 @@ impl World {
                     self.held.push(Held { link, from, to, frame: frame.clone() });
                     return;
                 }
+                Verdict::Copies(copies) => {
+                    for _ in 1..copies {
+                        self.enter(link, from, to, frame);
+                    }
+                }
                 Verdict::Pass => {}
+                Verdict::Replace(other) => {
+                    self.enter(link, from, to, &other);
+                    return;
+                }
             }
         }
         self.enter(link, from, to, frame);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::net::{Net, port};
+use super::net::{Net, broadcast_address, config, port};
 use crate::core::{Event, LinkStatus, SendError};
 use crate::ids::LltPort;
 use crate::time::Duration;
@@ -22,6 +22,31 @@ fn nodes_connect_within_a_few_round_trips() {
         for peer in net.llt(index).peers() {
             assert!(peer.links.iter().all(|(status, _)| *status == LinkStatus::Up));
         }
+    }
+    net.check_alarms();
+}
+
+#[test]
+fn sixty_four_nodes_connect_when_they_start_at_the_same_instant() {
+    // With the smallest MTU a list of 63 nodes takes three heartbeats.
+    let configs = (0..64).map(|me| {
+        let mut config = config(me, 64, 1);
+        config.links[0].mtu = 576;
+        config.links[0].broadcast = Some(broadcast_address(0));
+        config.links[0].peers.clear();
+        config
+    });
+    let mut net = Net::with(configs.collect(), 4);
+    let start = net.now;
+    net.connect();
+    assert!(net.now.since(start) < Duration::from_millis(200), "{:?}", net.now.since(start));
+    net.run(Duration::from_secs(1));
+    assert!(net.is_connected());
+    for index in 0..64 {
+        let events = net.take_events(index);
+        assert!(!events.iter().any(|event| matches!(event, Event::PeerDown { .. })));
+        let peers = net.llt(index).peers();
+        assert!(peers.iter().all(|peer| peer.links[0].0 == LinkStatus::Up));
     }
     net.check_alarms();
 }
@@ -58,8 +83,8 @@ fn messages_arrive_once_and_in_order_under_loss_and_reordering() {
     net.delay = (Duration::from_micros(50), Duration::from_millis(3));
     let to = net.id(1);
     let message = |n: u32| -> Bytes {
-        let len = if n % 4 == 0 { 66_560 } else { 100 * n as usize };
-        let bytes: Vec<u8> = (0..len).map(|at| (at as u32).wrapping_mul(n + 7) as u8).collect();
+        let len = if n.is_multiple_of(4) { 66_560 } else { 100 * n as usize };
+        let bytes: Vec<u8> = (0..len).map(|at| (at * (n as usize + 7)).to_le_bytes()[0]).collect();
         bytes.into()
     };
     let total = 40;
@@ -83,7 +108,7 @@ fn messages_arrive_once_and_in_order_under_loss_and_reordering() {
     });
     assert!(done, "{} of {total}", received.len());
     for (n, payload) in received.iter().enumerate() {
-        assert!(*payload == message(n as u32), "message {n} differs");
+        assert!(*payload == message(u32::try_from(n).unwrap()), "message {n} differs");
     }
     net.loss = 0;
     net.run(Duration::from_secs(1));

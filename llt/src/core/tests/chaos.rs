@@ -6,17 +6,20 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::net::{Net, config};
+use super::net::{Net, broadcast_address, config, node};
+use crate::config::{Config, Timers};
 use crate::core::{Event, Llt, SendError};
 use crate::ids::{Id, Incarnation, LltPort, NodeId};
 use crate::time::{Duration, Instant};
 
 const MS: Duration = Duration::from_millis(1);
 const NODES: u8 = 3;
+const BROADCASTS: LltPort = LltPort::GAB;
 
 /// What one node's upper layer does and remembers.
 #[derive(Clone, Debug, Default)]
 struct Upper {
+    node: usize,
     /// Connections with a peer so far, and messages sent in the present one.
     sent: BTreeMap<NodeId, (u32, u32)>,
     /// The present connection as the receiver sees it.
@@ -59,8 +62,10 @@ impl Upper {
                 receiving.next += 1;
                 self.delivered += 1;
             }
-            Event::Datagram { from, payload, .. } => {
-                self.check(from, words(&payload).0);
+            Event::Datagram { from, port, payload } => {
+                // A broadcast names its sender's connection with each node.
+                let own = if port == BROADCASTS { payload.slice(4 * self.node..) } else { payload };
+                self.check(from, words(&own).0);
                 self.delivered += 1;
             }
             Event::Duplicate { .. } => panic!("no node id is used twice here"),
@@ -85,19 +90,35 @@ impl Upper {
     }
 }
 
+/// Every other seed has links that can broadcast.
+fn chaos_config(node: u8, seed: u64) -> Config {
+    let mut config = config(node, NODES, 2);
+    for (index, link) in (0..).zip(&mut config.links) {
+        if seed % 2 == 1 {
+            link.broadcast = Some(broadcast_address(index));
+        }
+    }
+    config
+}
+
 struct Chaos {
     net: Net,
     uppers: Vec<Upper>,
     incarnation: u64,
+    seed: u64,
+    awake_since: Vec<Instant>,
 }
 
 impl Chaos {
     fn new(seed: u64) -> Self {
-        let mut net = Net::new(NODES, 2, seed);
+        let mut net = Net::with((0..NODES).map(|node| chaos_config(node, seed)).collect(), seed);
         net.loss = net.draw(200);
         net.duplication = net.draw(200);
         net.delay = (Duration::from_micros(50), MS * (1 + net.draw(40)));
-        Self { net, uppers: vec![Upper::default(); usize::from(NODES)], incarnation: 100 }
+        let upper = |node| Upper { node, ..Upper::default() };
+        let uppers = (0..usize::from(NODES)).map(upper).collect();
+        let awake_since = vec![net.now; usize::from(NODES)];
+        Self { net, uppers, incarnation: 100, seed, awake_since }
     }
 
     fn look(&mut self) {
@@ -123,15 +144,51 @@ impl Chaos {
                 payload[..4].copy_from_slice(&connection.to_be_bytes());
                 payload[4..8].copy_from_slice(&number.to_be_bytes());
                 let payload = Bytes::from(payload);
+                if self.net.draw(3) == 0 {
+                    self.broadcast(index);
+                }
                 let llt = self.net.llt(index);
                 llt.datagram(now, LltPort::PING, to, payload.slice(..8)).unwrap();
-                match llt.send(now, LltPort::GAB, to, payload) {
+                match llt.send(now, LltPort::PING, to, payload) {
                     Ok(()) => self.uppers[index].sent.get_mut(&to.node).unwrap().1 += 1,
                     Err(error) => assert_eq!(error, SendError::WouldBlock),
                 }
             }
             self.net.drain(index);
             self.look();
+        }
+    }
+
+    fn broadcast(&mut self, index: usize) {
+        let upper = &self.uppers[index];
+        let mut payload = Vec::new();
+        for node in (0..NODES).map(node) {
+            let is_up = upper.receiving.contains_key(&node);
+            let connection = if is_up { upper.sent[&node].0 } else { u32::MAX };
+            payload.extend(connection.to_be_bytes());
+        }
+        payload.extend([0; 4]);
+        let now = self.net.now;
+        self.net.llt(index).broadcast(now, BROADCASTS, payload.into()).unwrap();
+    }
+
+    /// No peer is up without a frame of it within the inactive time, but for the time that a
+    /// pause of our own is forgiven.
+    fn invariant_up_means_heard(&mut self) {
+        let timers = Timers::fast();
+        for index in 0..usize::from(NODES) {
+            if self.net.paused[index] {
+                self.awake_since[index] = self.net.now;
+            }
+            let awake = self.net.now.since(self.awake_since[index]);
+            if awake <= timers.peer_trouble + MS * 60 {
+                continue;
+            }
+            for peer in self.net.llt(index).peers() {
+                let heard = self.net.heard[index][peer.node.index()];
+                let silence = self.net.now.since(heard);
+                assert!(!peer.connected || silence <= timers.peer_inact, "{silence:?}");
+            }
         }
     }
 
@@ -154,12 +211,12 @@ impl Chaos {
             5 => self.net.paused[index] = !self.net.paused[index],
             6 => {
                 self.incarnation += 1;
-                let mut config = config(u8::try_from(index).unwrap(), NODES, 2);
+                let mut config = chaos_config(u8::try_from(index).unwrap(), self.seed);
                 config.incarnation = Incarnation(self.incarnation);
                 let llt = Llt::new(self.net.now, config, self.incarnation);
                 self.net.nodes[index] = Some(llt);
                 self.net.paused[index] = false;
-                self.uppers[index] = Upper::default();
+                self.uppers[index] = Upper { node: index, ..Upper::default() };
                 // The others number their connections on, so what was received is still known.
             }
             _ => {}
@@ -173,6 +230,7 @@ impl Chaos {
             let step = Duration::from_micros(500 + u64::from(self.net.draw(20_000)));
             self.net.run(step);
             self.look();
+            self.invariant_up_means_heard();
             if faults && self.net.draw(10) == 0 {
                 self.fault();
             }

@@ -255,8 +255,8 @@ fn packets_are_spread_over_the_links_in_bursts() {
 fn a_broadcast_is_one_frame_where_the_link_can() {
     let mut configs: Vec<_> = (0..4).map(|me| config(me, 4, 2)).collect();
     for config in &mut configs {
-        for (index, link) in config.links.iter_mut().enumerate() {
-            link.broadcast = Some(broadcast_address(index as u8));
+        for (index, link) in (0..).zip(&mut config.links) {
+            link.broadcast = Some(broadcast_address(index));
             link.peers.clear();
         }
     }

@@ -44,6 +44,8 @@ pub(crate) struct Net {
     hosts: Vec<u8>,
     /// Broadcasts come back to their sender.
     pub(crate) loops_back: bool,
+    /// When a node last got a frame from an address, by its host part.
+    pub(crate) heard: Vec<Vec<Instant>>,
     /// Every frame sent, by link.
     pub(crate) sent: Vec<(u8, usize, Bytes)>,
     pub(crate) keep_sent: bool,
@@ -115,6 +117,7 @@ impl Net {
             stopped: vec![false; configs.len()],
             hosts: configs.iter().map(|config| config.node.get()).collect(),
             loops_back: false,
+            heard: vec![vec![Instant::ZERO; 256]; configs.len()],
             sent: Vec::new(),
             keep_sent: false,
         };
@@ -245,6 +248,9 @@ impl Net {
         for key in due {
             let flight = self.flights.remove(&key).unwrap();
             if let Some(llt) = self.nodes[flight.to].as_mut() {
+                if let LinkAddr::V4 { ip, .. } = flight.from {
+                    self.heard[flight.to][usize::from(ip[3])] = now;
+                }
                 llt.handle_frame(now, flight.link, flight.from, flight.frame);
                 self.drain(flight.to);
             }

@@ -1,41 +1,16 @@
-//! gabd as a process: its files, its signals, its socket.
-
-mod daemon_node;
+//! Its files, its signals, its socket.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::time::Duration;
 
-use daemon_node::{Node, cluster, wait_for};
 use gab::admin::{AdminRequest, Configured, FaultRates, FaultRequest, GabConfigure, RunningConfig};
-use gab::client::{Admin, AdminFailure, Options, Port, RegisterError};
+use gab::client::{AdminFailure, Options, Port, RegisterError};
 use gab::event::OpenError;
-use gab::snapshot::Snapshot;
-use gab::{ClientEvent, CloseReason, Level, PortName};
+use gab::{ClientEvent, CloseReason, Level};
 use rustix::process::Signal;
 
-fn port(letter: char) -> PortName {
-    PortName::new(letter).unwrap()
-}
-
-fn options(node: &Node) -> Options {
-    Options { root: node.root().to_owned(), ..Options::default() }
-}
-
-fn ask<T: serde::de::DeserializeOwned>(
-    node: &Node,
-    request: AdminRequest,
-) -> Result<T, AdminFailure> {
-    Admin::connect(node.root()).unwrap().request(&request)
-}
-
-fn snapshot(node: &Node) -> Snapshot {
-    ask(node, AdminRequest::Snapshot).unwrap()
-}
-
-fn next(port: &mut Port) -> ClientEvent {
-    port.recv_timeout(Duration::from_secs(30)).expect("an event in time")
-}
+use crate::node::{Node, cluster, wait_for};
+use crate::support::{ask, deliveries, members, next, options, port, snapshot, view};
 
 #[test]
 fn a_bad_file_stops_it_before_anything_starts() {
@@ -273,17 +248,13 @@ fn three_nodes_form_order_and_lose_one() {
     for node in &mut nodes {
         node.start(&["--testbed"]);
     }
-    let members = |node: &Node| {
-        let ports = snapshot(node).gab.ports;
-        ports.into_iter().find(|port| port.port == "a").map(|port| port.members)
-    };
     for node in &nodes {
-        wait_for("port a with all three", || members(node) == Some(vec![0, 1, 2]));
+        wait_for("port a with all three", || members(node) == [0, 1, 2]);
     }
     let mut clients: Vec<Port> =
         nodes.iter().map(|node| Port::register(port('A'), &options(node)).unwrap()).collect();
     for client in &mut clients {
-        while !matches!(next(client), ClientEvent::View(view) if view.members.len() == 3) {}
+        view(client, |view| view.members.len() == 3);
     }
     for (index, client) in (0u8..).zip(&mut clients) {
         for number in 0..200u8 {
@@ -291,23 +262,12 @@ fn three_nodes_form_order_and_lose_one() {
         }
         client.flush().unwrap();
     }
-    let orders: Vec<Vec<(u64, Vec<u8>)>> = clients
-        .iter_mut()
-        .map(|client| {
-            let mut order = Vec::new();
-            while order.len() < 600 {
-                if let ClientEvent::Deliver(delivery) = next(client) {
-                    order.push((delivery.sequence, delivery.payload.to_vec()));
-                }
-            }
-            order
-        })
-        .collect();
+    let orders: Vec<_> = clients.iter_mut().map(|client| deliveries(client, 600)).collect();
     assert_eq!(orders[0], orders[1]);
     assert_eq!(orders[0], orders[2]);
     nodes[2].signal(Signal::KILL);
     for client in &mut clients[..2] {
-        while !matches!(next(client), ClientEvent::View(view) if view.left.len() == 1) {}
+        view(client, |view| view.left.len() == 1);
     }
     for node in &mut nodes[..2] {
         node.signal(Signal::TERM);

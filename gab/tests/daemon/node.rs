@@ -13,13 +13,13 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// One node.
 #[derive(Debug)]
-pub struct Node {
+pub(crate) struct Node {
     folder: tempfile::TempDir,
     child: Option<Child>,
 }
 
 /// Nodes that know each other over two links on the loopback.
-pub fn cluster(size: u8) -> Vec<Node> {
+pub(crate) fn cluster(size: u8) -> Vec<Node> {
     // Ports that are free now; each node has addresses of its own, so a port is enough for all.
     let probes: Vec<UdpSocket> =
         (0..2).map(|link| UdpSocket::bind((format!("127.66.{link}.1"), 0)).unwrap()).collect();
@@ -56,11 +56,11 @@ fn llttab(id: u8, size: u8, ports: &[u16]) -> String {
 
 impl Node {
     /// A cluster of one.
-    pub fn alone() -> Self {
+    pub(crate) fn alone() -> Self {
         cluster(1).pop().unwrap()
     }
 
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.folder.path()
     }
 
@@ -72,29 +72,29 @@ impl Node {
     }
 
     /// Runs gabd to its end; exit code and standard error.
-    pub fn run(&mut self, args: &[&str]) -> (Option<i32>, String) {
+    pub(crate) fn run(&mut self, args: &[&str]) -> (Option<i32>, String) {
         let output = self.command(args).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     /// Starts gabd and waits until it answers.
-    pub fn start(&mut self, args: &[&str]) {
+    pub(crate) fn start(&mut self, args: &[&str]) {
         let stderr = fs::File::create(self.stderr_path()).unwrap();
         self.child = Some(self.command(args).stderr(stderr).spawn().unwrap());
         wait_for("gab.sock", || gab::client::Admin::connect(self.root()).is_ok());
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("gabd runs").id()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// Waits for the end of gabd; its exit code.
-    pub fn wait(&mut self) -> Option<i32> {
+    pub(crate) fn wait(&mut self) -> Option<i32> {
         let mut child = self.child.take().expect("gabd runs");
         let mut status = None;
         wait_for("the end of gabd", || {
@@ -108,16 +108,16 @@ impl Node {
         self.root().join("stderr")
     }
 
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         fs::read_to_string(self.stderr_path()).unwrap()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.root().join("var/log/gabd.log")).unwrap()
     }
 
     /// A connection without a client.
-    pub fn connect(&self) -> OwnedFd {
+    pub(crate) fn connect(&self) -> OwnedFd {
         let flags = SocketFlags::CLOEXEC;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
@@ -138,7 +138,7 @@ impl Drop for Node {
 }
 
 /// Waits until `done`, for as long as a machine that is busy with other tests may need.
-pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let clock = Clock::new();
     let deadline = clock.now() + Duration::from_secs(60);
     while !done() {

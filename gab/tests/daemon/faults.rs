@@ -1,0 +1,218 @@
+//! Faults: cut links, partitions, frozen processes, clients that do not read or die.
+
+use std::process::{Command, Stdio};
+
+use gab::admin::{FaultRates, FaultRequest};
+use gab::client::{Options, Port};
+use gab::{ClientEvent, CloseReason, Level};
+use rustix::process::Signal;
+
+use crate::node::{Node, cluster, wait_for};
+use crate::support::{deliveries, faults, members, next, options, port, snapshot, view};
+
+fn formed(size: u8) -> Vec<Node> {
+    let mut nodes = cluster(size);
+    for node in &mut nodes {
+        node.start(&["--testbed"]);
+    }
+    let all: Vec<u8> = (0..size).collect();
+    for node in &nodes {
+        wait_for("port a with everybody", || members(node) == all);
+    }
+    nodes
+}
+
+fn link_status(node: &Node, peer: u8, link: usize) -> String {
+    let nodes = snapshot(node).llt.nodes;
+    let found = nodes.into_iter().find(|node| node.node == peer);
+    found.map(|node| node.links[link].status.clone()).unwrap_or_default()
+}
+
+#[test]
+fn a_cut_link_shows_and_heals_and_costs_nobody_anything() {
+    let nodes = formed(2);
+    let mut a = Port::register(port('A'), &options(&nodes[0])).unwrap();
+    let mut b = Port::register(port('A'), &options(&nodes[1])).unwrap();
+    view(&mut a, |view| view.members.len() == 2);
+    view(&mut b, |view| view.members.len() == 2);
+    faults(&nodes[0], FaultRequest { link: Some(0), cut: Some(true), ..FaultRequest::default() });
+    wait_for("link 0 down", || link_status(&nodes[1], 0, 0) != "UP");
+    assert_eq!(link_status(&nodes[1], 0, 1), "UP");
+    a.broadcast(b"over the other link", Level::Safe, false).unwrap();
+    assert_eq!(deliveries(&mut b, 1)[0].1, b"over the other link");
+    wait_for("jeopardy", || {
+        let ports = snapshot(&nodes[0]).gab.ports;
+        ports.iter().any(|port| port.port == "a" && port.jeopardy == [1])
+    });
+    faults(&nodes[0], FaultRequest { clear: true, ..FaultRequest::default() });
+    wait_for("link 0 up", || link_status(&nodes[1], 0, 0) == "UP");
+    assert_eq!(members(&nodes[0]), [0, 1]);
+}
+
+#[test]
+fn messages_pass_a_bad_network_in_order() {
+    let nodes = formed(2);
+    let rates =
+        FaultRates { loss: 0.05, dup: 0.05, corrupt: 0.02, reorder: 0.1, ..FaultRates::default() };
+    for node in &nodes {
+        faults(node, FaultRequest { rates: Some(rates), ..FaultRequest::default() });
+    }
+    let mut clients: Vec<Port> =
+        nodes.iter().map(|node| Port::register(port('A'), &options(node)).unwrap()).collect();
+    for client in &mut clients {
+        view(client, |view| view.members.len() == 2);
+    }
+    // Both speak and listen at once: who does not read is cut off.
+    let run = |index: u8, mut client: Port| {
+        for number in 0..500u32 {
+            let mut payload = number.to_be_bytes().to_vec();
+            payload.resize(usize::try_from(number * 20 + 4).unwrap(), index);
+            client.broadcast(&payload, Level::Agreed, true).unwrap();
+        }
+        client.flush().unwrap();
+        deliveries(&mut client, 1000)
+    };
+    let orders: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0u8..)
+            .zip(clients)
+            .map(|(index, client)| scope.spawn(move || run(index, client)))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(orders[0], orders[1]);
+}
+
+#[test]
+fn a_partition_ejects_one_side_and_its_clients_are_told() {
+    let nodes = formed(3);
+    let mut clients: Vec<Port> =
+        nodes.iter().map(|node| Port::register(port('A'), &options(node)).unwrap()).collect();
+    for client in &mut clients {
+        view(client, |view| view.members.len() == 3);
+    }
+    let first_life = snapshot(&nodes[2]).llt.incarnation;
+    faults(&nodes[2], FaultRequest { blocked: Some(vec![0, 1]), ..FaultRequest::default() });
+    for client in &mut clients[..2] {
+        view(client, |view| view.left.len() == 1);
+    }
+    view(&mut clients[2], |view| view.members.len() == 1);
+    faults(&nodes[2], FaultRequest { clear: true, ..FaultRequest::default() });
+    // The smaller side gives up, in the same process, and joins again in a new life.
+    loop {
+        match next(&mut clients[2]) {
+            ClientEvent::Closed(reason) => break assert_eq!(reason, CloseReason::Ejected),
+            ClientEvent::Deliver(_) | ClientEvent::Status(_) | ClientEvent::View(_) => {}
+        }
+    }
+    for node in &nodes {
+        wait_for("port a with everybody", || members(node) == [0, 1, 2]);
+    }
+    assert!(snapshot(&nodes[2]).llt.incarnation > first_life);
+    let mut again = Port::register(port('A'), &options(&nodes[2])).unwrap();
+    view(&mut again, |view| view.members.len() == 3);
+    clients[0].broadcast(b"welcome", Level::Safe, false).unwrap();
+    assert_eq!(deliveries(&mut again, 1)[0].1, b"welcome");
+}
+
+#[test]
+fn a_frozen_node_learns_that_it_was_thrown_out() {
+    let nodes = formed(3);
+    let mut clients: Vec<Port> =
+        nodes.iter().map(|node| Port::register(port('A'), &options(node)).unwrap()).collect();
+    for client in &mut clients {
+        view(client, |view| view.members.len() == 3);
+    }
+    nodes[0].signal(Signal::STOP);
+    for client in &mut clients[1..] {
+        view(client, |view| view.left.len() == 1);
+    }
+    nodes[0].signal(Signal::CONT);
+    loop {
+        match next(&mut clients[0]) {
+            ClientEvent::Closed(reason) => break assert_eq!(reason, CloseReason::Ejected),
+            ClientEvent::Deliver(_) | ClientEvent::Status(_) | ClientEvent::View(_) => {}
+        }
+    }
+    for node in &nodes {
+        wait_for("port a with everybody", || members(node) == [0, 1, 2]);
+    }
+}
+
+#[test]
+fn a_kernel_type_client_dies_with_its_process_only() {
+    let nodes = formed(1);
+    let kernel = Options { kernel: true, ..options(&nodes[0]) };
+    let client = Port::register(port('A'), &kernel).unwrap();
+    wait_for("the membership", || snapshot(&nodes[0]).gab.ports.iter().any(|p| p.port == "A"));
+    // The socket goes without a word, the process (this one) stays.
+    let ports = || snapshot(&nodes[0]).gab.ports;
+    client.close().unwrap();
+    wait_for("an orderly close", || !ports().iter().any(|port| port.port == "A"));
+    let socket = nodes[0].connect();
+    let mut open = vec![0, 0, 0, 12, 1, 2, 0, 0, 0, 1, b'A', b'x'];
+    open.extend([0, 0, 0, 16, 5, 0, 0, 0, 0, 0, 0, 99, 0, 0, 99, 0]);
+    rustix::net::send(&socket, &open, rustix::net::SendFlags::empty()).unwrap();
+    wait_for("the membership", || ports().iter().any(|port| port.port == "A"));
+    drop(socket);
+    // The port is still taken: an exclusive registration is refused.
+    assert!(Port::register(port('A'), &options(&nodes[0])).is_err());
+    assert!(ports().iter().any(|port| port.port == "A"));
+}
+
+#[test]
+fn a_killed_client_leaves_its_port_at_once() {
+    let nodes = formed(2);
+    let mut watcher = Port::register(port('A'), &options(&nodes[0])).unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "faults::victim", "--nocapture"])
+        .env("VICTIM_ROOT", nodes[1].root())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    view(&mut watcher, |view| view.members.len() == 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    view(&mut watcher, |view| view.left.len() == 1);
+}
+
+/// The process that is killed above.
+#[test]
+#[ignore = "run by another test in a process of its own"]
+fn victim() {
+    let Some(root) = std::env::var_os("VICTIM_ROOT") else { return };
+    let options = Options { root: root.into(), ..Options::default() };
+    let mut client = Port::register(port('A'), &options).unwrap();
+    while !matches!(client.recv(), ClientEvent::Closed(_)) {}
+}
+
+#[test]
+fn a_client_that_does_not_read_flow_controls_and_is_then_closed() {
+    let nodes = formed(1);
+    let shared = Options { shared: true, ..options(&nodes[0]) };
+    let mut speaker = Port::register(port('A'), &shared).unwrap();
+    view(&mut speaker, |_| true);
+    let mut deaf = Port::register(port('A'), &shared).unwrap();
+    view(&mut deaf, |_| true);
+    // Far more than every queue on the way holds, so that the deaf one stops it.
+    let payload = [7; 16 << 10];
+    let mut sent = 0;
+    let mut heard = 0;
+    while heard < 2000 {
+        if sent < 2000 && speaker.try_broadcast(&payload, Level::Agreed, false).is_ok() {
+            sent += 1;
+            continue;
+        }
+        // Once the deaf client is closed, after its limit, everything goes on.
+        if let ClientEvent::Deliver(_) = next(&mut speaker) {
+            heard += 1;
+        }
+    }
+    loop {
+        match next(&mut deaf) {
+            ClientEvent::Closed(reason) => {
+                break assert_eq!(reason, CloseReason::NotReading);
+            }
+            ClientEvent::Deliver(_) | ClientEvent::Status(_) | ClientEvent::View(_) => {}
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! gabd as a process.
+
+mod faults;
+mod node;
+mod process;
+mod support;
