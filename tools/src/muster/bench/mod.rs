@@ -1,6 +1,6 @@
 //! `muster bench`: real daemons, one client process per node, rounds interleaved.
 //!
-//! [`client`] is the process on each node, [`job`] what the two say to each other, [`report`] the
+//! [`client`] is the process on each node, `job` what the two say to each other, `report` the
 //! figures. Order and completeness are verified in every round, so a figure can only come from a
 //! run in which everybody was told the same.
 
