@@ -114,7 +114,9 @@ fn plan(args: &BenchArgs, sequencer: u8) -> Vec<(Key, Job)> {
                     plan.push((key(*workload), job(senders, Send::Flood, time_ms)));
                 }
                 Workload::Latency => {
-                    for (from, node) in [("sequencer", sequencer), ("other", other)] {
+                    let mut origins = vec![("sequencer", sequencer), ("other", other)];
+                    origins.dedup_by_key(|(_, node)| *node);
+                    for (from, node) in origins {
                         for safe in [false, true] {
                             let level = Some(if safe { "safe" } else { "agreed" });
                             let key = Key { level, from: Some(from), ..key(*workload) };
