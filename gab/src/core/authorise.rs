@@ -53,7 +53,8 @@ impl Authorisation {
     /// A view is in force; `departed`: without somebody who was in the one before.
     pub(crate) fn note_view(&mut self, now: Instant, departed: bool) {
         self.departed |= departed;
-        self.authorised = false;
+        // A view that only grew is as authorised as the one before.
+        self.authorised &= !departed;
         self.tries = 0;
         self.next = Some(now);
     }

@@ -30,6 +30,8 @@ impl Gab {
 
     fn install(&mut self, now: Instant, proposal: Proposal) {
         let old = self.view.clone();
+        // Before the leftovers: the side that flushes may lose the arbitration.
+        self.authorisation.note_view(now, old.as_ref().is_some_and(|old| departs(old, &proposal.members)));
         if old.is_some() {
             self.finish_stream(now, &proposal);
         } else {
@@ -64,7 +66,6 @@ impl Gab {
                 peer.hello = None;
             }
         }
-        self.authorisation.note_view(now, old.as_ref().is_some_and(|old| departs(old, &proposal.members)));
         self.change_ports(now, &proposal.members);
         self.pending.restart();
         self.settle_suspicions();

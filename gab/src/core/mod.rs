@@ -292,7 +292,7 @@ impl Gab {
             Body::Ord(ord) if from == sequencer => self.receive_ord(now, ord),
             Body::Data(data) => self.receive_data(now, from, &data),
             Body::Submit(entries) if sequencer == self.id => self.receive_submit(from, entries),
-            Body::Ack => {}
+            Body::Ack => self.receive_ack(from, &head),
             _ => self.counters.other_view += 1,
         }
     }

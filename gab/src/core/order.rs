@@ -38,6 +38,8 @@ const ACK_DELAY: Duration = Duration::from_millis(2);
 const ACK_BROADCAST_MEMBERS: usize = 16;
 const TAIL_MIN: Duration = Duration::from_millis(5);
 const TAIL_MAX: Duration = Duration::from_millis(500);
+/// The same while some member's client does not keep up.
+const BUSY_MAX: Duration = Duration::from_millis(40);
 /// A payload that went ahead and has no slot after this long is handed to the sequencer whole.
 const DATA_RETRY: Duration = Duration::from_millis(20);
 
@@ -70,7 +72,9 @@ impl Gab {
         let inline_max = if mine { frame_max } else { self.config.inline_max.min(frame_max) };
         let mut batch: Vec<Entry> = Vec::new();
         let mut size = 0;
-        while let Some(next) = self.pending.next(inline_max, now + DATA_RETRY) {
+        // The sequencer has its own payloads: it needs no other way to them.
+        let retry = if mine { None } else { Some(now + DATA_RETRY) };
+        while let Some(next) = self.pending.next(inline_max, retry) {
             if next.by_reference {
                 self.broadcast_data(&next.entry);
             }
@@ -198,16 +202,19 @@ impl Gab {
         let (stable, high) = (stream.stable(), stream.high);
         let waiting = self.order.safe.front().is_some_and(|&slot| slot <= stable);
         let urgent = waiting && !self.acks_go_to_all();
-        let done = self.order.announced == high;
+        // A member that keeps up again says so once, unreliably: ask those that did not.
+        let busy = self.peers.values().any(|peer| peer.busy != 0);
+        let done = self.order.announced == high && !busy;
         if done {
             self.order.tail = None;
             return;
         }
         let (at, wait) = *self.order.tail.get_or_insert((now + TAIL_MIN, TAIL_MIN));
         if urgent || now >= at {
-            let wait = if urgent { TAIL_MIN } else { (wait * 2).min(TAIL_MAX) };
+            let longest = if busy { BUSY_MAX } else { TAIL_MAX };
+            let wait = if urgent { TAIL_MIN } else { (wait * 2).min(longest) };
             self.order.tail = Some((now + wait, wait));
-            let need_ack = stable < high;
+            let need_ack = stable < high || busy;
             self.broadcast_ord(Ordered { stable, high, need_ack, first: 0, entries: Vec::new() });
         }
     }
@@ -243,9 +250,6 @@ impl Gab {
 
     /// What every message of a member says: how far it holds the stream, and which ports are busy.
     pub(super) fn note_head(&mut self, now: Instant, from: Id, head: &Head) {
-        if let Some(peer) = self.peers.get_mut(&from.node) {
-            peer.busy = head.busy;
-        }
         let Some(stream) = &mut self.stream else { return };
         let before = stream.stable();
         // Nobody can have acknowledged what does not exist.
@@ -255,6 +259,14 @@ impl Gab {
             if stable > before {
                 self.deliver(now, false);
             }
+        }
+    }
+
+    /// An acknowledgement in a message of its own. Only these tell which ports are busy: what
+    /// waits in a reliable stream would tell of the past.
+    pub(super) fn receive_ack(&mut self, from: Id, head: &Head) {
+        if let Some(peer) = self.peers.get_mut(&from.node) {
+            peer.busy = head.busy;
         }
     }
 

@@ -35,7 +35,9 @@ struct Queue {
 struct Own {
     entry: Entry,
     client: Option<ClientId>,
-    /// For a payload that went ahead: when to hand the whole message to the sequencer instead.
+    /// Its payload went ahead of its order.
+    ahead: bool,
+    /// When to hand the whole message to the sequencer instead.
     retry: Option<Instant>,
 }
 
@@ -63,12 +65,12 @@ impl Pending {
         let len = u32::try_from(payload.len()).expect("checked against MESSAGE_MAX");
         let entry =
             Entry { src, port, kind, level, mseq: queue.last, len, crc: 0, payload: Some(payload) };
-        queue.messages.push_back(Own { entry, client, retry: None });
+        queue.messages.push_back(Own { entry, client, ahead: false, retry: None });
     }
 
     /// The next message that was not submitted in this view. A message longer than `inline_max`
-    /// goes by reference, and waits while too much is ahead; then it is sent whole at `retry`.
-    pub(crate) fn next(&mut self, inline_max: usize, retry: Instant) -> Option<Submission> {
+    /// goes by reference, and waits while too much is ahead; without a slot at `retry` it is overdue.
+    pub(crate) fn next(&mut self, inline_max: usize, retry: Option<Instant>) -> Option<Submission> {
         for queue in self.ports.values_mut() {
             let Some(own) = queue.messages.get_mut(queue.submitted) else { continue };
             let len = own.entry.len as usize;
@@ -78,7 +80,7 @@ impl Pending {
                     continue;
                 }
                 self.data_ahead += len;
-                own.retry = Some(retry);
+                (own.ahead, own.retry) = (true, retry);
                 if own.entry.crc == 0 {
                     own.entry.crc = crc32c::crc32c(own.entry.payload.as_deref().unwrap_or_default());
                 }
@@ -97,7 +99,7 @@ impl Pending {
         }
         let own = queue.messages.pop_front()?;
         queue.submitted = queue.submitted.saturating_sub(1);
-        if own.retry.is_some() {
+        if own.ahead {
             self.data_ahead -= own.entry.len as usize;
         }
         Some((own.client, own.entry.len as usize))
@@ -119,7 +121,7 @@ impl Pending {
             for own in &mut queue.messages {
                 queue.last += 1;
                 own.entry.mseq = queue.last;
-                own.retry = None;
+                (own.ahead, own.retry) = (false, None);
             }
             !queue.messages.is_empty()
         });
@@ -186,7 +188,7 @@ mod tests {
     }
 
     fn drain(pending: &mut Pending) -> Vec<(char, u64, bool)> {
-        std::iter::from_fn(|| pending.next(100, Instant::from_millis(5)))
+        std::iter::from_fn(|| pending.next(100, Some(Instant::from_millis(5))))
             .map(|s| (s.entry.port.letter(), s.entry.mseq, s.by_reference))
             .collect()
     }
