@@ -17,6 +17,11 @@ impl RecordKeeper {
         self.record.as_ref()
     }
 
+    /// The operator clears the record: nobody of those it names lives any more.
+    pub fn clear(&mut self) {
+        self.record = None;
+    }
+
     /// Tries a change; true if the record is another one now.
     ///
     /// Who may ask is the asker's rule (it must be a member of the record and have the record's

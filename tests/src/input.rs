@@ -145,6 +145,13 @@ pub struct RecordValue {
     pub members: Vec<Id>,
 }
 
+impl RecordValue {
+    /// The value that stands for "cleared by the operator".
+    pub fn cleared() -> Self {
+        Self { promise: Vid::NONE, vid: Vid::NONE, members: Vec::new() }
+    }
+}
+
 /// [`OpenOptions`], serialisable.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]

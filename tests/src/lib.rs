@@ -18,6 +18,7 @@ pub mod host;
 pub mod input;
 pub mod invariants;
 pub mod liveness;
+pub mod mutants;
 pub mod net;
 pub mod node;
 pub mod payload;

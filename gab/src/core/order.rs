@@ -55,6 +55,7 @@ impl Gab {
                 self.order_slots(now);
                 self.acknowledge(now);
                 self.repair_gaps(now);
+                self.probe_stability(now);
             }
             self.flush_p2p_acks(now);
         }

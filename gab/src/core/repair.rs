@@ -17,6 +17,8 @@ pub(crate) struct Repair {
     ask: Option<(Instant, Duration)>,
     /// How often was asked since the last progress: the holders take turns.
     attempts: u32,
+    /// When to ask what has become stable, the wait after that, and what was stable then.
+    probe: Option<(Instant, Duration, u64)>,
     /// What was sent again lately, so that an impatient asker does not get it many times.
     resent: BTreeMap<(NodeId, u64), Instant>,
     /// Since when a member's acknowledgement stands still although there is more.
@@ -35,6 +37,8 @@ struct Standing {
 const REORDER: Duration = Duration::from_micros(500);
 const ASK_MIN: Duration = Duration::from_millis(4);
 const ASK_MAX: Duration = Duration::from_millis(200);
+const PROBE_MIN: Duration = Duration::from_millis(20);
+const PROBE_MAX: Duration = Duration::from_millis(500);
 const RESEND_AFTER: Duration = Duration::from_millis(3);
 const WATCH: Duration = Duration::from_millis(50);
 const SLOW_AFTER: Duration = Duration::from_millis(200);
@@ -53,7 +57,8 @@ impl Repair {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        earliest(self.ask.map(|(at, _)| at), self.watch_at)
+        let probe = self.probe.map(|(at, ..)| at);
+        earliest(earliest(self.ask.map(|(at, _)| at), probe), self.watch_at)
     }
 }
 
@@ -107,6 +112,25 @@ impl Gab {
             self.counters.naks_sent += 1;
             let nak = Body::Nak(ranges).encode(self.head());
             self.out.push_back(GabOutput::Datagram(target, nak));
+        }
+    }
+
+    /// What the sequencer says to be stable comes unreliably: whoever waits for it asks, rarely.
+    pub(super) fn probe_stability(&mut self, now: Instant) {
+        let (Some(view), Some(stream)) = (&self.view, &self.stream) else { return };
+        let stable = stream.stable();
+        if stable >= stream.cont || view.sequencer() == self.id {
+            self.repair.probe = None;
+            return;
+        }
+        let (at, wait, before) = *self.repair.probe.get_or_insert((now + PROBE_MIN, PROBE_MIN, stable));
+        if stable > before {
+            self.repair.probe = Some((now + PROBE_MIN, PROBE_MIN, stable));
+        } else if now >= at {
+            self.repair.probe = Some((now + wait, (wait * 2).min(PROBE_MAX), stable));
+            let probe = Body::Nak(Vec::new()).encode(self.head());
+            let sequencer = view.sequencer();
+            self.out.push_back(GabOutput::Datagram(sequencer, probe));
         }
     }
 

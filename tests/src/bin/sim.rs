@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use sim::digest::Recorder;
+use sim::mutants::{Expected, expected};
 use sim::profile::Kind;
 use sim::run::{Order, Outcome, run};
 use sim::world::Trace;
@@ -38,6 +39,9 @@ struct Args {
     /// Break this rule: the checkers should notice
     #[arg(long)]
     mutant: Option<String>,
+    /// Break each rule in turn until the checkers notice, each over at most this many seeds
+    #[arg(long, conflicts_with_all = ["mutant", "seed", "replay"])]
+    mutants: bool,
     /// Number of nodes, else drawn
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=128))]
     nodes: Option<u8>,
@@ -94,6 +98,9 @@ fn main() -> anyhow::Result<ExitCode> {
     if let Some(file) = &args.replay {
         return replay(file);
     }
+    if args.mutants {
+        return Ok(mutants(&args));
+    }
     // A panic of a core is reported as a violation, with its seed: one line is enough.
     if args.seed.is_none() {
         std::panic::set_hook(Box::new(|_| ()));
@@ -102,6 +109,46 @@ fn main() -> anyhow::Result<ExitCode> {
     let totals = run_all(&args);
     print(&args, &totals, now() - start);
     Ok(ExitCode::from(u8::from(!totals.kinds.is_empty() || totals.unequal > 0)))
+}
+
+/// Breaks each rule in turn and tells how many seeds it took to notice.
+fn mutants(args: &Args) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut missed = 0;
+    for mutant in sim::setup::mutants() {
+        let (kind, harmless) = match expected(mutant) {
+            Expected::Caught(kind) => (kind, None),
+            Expected::Harmless(why) => (Kind::Record, Some(why)),
+        };
+        let order = |seed| Order {
+            seed,
+            kind,
+            nodes: args.nodes,
+            mutant: Some(format!("{mutant:?}")),
+            trace: Trace::Silent,
+        };
+        let caught = (args.first..args.first.saturating_add(args.seeds)).find_map(|seed| {
+            let outcome = run(&order(seed), None);
+            let found = outcome.violations.list().first()?.kind;
+            // A seed that fails with all rules in force proves nothing about this one.
+            let whole = run(&Order { mutant: None, ..order(seed) }, None);
+            whole.violations.is_empty().then_some((seed, found))
+        });
+        match (caught, harmless) {
+            (Some((seed, found)), None) => {
+                println!("{mutant:?}: {found} at seed {seed} ({kind:?})")
+            }
+            (Some((seed, found)), Some(why)) => {
+                println!("{mutant:?}: {found} at seed {seed}, though {why}");
+            }
+            (None, None) => {
+                missed += 1;
+                println!("{mutant:?}: NOT CAUGHT in {} seeds ({kind:?})", args.seeds);
+            }
+            (None, Some(why)) => println!("{mutant:?}: nothing to catch: {why}"),
+        }
+    }
+    ExitCode::from(u8::from(missed > 0))
 }
 
 fn run_all(args: &Args) -> Totals {

@@ -209,6 +209,20 @@ impl World {
         self.net.mend(now);
     }
 
+    /// What an operator does when everybody whom the record names is dead: nobody could ever be
+    /// authorised again (facts algorithms 1.14), so the record is cleared and the living seed anew.
+    pub fn clear_dead_record(&mut self) {
+        let Some(record) = self.keeper.record() else { return };
+        let lives =
+            |id: &llt::Id| self.hosts.stack(id.node.index()).is_some_and(|stack| stack.id() == *id);
+        if record.members.iter().any(lives) {
+            return;
+        }
+        self.say(|| "the record is cleared: all it names are dead".to_owned());
+        self.keeper.clear();
+        self.hosts.record_changed(self.now, crate::input::RecordValue::cleared());
+    }
+
     /// The last fault is over: cables mended, network calm, everybody runs, reads and is quick.
     pub fn heal(&mut self) {
         self.say(|| "healed".to_owned());
