@@ -326,7 +326,7 @@ impl Gram<'_> {
         let entry = |entry: &Entry| entry.payload.as_deref().and_then(|p| payload::decode(p).ok());
         let list: Vec<&Entry> = match self.message.as_ref().map(|message| &message.body) {
             Some(Body::Ord(ord)) => ord.entries.iter().collect(),
-            Some(Body::Retr(list)) => list.iter().map(|(_, entry)| entry).collect(),
+            Some(Body::Retr(list)) => list.slots.iter().map(|(_, entry)| entry).collect(),
             Some(Body::Submit(list)) => list.iter().collect(),
             _ => Vec::new(),
         };
@@ -342,7 +342,7 @@ impl Gram<'_> {
     pub fn slots(&self) -> Vec<u64> {
         match self.message.as_ref().map(|message| &message.body) {
             Some(Body::Ord(ord)) => (ord.first..).take(ord.entries.len()).collect(),
-            Some(Body::Retr(list)) => list.iter().map(|(slot, _)| *slot).collect(),
+            Some(Body::Retr(list)) => list.slots.iter().map(|(slot, _)| *slot).collect(),
             _ => Vec::new(),
         }
     }

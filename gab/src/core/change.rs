@@ -149,6 +149,12 @@ impl Gab {
         if change.vid != vid || !matches!(change.phase, Phase::Collecting) || !change.target.contains(&from) {
             return;
         }
+        // Nobody holds more than the windows of our own view allow.
+        let reach = self.stream.as_ref().map_or(u64::MAX, super::stream::Stream::reach);
+        if state.installed == self.view.as_ref().map_or(Vid::NONE, |view| view.vid) && state.cont > reach {
+            self.counters.other_view += 1;
+            return;
+        }
         change.states.insert(from.node, state);
         if change.states.len() == change.target.len() {
             self.decide(now);
@@ -285,6 +291,11 @@ impl Gab {
         proposing.max(self.accepting.as_ref().map_or(0, |proposal| proposal.cut))
     }
 
+    /// Is everything up to the cut here?
+    pub(super) fn has_fetched(&self) -> bool {
+        self.missing_to(self.fetching_to()).is_empty()
+    }
+
     /// Goes on when everything up to the cut is here; else asks for it.
     pub(super) fn continue_fetch(&mut self, now: Instant) {
         if let Some(Change { phase: Phase::Fetching { members, cut }, .. }) = &self.change {
@@ -335,6 +346,12 @@ impl Gab {
     /// Step 5.
     fn propose(&mut self, now: Instant, members: Vec<Id>, cut: u64) {
         let timeout = self.change_timeout();
+        // Those that this very view removes as well: a joiner has no view before to see it by.
+        let mut removed = self.membership.removed.clone();
+        for id in self.view.iter().flat_map(|view| &view.members).filter(|id| !members.contains(id)) {
+            let newest = removed.entry(id.node).or_insert(id.incarnation);
+            *newest = (*newest).max(id.incarnation);
+        }
         let Some(change) = &mut self.change else { return };
         let proposal = Proposal {
             vid: change.vid,
@@ -343,7 +360,7 @@ impl Gab {
             cut,
             sequence: self.stream.as_ref().map_or(0, |stream| stream.sequence) + cut,
             generation: self.table.generation,
-            removed: self.membership.removed.clone(),
+            removed,
             ports: self.table.ports.clone(),
         };
         change.phase = Phase::Proposed { proposal: proposal.clone(), ready: BTreeSet::new() };
@@ -360,7 +377,9 @@ impl Gab {
         let promised = proposal.vid == self.promised || self.is_mutant_ready_late();
         let mine = proposal.members.contains(&self.id) && proposal.vid.proposer == from;
         let base = self.view_id();
-        if !promised || !mine || proposal.vid <= base || !(base.is_none() || base == proposal.base) {
+        let reach = self.stream.as_ref().map_or(u64::MAX, super::stream::Stream::reach);
+        let fits = base.is_none() || base == proposal.base && proposal.cut <= reach;
+        if !promised || !mine || proposal.vid <= base || !fits {
             self.counters.other_view += 1;
             return;
         }

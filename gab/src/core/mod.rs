@@ -89,7 +89,7 @@ pub struct Gab {
     stash: stash::Stash,
     sequencer: sequencer::Sequencer,
     order: order::Ordering,
-    repair: repair::Repair,
+    repair: repair::Repairing,
 
     ports: BTreeMap<PortName, ports::Port>,
     /// Ports with slots that are not yet delivered.
@@ -164,7 +164,7 @@ impl Gab {
             stash: stash::Stash::default(),
             sequencer: sequencer::Sequencer::default(),
             order: order::Ordering::default(),
-            repair: repair::Repair::default(),
+            repair: repair::Repairing::default(),
             ports: BTreeMap::new(),
             undelivered: BTreeSet::new(),
             clients: clients::Clients::default(),
@@ -287,7 +287,7 @@ impl Gab {
         self.note_head(now, from, &head);
         match body {
             Body::Nak(ranges) => self.receive_nak(now, from, &ranges),
-            Body::Retr(entries) => self.receive_retr(now, entries),
+            Body::Retr(repair) => self.receive_retr(now, repair),
             _ if self.is_frozen() && !self.is_mutant_wedged() => self.counters.while_frozen += 1,
             Body::Ord(ord) if from == sequencer => self.receive_ord(now, ord),
             Body::Data(data) => self.receive_data(now, from, &data),

@@ -253,6 +253,11 @@ impl Gab {
     pub(super) fn note_head(&mut self, now: Instant, from: Id, head: &Head) {
         let Some(stream) = &mut self.stream else { return };
         let before = stream.stable();
+        if head.ack > stream.high && self.view.as_ref().is_some_and(|view| view.sequencer() == self.id) {
+            // Only we make slots.
+            self.counters.slots_outside += 1;
+            return;
+        }
         // Nobody can have acknowledged what does not exist.
         if head.ack > 0 && head.ack <= stream.cont + 2 * WINDOW_SLOTS && stream.note_ack(from.node, head.ack) {
             let stable = stream.stable();

@@ -8,11 +8,11 @@ use rand_core::Rng;
 
 use super::{Gab, GabOutput, Notice};
 use crate::limits::{BATCH_BYTES, REPAIR_BYTES, WINDOW_SLOTS};
-use crate::wire::{Body, Entry, Ordered};
+use crate::wire::{Body, Entry, Ordered, Repair};
 
 /// State of repairing.
 #[derive(Debug, Default)]
-pub(crate) struct Repair {
+pub(crate) struct Repairing {
     /// When to ask for what is missing, and the wait after that.
     ask: Option<(Instant, Duration)>,
     /// How often was asked since the last progress: the holders take turns.
@@ -43,7 +43,7 @@ const RESEND_AFTER: Duration = Duration::from_millis(3);
 const WATCH: Duration = Duration::from_millis(50);
 const SLOW_AFTER: Duration = Duration::from_millis(200);
 
-impl Repair {
+impl Repairing {
     /// A member's acknowledgement moved.
     pub(crate) fn note_progress(&mut self, now: Instant, node: NodeId) {
         if let Some(standing) = self.standing.get_mut(&node) {
@@ -151,8 +151,11 @@ impl Gab {
         self.repair.resent.retain(|_, at| *at + RESEND_AFTER > now);
         let wanted = ranges.iter().flat_map(|&(first, last)| first..=last.min(first + 2 * WINDOW_SLOTS));
         let mut messages = Vec::new();
+        // In a view change nothing may wait: what was sent before it was dropped there.
+        let frozen = self.is_frozen();
         for slot in wanted {
-            if total > REPAIR_BYTES || self.repair.resent.contains_key(&(from.node, slot)) {
+            let lately = !frozen && self.repair.resent.contains_key(&(from.node, slot));
+            if total > REPAIR_BYTES || lately {
                 continue;
             }
             let Some(held) = stream.get(slot).filter(|held| held.entry.payload.is_some()) else { continue };
@@ -168,16 +171,18 @@ impl Gab {
             self.counters.slots_resent += 1;
         }
         messages.push(batch);
-        for batch in messages.into_iter().filter(|batch| !batch.is_empty()) {
-            self.send(from, Body::Retr(batch));
+        messages.retain(|batch| !batch.is_empty());
+        let count = messages.len();
+        for (at, slots) in messages.into_iter().enumerate() {
+            self.send(from, Body::Retr(Repair { last: at + 1 == count, slots }));
         }
     }
 
     /// Slots that we asked for. Frozen, only those up to the cut are wanted.
-    pub(super) fn receive_retr(&mut self, now: Instant, entries: Vec<(u64, Entry)>) {
+    pub(super) fn receive_retr(&mut self, now: Instant, repair: Repair) {
         let frozen = self.is_frozen() && !self.is_mutant_wedged();
         let cut = if frozen { self.fetching_to() } else { u64::MAX };
-        for (slot, entry) in entries {
+        for (slot, entry) in repair.slots {
             if slot <= cut {
                 self.store_slot(slot, entry);
             } else {
@@ -186,7 +191,9 @@ impl Gab {
         }
         if frozen {
             self.advance(now);
-            self.continue_fetch(now);
+            if repair.last || self.has_fetched() {
+                self.continue_fetch(now);
+            }
         } else {
             self.after_slots(now);
         }

@@ -52,7 +52,7 @@ pub(crate) enum Stored {
     Known,
     /// It is stored, or completed what was stored.
     New,
-    /// Too far ahead: no correct sequencer orders that.
+    /// Too far ahead, or another message than the slot names: no correct sequencer orders that.
     Outside,
 }
 
@@ -72,6 +72,11 @@ impl Stream {
         }
     }
 
+    /// No slot beyond can exist: the sequencer's window is counted from what we have acknowledged.
+    pub(crate) fn reach(&self) -> u64 {
+        self.high.max(self.cont) + 2 * WINDOW_SLOTS
+    }
+
     /// Stores an entry. Storing is idempotent: a slot names one message for ever (MS5).
     pub(crate) fn store(&mut self, slot: u64, entry: Entry) -> Stored {
         if slot < self.first {
@@ -88,6 +93,12 @@ impl Stream {
         self.high = self.high.max(slot);
         let key = (entry.src, entry.port, entry.mseq);
         match &mut self.slots[at] {
+            Some(Slot { entry: known, .. })
+                if (known.src, known.port, known.mseq, known.len)
+                    != (entry.src, entry.port, entry.mseq, entry.len) =>
+            {
+                return Stored::Outside;
+            }
             Some(known) if known.entry.payload.is_some() || entry.payload.is_none() => {
                 return Stored::Known;
             }

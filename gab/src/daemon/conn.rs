@@ -349,7 +349,9 @@ impl Conn {
         let mut more = false;
         for _ in 0..DATAGRAMS_PER_TURN {
             more = false;
-            if self.phase == Phase::Open && self.registration.is_some() {
+            // Not while the socket is full: what waits has its bound in the stack, where a client
+            // that does not read is noticed.
+            if self.phase == Phase::Open && self.registration.is_some() && self.sending.is_none() {
                 self.grant(stack);
                 more = self.fill(now, stack);
                 self.finish(now, stack);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use llt::{Id, Incarnation, NodeId};
 
-use super::codec::{Malformed, Put, Reader};
+use super::codec::{COUNTER_MAX, Malformed, Put, Reader};
 use crate::ids::{PortName, Vid};
 use crate::limits::{PORTS_MAX, WINDOW_SLOTS};
 
@@ -140,7 +140,7 @@ impl State {
         for _ in 0..count {
             row.push(Connection { peer: reader.id()?, jeopardy: reader.u8("a flag")? != 0 });
         }
-        if cont.checked_add(WINDOW_SLOTS * 2).is_none() {
+        if cont > COUNTER_MAX {
             return Err(Malformed::new("a slot that can exist"));
         }
         Ok(Self { installed, ready, cont, beyond, row })
@@ -187,6 +187,9 @@ impl Proposal {
                 table.members.insert(reader.node()?, reader.u64("a client")?);
             }
             ports.insert(port, table);
+        }
+        if cut.max(sequence).max(generation) > COUNTER_MAX {
+            return Err(Malformed::new("counters that leave room for the next ones"));
         }
         if members.is_empty() || vid <= base || ports.len() > PORTS_MAX {
             return Err(Malformed::new("a view after its base"));

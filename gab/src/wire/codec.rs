@@ -19,6 +19,11 @@ impl Malformed {
     }
 }
 
+/// Rounds above are refused: the next proposer adds one to whatever it has heard.
+const ROUND_MAX: u64 = u64::MAX - (1 << 32);
+/// Slots, sequences and generations above are refused: members count on from them.
+pub(crate) const COUNTER_MAX: u64 = 1 << 62;
+
 /// Reads from the front of a buffer; nothing is read past its end.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -80,7 +85,11 @@ impl Reader {
     }
 
     pub(crate) fn vid(&mut self) -> Result<Vid, Malformed> {
-        Ok(Vid { round: self.u64("a round")?, proposer: self.id()? })
+        let round = self.u64("a round")?;
+        if round > ROUND_MAX {
+            return Err(Malformed::new("a round that leaves room for the next ones"));
+        }
+        Ok(Vid { round, proposer: self.id()? })
     }
 
     /// A counted list of identities, each node at most once.

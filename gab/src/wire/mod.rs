@@ -72,11 +72,20 @@ pub enum Body {
     /// View change, step 3: I hold everything up to the cut.
     Ready,
     /// Slots that were asked for, payloads inline.
-    Retr(Vec<(u64, Entry)>),
+    Retr(Repair),
     /// View change: answer to `Collect`.
     State(State),
     /// Messages for the sequencer to order, inline.
     Submit(Vec<Entry>),
+}
+
+/// Answer to a NAK.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Repair {
+    /// Nothing more follows for the same question: ask again for what is still missing.
+    pub last: bool,
+    /// Slots with their entries.
+    pub slots: Vec<(u64, Entry)>,
 }
 
 /// Entries in consecutive slots.
@@ -199,9 +208,10 @@ impl Body {
                     out.put_u64(last);
                 }
             }
-            Self::Retr(entries) => {
-                out.put_u16(u16::try_from(entries.len()).expect("bounded by the message size"));
-                for (slot, entry) in entries {
+            Self::Retr(repair) => {
+                out.put_u8(u8::from(repair.last));
+                out.put_u16(u16::try_from(repair.slots.len()).expect("bounded by the message size"));
+                for (slot, entry) in &repair.slots {
                     out.put_u64(*slot);
                     entry.put_inline(&mut out);
                 }
@@ -255,10 +265,14 @@ impl Message {
             DATA => Body::Data(Data::read(&mut reader)?),
             ACK => Body::Ack,
             NAK => Body::Nak(read_ranges(&mut reader)?),
-            RETR => Body::Retr(read_list(&mut reader, |r| {
-                let slot = r.u64("a slot")?;
-                Ok((slot, held(Entry::read(r)?)?))
-            })?),
+            RETR => {
+                let last = reader.u8("a flag")? != 0;
+                let slots = read_list(&mut reader, |r| {
+                    let slot = r.u64("a slot")?;
+                    Ok((slot, held(Entry::read(r)?)?))
+                })?;
+                Body::Retr(Repair { last, slots })
+            }
             SUBMIT => Body::Submit(read_list(&mut reader, |r| held(Entry::read(r)?))?),
             P2P => Body::P2p(P2p::read(&mut reader)?),
             P2P_ACK => Body::P2pAck(P2pAck {

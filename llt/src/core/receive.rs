@@ -100,6 +100,8 @@ impl Llt {
         learn(&mut peer.links[link], from);
         match frame.body {
             Body::Ack(ack) => context.on_ack(peer, link, header, &ack),
+            // For ever is a long time: only who was here can leave.
+            Body::Bye if !peer.connected => Err(Refusal::NotConnected),
             Body::Bye => {
                 context.on_bye(peer);
                 Ok(())
@@ -174,7 +176,11 @@ impl Context {
                 self.stats.rcv_out_of_sequence += 1;
             }
             Arrival::Duplicate => return Err(Refusal::Duplicate),
-            Arrival::Inconsistent => return Err(Refusal::Malformed),
+            Arrival::Inconsistent => {
+                // A piece of a message cannot be left out of a stream that promises all of it.
+                self.disconnect(peer, DownReason::Reset);
+                return Err(Refusal::Malformed);
+            }
             Arrival::OutOfWindow => return Err(Refusal::OutOfWindow),
         }
         Ok(())
