@@ -20,6 +20,7 @@ impl Gab {
         let hello = Hello {
             configured: self.config.configured && self.leaving.is_none(),
             was_frozen: self.membership.was_frozen,
+            refused: self.removed(peer.node).is_some_and(|newest| peer.incarnation <= newest),
             seed: self.config.seed.unwrap_or(0),
             members: self.view.as_ref().map(|view| view.members.clone()).unwrap_or_default(),
         };
@@ -38,6 +39,11 @@ impl Gab {
     /// A peer introduces itself.
     pub(super) fn receive_hello(&mut self, now: Instant, from: Id, vid: Vid, hello: Hello) {
         let Some(peer) = self.peers.get_mut(&from.node).filter(|peer| peer.id == from) else { return };
+        if hello.refused && self.view.is_none() && !self.over {
+            // We were about to be a member and never learned it; that member was removed since.
+            self.eject(now, vid);
+            return;
+        }
         peer.hello = Some((vid, hello));
         self.membership.highest_round = self.membership.highest_round.max(vid.round);
         self.note_joiners(now);

@@ -196,9 +196,10 @@ impl Gab {
     /// Acknowledges what was taken since the last turn, once per sender.
     pub(super) fn flush_p2p_acks(&mut self, now: Instant) {
         for (to, name) in std::mem::take(&mut self.p2p_acks) {
-            let taken = self.ports.get(&name).and_then(|port| port.p2p.taken.get(&to.node));
-            let Some(&(from_client, number)) = taken else { continue };
-            let ack = P2pAck { port: name, from_client, number };
+            let Some(port) = self.ports.get(&name) else { continue };
+            let taken = port.p2p.taken.get(&to.node).zip(port.members.get(&self.id.node));
+            let Some((&(from_client, number), &to_client)) = taken else { continue };
+            let ack = P2pAck { port: name, from_client, to_client, number };
             if to == self.id {
                 self.receive_p2p_ack(now, to, ack);
             } else {
@@ -214,6 +215,7 @@ impl Gab {
         let Some(peer) = sender
             .filter(|local| local.incarnation == ack.from_client)
             .find_map(|local| local.p2p.peers.get_mut(&from.node))
+            .filter(|peer| peer.to_client == ack.to_client)
         else {
             return;
         };

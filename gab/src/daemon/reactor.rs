@@ -195,12 +195,19 @@ impl Reactor {
     fn settle(&mut self, now: Instant) {
         for _ in 0..ROUNDS_PER_TURN {
             self.drain(now);
+            // Links before clients: whoever is killed between the two then leaves no client that
+            // was told a message which nobody else can have.
+            self.flush_links(now);
             self.unfinished = self.clients.flush(now, &mut self.stack, &self.poller);
             if !self.drain(now) {
-                break;
+                return;
             }
             self.unfinished = true;
         }
+        self.flush_links(now);
+    }
+
+    fn flush_links(&mut self, now: Instant) {
         self.retry_links = None;
         for link in self.parts.links.iter_mut().flatten() {
             if link.flush(now) == Flushed::Blocked {

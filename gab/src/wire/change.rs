@@ -16,6 +16,9 @@ pub struct Hello {
     pub configured: bool,
     /// It was frozen for longer than the inactive time and knows it.
     pub was_frozen: bool,
+    /// The addressee's incarnation was removed from the sender's lineage: it can only come back
+    /// with a new one.
+    pub refused: bool,
     /// `-n N`; 0 if not given.
     pub seed: u32,
     /// Members of its view (the head names it); none if it is in no view.
@@ -78,7 +81,9 @@ pub struct PortTableEntry {
 
 impl Hello {
     pub(super) fn put(&self, out: &mut BytesMut) {
-        out.put_u8(u8::from(self.configured) | u8::from(self.was_frozen) << 1);
+        out.put_u8(
+            u8::from(self.configured) | u8::from(self.was_frozen) << 1 | u8::from(self.refused) << 2,
+        );
         out.put_u32(self.seed);
         out.put_ids(&self.members);
     }
@@ -88,6 +93,7 @@ impl Hello {
         Ok(Self {
             configured: flags & 1 != 0,
             was_frozen: flags & 2 != 0,
+            refused: flags & 4 != 0,
             seed: reader.u32("a seed count")?,
             members: reader.ids()?,
         })

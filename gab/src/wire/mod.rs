@@ -135,6 +135,8 @@ pub struct P2pAck {
     pub port: PortName,
     /// As in the message.
     pub from_client: u64,
+    /// As in the message: numbers start anew with each receiving client.
+    pub to_client: u64,
     /// All up to this number have been taken.
     pub number: u64,
 }
@@ -219,6 +221,7 @@ impl Body {
             Self::P2pAck(ack) => {
                 out.put_u8(ack.port.byte());
                 out.put_u64(ack.from_client);
+                out.put_u64(ack.to_client);
                 out.put_u64(ack.number);
             }
             Self::Hello(hello) => hello.put(&mut out),
@@ -261,6 +264,7 @@ impl Message {
             P2P_ACK => Body::P2pAck(P2pAck {
                 port: reader.port()?,
                 from_client: reader.u64("a client")?,
+                to_client: reader.u64("a client")?,
                 number: reader.u64("a number")?,
             }),
             HELLO => Body::Hello(Hello::read(&mut reader)?),

@@ -121,7 +121,9 @@ pub fn invariant_pt2_only_members_are_heard(context: &Context<'_>, out: &mut Vio
 /// PT3: a node that departs leaves every port with the view that it departs from.
 pub fn invariant_pt3_the_departed_are_in_no_port(context: &Context<'_>, out: &mut Violations) {
     for life in &context.history.lives {
-        for installed in &life.views {
+        // A view in which the node learnt that it is out is announced to nobody.
+        let last = life.ended.map(|(at, _)| at);
+        for installed in life.views.iter().filter(|view| Some(view.at) != last) {
             // The last word on every port by the end of the turn that installed the view.
             let mut ports: BTreeMap<PortName, NodeSet> = BTreeMap::new();
             for (at, port, _, members) in &life.memberships {

@@ -220,6 +220,14 @@ impl World {
         }
         self.say(|| "the record is cleared: all it names are dead".to_owned());
         self.keeper.clear();
+        // Whoever is still in a view of the old lineage must not find itself authorised again:
+        // the operator stops it first.
+        for node in 0..self.nodes() {
+            if self.hosts.stack(node).is_some_and(|stack| stack.gab().view().is_some()) {
+                self.crash(node);
+                self.boot(node);
+            }
+        }
         self.hosts.record_changed(self.now, crate::input::RecordValue::cleared());
     }
 

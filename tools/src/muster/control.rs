@@ -28,9 +28,15 @@ pub fn request<T: DeserializeOwned>(
         State::Running => {}
     }
     let root = cluster.root(node);
-    let answer = Admin::connect(&root).and_then(|mut admin| admin.request::<T>(request));
+    let answer = Admin::connect(&root).and_then(|mut admin| {
+        admin.set_timeout(PATIENCE);
+        admin.request::<T>(request)
+    });
     answer.with_context(|| format!("{name}: gabd does not answer"))
 }
+
+/// A reactor that does not answer for so long is stuck, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the listings of a node show.
 ///

@@ -2,7 +2,7 @@
 //!
 //! [`cluster`] is the file that describes a cluster, [`testbed`] what can be done to it, and
 //! [`commands`] the command line on top. [`demo`] tells the story, [`storm`] is the traffic under
-//! which things are broken and the check of what came of it, and [`bench`] measures. The tests
+//! which things are broken and the check of what came of it, and [`mod@bench`] measures. The tests
 //! with real processes use the same parts.
 
 pub mod allocate;

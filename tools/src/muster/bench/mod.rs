@@ -1,6 +1,6 @@
 //! `muster bench`: real daemons, one client process per node, rounds interleaved.
 //!
-//! [`client`] is the process on each node, [`job`] what the two say to each other, [`report`] the
+//! [`client`] is the process on each node, `job` what the two say to each other, `report` the
 //! figures. Order and completeness are verified in every round, so a figure can only come from a
 //! run in which everybody was told the same.
 
@@ -114,7 +114,9 @@ fn plan(args: &BenchArgs, sequencer: u8) -> Vec<(Key, Job)> {
                     plan.push((key(*workload), job(senders, Send::Flood, time_ms)));
                 }
                 Workload::Latency => {
-                    for (from, node) in [("sequencer", sequencer), ("other", other)] {
+                    let mut origins = vec![("sequencer", sequencer), ("other", other)];
+                    origins.dedup_by_key(|(_, node)| *node);
+                    for (from, node) in origins {
                         for safe in [false, true] {
                             let level = Some(if safe { "safe" } else { "agreed" });
                             let key = Key { level, from: Some(from), ..key(*workload) };

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use super::binaries::Binaries;
 use super::cli::DemoArgs;
 use super::daemons;
 use super::temporary::Temporary;
@@ -19,6 +20,8 @@ use super::wait;
 /// If the cluster cannot be made or removed.
 pub fn run(dir: Option<&Path>, args: &DemoArgs) -> Result<ExitCode> {
     wait::catch_interrupts()?;
+    // A build that this may start is no part of the story.
+    Binaries::locate()?;
     let options = UpOptions { timers: args.timers, ..UpOptions::default() };
     let mut story = Story { number: 0, start: wait::now() };
     println!("{:<4}  {:<44}  {:<58}  {:>6}  ok", "step", "what", "checked", "ms");

@@ -28,7 +28,7 @@ use member::{Member, Shared};
 pub struct Plan {
     /// The port.
     pub port: PortName,
-    /// Bytes per message, at least [`message::HEADER`].
+    /// Bytes per message, at least 16.
     pub size: usize,
     /// Own messages under way at most.
     pub window: u64,
