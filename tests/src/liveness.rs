@@ -45,8 +45,12 @@ fn stacks(world: &World) -> Option<String> {
     for node in 0..world.nodes() {
         let stack = world.hosts.stack(node)?;
         let gab = stack.snapshot().gab;
-        if gab.changing {
+        if stack.gab().is_changing() {
             return Some(format!("node {node} changes its view"));
+        }
+        let sizes = stack.gab().sizes();
+        if sizes.pending + sizes.p2p + sizes.held_items + sizes.undelivered > 0 {
+            return Some(format!("node {node} has work left: {sizes:?}"));
         }
         if gab.last_slot != gab.stable_slot {
             let (last, stable) = (gab.last_slot, gab.stable_slot);

@@ -7,7 +7,7 @@ use super::stream::Stream;
 use super::{Gab, Notice};
 use crate::ids::{PortName, Vid, View};
 use crate::limits::CHAIN_MAX;
-use crate::wire::{Head, Proposal};
+use crate::wire::Proposal;
 
 impl Gab {
     /// INSTALL arrived, or a proof of it.
@@ -18,13 +18,11 @@ impl Gab {
         }
     }
 
-    /// Any message in a view from a member of it proves that the view is in force.
-    pub(super) fn prove_install(&mut self, now: Instant, from: Id, head: &Head) {
-        let proof = self.ready.as_ref().is_some_and(|ready| {
-            ready.vid == head.vid && head.ack > 0 && ready.members.contains(&from)
-        });
-        if proof {
-            self.receive_install(now, head.vid);
+    /// A message of a view's stream from a member of it proves that the view is in force.
+    pub(super) fn prove_install(&mut self, now: Instant, from: Id, vid: Vid) {
+        let ready = self.ready.as_ref();
+        if ready.is_some_and(|ready| ready.vid == vid && ready.members.contains(&from)) {
+            self.receive_install(now, vid);
         }
     }
 

@@ -82,9 +82,9 @@ impl Gab {
         self.stream.as_ref().map_or(0, |stream| stream.sequence)
     }
 
-    /// Is a view change under way here?
+    /// Is a view change under way here, or due?
     pub fn is_changing(&self) -> bool {
-        self.is_frozen() || self.change.is_some()
+        self.is_frozen() || self.change_deadline().is_some()
     }
 
     /// Does this node hold the slot of the view in force?

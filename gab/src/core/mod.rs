@@ -255,7 +255,6 @@ impl Gab {
             self.counters.malformed += 1;
             return;
         };
-        self.prove_install(now, from, &head);
         match body {
             Body::Hello(hello) => self.receive_hello(now, from, head.vid, hello),
             Body::Collect { target } => self.receive_collect(now, from, head.vid, &target),
@@ -274,6 +273,7 @@ impl Gab {
 
     /// A message of the stream: only of members of the view, in the view.
     fn receive_stream(&mut self, now: Instant, from: Id, head: Head, body: Body) {
+        self.prove_install(now, from, head.vid);
         let Some(view) = &self.view else {
             self.counters.other_view += 1;
             return;
