@@ -243,11 +243,12 @@ impl Gab {
             .map(|(&id, _)| id)
             .collect();
         joiners.sort();
-        members.extend(joiners);
+        members.extend(joiners.iter().copied());
         let Some(members) = clique(self.id, members, &old, &reported) else {
             self.give_up_change(now);
             return;
         };
+        let outside: Vec<Id> = joiners.into_iter().filter(|id| !members.contains(id)).collect();
         let own_only = self.is_mutant_own_cut();
         let holders: Vec<&State> = reported
             .iter()
@@ -261,6 +262,9 @@ impl Gab {
             cut += 1;
         }
         let deadline = now + self.change_timeout();
+        for joiner in outside {
+            self.skip_joiner(now, joiner);
+        }
         let Some(change) = &mut self.change else { return };
         change.phase = Phase::Fetching { members, cut };
         change.deadline = deadline;

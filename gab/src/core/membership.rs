@@ -23,8 +23,9 @@ pub(crate) struct Membership {
     pub(crate) chain: BTreeSet<Vid>,
     /// Since when somebody waits to join.
     joiner_since: Option<Instant>,
-    /// Joiners that did not answer are left out until then.
-    skipped: BTreeMap<Id, Instant>,
+    /// Joiners that did not answer, or cannot talk to all of us: left out until then, and how often
+    /// they were.
+    skipped: BTreeMap<Id, (Instant, u32)>,
     /// `gabconfig -x` was given: seed with whoever is visible.
     pub(crate) seed_now: bool,
     /// Do not start a change before: after a refusal, and after an own pause.
@@ -112,10 +113,10 @@ impl Gab {
             let stable = self.config.stable;
             due = Some(if sure { first } else { (last + stable).min(first + stable * 4) });
         }
-        if let Some(since) = self.membership.joiner_since
-            && self.joiners(view).next().is_some()
-        {
-            due = earliest(due, Some(since + GATHER.min(self.config.stable)));
+        if let Some(since) = self.membership.joiner_since {
+            let gathered = since + GATHER.min(self.config.stable);
+            let next = self.candidates(view).map(|id| self.skipped_until(id)).min();
+            due = earliest(due, next.map(|until| until.max(gathered)));
         }
         if self.is_frozen() {
             // Somebody is at it: let it finish, unless it is gone.
@@ -128,8 +129,8 @@ impl Gab {
         due
     }
 
-    /// Connected nodes that are configured and in no view, and may enter ours.
-    pub(super) fn joiners<'a>(&'a self, view: &'a View) -> impl Iterator<Item = Id> + 'a {
+    /// Connected nodes that are configured and in no view, and may enter ours some time.
+    fn candidates<'a>(&'a self, view: &'a View) -> impl Iterator<Item = Id> + 'a {
         self.unseeded_peers().filter(move |id| {
             let again = self.removed(id.node).is_some_and(|newest| id.incarnation <= newest);
             view.member(id.node).is_none() && (!again || self.is_mutant_readmit())
@@ -137,12 +138,26 @@ impl Gab {
     }
 
     fn unseeded_peers(&self) -> impl Iterator<Item = Id> + '_ {
-        let skipped = |id: &Id| self.membership.skipped.get(id).is_some_and(|&until| until > self.now);
         self.peers
             .values()
             .filter(|peer| peer.hello.as_ref().is_some_and(|(vid, hello)| vid.is_none() && hello.configured))
             .map(|peer| peer.id)
-            .filter(move |id| !skipped(id))
+    }
+
+    fn skipped_until(&self, id: Id) -> Instant {
+        self.membership.skipped.get(&id).map_or(Instant::ZERO, |&(until, _)| until)
+    }
+
+    fn is_skipped(&self, id: Id) -> bool {
+        self.skipped_until(id) > self.now
+    }
+
+    /// A joiner is left out for a while, each time for longer: every try freezes the members.
+    pub(super) fn skip_joiner(&mut self, now: Instant, id: Id) {
+        let timeout = self.change_timeout();
+        let (until, times) = self.membership.skipped.entry(id).or_insert((now, 0));
+        *until = now + timeout * (4 << (*times).min(6));
+        *times += 1;
     }
 
     /// Seeding: an unseeded node never forms a view by itself. It needs the configured number of
@@ -157,10 +172,13 @@ impl Gab {
         if self.membership.seed_now {
             return Some(self.now);
         }
-        let visible = u32::try_from(self.unseeded_peers().count() + 1).unwrap_or(u32::MAX);
+        let ready = self.unseeded_peers().filter(|&id| !self.is_skipped(id)).count() + 1;
+        let visible = u32::try_from(ready).unwrap_or(u32::MAX);
         let may_seed = |count: u32| count != 0 && count <= visible;
         if !may_seed(self.config.seed.unwrap_or(0)) {
-            return None;
+            // Perhaps with those that did not answer before.
+            let skipped = self.unseeded_peers().filter(|&id| self.is_skipped(id));
+            return skipped.map(|id| self.skipped_until(id)).min();
         }
         // The lowest of those that may does it.
         let lower = self.peers.values().any(|peer| {
@@ -178,7 +196,8 @@ impl Gab {
     pub(super) fn change_target(&self) -> Vec<Id> {
         match &self.view {
             None => {
-                let mut target: Vec<Id> = self.unseeded_peers().chain([self.id]).collect();
+                let ready = self.unseeded_peers().filter(|&id| !self.is_skipped(id));
+                let mut target: Vec<Id> = ready.chain([self.id]).collect();
                 target.sort();
                 target
             }
@@ -189,7 +208,8 @@ impl Gab {
                             && self.peers.get(&id.node).is_some_and(|peer| peer.id == **id)
                 };
                 let mut target: Vec<Id> = view.members.iter().filter(stays).copied().collect();
-                let mut joiners: Vec<Id> = self.joiners(view).collect();
+                let ready = self.candidates(view).filter(|&id| !self.is_skipped(id));
+                let mut joiners: Vec<Id> = ready.collect();
                 joiners.sort();
                 target.extend(joiners);
                 target
@@ -200,7 +220,7 @@ impl Gab {
     /// Somebody's introduction or departure may have changed who waits to join.
     pub(super) fn note_joiners(&mut self, now: Instant) {
         let waiting = match &self.view {
-            Some(view) => self.joiners(view).next().is_some(),
+            Some(view) => self.candidates(view).next().is_some(),
             None => self.unseeded_peers().next().is_some(),
         };
         if !waiting {
@@ -215,7 +235,7 @@ impl Gab {
     pub(super) fn blame(&mut self, now: Instant, silent: Id, since: Instant) {
         let member = self.view.as_ref().is_some_and(|view| view.contains(silent));
         if !member {
-            self.membership.skipped.insert(silent, now + self.change_timeout() * 4);
+            self.skip_joiner(now, silent);
         } else if now >= since + self.config.stable * 12 {
             self.suspect(now, silent, true);
         }
@@ -239,8 +259,11 @@ impl Gab {
         self.membership.joiner_since = None;
         self.membership.seed_now = false;
         self.membership.was_frozen = false;
-        let now = self.now;
-        self.membership.skipped.retain(|_, until| *until > now);
+        let (peers, now) = (&self.peers, self.now);
+        self.membership.skipped.retain(|id, _| {
+            let known = peers.get(&id.node).is_some_and(|peer| peer.id == *id);
+            known && !view.is_some_and(|view| view.contains(*id))
+        });
         self.note_joiners(now);
     }
 
