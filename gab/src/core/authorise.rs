@@ -146,8 +146,10 @@ impl Gab {
             self.authorisation.departed = false;
         }
         if !listed {
-            // Out, if we were in, or if the record has gone beyond us.
-            if self.authorisation.ever || record.vid > view.vid {
+            // Out, if we were in, if the record has gone beyond us, or if nobody in this view may
+            // ever race for it.
+            let hopeless = view.members.iter().all(|id| !record.members.contains(id));
+            if self.authorisation.ever || record.vid > view.vid || hopeless {
                 self.eject(now, record.vid);
             }
             return;

@@ -245,7 +245,11 @@ impl Gab {
         joiners.sort();
         members.extend(joiners.iter().copied());
         let Some(members) = clique(self.id, members, &old, &reported) else {
+            // We are the one who does not fit. The others need the time to find that out without
+            // being frozen by us again and again.
             self.give_up_change(now);
+            let patience = now + self.change_timeout() * 8;
+            self.membership.not_before = self.membership.not_before.max(patience);
             return;
         };
         let outside: Vec<Id> = joiners.into_iter().filter(|id| !members.contains(id)).collect();

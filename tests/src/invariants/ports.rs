@@ -123,12 +123,17 @@ pub fn invariant_pt3_the_departed_are_in_no_port(context: &Context<'_>, out: &mu
     for life in &context.history.lives {
         // A view in which the node learnt that it is out is announced to nobody.
         let last = life.ended.map(|(at, _)| at);
-        for installed in life.views.iter().filter(|view| Some(view.at) != last) {
-            // The last word on every port by the end of the turn that installed the view.
+        for (index, installed) in life.views.iter().enumerate() {
+            // The last word on every port while the view was in force: a slow node announces a
+            // view later than it installs it, and one turn can install two.
+            let until = life.views.get(index + 1).map(|next| next.at);
+            if Some(installed.at) == last || until == Some(installed.at) {
+                continue;
+            }
             let mut ports: BTreeMap<PortName, NodeSet> = BTreeMap::new();
             for (at, port, _, members) in &life.memberships {
                 // A held port keeps its members until the view is authorised.
-                if *at <= installed.at && !context.is_held(*port) {
+                if until.is_none_or(|until| *at < until) && !context.is_held(*port) {
                     ports.insert(*port, *members);
                 }
             }
