@@ -226,8 +226,11 @@ pub fn invariant_ms9_ms15_what_was_accepted_is_read(context: &Context<'_>, out: 
             continue;
         }
         for (reader, read) in open.get(&sent.port).into_iter().flatten() {
-            let member =
-                reader.log.port_views().next().is_some_and(|(entry, _)| entry.at <= sent.at);
+            // A directed message is for the client that was the member when it was sent: the sender
+            // may not have learnt yet that the port was opened anew.
+            let member = reader.log.port_views().next().is_some_and(|(entry, view)| {
+                entry.at <= sent.at && (sent.to.is_none() || view.generation <= sent.generation)
+            });
             if member && is_addressed(context, sent, reader) && !read.contains(&uid) {
                 out.add("ms15-validity", || {
                     format!("{}: never read {uid}, {sent:?} by {}", context.name(reader), life.id)
