@@ -168,6 +168,7 @@ impl Gab {
                 on_wire.payload = None;
             }
             entries.push(on_wire);
+            self.stash.forget((entry.src, entry.port, entry.mseq));
             stream.store(slot, entry);
             self.counters.ordered += 1;
         }
@@ -304,6 +305,9 @@ impl Gab {
                 false => self.stash.take(key),
             };
             entry.payload = ahead.filter(|payload| self.fits_reference(&entry, payload));
+        }
+        if entry.payload.is_some() {
+            self.stash.forget(key);
         }
         let Some(stream) = &mut self.stream else { return };
         if stream.store(slot, entry) == Stored::Outside {
