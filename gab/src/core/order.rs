@@ -301,7 +301,10 @@ impl Gab {
         let key = (entry.src, entry.port, entry.mseq);
         if entry.payload.is_none() {
             let ahead = match entry.src == self.id.node {
-                true => self.pending.payload(entry.port, entry.mseq),
+                true => {
+                    let retry = self.now + DATA_RETRY;
+                    self.pending.take_note_of_slot(entry.port, entry.mseq, retry)
+                }
                 false => self.stash.take(key),
             };
             entry.payload = ahead.filter(|payload| self.fits_reference(&entry, payload));
