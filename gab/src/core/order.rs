@@ -168,6 +168,7 @@ impl Gab {
                 on_wire.payload = None;
             }
             entries.push(on_wire);
+            self.stash.forget((entry.src, entry.port, entry.mseq));
             stream.store(slot, entry);
             self.counters.ordered += 1;
         }
@@ -305,10 +306,16 @@ impl Gab {
         let key = (entry.src, entry.port, entry.mseq);
         if entry.payload.is_none() {
             let ahead = match entry.src == self.id.node {
-                true => self.pending.payload(entry.port, entry.mseq),
+                true => {
+                    let retry = self.now + DATA_RETRY;
+                    self.pending.take_note_of_slot(entry.port, entry.mseq, retry)
+                }
                 false => self.stash.take(key),
             };
             entry.payload = ahead.filter(|payload| self.fits_reference(&entry, payload));
+        }
+        if entry.payload.is_some() {
+            self.stash.forget(key);
         }
         let Some(stream) = &mut self.stream else { return };
         if stream.store(slot, entry) == Stored::Outside {

@@ -29,6 +29,8 @@ struct Queue {
     messages: VecDeque<Own>,
     /// How many of them, from the front, are submitted.
     submitted: usize,
+    /// No message is overdue before.
+    overdue_from: Instant,
 }
 
 #[derive(Debug)]
@@ -105,11 +107,21 @@ impl Pending {
         Some((own.client, own.entry.len as usize))
     }
 
-    /// The payload of an own message, for its reference that comes back.
-    pub(crate) fn payload(&self, port: PortName, mseq: u64) -> Option<Bytes> {
-        let messages = &self.ports.get(&port)?.messages;
-        let at = usize::try_from(mseq.checked_sub(messages.front()?.entry.mseq)?).ok()?;
-        messages.get(at)?.entry.payload.clone()
+    /// The reference of an own message came back. Answers the payload; the sequencer has it, so it
+    /// is not sent again in this view however long the slots before take. As the port's messages
+    /// get their slots, none of them is overdue before `retry`.
+    pub(crate) fn take_note_of_slot(
+        &mut self,
+        port: PortName,
+        mseq: u64,
+        retry: Instant,
+    ) -> Option<Bytes> {
+        let queue = self.ports.get_mut(&port)?;
+        let at = usize::try_from(mseq.checked_sub(queue.messages.front()?.entry.mseq)?).ok()?;
+        let own = queue.messages.get_mut(at)?;
+        own.retry = None;
+        queue.overdue_from = queue.overdue_from.max(retry);
+        own.entry.payload.clone()
     }
 
     /// A new view: whatever is left is numbered from 1 and to be submitted again.
@@ -130,7 +142,7 @@ impl Pending {
     /// Messages that went ahead and have waited too long for their slot: to be sent whole.
     pub(crate) fn overdue(&mut self, now: Instant, again: Duration) -> Vec<Entry> {
         let mut entries = Vec::new();
-        for queue in self.ports.values_mut() {
+        for queue in self.ports.values_mut().filter(|queue| queue.overdue_from <= now) {
             for own in queue.messages.iter_mut().take(queue.submitted) {
                 if own.retry.is_some_and(|retry| retry <= now) {
                     own.retry = Some(now + again);
@@ -144,7 +156,8 @@ impl Pending {
     /// When [`Pending::overdue`] may have something.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let ahead = |queue: &Queue| {
-            queue.messages.iter().take(queue.submitted).filter_map(|own| own.retry).min()
+            let retries = queue.messages.iter().take(queue.submitted).filter_map(|own| own.retry);
+            retries.min().map(|retry| retry.max(queue.overdue_from))
         };
         if self.data_ahead == 0 { None } else { self.ports.values().filter_map(ahead).min() }
     }
@@ -215,5 +228,18 @@ mod tests {
         assert_eq!(pending.next_deadline(), Some(Instant::from_millis(14)));
         pending.settle(port('A'), 1);
         assert_eq!(drain(&mut pending), [('A', 5, true)]);
+    }
+
+    #[test]
+    fn what_has_a_slot_is_not_overdue_and_the_rest_waits_from_there() {
+        let mut pending = Pending::default();
+        (0..2).for_each(|_| push(&mut pending, 'A', 65_536));
+        drain(&mut pending);
+        let later = Instant::from_millis(8);
+        assert!(pending.take_note_of_slot(port('A'), 1, later).is_some());
+        assert_eq!(pending.next_deadline(), Some(later));
+        assert_eq!(pending.overdue(Instant::from_millis(7), Duration::ZERO).len(), 0);
+        let overdue = pending.overdue(later, Duration::from_millis(9));
+        assert_eq!(overdue.iter().map(|entry| entry.mseq).collect::<Vec<_>>(), [2]);
     }
 }

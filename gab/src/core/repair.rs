@@ -17,6 +17,8 @@ pub(crate) struct Repairing {
     ask: Option<(Instant, Duration)>,
     /// How often was asked since the last progress: the holders take turns.
     attempts: u32,
+    /// When LLT last missed datagrams of a node.
+    holes: BTreeMap<NodeId, Instant>,
     /// When to ask what has become stable, the wait after that, and what was stable then.
     probe: Option<(Instant, Duration, u64)>,
     /// What was sent again lately, so that an impatient asker does not get it many times.
@@ -35,6 +37,9 @@ struct Standing {
 
 /// A hole in the stream may be mere reordering between links for so long.
 const REORDER: Duration = Duration::from_micros(500);
+/// A payload that travels apart comes from another node than its slot, whose turn may be long.
+/// Asking for it too early costs its whole length once more.
+const PAYLOAD_LATE: Duration = Duration::from_millis(4);
 const ASK_MIN: Duration = Duration::from_millis(4);
 const ASK_MAX: Duration = Duration::from_millis(200);
 const PROBE_MIN: Duration = Duration::from_millis(20);
@@ -69,18 +74,38 @@ impl Gab {
         if stream.cont >= stream.high {
             self.repair.ask = None;
             self.repair.attempts = 0;
-        } else if self.repair.ask.is_none() {
-            self.repair.ask = Some((now + REORDER, ASK_MIN));
-        } else if progress {
+        } else if self.repair.ask.is_none() || progress {
+            // After progress something else is missing first, and has its own time to come; what
+            // was asked for is coming, so the next wait is a short one again.
+            let patience = self.awaited_source().map_or(REORDER, |source| {
+                let hole = self.repair.holes.get(&source);
+                let is_lost = hole.is_some_and(|&at| at + PAYLOAD_LATE > now);
+                if is_lost { REORDER } else { PAYLOAD_LATE }
+            });
+            self.repair.ask = Some((now + patience, ASK_MIN));
             self.repair.attempts = 0;
         }
     }
 
-    /// LLT missed datagrams of a peer: if it was the sequencer's, the end may be unknown here.
+    /// Whose payload the stream waits for, if only that is missing of the next slot.
+    fn awaited_source(&self) -> Option<NodeId> {
+        let stream = self.stream.as_ref()?;
+        stream.get(stream.cont + 1).map(|slot| slot.entry.src)
+    }
+
+    /// LLT missed datagrams of a peer: if it was the sequencer's, the end may be unknown here; if
+    /// the stream waits for its payload, that was probably among them.
     pub(super) fn suspect_hole(&mut self, now: Instant, from: Id) {
         let Some(view) = &self.view else { return };
-        if view.sequencer() == from && !self.is_frozen() && self.repair.ask.is_none() {
-            self.repair.ask = Some((now + REORDER, ASK_MIN));
+        if self.is_frozen() || view.member(from.node) != Some(from) {
+            return;
+        }
+        self.repair.holes.insert(from.node, now);
+        let soon = now + REORDER;
+        if self.repair.ask.is_none() && view.sequencer() == from {
+            self.repair.ask = Some((soon, ASK_MIN));
+        } else if self.repair.attempts == 0 && self.awaited_source() == Some(from.node) {
+            self.repair.ask = self.repair.ask.map(|(at, wait)| (at.min(soon), wait));
         }
     }
 

@@ -12,7 +12,8 @@ use crate::wire::Data;
 
 /// Payloads by message, bounded per source.
 ///
-/// A complete payload stays until its reference takes it, or until the next view.
+/// A payload stays until its reference takes it, until its slot got it by another way
+/// ([`Stash::forget`]), or until the next view.
 #[derive(Debug, Default)]
 pub(crate) struct Stash {
     payloads: BTreeMap<MessageKey, Payload>,
@@ -70,6 +71,19 @@ impl Stash {
             *used -= complete.len();
         }
         Some(complete)
+    }
+
+    /// The message needs no payload from here any more: whatever came of it is room for others.
+    pub(crate) fn forget(&mut self, key: MessageKey) {
+        // The common case: small messages have nothing here.
+        if self.payloads.is_empty() {
+            return;
+        }
+        if let Some(payload) = self.payloads.remove(&key)
+            && let Some(used) = self.bytes.get_mut(&key.0)
+        {
+            *used -= payload.total;
+        }
     }
 
     /// Forgets everything.
@@ -174,5 +188,16 @@ mod tests {
         }
         assert_eq!(stash.bytes[&NodeId::ZERO], STASH_BYTES_PER_NODE);
         assert_eq!(stash.add((NodeId::ZERO, key().1, 1), &piece(9, 0, b"x")), Piece::Refused);
+    }
+
+    #[test]
+    fn a_payload_that_came_another_way_gives_its_room_back() {
+        let mut stash = Stash::default();
+        stash.add(key(), &piece(4, 0, b"x"));
+        stash.forget(key());
+        assert_eq!((stash.bytes[&NodeId::ZERO], stash.payloads.len()), (0, 0));
+        assert_eq!(stash.add(key(), &piece(4, 0, b"abcd")), Piece::Complete, "whole, but not wanted");
+        stash.forget(key());
+        assert_eq!((stash.bytes[&NodeId::ZERO], stash.payloads.len()), (0, 0));
     }
 }
