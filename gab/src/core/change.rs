@@ -193,14 +193,25 @@ impl Gab {
 
     /// Step 1: a view that a live responder has installed is completed, never dropped.
     fn finish_stragglers(&mut self, now: Instant, base: Vid, prepared: Option<Vid>) -> bool {
-        let installed = prepared.filter(|&vid| self.states().any(|(_, state)| state.installed == vid));
-        let behind = |vid: Vid| move |state: &State| state.ready == vid && state.installed != vid;
+        // Only members of our view, or of the one that we are ready for, are behind in it: whoever
+        // else says so is none of us.
+        let mut known: Vec<Id> = self.view.iter().flat_map(|view| view.members.clone()).collect();
+        known.extend(self.ready.iter().flat_map(|ready| ready.members.clone()));
+        let installed = prepared.filter(|&vid| {
+            self.states().any(|(id, state)| state.installed == vid && known.contains(&id))
+        });
+        let behind = |vid: Vid| {
+            let known = &known;
+            move |(id, state): &(Id, &State)| {
+                state.ready == vid && state.installed != vid && known.contains(id)
+            }
+        };
         let finish = installed.or_else(|| {
-            Some(base).filter(|_| !base.is_none() && self.states().any(|(_, state)| behind(base)(state)))
+            Some(base).filter(|_| !base.is_none() && self.states().any(|state| behind(base)(&state)))
         });
         let Some(vid) = finish else { return false };
         let stragglers: Vec<Id> =
-            self.states().filter(|(_, state)| behind(vid)(state)).map(|(id, _)| id).collect();
+            self.states().filter(behind(vid)).map(|(id, _)| id).collect();
         self.complete(now, vid, &stragglers);
         true
     }

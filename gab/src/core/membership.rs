@@ -34,6 +34,9 @@ pub(crate) struct Membership {
     pub(crate) highest_round: u64,
     /// We were frozen for longer than the inactive time: the others may have gone on without us.
     pub(crate) was_frozen: bool,
+    /// Until then nothing is ordered or delivered: what waits in our sockets is of the past, and
+    /// whether we are still a member is not known yet.
+    held_until: Option<Instant>,
 }
 
 /// Why a member is given up.
@@ -78,9 +81,31 @@ impl Gab {
     /// Our own clock jumped: we were not running.
     pub(super) fn note_late(&mut self, now: Instant, late: Duration) {
         self.excuse_members();
-        self.membership.was_frozen |= late >= self.config.stuck;
         let quiet = now + self.config.stable.max(self.change_timeout());
+        if late >= self.config.stuck && self.view.as_ref().is_some_and(|view| view.members.len() > 1) {
+            self.membership.was_frozen = true;
+            self.membership.held_until = Some(quiet);
+        }
         self.membership.not_before = self.membership.not_before.max(quiet);
+    }
+
+    /// After a long own pause: is it still open whether we are a member? It is until the others were
+    /// heard, and if some are lost until a view is without them.
+    pub(super) fn is_held(&self) -> bool {
+        let held = |until| self.now < until || !self.membership.suspects.is_empty();
+        self.membership.held_until.is_some_and(held)
+    }
+
+    pub(super) fn held_deadline(&self) -> Option<Instant> {
+        self.membership.held_until.filter(|&until| until > self.now)
+    }
+
+    /// Goes on after an own pause that nobody held against us.
+    pub(super) fn end_hold(&mut self, now: Instant) {
+        if self.membership.held_until.is_some() && !self.is_held() {
+            self.membership.held_until = None;
+            self.deliver(now, false);
+        }
     }
 
     /// When to start a view change, if one is needed: the reason's own delay, then by rank.
@@ -259,6 +284,7 @@ impl Gab {
         self.membership.joiner_since = None;
         self.membership.seed_now = false;
         self.membership.was_frozen = false;
+        self.membership.held_until = None;
         let (peers, now) = (&self.peers, self.now);
         self.membership.skipped.retain(|id, _| {
             let known = peers.get(&id.node).is_some_and(|peer| peer.id == *id);

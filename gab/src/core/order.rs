@@ -50,7 +50,8 @@ impl Gab {
         if !self.over {
             self.propose_if_due(now);
             self.continue_leave(now);
-            if self.view.is_some() && !self.is_frozen() {
+            self.end_hold(now);
+            if self.view.is_some() && !self.is_frozen() && !self.is_held() {
                 self.submit(now);
                 self.order_slots(now);
                 self.acknowledge(now);
@@ -397,6 +398,9 @@ impl Gab {
     pub(super) fn stream_deadline(&self) -> Option<Instant> {
         if self.view.is_none() || self.is_frozen() {
             return None;
+        }
+        if self.is_held() {
+            return self.held_deadline();
         }
         let tail = self.order.tail.map(|(at, _)| at);
         let mut deadline = earliest(self.order.ack_at, tail);

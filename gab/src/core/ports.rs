@@ -91,7 +91,7 @@ impl Gab {
     /// Delivers what may be delivered: port by port, so that a SAFE message that waits does not
     /// hold up other ports. `leftovers`: at a view change, when every member holds everything.
     pub(super) fn deliver(&mut self, now: Instant, leftovers: bool) {
-        if self.is_frozen() && !leftovers {
+        if (self.is_frozen() || self.is_held()) && !leftovers {
             return;
         }
         let Some(stream) = &self.stream else { return };

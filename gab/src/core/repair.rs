@@ -174,7 +174,8 @@ impl Gab {
         let mut batch: Vec<(u64, Entry)> = Vec::new();
         let (mut size, mut total) = (0, 0);
         self.repair.resent.retain(|_, at| *at + RESEND_AFTER > now);
-        let wanted = ranges.iter().flat_map(|&(first, last)| first..=last.min(first + 2 * WINDOW_SLOTS));
+        let high = stream.high;
+        let wanted = ranges.iter().flat_map(|&(first, last)| first..=last.min(high));
         let mut messages = Vec::new();
         // In a view change nothing may wait: what was sent before it was dropped there.
         let frozen = self.is_frozen();
