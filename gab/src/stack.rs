@@ -193,7 +193,9 @@ impl Stack {
     pub fn poll_output(&mut self) -> Option<Output> {
         loop {
             match self.llt.poll_output() {
-                Some(llt::core::Output::Transmit(transmit)) => return Some(Output::Transmit(transmit)),
+                Some(llt::core::Output::Transmit(transmit)) => {
+                    return Some(Output::Transmit(transmit));
+                }
                 Some(llt::core::Output::Event(event)) => {
                     if let Some(notice) = self.pass_up(event) {
                         return Some(Output::Notice(notice));

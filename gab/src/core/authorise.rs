@@ -96,7 +96,11 @@ impl Gab {
     /// Looks at the record until the view is authorised or lost.
     pub(super) fn race(&mut self, now: Instant) {
         let none = self.config.arbiter == ArbiterKind::None;
-        if none || self.over || self.view.is_none() || self.authorisation.next.is_none_or(|at| at > now) {
+        if none
+            || self.over
+            || self.view.is_none()
+            || self.authorisation.next.is_none_or(|at| at > now)
+        {
             if none {
                 self.authorisation.next = None;
             }
@@ -128,15 +132,18 @@ impl Gab {
         let Some(record) = self.authorisation.record.clone() else {
             // Nobody has seeded: this view does, by its lowest member.
             if self.is_racer(&view.members, &view.members) {
-                self.ask(RecordChange::Swap { expect: Vid::NONE, vid: view.vid, members: view.members });
+                self.ask(RecordChange::Swap {
+                    expect: Vid::NONE,
+                    vid: view.vid,
+                    members: view.members,
+                });
             }
             return;
         };
         let listed = record.members.contains(&self.id);
         let mine = self.membership.chain.contains(&record.vid) || self.is_mutant_race();
-        let absent = self.is_mutant_absence()
-            && view.nodes().len() < record.members.len()
-            && listed;
+        let absent =
+            self.is_mutant_absence() && view.nodes().len() < record.members.len() && listed;
         if listed && (record.vid == view.vid || !self.authorisation.departed && mine) || absent {
             self.authorisation.ever = true;
             if !self.authorisation.authorised {
@@ -160,7 +167,11 @@ impl Gab {
         }
         let allowed = mine && record.vid < view.vid && record.promise <= view.vid;
         if allowed && self.is_racer(&view.members, &record.members) {
-            self.ask(RecordChange::Swap { expect: record.vid, vid: view.vid, members: view.members });
+            self.ask(RecordChange::Swap {
+                expect: record.vid,
+                vid: view.vid,
+                members: view.members,
+            });
         }
     }
 
@@ -168,7 +179,9 @@ impl Gab {
     fn is_racer(&self, members: &[llt::Id], named: &[llt::Id]) -> bool {
         let mut named_members = members.iter().filter(|id| named.contains(id));
         let rank = named_members.position(|&id| id == self.id);
-        rank.is_some_and(|rank| u32::try_from(rank * 3).unwrap_or(u32::MAX) < self.authorisation.tries)
+        rank.is_some_and(|rank| {
+            u32::try_from(rank * 3).unwrap_or(u32::MAX) < self.authorisation.tries
+        })
     }
 
     /// Step 2 of the view change: was the view that we are ready for authorised somewhere? If not

@@ -13,9 +13,9 @@ use llt::time::earliest;
 use llt::{Id, Instant, NodeId};
 
 use super::authorise::Consulted;
+use super::stream::add_to_ranges;
 use super::{ArbiterKind, Gab, GabOutput};
 use crate::ids::Vid;
-use super::stream::add_to_ranges;
 use crate::wire::{Body, Connection, Proposal, State};
 
 /// A view change that this node proposes.
@@ -57,7 +57,8 @@ impl Gab {
 
     fn start_change(&mut self, now: Instant, since: Instant) {
         let target = self.change_target();
-        let round = self.promised.round.max(self.view_id().round).max(self.membership.highest_round) + 1;
+        let round =
+            self.promised.round.max(self.view_id().round).max(self.membership.highest_round) + 1;
         let vid = Vid { round, proposer: self.id };
         self.counters.view_changes += 1;
         let deadline = now + self.change_timeout();
@@ -131,7 +132,8 @@ impl Gab {
             return false;
         }
         let Some(view) = &self.view else { return true };
-        view.contains(from) || self.ready.as_ref().is_some_and(|ready| ready.members.contains(&from))
+        view.contains(from)
+            || self.ready.as_ref().is_some_and(|ready| ready.members.contains(&from))
     }
 
     /// A higher round is known somewhere.
@@ -146,12 +148,17 @@ impl Gab {
     /// STATE arrived.
     pub(super) fn receive_state(&mut self, now: Instant, from: Id, vid: Vid, state: State) {
         let Some(change) = &mut self.change else { return };
-        if change.vid != vid || !matches!(change.phase, Phase::Collecting) || !change.target.contains(&from) {
+        if change.vid != vid
+            || !matches!(change.phase, Phase::Collecting)
+            || !change.target.contains(&from)
+        {
             return;
         }
         // Nobody holds more than the windows of our own view allow.
         let reach = self.stream.as_ref().map_or(u64::MAX, super::stream::Stream::reach);
-        if state.installed == self.view.as_ref().map_or(Vid::NONE, |view| view.vid) && state.cont > reach {
+        if state.installed == self.view.as_ref().map_or(Vid::NONE, |view| view.vid)
+            && state.cont > reach
+        {
             self.counters.other_view += 1;
             return;
         }
@@ -174,7 +181,9 @@ impl Gab {
             return;
         }
         match prepared {
-            Some(prepared) if self.config.arbiter == ArbiterKind::Record && !self.is_mutant_no_consult() => {
+            Some(prepared)
+                if self.config.arbiter == ArbiterKind::Record && !self.is_mutant_no_consult() =>
+            {
                 let Some(change) = &mut self.change else { return };
                 change.phase = Phase::Consulting;
                 let vid = change.vid;
@@ -207,11 +216,11 @@ impl Gab {
             }
         };
         let finish = installed.or_else(|| {
-            Some(base).filter(|_| !base.is_none() && self.states().any(|state| behind(base)(&state)))
+            Some(base)
+                .filter(|_| !base.is_none() && self.states().any(|state| behind(base)(&state)))
         });
         let Some(vid) = finish else { return false };
-        let stragglers: Vec<Id> =
-            self.states().filter(behind(vid)).map(|(id, _)| id).collect();
+        let stragglers: Vec<Id> = self.states().filter(behind(vid)).map(|(id, _)| id).collect();
         self.complete(now, vid, &stragglers);
         true
     }
@@ -232,14 +241,23 @@ impl Gab {
     }
 
     /// The arbiter has answered the proposer: `in_force` if the prepared view was authorised.
-    pub(super) fn consulted_as_proposer(&mut self, now: Instant, vid: Vid, prepared: Vid, in_force: bool) {
+    pub(super) fn consulted_as_proposer(
+        &mut self,
+        now: Instant,
+        vid: Vid,
+        prepared: Vid,
+        in_force: bool,
+    ) {
         let Some(change) = &self.change else { return };
         if change.vid != vid || !matches!(change.phase, Phase::Consulting) {
             return;
         }
         if in_force {
-            let ready: Vec<Id> =
-                self.states().filter(|(_, state)| state.ready == prepared).map(|(id, _)| id).collect();
+            let ready: Vec<Id> = self
+                .states()
+                .filter(|(_, state)| state.ready == prepared)
+                .map(|(id, _)| id)
+                .collect();
             self.complete(now, prepared, &ready);
         } else {
             self.choose(now);
@@ -251,12 +269,15 @@ impl Gab {
         let base = self.view_id();
         let foreign = self.is_mutant_foreign();
         let reported: BTreeMap<Id, &State> = self.states().collect();
-        let in_base = |id: &Id| reported.get(id).is_some_and(|state| state.installed == base || foreign);
+        let in_base =
+            |id: &Id| reported.get(id).is_some_and(|state| state.installed == base || foreign);
         let old: Vec<Id> = self.view.as_ref().map(|view| view.members.clone()).unwrap_or_default();
         let mut members: Vec<Id> = old.iter().filter(|id| in_base(id)).copied().collect();
         let mut joiners: Vec<Id> = reported
             .iter()
-            .filter(|(id, state)| state.installed.is_none() && old.iter().all(|m| m.node != id.node))
+            .filter(|(id, state)| {
+                state.installed.is_none() && old.iter().all(|m| m.node != id.node)
+            })
             .map(|(&id, _)| id)
             .collect();
         joiners.sort();
@@ -274,7 +295,10 @@ impl Gab {
         let holders: Vec<&State> = reported
             .iter()
             .filter(|(id, state)| {
-                state.installed == base && !base.is_none() && members.contains(id) && (!own_only || **id == self.id)
+                state.installed == base
+                    && !base.is_none()
+                    && members.contains(id)
+                    && (!own_only || **id == self.id)
             })
             .map(|(_, &state)| state)
             .collect();
@@ -359,7 +383,8 @@ impl Gab {
         let timeout = self.change_timeout();
         // Those that this very view removes as well: a joiner has no view before to see it by.
         let mut removed = self.membership.removed.clone();
-        for id in self.view.iter().flat_map(|view| &view.members).filter(|id| !members.contains(id)) {
+        for id in self.view.iter().flat_map(|view| &view.members).filter(|id| !members.contains(id))
+        {
             let newest = removed.entry(id.node).or_insert(id.incarnation);
             *newest = (*newest).max(id.incarnation);
         }
@@ -424,7 +449,8 @@ impl Gab {
     fn become_ready(&mut self, now: Instant, proposal: Proposal) {
         self.accepting = None;
         if self.view.is_some() {
-            let same = proposal.generation == self.table.generation && proposal.ports == self.table.ports;
+            let same =
+                proposal.generation == self.table.generation && proposal.ports == self.table.ports;
             if !same {
                 self.alarm("the proposal's port table is not ours after the cut");
             }
@@ -473,9 +499,12 @@ impl Gab {
         };
         let since = change.since;
         let silent: Vec<Id> = match &change.phase {
-            Phase::Collecting => {
-                change.target.iter().filter(|id| !change.states.contains_key(&id.node)).copied().collect()
-            }
+            Phase::Collecting => change
+                .target
+                .iter()
+                .filter(|id| !change.states.contains_key(&id.node))
+                .copied()
+                .collect(),
             Phase::Proposed { proposal, ready } => {
                 proposal.members.iter().filter(|id| !ready.contains(id)).copied().collect()
             }
@@ -495,7 +524,9 @@ impl Gab {
 
     /// Somebody in the change is gone: begin again without it.
     pub(super) fn abandon_change_with(&mut self, now: Instant, id: Id) {
-        let Some(change) = self.change.as_ref().filter(|change| change.target.contains(&id)) else { return };
+        let Some(change) = self.change.as_ref().filter(|change| change.target.contains(&id)) else {
+            return;
+        };
         let since = change.since;
         self.change = None;
         if self.view.is_some() {
@@ -522,8 +553,9 @@ fn clique(me: Id, members: Vec<Id>, old: &[Id], states: &BTreeMap<Id, &State>) -
     let mut members = members;
     loop {
         let missing = |id: Id| members.iter().filter(|&&other| !connected(id, other)).count();
-        let in_jeopardy =
-            |id: Id| members.iter().any(|&other| hears(other, id).is_some_and(|link| link.jeopardy));
+        let in_jeopardy = |id: Id| {
+            members.iter().any(|&other| hears(other, id).is_some_and(|link| link.jeopardy))
+        };
         let worst = members
             .iter()
             .enumerate()
@@ -563,7 +595,8 @@ mod tests {
             .collect();
         let states = states.iter().map(|(&id, state)| (id, state)).collect();
         let old: Vec<Id> = old.iter().map(|&n| id(n)).collect();
-        clique(id(me), members, &old, &states).map(|ids| ids.iter().map(|id| id.node.get()).collect())
+        clique(id(me), members, &old, &states)
+            .map(|ids| ids.iter().map(|id| id.node.get()).collect())
     }
 
     #[test]

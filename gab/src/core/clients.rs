@@ -204,7 +204,11 @@ impl Clients {
 
     /// When [`Clients::stalled`] may have somebody.
     pub(crate) fn next_deadline(&self, limit: Duration) -> Option<Instant> {
-        self.by_id.values().filter_map(|client| client.stalled_since).min().map(|since| since + limit)
+        self.by_id
+            .values()
+            .filter_map(|client| client.stalled_since)
+            .min()
+            .map(|since| since + limit)
     }
 
     pub(crate) fn wake(&mut self, id: ClientId) {

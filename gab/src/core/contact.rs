@@ -30,7 +30,8 @@ impl Gab {
     /// Introduces this node to all who are not in its view: something about it has changed.
     pub(super) fn greet_outsiders(&mut self) {
         let inside = |id: Id| self.view.as_ref().is_some_and(|view| view.contains(id));
-        let outsiders: Vec<Id> = self.peers.values().map(|peer| peer.id).filter(|&id| !inside(id)).collect();
+        let outsiders: Vec<Id> =
+            self.peers.values().map(|peer| peer.id).filter(|&id| !inside(id)).collect();
         for peer in outsiders {
             self.greet(peer);
         }
@@ -38,7 +39,9 @@ impl Gab {
 
     /// A peer introduces itself.
     pub(super) fn receive_hello(&mut self, now: Instant, from: Id, vid: Vid, hello: Hello) {
-        let Some(peer) = self.peers.get_mut(&from.node).filter(|peer| peer.id == from) else { return };
+        let Some(peer) = self.peers.get_mut(&from.node).filter(|peer| peer.id == from) else {
+            return;
+        };
         if hello.refused && self.view.is_none() && !self.over {
             // We were about to be a member and never learned it; that member was removed since.
             self.eject(now, vid);
@@ -60,7 +63,8 @@ impl Gab {
 
     fn meet(&mut self, now: Instant, peer: Id) {
         let Some(ours) = self.view.clone().filter(|_| !self.over) else { return };
-        let Some((vid, hello)) = self.peers.get(&peer.node).and_then(|peer| peer.hello.clone()) else {
+        let Some((vid, hello)) = self.peers.get(&peer.node).and_then(|peer| peer.hello.clone())
+        else {
             return;
         };
         if vid == ours.vid || vid.is_none() {
@@ -80,7 +84,8 @@ impl Gab {
         if self.is_mutant_no_ejection() {
             return;
         }
-        let frozen_older = if vid > ours.vid { self.membership.was_frozen } else { hello.was_frozen };
+        let frozen_older =
+            if vid > ours.vid { self.membership.was_frozen } else { hello.was_frozen };
         let left_behind = ours_there || theirs_here;
         if loses(&ours.members, ours.vid, &hello.members, vid, left_behind, frozen_older) {
             self.eject(now, vid);

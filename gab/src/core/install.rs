@@ -29,7 +29,8 @@ impl Gab {
     fn install(&mut self, now: Instant, proposal: Proposal) {
         let old = self.view.clone();
         // Before the leftovers: the side that flushes may lose the arbitration.
-        self.authorisation.note_view(now, old.as_ref().is_some_and(|old| departs(old, &proposal.members)));
+        self.authorisation
+            .note_view(now, old.as_ref().is_some_and(|old| departs(old, &proposal.members)));
         if old.is_some() {
             self.finish_stream(now, &proposal);
         } else {
@@ -102,7 +103,9 @@ impl Gab {
     }
 
     fn remember(&mut self, proposal: &Proposal, old: Option<&View>) {
-        for id in old.iter().flat_map(|old| &old.members).filter(|id| !proposal.members.contains(id)) {
+        for id in
+            old.iter().flat_map(|old| &old.members).filter(|id| !proposal.members.contains(id))
+        {
             let newest = self.membership.removed.entry(id.node).or_insert(id.incarnation);
             *newest = (*newest).max(id.incarnation);
         }

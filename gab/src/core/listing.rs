@@ -52,7 +52,8 @@ impl Gab {
         };
         // Lower case first, as users read port letters.
         let letters = ('a'..='z').chain('A'..='Z').filter_map(PortName::new);
-        let known = letters.filter(|name| self.ports.get(name).is_some_and(|p| !p.members.is_empty()));
+        let known =
+            letters.filter(|name| self.ports.get(name).is_some_and(|p| !p.members.is_empty()));
         std::iter::once(control).chain(known.map(port)).collect()
     }
 

@@ -82,7 +82,9 @@ impl Gab {
     pub(super) fn note_late(&mut self, now: Instant, late: Duration) {
         self.excuse_members();
         let quiet = now + self.config.stable.max(self.change_timeout());
-        if late >= self.config.stuck && self.view.as_ref().is_some_and(|view| view.members.len() > 1) {
+        if late >= self.config.stuck
+            && self.view.as_ref().is_some_and(|view| view.members.len() > 1)
+        {
             self.membership.was_frozen = true;
             self.membership.held_until = Some(quiet);
         }
@@ -165,7 +167,9 @@ impl Gab {
     fn unseeded_peers(&self) -> impl Iterator<Item = Id> + '_ {
         self.peers
             .values()
-            .filter(|peer| peer.hello.as_ref().is_some_and(|(vid, hello)| vid.is_none() && hello.configured))
+            .filter(|peer| {
+                peer.hello.as_ref().is_some_and(|(vid, hello)| vid.is_none() && hello.configured)
+            })
             .map(|peer| peer.id)
     }
 
@@ -208,13 +212,20 @@ impl Gab {
         // The lowest of those that may does it.
         let lower = self.peers.values().any(|peer| {
             peer.id.node < self.id.node
-                && peer.hello.as_ref().is_some_and(|(_, hello)| hello.configured && may_seed(hello.seed))
+                && peer
+                    .hello
+                    .as_ref()
+                    .is_some_and(|(_, hello)| hello.configured && may_seed(hello.seed))
         });
         if lower {
             // It may not hear what we hear: give it its time.
             return Some(self.membership.joiner_since? + self.change_timeout() * 4);
         }
-        Some(self.membership.joiner_since.map_or(self.now, |since| since + GATHER.min(self.config.stable)))
+        Some(
+            self.membership
+                .joiner_since
+                .map_or(self.now, |since| since + GATHER.min(self.config.stable)),
+        )
     }
 
     /// Whom to ask for the next view.
@@ -296,7 +307,9 @@ impl Gab {
     /// Members that are connected over one link only, or not at all; not ourselves.
     pub(super) fn jeopardy(&self) -> NodeSet {
         let Some(view) = &self.view else { return NodeSet::EMPTY };
-        let one = |id: &&Id| self.peers.get(&id.node).is_some_and(|peer| peer.id == **id && peer.links_up == 1);
+        let one = |id: &&Id| {
+            self.peers.get(&id.node).is_some_and(|peer| peer.id == **id && peer.links_up == 1)
+        };
         view.members.iter().filter(one).map(|id| id.node).collect()
     }
 

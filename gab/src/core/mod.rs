@@ -209,7 +209,8 @@ impl Gab {
     /// LLT connected a peer.
     pub fn handle_peer_up(&mut self, now: Instant, peer: Id) {
         self.turn(now);
-        let links_up = self.peers.get(&peer.node).filter(|p| p.id == peer).map_or(1, |p| p.links_up);
+        let links_up =
+            self.peers.get(&peer.node).filter(|p| p.id == peer).map_or(1, |p| p.links_up);
         self.peers.insert(peer.node, Peer { id: peer, links_up, hello: None, busy: 0 });
         self.greet(peer);
     }
@@ -265,7 +266,12 @@ impl Gab {
             Body::Install => self.receive_install(now, head.vid),
             Body::P2p(message) => self.receive_p2p(now, from, message),
             Body::P2pAck(ack) => self.receive_p2p_ack(now, from, ack),
-            Body::Ord(_) | Body::Data(_) | Body::Ack | Body::Nak(_) | Body::Retr(_) | Body::Submit(_) => {
+            Body::Ord(_)
+            | Body::Data(_)
+            | Body::Ack
+            | Body::Nak(_)
+            | Body::Retr(_)
+            | Body::Submit(_) => {
                 self.receive_stream(now, from, head, body);
             }
         }
@@ -471,7 +477,6 @@ macro_rules! mutants {
             }
 
             #[cfg(not(any(test, feature = "sim")))]
-            #[expect(clippy::unused_self, reason = "same shape as the switch it replaces")]
             const fn $method(&self) -> bool {
                 false
             }

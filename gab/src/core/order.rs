@@ -9,7 +9,9 @@ use super::stream::Stored;
 use super::{Gab, GabOutput};
 use crate::event::Level;
 use crate::limits::{BATCH_BYTES, WINDOW_BYTES, WINDOW_SLOTS};
-use crate::wire::{Body, DATA_LEN, Data, ENTRY_HEADER_LEN, Entry, EntryKind, Head, ORD_LEN, Ordered};
+use crate::wire::{
+    Body, DATA_LEN, Data, ENTRY_HEADER_LEN, Entry, EntryKind, Head, ORD_LEN, Ordered,
+};
 
 /// State of submitting, ordering and acknowledging.
 #[derive(Debug, Default)]
@@ -233,7 +235,10 @@ impl Gab {
         let due = self.order.ack_now
             || busy != self.order.busy_told
             || self.order.ack_at.is_some_and(|at| at <= now)
-            || self.stream.as_ref().is_some_and(|s| self.order.ack_wanted > 0 && s.cont >= self.order.ack_wanted);
+            || self
+                .stream
+                .as_ref()
+                .is_some_and(|s| self.order.ack_wanted > 0 && s.cont >= self.order.ack_wanted);
         let Some(view) = self.view.as_ref().filter(|_| due) else { return };
         let sequencer = view.sequencer();
         self.order.busy_told = busy;
@@ -255,13 +260,18 @@ impl Gab {
     pub(super) fn note_head(&mut self, now: Instant, from: Id, head: &Head) {
         let Some(stream) = &mut self.stream else { return };
         let before = stream.stable();
-        if head.ack > stream.high && self.view.as_ref().is_some_and(|view| view.sequencer() == self.id) {
+        if head.ack > stream.high
+            && self.view.as_ref().is_some_and(|view| view.sequencer() == self.id)
+        {
             // Only we make slots.
             self.counters.slots_outside += 1;
             return;
         }
         // Nobody can have acknowledged what does not exist.
-        if head.ack > 0 && head.ack <= stream.cont + 2 * WINDOW_SLOTS && stream.note_ack(from.node, head.ack) {
+        if head.ack > 0
+            && head.ack <= stream.cont + 2 * WINDOW_SLOTS
+            && stream.note_ack(from.node, head.ack)
+        {
             let stable = stream.stable();
             self.repair.note_progress(now, from.node);
             if stable > before {
@@ -358,7 +368,9 @@ impl Gab {
             Piece::Complete if stream.wants(key).is_some() => {
                 let wanted = stream.wants(key).cloned();
                 let payload = self.stash.take(key);
-                let fitting = wanted.zip(payload).filter(|(entry, payload)| self.fits_reference(entry, payload));
+                let fitting = wanted
+                    .zip(payload)
+                    .filter(|(entry, payload)| self.fits_reference(entry, payload));
                 match (fitting, &mut self.stream) {
                     (Some((_, payload)), Some(stream)) => stream.supply(key, payload),
                     _ => self.counters.pieces_dropped += 1,

@@ -272,7 +272,9 @@ impl Gab {
                 if stays {
                     peer.rewind();
                 } else {
-                    dropped.extend(peer.queue.drain(..).map(|(_, payload, client)| (client, payload.len())));
+                    dropped.extend(
+                        peer.queue.drain(..).map(|(_, payload, client)| (client, payload.len())),
+                    );
                 }
                 stays
             });

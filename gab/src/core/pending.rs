@@ -84,7 +84,8 @@ impl Pending {
                 self.data_ahead += len;
                 (own.ahead, own.retry) = (true, retry);
                 if own.entry.crc == 0 {
-                    own.entry.crc = crc32c::crc32c(own.entry.payload.as_deref().unwrap_or_default());
+                    own.entry.crc =
+                        crc32c::crc32c(own.entry.payload.as_deref().unwrap_or_default());
                 }
             }
             queue.submitted += 1;
@@ -94,7 +95,11 @@ impl Pending {
     }
 
     /// An own message has a slot and everything up to it is held. Answers its client and length.
-    pub(crate) fn settle(&mut self, port: PortName, mseq: u64) -> Option<(Option<ClientId>, usize)> {
+    pub(crate) fn settle(
+        &mut self,
+        port: PortName,
+        mseq: u64,
+    ) -> Option<(Option<ClientId>, usize)> {
         let queue = self.ports.get_mut(&port)?;
         if queue.messages.front()?.entry.mseq != mseq {
             return None;

@@ -135,7 +135,9 @@ impl Gab {
                 sequence,
                 payload: payload.clone().unwrap_or_default(),
             },
-            EntryKind::Open { client } => Item::Change { node: src, client: Some(client), generation },
+            EntryKind::Open { client } => {
+                Item::Change { node: src, client: Some(client), generation }
+            }
             EntryKind::Close { .. } => Item::Change { node: src, client: None, generation },
             // A node that leaves is nobody's member from here on; the view change follows.
             EntryKind::Leave => Item::Change { node: src, client: None, generation: 0 },
@@ -157,7 +159,8 @@ impl Gab {
         let names: Vec<PortName> = self.ports.keys().copied().collect();
         for name in names {
             while self.may_release(name) {
-                let Some(item) = self.ports.get_mut(&name).and_then(|port| port.held.pop_front()) else {
+                let Some(item) = self.ports.get_mut(&name).and_then(|port| port.held.pop_front())
+                else {
                     break;
                 };
                 self.release(now, name, item);
@@ -195,7 +198,8 @@ impl Gab {
                     Some(client) => drop(port.members.insert(node, client)),
                     None => drop(port.members.remove(&node)),
                 }
-                let rejoined = if client.is_some() { [node].into_iter().collect() } else { NodeSet::EMPTY };
+                let rejoined =
+                    if client.is_some() { [node].into_iter().collect() } else { NodeSet::EMPTY };
                 self.change_membership(now, name, generation, before.difference(rejoined));
             }
             Item::Departed { keep, generation } => {
@@ -208,7 +212,13 @@ impl Gab {
     }
 
     /// Tells everybody on the port its new membership.
-    fn change_membership(&mut self, now: Instant, name: PortName, generation: u64, before: NodeSet) {
+    fn change_membership(
+        &mut self,
+        now: Instant,
+        name: PortName,
+        generation: u64,
+        before: NodeSet,
+    ) {
         let me = self.id.node;
         let (jeopardy, cluster) = (self.jeopardy(), self.cluster_nodes());
         let port = self.ports.entry(name).or_default();
@@ -226,10 +236,15 @@ impl Gab {
         for id in port.attached(me) {
             let Some(client) = self.clients.get_mut(id) else { continue };
             let first = !std::mem::replace(&mut client.attached, true);
-            let (joined, left) = if first { (members, NodeSet::EMPTY) } else { (view.joined, view.left) };
+            let (joined, left) =
+                if first { (members, NodeSet::EMPTY) } else { (view.joined, view.left) };
             self.clients.push(now, id, ClientEvent::View(PortView { joined, left, ..view }));
         }
-        self.out.push_back(GabOutput::Notice(Notice::Membership { port: name, generation, members }));
+        self.out.push_back(GabOutput::Notice(Notice::Membership {
+            port: name,
+            generation,
+            members,
+        }));
         self.p2p_membership(now, name);
     }
 
@@ -275,7 +290,11 @@ impl Gab {
                 visible: told.1,
             };
             for id in port.attached(me) {
-                if self.clients.get(id).is_some_and(|client| client.options.status && client.attached) {
+                if self
+                    .clients
+                    .get(id)
+                    .is_some_and(|client| client.options.status && client.attached)
+                {
                     self.clients.push(now, id, ClientEvent::Status(view));
                 }
             }
@@ -287,7 +306,10 @@ impl Gab {
         let behind = self.clients.by_id.values().filter(|client| client.is_behind());
         let clients = behind.fold(0, |busy, client| busy | 1 << client.port.index());
         let held = |port: &Port| port.held.len() > crate::limits::RECEIVE_QUEUE_MESSAGES / 2;
-        self.ports.iter().filter(|(_, port)| held(port)).fold(clients, |b, (name, _)| b | 1 << name.index())
+        self.ports
+            .iter()
+            .filter(|(_, port)| held(port))
+            .fold(clients, |b, (name, _)| b | 1 << name.index())
     }
 }
 

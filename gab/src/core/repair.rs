@@ -118,7 +118,9 @@ impl Gab {
         }
         let ranges = stream.missing(stream.high);
         let sequencer = view.sequencer();
-        if ranges.is_empty() && self.repair.attempts > 0 || sequencer == self.id && ranges.is_empty() {
+        if ranges.is_empty() && self.repair.attempts > 0
+            || sequencer == self.id && ranges.is_empty()
+        {
             self.repair.ask = None;
             return;
         }
@@ -148,7 +150,8 @@ impl Gab {
             self.repair.probe = None;
             return;
         }
-        let (at, wait, before) = *self.repair.probe.get_or_insert((now + PROBE_MIN, PROBE_MIN, stable));
+        let (at, wait, before) =
+            *self.repair.probe.get_or_insert((now + PROBE_MIN, PROBE_MIN, stable));
         if stable > before {
             self.repair.probe = Some((now + PROBE_MIN, PROBE_MIN, stable));
         } else if now >= at {
@@ -163,7 +166,9 @@ impl Gab {
     pub(super) fn receive_nak(&mut self, now: Instant, from: Id, ranges: &[(u64, u64)]) {
         let Some(stream) = &self.stream else { return };
         if ranges.is_empty() {
-            if !self.is_frozen() && self.view.as_ref().is_some_and(|view| view.sequencer() == self.id) {
+            if !self.is_frozen()
+                && self.view.as_ref().is_some_and(|view| view.sequencer() == self.id)
+            {
                 let (stable, high) = (stream.stable(), stream.high);
                 let end = Ordered { stable, high, need_ack: true, first: 0, entries: Vec::new() };
                 let answer = Body::Ord(end).encode(self.head());
@@ -184,7 +189,9 @@ impl Gab {
             if total > REPAIR_BYTES || lately {
                 continue;
             }
-            let Some(held) = stream.get(slot).filter(|held| held.entry.payload.is_some()) else { continue };
+            let Some(held) = stream.get(slot).filter(|held| held.entry.payload.is_some()) else {
+                continue;
+            };
             let len = 8 + held.entry.inline_len();
             if size + len > BATCH_BYTES && !batch.is_empty() {
                 messages.push(std::mem::take(&mut batch));
@@ -250,7 +257,9 @@ impl Gab {
             if behind <= WINDOW_SLOTS / 2 {
                 standing.behind_since = None;
                 standing.reported = false;
-            } else if now >= *standing.behind_since.get_or_insert(now) + SLOW_AFTER && !standing.reported {
+            } else if now >= *standing.behind_since.get_or_insert(now) + SLOW_AFTER
+                && !standing.reported
+            {
                 standing.reported = true;
                 notices.push(Notice::SlowMember { node, behind });
             }

@@ -53,7 +53,9 @@ impl Sequencer {
     pub(crate) fn next(&mut self, busy: u64, fits: impl Fn(&Entry) -> bool) -> Option<Entry> {
         let after = self.cursor.map_or(Bound::Unbounded, Bound::Excluded);
         let upper = self.ready.range((after, Bound::Unbounded));
-        let lower = self.ready.range((Bound::Unbounded, self.cursor.map_or(Bound::Unbounded, Bound::Included)));
+        let lower = self
+            .ready
+            .range((Bound::Unbounded, self.cursor.map_or(Bound::Unbounded, Bound::Included)));
         let again = if self.cursor.is_some() { Some(lower) } else { None };
         let source = upper
             .chain(again.into_iter().flatten())

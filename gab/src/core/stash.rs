@@ -106,7 +106,10 @@ impl Payload {
         self.bytes.resize(self.total, 0);
         let start = data.offset as usize;
         self.bytes[start..start + data.piece.len()].copy_from_slice(&data.piece);
-        self.note(data.offset, data.offset + u32::try_from(data.piece.len()).expect("within the total"));
+        self.note(
+            data.offset,
+            data.offset + u32::try_from(data.piece.len()).expect("within the total"),
+        );
         if self.pieces.first_key_value() == Some((&0, &data.total)) {
             self.complete = Some(std::mem::take(&mut self.bytes).freeze());
         }
@@ -196,7 +199,11 @@ mod tests {
         stash.add(key(), &piece(4, 0, b"x"));
         stash.forget(key());
         assert_eq!((stash.bytes[&NodeId::ZERO], stash.payloads.len()), (0, 0));
-        assert_eq!(stash.add(key(), &piece(4, 0, b"abcd")), Piece::Complete, "whole, but not wanted");
+        assert_eq!(
+            stash.add(key(), &piece(4, 0, b"abcd")),
+            Piece::Complete,
+            "whole, but not wanted"
+        );
         stash.forget(key());
         assert_eq!((stash.bytes[&NodeId::ZERO], stash.payloads.len()), (0, 0));
     }

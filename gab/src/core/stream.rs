@@ -209,7 +209,8 @@ impl Stream {
     /// The held slots beyond `cont`, as [`State::beyond`](crate::wire::State) has them.
     pub(crate) fn beyond(&self) -> Bytes {
         let count = self.high.saturating_sub(self.cont).min(WINDOW_SLOTS);
-        let mut bits = BytesMut::zeroed(usize::try_from(count.div_ceil(8)).expect("within the window"));
+        let mut bits =
+            BytesMut::zeroed(usize::try_from(count.div_ceil(8)).expect("within the window"));
         for at in 0..count {
             if self.is_held(self.cont + 1 + at) {
                 bits[usize::try_from(at / 8).expect("within the window")] |= 1 << (at % 8);

@@ -36,7 +36,8 @@ impl PortTable {
     pub(crate) fn apply(&mut self, entry: &Entry) -> Verdict {
         match entry.kind {
             EntryKind::User => {
-                let member = self.ports.get(&entry.port).is_some_and(|t| t.members.contains_key(&entry.src));
+                let member =
+                    self.ports.get(&entry.port).is_some_and(|t| t.members.contains_key(&entry.src));
                 if member { Verdict::Valid } else { Verdict::Void }
             }
             EntryKind::Leave => Verdict::Valid,
@@ -118,8 +119,11 @@ mod tests {
             table.apply(&entry(node, port, EntryKind::Open { client: 1 }));
         }
         let survivor = Id { node: NodeId::ZERO, incarnation: Incarnation(1) };
-        let changed: Vec<(char, u64)> =
-            table.install(&[survivor]).into_iter().map(|(port, gen_)| (port.letter(), gen_)).collect();
+        let changed: Vec<(char, u64)> = table
+            .install(&[survivor])
+            .into_iter()
+            .map(|(port, gen_)| (port.letter(), gen_))
+            .collect();
         assert_eq!(changed, [('a', 5), ('h', 6), ('v', 7)]);
     }
 

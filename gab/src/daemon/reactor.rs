@@ -365,6 +365,8 @@ impl Reactor {
                 if self.gab.configured {
                     // A stack that has left stays out for good: joining again takes a new life.
                     self.gab.configured = false;
+                    // `-c` alone joins a seeded cluster only, whatever was said before `-U`.
+                    self.gab.count = None;
                     self.stack.bye(now);
                     self.renew(now);
                 }

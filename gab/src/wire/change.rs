@@ -82,7 +82,9 @@ pub struct PortTableEntry {
 impl Hello {
     pub(super) fn put(&self, out: &mut BytesMut) {
         out.put_u8(
-            u8::from(self.configured) | u8::from(self.was_frozen) << 1 | u8::from(self.refused) << 2,
+            u8::from(self.configured)
+                | u8::from(self.was_frozen) << 1
+                | u8::from(self.refused) << 2,
         );
         out.put_u32(self.seed);
         out.put_ids(&self.members);
@@ -182,7 +184,8 @@ impl Proposal {
         let mut ports = BTreeMap::new();
         for _ in 0..count {
             let port = reader.port()?;
-            let mut table = PortTableEntry { generation: reader.u64("a generation")?, ..Default::default() };
+            let mut table =
+                PortTableEntry { generation: reader.u64("a generation")?, ..Default::default() };
             for _ in 0..reader.u8("a count of members")? {
                 table.members.insert(reader.node()?, reader.u64("a client")?);
             }

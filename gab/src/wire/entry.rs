@@ -119,12 +119,18 @@ impl Entry {
             _ => return Err(Malformed::new("an entry kind from 0 to 3")),
         };
         let user = kind == EntryKind::User;
-        if mseq == 0 || flags & !(FLAG_SAFE | FLAG_REF) != 0 || (!user && (len, flags) != (0, FLAG_SAFE)) {
+        if mseq == 0
+            || flags & !(FLAG_SAFE | FLAG_REF) != 0
+            || (!user && (len, flags) != (0, FLAG_SAFE))
+        {
             return Err(Malformed::new("a consistent entry"));
         }
         let crc = if user { u32::try_from(extra >> 32).unwrap_or(0) } else { 0 };
-        let payload =
-            if flags & FLAG_REF == 0 { Some(reader.bytes(len as usize, "a payload")?) } else { None };
+        let payload = if flags & FLAG_REF == 0 {
+            Some(reader.bytes(len as usize, "a payload")?)
+        } else {
+            None
+        };
         let level = if flags & FLAG_SAFE == 0 { Level::Agreed } else { Level::Safe };
         Ok(Self { src, port, kind, level, mseq, len, crc, payload })
     }

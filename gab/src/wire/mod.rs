@@ -11,9 +11,9 @@ mod entry;
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub use change::{Connection, Hello, PortTableEntry, Proposal, State};
+pub use codec::Malformed;
 pub(crate) use codec::Put;
 pub(crate) use codec::Reader;
-pub use codec::Malformed;
 pub use entry::{ENTRY_HEADER_LEN, Entry, EntryKind};
 
 use crate::event::Level;
@@ -210,7 +210,9 @@ impl Body {
             }
             Self::Retr(repair) => {
                 out.put_u8(u8::from(repair.last));
-                out.put_u16(u16::try_from(repair.slots.len()).expect("bounded by the message size"));
+                out.put_u16(
+                    u16::try_from(repair.slots.len()).expect("bounded by the message size"),
+                );
                 for (slot, entry) in &repair.slots {
                     out.put_u64(*slot);
                     entry.put_inline(&mut out);
@@ -357,7 +359,9 @@ impl Ordered {
             entries.push(Entry::read(reader)?);
         }
         let last = first.checked_add(entries.len() as u64);
-        if stable > high || !entries.is_empty() && (first == 0 || last.is_none_or(|last| last > high + 1)) {
+        if stable > high
+            || !entries.is_empty() && (first == 0 || last.is_none_or(|last| last > high + 1))
+        {
             return Err(Malformed::new("slots from 1 to the last"));
         }
         Ok(Self { stable, high, need_ack, first, entries })
@@ -384,7 +388,11 @@ impl Data {
         let offset = reader.u32("an offset")?;
         let piece = reader.rest();
         let end = (offset as usize).checked_add(piece.len());
-        if mseq == 0 || total as usize > MESSAGE_MAX || piece.is_empty() || end.is_none_or(|end| end > total as usize) {
+        if mseq == 0
+            || total as usize > MESSAGE_MAX
+            || piece.is_empty()
+            || end.is_none_or(|end| end > total as usize)
+        {
             return Err(Malformed::new("a piece inside its payload"));
         }
         Ok(Self { port, level, mseq, total, offset, piece })
@@ -407,7 +415,11 @@ impl P2p {
 }
 
 fn held(entry: Entry) -> Result<Entry, Malformed> {
-    if entry.payload.is_none() { Err(Malformed::new("an entry with its payload")) } else { Ok(entry) }
+    if entry.payload.is_none() {
+        Err(Malformed::new("an entry with its payload"))
+    } else {
+        Ok(entry)
+    }
 }
 
 fn read_list<T>(

@@ -184,7 +184,7 @@ impl Llt {
     }
 
     /// Sends `payload` reliably and in order to the connected peer `to`, at most
-    /// [`MESSAGE_MAX`](crate::limits::MESSAGE_MAX) bytes.
+    /// [`MESSAGE_MAX`] bytes.
     pub fn send(
         &mut self,
         now: Instant,
