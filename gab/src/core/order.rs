@@ -26,6 +26,10 @@ pub(crate) struct Ordering {
     busy_told: u64,
     /// As sequencer: what the others were told to be stable.
     announced: u64,
+    /// As sequencer: own slots that are not stable, and when somebody else got one. What is our own
+    /// is always at hand; it must not fill the window before the others' messages have arrived.
+    own: std::collections::VecDeque<u64>,
+    others_at: Option<Instant>,
     /// As sequencer: SAFE slots that are not announced as stable.
     safe: std::collections::VecDeque<u64>,
     /// As sequencer: when the end of the stream is told again, and the wait after that.
@@ -38,6 +42,8 @@ const ACK_DELAY: Duration = Duration::from_millis(2);
 /// Up to this many members acknowledge to all where one frame reaches all; it saves a SAFE message
 /// one delay, at the price of n acknowledgements received by each.
 const ACK_BROADCAST_MEMBERS: usize = 16;
+/// The sequencer keeps to its share of the window for so long after somebody else sent.
+const OTHERS_SEND: Duration = Duration::from_millis(50);
 const TAIL_MIN: Duration = Duration::from_millis(5);
 const TAIL_MAX: Duration = Duration::from_millis(500);
 /// The same while some member's client does not keep up.
@@ -151,6 +157,18 @@ impl Gab {
         let Some(stream) = &mut self.stream else { return (Vec::new(), 0) };
         let first = stream.high + 1;
         let stable = stream.stable();
+        let me = self.id.node;
+        let members = self.view.as_ref().map_or(1, |view| view.members.len() as u64);
+        let others_send = self.order.others_at.is_some_and(|at| self.now < at + OTHERS_SEND);
+        while self.order.own.front().is_some_and(|&slot| slot <= stable) {
+            self.order.own.pop_front();
+        }
+        // Not more than the others have on the average, but at least half of an even share: they
+        // may have little to say.
+        let own = self.order.own.len() as u64;
+        let average = (stream.high - stable).saturating_sub(own) / members.saturating_sub(1).max(1);
+        let even = WINDOW_SLOTS / members;
+        let share = average.clamp(even / 2, even);
         let mut size = 0;
         let mut entries = Vec::new();
         while stream.high - stable < WINDOW_SLOTS && stream.held_bytes() < WINDOW_BYTES {
@@ -159,11 +177,18 @@ impl Gab {
                 if inline { entry.inline_len() } else { ENTRY_HEADER_LEN }
             };
             let fits = |entry: &Entry| size + wire_len(entry) <= room;
-            let Some(entry) = self.sequencer.next(busy, fits) else { break };
+            let full = others_send && self.order.own.len() as u64 >= share;
+            let not_from = Some(me).filter(|_| full);
+            let Some(entry) = self.sequencer.next(busy, not_from, fits) else { break };
             size += wire_len(&entry);
             let slot = stream.high + 1;
             if entry.level == Level::Safe {
                 self.order.safe.push_back(slot);
+            }
+            if entry.src == me {
+                self.order.own.push_back(slot);
+            } else {
+                self.order.others_at = Some(self.now);
             }
             let by_reference = wire_len(&entry) != entry.inline_len();
             let mut on_wire = entry.clone();

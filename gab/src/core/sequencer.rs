@@ -49,8 +49,14 @@ impl Sequencer {
         }
     }
 
-    /// The next message to get a slot: sources in turn, none whose port is in `busy`.
-    pub(crate) fn next(&mut self, busy: u64, fits: impl Fn(&Entry) -> bool) -> Option<Entry> {
+    /// The next message to get a slot: sources in turn, none whose port is in `busy`, none of the
+    /// node `not_from`.
+    pub(crate) fn next(
+        &mut self,
+        busy: u64,
+        not_from: Option<NodeId>,
+        fits: impl Fn(&Entry) -> bool,
+    ) -> Option<Entry> {
         let after = self.cursor.map_or(Bound::Unbounded, Bound::Excluded);
         let upper = self.ready.range((after, Bound::Unbounded));
         let lower = self
@@ -59,7 +65,7 @@ impl Sequencer {
         let again = if self.cursor.is_some() { Some(lower) } else { None };
         let source = upper
             .chain(again.into_iter().flatten())
-            .find(|(_, port)| busy >> port.index() & 1 == 0)
+            .find(|(node, port)| busy >> port.index() & 1 == 0 && not_from != Some(*node))
             .copied()?;
         let queue = self.sources.get_mut(&source)?;
         let number = queue.ordered + 1;
@@ -103,7 +109,7 @@ mod tests {
     }
 
     fn drain(sequencer: &mut Sequencer, busy: u64) -> Vec<(u8, char, u64)> {
-        std::iter::from_fn(|| sequencer.next(busy, |_| true))
+        std::iter::from_fn(|| sequencer.next(busy, None, |_| true))
             .map(|e| (e.src.get(), e.port.letter(), e.mseq))
             .collect()
     }
