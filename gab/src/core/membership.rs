@@ -116,10 +116,21 @@ impl Gab {
             return None;
         }
         let due = match &self.view {
+            // Somebody who seeds is let finish, unless it is gone: two would overtake each other.
+            None if self.waits_for_proposer() => {
+                self.seed_due()?.max(self.frozen_since + self.change_timeout() * 2)
+            }
             None => self.seed_due()?,
             Some(view) => self.reason_due(view)? + self.change_timeout() * self.own_rank(view),
         };
         Some(due.max(self.membership.not_before))
+    }
+
+    /// Has another node, which is still there, the highest round?
+    fn waits_for_proposer(&self) -> bool {
+        let proposer = self.promised.proposer;
+        proposer != self.id
+            && self.peers.get(&proposer.node).is_some_and(|peer| peer.id == proposer)
     }
 
     /// Members before us that we do not suspect: the first starts at once, we give each its chance.
@@ -147,9 +158,7 @@ impl Gab {
         }
         if self.is_frozen() {
             // Somebody is at it: let it finish, unless it is gone.
-            let proposer = self.promised.proposer;
-            let gone = proposer != self.id
-                && self.peers.get(&proposer.node).is_none_or(|peer| peer.id != proposer);
+            let gone = self.promised.proposer != self.id && !self.waits_for_proposer();
             let patience = self.frozen_since + self.change_timeout() * 2;
             return if gone { due.or(Some(self.frozen_since)) } else { Some(patience) };
         }
