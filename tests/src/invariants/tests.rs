@@ -79,7 +79,7 @@ impl Story {
         self.life(node).views.push(Installed { at, view, base });
     }
 
-    /// Its client reads a membership of the port.
+    /// GAB announces a membership of the port, and the client reads it.
     fn sees(&mut self, node: u8, generation: u64, members: &[u8]) {
         let before = self.life(node).clients[0].view.map_or(NodeSet::EMPTY, |view| view.members);
         let members = set(members);
@@ -91,7 +91,10 @@ impl Story {
             jeopardy: NodeSet::EMPTY,
             visible: NodeSet::EMPTY,
         };
-        self.life(node).clients[0].view = Some(view);
+        let (now, port) = (self.tick(), self.port);
+        let life = self.life(node);
+        life.memberships.push((now, port, generation, members));
+        life.clients[0].view = Some(view);
         self.entry(node, What::View(view));
     }
 
