@@ -26,12 +26,24 @@ pub const REGRESSIONS: &[Regression] = &[
     failed(Kind::Swarm, 11, "two proposers froze each other for ever"),
     failed(Kind::Swarm, 29, "two registrations that end at once waited for each other's acks"),
     failed(Kind::Swarm, 34, "two registrations that end at once waited for each other's acks"),
-    failed(Kind::Swarm, 58, "a sequencer that had not heard INSTALL dropped the first submissions of its view"),
+    failed(
+        Kind::Swarm,
+        58,
+        "a sequencer that had not heard INSTALL dropped the first submissions of its view",
+    ),
     failed(Kind::Swarm, 69, "two proposers froze each other for ever"),
-    failed(Kind::Swarm, 86, "a sequencer that had not heard INSTALL dropped the first submissions of its view"),
+    failed(
+        Kind::Swarm,
+        86,
+        "a sequencer that had not heard INSTALL dropped the first submissions of its view",
+    ),
     failed(Kind::Swarm, 97, "two registrations that end at once waited for each other's acks"),
     failed(Kind::Swarm, 345, "a joiner removed before it learned of its view was refused for ever"),
-    failed(Kind::Swarm, 769, "a sequencer that had not heard INSTALL dropped the first submissions of its view"),
+    failed(
+        Kind::Swarm,
+        769,
+        "a sequencer that had not heard INSTALL dropped the first submissions of its view",
+    ),
     failed(Kind::Swarm, 823, "a joiner once skipped was never looked at again"),
     failed(Kind::Swarm, 2469, "a joiner admitted one that its own first view removed"),
 ];

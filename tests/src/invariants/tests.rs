@@ -320,6 +320,29 @@ fn ms6_sees_messages_of_a_sender_swapped() {
 }
 
 #[test]
+fn ms7_sees_an_answer_read_before_its_cause() {
+    let mut story = three();
+    let cause = story.sends(0, Level::Agreed);
+    story.reads(1, cause, 11);
+    let answer = story.sends(1, Level::Agreed);
+    story.reads(2, answer, 12);
+    story.reads(2, cause, 13);
+    story.fails("ms7-causal");
+}
+
+#[test]
+fn ms7_lets_messages_pass_that_know_nothing_of_each_other() {
+    let mut story = three();
+    let one = story.sends(0, Level::Agreed);
+    let two = story.sends(1, Level::Agreed);
+    for node in 0..3 {
+        story.reads(node, two, 11);
+        story.reads(node, one, 12);
+    }
+    story.holds();
+}
+
+#[test]
 fn ms8_sees_survivors_that_read_different_things() {
     let mut story = three();
     let one = story.sends(2, Level::Agreed);
