@@ -15,4 +15,39 @@ pub struct Regression {
 
 /// All of them. A seed loses its meaning when a profile draws differently; its line then stays as
 /// the story, and its run is one more seed.
-pub const REGRESSIONS: &[Regression] = &[];
+pub const REGRESSIONS: &[Regression] = &[
+    failed(Kind::Jeopardy, 48, "a proposer that does not fit the clique kept freezing the others"),
+    failed(Kind::Pause, 257, "a proposer that does not fit the clique kept freezing the others"),
+    failed(Kind::Record, 7, "leftovers of a view were released before arbitration"),
+    failed(Kind::Record, 12, "leftovers of a view were released before arbitration"),
+    failed(Kind::Record, 32, "leftovers of a view were released before arbitration"),
+    failed(Kind::Record, 71, "the last announcement of stability was lost and never repeated"),
+    failed(Kind::Record, 236, "a view that nobody may race for was waited for"),
+    failed(Kind::Swarm, 11, "two proposers froze each other for ever"),
+    failed(Kind::Swarm, 29, "two registrations that end at once waited for each other's acks"),
+    failed(Kind::Swarm, 34, "two registrations that end at once waited for each other's acks"),
+    failed(
+        Kind::Swarm,
+        58,
+        "a sequencer that had not heard INSTALL dropped the first submissions of its view",
+    ),
+    failed(Kind::Swarm, 69, "two proposers froze each other for ever"),
+    failed(
+        Kind::Swarm,
+        86,
+        "a sequencer that had not heard INSTALL dropped the first submissions of its view",
+    ),
+    failed(Kind::Swarm, 97, "two registrations that end at once waited for each other's acks"),
+    failed(Kind::Swarm, 345, "a joiner removed before it learned of its view was refused for ever"),
+    failed(
+        Kind::Swarm,
+        769,
+        "a sequencer that had not heard INSTALL dropped the first submissions of its view",
+    ),
+    failed(Kind::Swarm, 823, "a joiner once skipped was never looked at again"),
+    failed(Kind::Swarm, 2469, "a joiner admitted one that its own first view removed"),
+];
+
+const fn failed(kind: Kind, seed: u64, story: &'static str) -> Regression {
+    Regression { seed, kind, story }
+}

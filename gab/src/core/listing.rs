@@ -93,6 +93,11 @@ impl Gab {
         self.stream.as_ref().is_some_and(|stream| stream.high >= slot && stream.is_held(slot))
     }
 
+    /// Is the slot of the view in force in memory, so that others can still ask for it (MS13)?
+    pub fn keeps_slot(&self, slot: u64) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.get(slot).is_some())
+    }
+
     /// The view that this node has said READY to and not yet seen in force, if any.
     pub fn prepared(&self) -> Option<View> {
         let ready = self.ready.as_ref()?;

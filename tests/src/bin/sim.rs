@@ -321,4 +321,4 @@ Examples:
   sim --seeds 1000 --jobs 2             a thousand swarm runs
   sim --profile pause --seed 7 -v       one run, told step by step
   sim --replay seed-7.jsonl             the same inputs again, without network and randomness
-  sim --mutant AckWhileWedged --seeds 100000 --fail-fast";
+  sim --mutant WedgedAcks --seeds 100000 --fail-fast";

@@ -19,45 +19,48 @@ impl Watch {
             if world.state(node) == State::Running {
                 invariant_llt_no_peer_is_up_in_silence(world, node);
                 invariant_llt_queues_are_bounded(world, node);
+                invariant_ms13_no_slot_is_forgotten_before_it_is_stable(world, node);
                 invariant_ms14_the_window_is_bounded(world, node);
             }
         }
-        self.clique(world);
+        invariant_vw8_members_could_hear_each_other(world, &mut self.seen);
     }
+}
 
-    /// VW8: members of a view could hear each other when it was formed.
-    fn clique(&mut self, world: &mut World) {
-        let lives = &world.hosts.history.lives;
-        self.seen.resize(lives.len(), 0);
-        let mut faults = Vec::new();
-        for (life, seen) in lives.iter().zip(&mut self.seen) {
-            for installed in &life.views[*seen..] {
-                let nodes: Vec<usize> =
-                    installed.view.members.iter().map(|id| id.node.index()).collect();
-                for one in &nodes {
-                    for other in nodes.iter().filter(|other| *other != one) {
-                        // Only the cable counts: who was stopped or slow heard nothing in time.
-                        let deaf = world.net.deaf_for(installed.at, *one, *other);
-                        let calm = [*one, *other].iter().all(|node| {
-                            let process = world.process(*node);
-                            process.state == State::Running
-                                && installed.at.since(process.disturbed) > blind(world)
-                        });
-                        if calm && deaf > blind(world) {
-                            faults.push(format!(
-                                "{} of {}: {other} has not heard {one} for {deaf:?}",
-                                installed.view.vid, life.id
-                            ));
-                        }
+/// VW8: members of a view could hear each other when it was formed.
+///
+/// `seen` is how many views of each life were looked at.
+fn invariant_vw8_members_could_hear_each_other(world: &mut World, seen: &mut Vec<usize>) {
+    let lives = &world.hosts.history.lives;
+    seen.resize(lives.len(), 0);
+    let mut faults = Vec::new();
+    for (life, seen) in lives.iter().zip(seen) {
+        for installed in &life.views[*seen..] {
+            let nodes: Vec<usize> =
+                installed.view.members.iter().map(|id| id.node.index()).collect();
+            for one in &nodes {
+                for other in nodes.iter().filter(|other| *other != one) {
+                    // Only the cable counts: who was stopped or slow heard nothing in time.
+                    let deaf = world.net.deaf_for(installed.at, *one, *other);
+                    let calm = [*one, *other].iter().all(|node| {
+                        let process = world.process(*node);
+                        process.state == State::Running
+                            && installed.at.since(process.disturbed) > blind(world)
+                    });
+                    if calm && deaf > blind(world) {
+                        faults.push(format!(
+                            "{} of {}: {other} has not heard {one} for {deaf:?}",
+                            installed.view.vid, life.id
+                        ));
                     }
                 }
             }
-            *seen = life.views.len();
         }
-        let now = world.now();
-        for text in faults {
-            world.hosts.history.fault(now, "vw8-clique", text);
-        }
+        *seen = life.views.len();
+    }
+    let now = world.now();
+    for text in faults {
+        world.hosts.history.fault(now, "vw8-clique", text);
     }
 }
 
@@ -89,6 +92,24 @@ fn invariant_llt_queues_are_bounded(world: &mut World, node: usize) {
     }
 }
 
+/// MS13: no slot is forgotten before every member holds it: those from the first that is not stable
+/// to the last that was held without a gap are in memory.
+fn invariant_ms13_no_slot_is_forgotten_before_it_is_stable(world: &mut World, node: usize) {
+    let now = world.now();
+    let Some(stack) = world.hosts.stack(node) else { return };
+    let gab = stack.gab();
+    let (cont, _, stable) = gab.progress();
+    if let Some(slot) = forgotten(stable, cont, |slot| gab.keeps_slot(slot)) {
+        let text = format!("node {node}: slot {slot} is gone, stable are {stable} of {cont}");
+        world.hosts.history.fault(now, "ms13-garbage", text);
+    }
+}
+
+/// The first slot that is not stable and not kept.
+fn forgotten(stable: u64, cont: u64, keeps: impl Fn(u64) -> bool) -> Option<u64> {
+    (stable + 1..=cont).find(|slot| !keeps(*slot))
+}
+
 /// MS14: no more slots are unstable than the window has.
 fn invariant_ms14_the_window_is_bounded(world: &mut World, node: usize) {
     let now = world.now();
@@ -106,4 +127,16 @@ fn invariant_ms14_the_window_is_bounded(world: &mut World, node: usize) {
 fn blind(world: &World) -> Duration {
     let setup = world.hosts.setup();
     (setup.timers.peer_inact + setup.timers.peer_trouble + setup.stable * 4) * 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ms13_sees_a_slot_that_is_forgotten_too_early() {
+        assert_eq!(forgotten(3, 6, |slot| slot > 3), None);
+        assert_eq!(forgotten(3, 6, |slot| slot > 4), Some(4));
+        assert_eq!(forgotten(6, 6, |_| false), None);
+    }
 }

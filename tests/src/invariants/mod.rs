@@ -1,14 +1,17 @@
 //! The invariants of facts algorithms 4.1, each a function named after what it states.
 //!
-//! They judge a [`History`] afterwards, in one pass each. The order of a broadcast is known by
+//! They judge a [`History`] afterwards, in one pass each; what needs the network or the inside of a
+//! stack (VW8, MS11 to MS14) is watched by [`limits`] and [`wire`] while the world runs. The order of a broadcast is known by
 //! its view and sequence; the view follows from the base of the views that the node installed.
 
+pub mod causal;
 pub mod limits;
 pub mod messages;
 pub mod ports;
 pub mod primary;
 pub mod safe;
 pub mod views;
+pub mod wire;
 
 use std::collections::BTreeMap;
 
@@ -95,6 +98,7 @@ pub const INVARIANTS: &[Invariant] = &[
     messages::invariant_ms4_no_message_is_read_before_the_view_it_was_sent_in,
     messages::invariant_ms5_one_order_without_gaps,
     messages::invariant_ms6_messages_of_a_sender_keep_their_order,
+    causal::invariant_ms7_nobody_reads_an_answer_before_its_cause,
     messages::invariant_ms8_who_goes_on_together_read_the_same,
     messages::invariant_ms9_ms15_what_was_accepted_is_read,
     messages::invariant_sequences_rise_over_a_registration,

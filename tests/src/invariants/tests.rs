@@ -79,7 +79,7 @@ impl Story {
         self.life(node).views.push(Installed { at, view, base });
     }
 
-    /// Its client reads a membership of the port.
+    /// GAB announces a membership of the port, and the client reads it.
     fn sees(&mut self, node: u8, generation: u64, members: &[u8]) {
         let before = self.life(node).clients[0].view.map_or(NodeSet::EMPTY, |view| view.members);
         let members = set(members);
@@ -91,7 +91,10 @@ impl Story {
             jeopardy: NodeSet::EMPTY,
             visible: NodeSet::EMPTY,
         };
-        self.life(node).clients[0].view = Some(view);
+        let (now, port) = (self.tick(), self.port);
+        let life = self.life(node);
+        life.memberships.push((now, port, generation, members));
+        life.clients[0].view = Some(view);
         self.entry(node, What::View(view));
     }
 
@@ -314,6 +317,29 @@ fn ms6_sees_messages_of_a_sender_swapped() {
         story.reads(node, one, 12);
     }
     story.fails("ms6-fifo");
+}
+
+#[test]
+fn ms7_sees_an_answer_read_before_its_cause() {
+    let mut story = three();
+    let cause = story.sends(0, Level::Agreed);
+    story.reads(1, cause, 11);
+    let answer = story.sends(1, Level::Agreed);
+    story.reads(2, answer, 12);
+    story.reads(2, cause, 13);
+    story.fails("ms7-causal");
+}
+
+#[test]
+fn ms7_lets_messages_pass_that_know_nothing_of_each_other() {
+    let mut story = three();
+    let one = story.sends(0, Level::Agreed);
+    let two = story.sends(1, Level::Agreed);
+    for node in 0..3 {
+        story.reads(node, two, 11);
+        story.reads(node, one, 12);
+    }
+    story.holds();
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::client::Agent;
 use crate::digest::Recorder;
 use crate::host::{Applied, Hosts};
 use crate::input::Input;
+use crate::invariants::wire::Freeze;
 use crate::net::Net;
 use crate::node::{Process, State};
 use crate::profile::Profile;
@@ -51,6 +52,8 @@ pub struct World {
     /// What was done to the cluster.
     pub stats: WorldStats,
     trace: Trace,
+    /// What frozen nodes reported (MS12).
+    freeze: Freeze,
 }
 
 /// How much is told on stderr.
@@ -194,6 +197,7 @@ impl World {
             held: Vec::new(),
             stats: WorldStats::default(),
             trace: Trace::Silent,
+            freeze: Freeze::default(),
         }
     }
 

@@ -10,6 +10,10 @@ use super::{Happening, Held, Packet, Trace, Verdict, World, members};
 use crate::client::Act;
 use crate::host::Applied;
 use crate::input::Input;
+use crate::invariants::wire::{
+    invariant_ms11_safe_messages_are_held_by_every_member as check_stability,
+    invariant_ms12_a_frozen_node_acknowledges_nothing_more as check_freeze,
+};
 use crate::node::State;
 use crate::setup::resolve;
 
@@ -207,6 +211,7 @@ impl World {
             else {
                 continue;
             };
+            check_stability(self, node, client, polled.events);
             let (now, state) = (self.now, &mut self.agents[node][agent]);
             if let Some(view) = polled.view {
                 state.read_view(now, view);
@@ -260,7 +265,22 @@ impl World {
         }
     }
 
+    /// A node in a view change says nothing that a frozen one must not.
+    fn check_frozen(&mut self, node: usize, frame: &bytes::Bytes) {
+        let stack = self.hosts.stack(node);
+        // Only while a view change is under way, for decoding every frame costs time.
+        if stack.is_some_and(|stack| stack.gab().is_changing())
+            && let Some(life) = self.hosts.life(node)
+            && let Some(message) = crate::scenario::message_of(frame)
+            && let Some(text) = check_freeze(&mut self.freeze, life, &message)
+        {
+            let text = format!("node {node}: {text}");
+            self.hosts.history.fault(self.now, "ms12-freeze", text);
+        }
+    }
+
     fn transmit(&mut self, node: usize, transmit: &llt::core::Transmit) {
+        self.check_frozen(node, &transmit.frame);
         let link = transmit.link.index();
         match resolve(transmit.to) {
             Some(Some(to)) => self.offer(link, node, to.index(), &transmit.frame),
