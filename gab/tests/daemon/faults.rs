@@ -177,7 +177,7 @@ fn a_killed_client_leaves_its_port_at_once() {
 
 /// The process that is killed above.
 #[test]
-#[ignore = "run by another test in a process of its own"]
+#[ignore = "the victim of a_killed_client_leaves_its_port_at_once, which runs it"]
 fn victim() {
     let Some(root) = std::env::var_os("VICTIM_ROOT") else { return };
     let options = Options { root: root.into(), ..Options::default() };
