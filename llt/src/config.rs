@@ -34,6 +34,11 @@ pub struct LinkConfig {
     pub mtu: usize,
     /// Where one frame reaches every node of the link, if the link can.
     pub broadcast: Option<LinkAddr>,
+    /// Heartbeats go to `broadcast`, one for all; else one to each peer whose address is known
+    /// (`set-bcasthb`).
+    pub broadcast_heartbeats: bool,
+    /// Peers whose address is not known are looked for at `broadcast` (`set-arp`).
+    pub discover: bool,
     /// Static addresses of peers (`set-addr`); others are learned from their frames.
     pub peers: Vec<(NodeId, LinkAddr)>,
 }
@@ -56,6 +61,21 @@ pub struct Timers {
     pub oos: Duration,
     /// Ceiling of the retransmission time-out; the floor comes from the measured round trip.
     pub retrans: Duration,
+    /// `timetoreqhb`: silence on a link after which the peer is asked for a heartbeat; zero: never.
+    pub request_after: Duration,
+    /// `reqhbtime`: the time between the five requests.
+    pub request_gap: Duration,
+    /// `timetosendhb`: a timer that is late by so much does not hold back heartbeats any longer:
+    /// they go out with whatever input comes; zero: never.
+    pub starved_after: Duration,
+    /// `sendhbcap`: for how long they may go out so, until the timer runs again.
+    pub starved_max: Duration,
+    /// `service`: how long what arrived for a client may wait; ours never waits longer than a turn.
+    pub service: Duration,
+    /// `arp`: learned addresses are forgotten and learned anew after this time; zero: never.
+    pub forget_addresses: Duration,
+    /// `arpreq`: how often peers without an address are looked for; zero: never.
+    pub discover: Duration,
 }
 
 impl Default for Timers {
@@ -68,6 +88,13 @@ impl Default for Timers {
             peer_inact: Duration::from_millis(16_000),
             oos: Duration::from_millis(100),
             retrans: Duration::from_millis(100),
+            request_after: Duration::from_millis(14_000),
+            request_gap: Duration::from_millis(400),
+            starved_after: Duration::from_millis(2000),
+            starved_max: Duration::from_secs(180),
+            service: Duration::from_millis(1000),
+            forget_addresses: Duration::ZERO,
+            discover: Duration::from_secs(30),
         }
     }
 }
@@ -83,12 +110,17 @@ impl Timers {
             peer_inact: Duration::from_millis(1000),
             oos: Duration::from_millis(10),
             retrans: Duration::from_millis(100),
+            request_after: Duration::from_millis(700),
+            request_gap: Duration::from_millis(40),
+            starved_after: Duration::from_millis(200),
+            discover: Duration::from_secs(1),
+            ..Self::default()
         }
     }
 }
 
 /// Flow control, in packets (facts 1.6). [`Default`] gives the original's values, but for the
-/// window, which is wider because our round trips are batches.
+/// window and `sws`, which are wider because our round trips are batches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Flow {
@@ -102,11 +134,33 @@ pub struct Flow {
     pub linkburst: usize,
     /// Packets received before an explicit acknowledgement is due.
     pub ackval: usize,
+    /// `rporthighwater`: messages that wait for the client of an LLT port from which remote senders
+    /// are told to stop sending to that port.
+    pub receive_highwater: usize,
+    /// `rportlowwater`: messages at which they may go on.
+    pub receive_lowwater: usize,
+    /// `sws`: once the window is full, new packets go out only when fewer than this are
+    /// unacknowledged; less than the window.
+    pub sws: usize,
+    /// `largepktlen`, in bytes: in its turn a port gets one message of this length or more, or up
+    /// to five shorter ones.
+    pub large: usize,
 }
 
 impl Default for Flow {
     fn default() -> Self {
-        Self { highwater: 200, lowwater: 100, window: 256, linkburst: 32, ackval: 10 }
+        Self {
+            highwater: 200,
+            lowwater: 100,
+            window: 256,
+            linkburst: 32,
+            ackval: 10,
+            receive_highwater: 200,
+            receive_lowwater: 100,
+            // Four fifths of the window, as the original's 40 of 50.
+            sws: 204,
+            large: 1024,
+        }
     }
 }
 

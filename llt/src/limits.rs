@@ -14,6 +14,8 @@ pub const HEADER_LEN: usize = 48;
 pub const MTU_MIN: usize = 576;
 /// The largest: a UDP datagram over IPv4.
 pub const MTU_MAX: usize = 65_507;
+/// The MTU of an Ethernet link whose device is not there to ask.
+pub const MTU_ETHER: usize = 1500;
 /// The default MTU of a UDP link (facts 1.2).
 pub const MTU_UDP: usize = 8192;
 /// Packets that one peer's send queue may hold before even the layer above is refused: four

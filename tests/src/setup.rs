@@ -75,6 +75,8 @@ impl Setup {
             lowpri: setup.lowpri,
             mtu: setup.mtu,
             broadcast: setup.broadcast.then(|| broadcast_addr(link)),
+            broadcast_heartbeats: true,
+            discover: true,
             peers: if setup.broadcast {
                 Vec::new()
             } else {

@@ -1,7 +1,8 @@
 //! Answers to administrators.
 
 use llt::io::tap::{Faults, Rates};
-use llt::{Duration, LinkAddr, NodeId, NodeSet};
+use llt::llttab::Medium;
+use llt::{Duration, NodeId, NodeSet};
 use serde::Serialize;
 
 use crate::admin::{AdminError, FaultRequest, RunningConfig};
@@ -55,8 +56,10 @@ pub(super) fn complete(snapshot: &mut Snapshot, settings: &Settings) {
 }
 
 fn own_address(link: &llt::llttab::TabLink) -> String {
-    let address: LinkAddr = llt::io::udp::link_addr(link.local);
-    address.to_string()
+    match &link.medium {
+        Medium::Ether { .. } => String::new(),
+        Medium::Udp { local, .. } => llt::io::udp::link_addr(*local).to_string(),
+    }
 }
 
 /// The links that a request names; an error says what is wrong with it.

@@ -48,7 +48,7 @@ pub(super) fn begin(
     let incarnation = fresh.incarnation;
     tracing::info!("node {} begins, incarnation {incarnation}", settings.tab.node);
     let config = StackConfig {
-        llt: settings.tab.config(incarnation),
+        llt: settings.tab.config(incarnation, &[]),
         gab: GabConfig {
             configured: gab.configured,
             seed: gab.count,

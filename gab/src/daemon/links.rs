@@ -2,8 +2,7 @@
 
 use anyhow::bail;
 use llt::io::tap::Tap;
-use llt::io::udp::UdpLink;
-use llt::io::{Endpoint, Link};
+use llt::io::{self, Endpoint};
 
 use crate::daemon::settings::Settings;
 
@@ -16,15 +15,14 @@ pub(super) fn open(settings: &Settings, testbed: bool) -> anyhow::Result<Vec<Opt
     let mut links = Vec::new();
     let mut last = None;
     for (index, link) in settings.tab.links.iter().enumerate() {
-        match UdpLink::open(link.udp()) {
-            Ok(udp) => {
-                tracing::info!("link {index} ({}) opened on {}", link.tag, udp.local());
+        match io::open(link) {
+            Ok(opened) => {
+                tracing::info!("link {index} ({}) opened on {}", link.tag, opened.address);
                 let tap = testbed.then(|| {
                     let seed = u64::from(settings.tab.node.get()) << 8 | index as u64;
-                    Tap::new(&link.config().peers, seed)
+                    Tap::new(&link.peers, seed)
                 });
-                let boxed: Box<dyn Link> = Box::new(udp);
-                links.push(Some(Endpoint::new(boxed, tap)));
+                links.push(Some(Endpoint::new(opened.link, tap)));
             }
             Err(error) => {
                 tracing::error!(

@@ -87,6 +87,12 @@ pub enum LinkError {
         /// Why.
         source: io::Error,
     },
+    /// This build has no backend for the device.
+    #[error("no backend for {device}")]
+    Unsupported {
+        /// The device as configured.
+        device: String,
+    },
     /// The multicast group could not be joined.
     #[error("cannot join {group} on {address}: {source}")]
     Join {

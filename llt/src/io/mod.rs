@@ -10,9 +10,11 @@ mod endpoint;
 pub mod incarnation;
 mod link;
 pub mod memory;
+mod open;
 pub mod tap;
 pub mod udp;
 
 pub use clock::Clock;
 pub use endpoint::Endpoint;
 pub use link::{Flushed, Link, LinkCounters, LinkError, LinkFrame, Received};
+pub use open::{Opened, open};

@@ -4,13 +4,13 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::ids::{ClusterId, NodeId};
+use crate::ids::{ClusterId, LinkAddr, NodeId};
 use crate::limits::LINKS_MAX;
 use crate::llttab::link::RawLink;
 use crate::llttab::parser::{At, RawTab};
 use crate::llttab::report::{Problem, Source, Warning};
 use crate::llttab::values::{node_id, show};
-use crate::llttab::{Hosts, LltTab, TabLink};
+use crate::llttab::{Hosts, LltTab, Medium, TabLink};
 
 /// `None` if something essential is missing, which then stands in `problems`.
 pub(super) fn check(
@@ -250,7 +250,9 @@ impl Checker<'_> {
             }
             let of_link =
                 peers.range((index, NodeId::ZERO)..).take_while(|((at, _), _)| *at == index);
-            let peers = of_link.map(|((_, node), addr)| (*node, addr.ip.value)).collect();
+            let local = link.local.value;
+            let peers = of_link.map(|((_, node), addr)| (*node, super::at(local, addr.ip.value)));
+            let peers = peers.collect();
             links.push(tab_link(link, raw.bcasthb_off, peers));
         }
         if links.is_empty() && !raw.links.is_empty() {
@@ -261,16 +263,20 @@ impl Checker<'_> {
     }
 }
 
-fn tab_link(link: &RawLink, bcasthb_off: bool, peers: Vec<(NodeId, std::net::IpAddr)>) -> TabLink {
+fn tab_link(link: &RawLink, bcasthb_off: bool, peers: Vec<(NodeId, LinkAddr)>) -> TabLink {
     TabLink {
         tag: link.tag.value.clone(),
         device: link.device.clone(),
         lowpri: link.lowpri,
-        local: link.local.value,
-        mtu: link.mtu,
-        // Routed links carry a broadcast address in the published samples, and `set-bcasthb 0`
-        // says that it leads nowhere.
-        broadcast: link.broadcast.as_ref().filter(|_| !bcasthb_off).map(|at| at.value),
+        medium: Medium::Udp {
+            local: link.local.value,
+            // Routed links carry a broadcast address in the published samples, and `set-bcasthb 0`
+            // says that it leads nowhere.
+            broadcast: link.broadcast.as_ref().filter(|_| !bcasthb_off).map(|at| at.value),
+        },
+        mtu: Some(link.mtu),
+        broadcast_heartbeats: !bcasthb_off,
+        discover: true,
         peers,
     }
 }
@@ -294,7 +300,7 @@ fn reachable(
 ) {
     let mut others = hosts.nodes().difference(raw.excluded);
     others.remove(own);
-    if others.is_empty() || links.iter().any(|link| link.broadcast.is_some()) {
+    if others.is_empty() || links.iter().any(|link| link.medium.broadcast().is_some()) {
         return;
     }
     let known = links.iter().flat_map(|link| link.peers.iter().map(|&(node, _)| node)).collect();

@@ -18,7 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Config, Flow, LinkConfig, Timers};
 use crate::ids::{ClusterId, Incarnation, LinkAddr, NodeId, NodeSet};
-use crate::io::udp::{UdpConfig, link_addr};
+use crate::io::udp::link_addr;
+use crate::limits::{MTU_ETHER, MTU_UDP};
 
 pub use hosts::Hosts;
 pub use lexer::{Word, words};
@@ -58,14 +59,44 @@ pub struct TabLink {
     pub device: String,
     /// `link-lowpri`.
     pub lowpri: bool,
-    /// Own address and the port of the link.
-    pub local: SocketAddr,
-    /// The largest frame in bytes.
-    pub mtu: usize,
-    /// Where one datagram reaches everybody.
-    pub broadcast: Option<IpAddr>,
+    /// What it runs over.
+    pub medium: Medium,
+    /// The largest frame in bytes; `None` is the medium's own: that of the device, or 8192.
+    pub mtu: Option<usize>,
+    /// `set-bcasthb`: heartbeats go to the broadcast address.
+    pub broadcast_heartbeats: bool,
+    /// `set-arp`: peers without an address are looked for at the broadcast address.
+    pub discover: bool,
     /// Static addresses of other nodes.
-    pub peers: Vec<(NodeId, IpAddr)>,
+    pub peers: Vec<(NodeId, LinkAddr)>,
+}
+
+/// What a link runs over.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Medium {
+    /// Raw Ethernet.
+    Ether {
+        /// The device.
+        device: Device,
+        /// The ethertype.
+        sap: u16,
+    },
+    /// UDP over IPv4 or IPv6.
+    Udp {
+        /// Own address and the port of the link.
+        local: SocketAddr,
+        /// Where one datagram reaches everybody.
+        broadcast: Option<IpAddr>,
+    },
+}
+
+/// An Ethernet device, as `llttab` names it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Device {
+    /// `eth-00:15:17:48:b5:80`: whichever interface has this address.
+    Mac([u8; 6]),
+    /// `eth1`: the interface of this name.
+    Name(String),
 }
 
 impl LltTab {
@@ -93,13 +124,16 @@ impl LltTab {
         self.hosts.name(self.node).unwrap_or_default()
     }
 
-    /// The core's configuration for one life of the node.
-    pub fn config(&self, incarnation: Incarnation) -> Config {
+    /// The core's configuration for one life of the node. `mtus` are those of the links as they
+    /// were opened, in order; where one is missing the link's own stands for it.
+    pub fn config(&self, incarnation: Incarnation, mtus: &[usize]) -> Config {
+        let links = self.links.iter().enumerate();
+        let links = links.map(|(index, link)| link.config(mtus.get(index).copied()));
         Config {
             node: self.node,
             incarnation,
             cluster: self.cluster,
-            links: self.links.iter().map(TabLink::config).collect(),
+            links: links.collect(),
             excluded: self.excluded,
             configured: self.hosts.nodes(),
             timers: self.timers,
@@ -109,27 +143,41 @@ impl LltTab {
 }
 
 impl TabLink {
-    /// The core's configuration of the link.
-    pub fn config(&self) -> LinkConfig {
+    /// The core's configuration of the link, with the MTU that it was opened with.
+    pub fn config(&self, mtu: Option<usize>) -> LinkConfig {
         LinkConfig {
             lowpri: self.lowpri,
-            mtu: self.mtu,
-            broadcast: self.broadcast.map(|ip| self.peer_addr(ip)),
-            peers: self.peers.iter().map(|&(node, ip)| (node, self.peer_addr(ip))).collect(),
+            mtu: mtu.or(self.mtu).unwrap_or_else(|| self.medium.mtu()),
+            broadcast: self.medium.broadcast(),
+            broadcast_heartbeats: self.broadcast_heartbeats,
+            discover: self.discover,
+            peers: self.peers.clone(),
+        }
+    }
+}
+
+impl Medium {
+    /// The MTU where neither `llttab` nor the device says another.
+    pub const fn mtu(&self) -> usize {
+        match self {
+            Self::Ether { .. } => MTU_ETHER,
+            Self::Udp { .. } => MTU_UDP,
         }
     }
 
-    /// What the UDP backend opens.
-    pub fn udp(&self) -> UdpConfig {
-        UdpConfig { local: self.local, broadcast: self.broadcast, mtu: self.mtu }
+    /// Where one frame reaches everybody.
+    pub fn broadcast(&self) -> Option<LinkAddr> {
+        match self {
+            Self::Ether { .. } => Some(LinkAddr::Mac([0xFF; 6])),
+            Self::Udp { local, broadcast } => broadcast.map(|ip| at(*local, ip)),
+        }
     }
+}
 
-    /// An address on this link: the same port everywhere, and the same interface.
-    fn peer_addr(&self, ip: IpAddr) -> LinkAddr {
-        let mut address = self.local;
-        address.set_ip(ip);
-        link_addr(address)
-    }
+/// An address on a UDP link: the same port everywhere, and the same interface.
+fn at(mut local: SocketAddr, ip: IpAddr) -> LinkAddr {
+    local.set_ip(ip);
+    link_addr(local)
 }
 
 #[cfg(test)]

@@ -59,15 +59,15 @@ fn a_good_file_says_what_it_says() {
     let tab = parse(GOOD).unwrap();
     assert_eq!((tab.node, tab.name(), tab.cluster), (node(0), "north", ClusterId(7)));
     let [one, two] = &tab.links[..] else { panic!("{:?}", tab.links) };
-    assert_eq!((one.tag.as_str(), one.mtu, one.lowpri), ("link1", 8192, false));
-    assert_eq!((two.tag.as_str(), two.mtu, two.lowpri), ("link2", 1400, true));
+    assert_eq!((one.tag.as_str(), one.mtu, one.lowpri), ("link1", Some(8192), false));
+    assert_eq!((two.tag.as_str(), two.mtu, two.lowpri), ("link2", Some(1400), true));
     assert_eq!(one.peers.len(), 2);
-    assert_eq!(two.config().peers, [(node(1), LinkAddr::V4 { ip: [127, 77, 1, 1], port: 50001 })]);
+    assert_eq!(two.peers, [(node(1), LinkAddr::V4 { ip: [127, 77, 1, 1], port: 50001 })]);
     assert_eq!(tab.timers.peer_trouble, core::time::Duration::from_millis(300));
     assert_eq!(tab.timers.heartbeat_lo, core::time::Duration::from_millis(100));
     assert_eq!(tab.flow.window, 64);
     assert_eq!(tab.excluded.len(), 27);
-    let config = tab.config(Incarnation(9));
+    let config = tab.config(Incarnation(9), &[]);
     assert_eq!((config.incarnation, config.configured.len()), (Incarnation(9), 3));
     let warnings: Vec<String> = tab.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings, ["etc/llttab:13: `arpreq` means nothing here and is ignored"]);
@@ -88,7 +88,7 @@ fn the_own_node_may_stand_in_a_file() {
 fn a_multicast_address_needs_no_static_ones() {
     let tab = parse("set-node 0\nlink a udp - udp 50000 - 127.0.0.1 239.1.1.1\n").unwrap();
     let group = LinkAddr::V4 { ip: [239, 1, 1, 1], port: 50000 };
-    assert_eq!(tab.links[0].config().broadcast, Some(group));
+    assert_eq!(tab.links[0].config(None).broadcast, Some(group));
     let errors = parse("set-node 0\nset-bcasthb 0\nlink a udp - udp 50000 - 127.0.0.1 239.1.1.1\n");
     assert_eq!(errors.unwrap_err().problems().len(), 1);
 }
@@ -96,7 +96,9 @@ fn a_multicast_address_needs_no_static_ones() {
 #[test]
 fn ipv6_links_take_ipv6_addresses() {
     let tab = parse("set-node 0\nlink a udp6 - udp6 50000 - fd00::1%3 ff02::77\n").unwrap();
-    let SocketAddr::V6(local) = tab.links[0].local else { panic!("{:?}", tab.links) };
+    let Medium::Udp { local: SocketAddr::V6(local), .. } = tab.links[0].medium else {
+        panic!("{:?}", tab.links)
+    };
     assert_eq!((local.scope_id(), local.port()), (3, 50000));
 }
 

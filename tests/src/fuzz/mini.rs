@@ -189,6 +189,8 @@ fn stack_config(node: u8) -> StackConfig {
         lowpri: false,
         mtu: llt::limits::MTU_UDP,
         broadcast: None,
+        broadcast_heartbeats: true,
+        discover: true,
         peers: ids
             .clone()
             .filter(|peer| peer.get() != node)

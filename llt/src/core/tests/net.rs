@@ -82,6 +82,8 @@ pub(crate) fn config(me: u8, nodes: u8, links: u8) -> Config {
                 lowpri: false,
                 mtu: 1500,
                 broadcast: None,
+                broadcast_heartbeats: true,
+                discover: true,
                 peers: (0..nodes)
                     .filter(|peer| *peer != me)
                     .map(|peer| (node(peer), address(link, peer)))
