@@ -224,7 +224,7 @@ fn a_udp_link_is_opened_when_its_address_is_there() {
     nodes[0].start(&[]);
     let named = "could not configure link 2 (far): cannot bind 10.9.0.1:50999";
     assert!(nodes[0].stderr().contains(named), "{}", nodes[0].stderr());
-    ip("link add dry0 type dummy");
+    ip("link add dry0 type veth peer name dry1");
     ip("link set dry0 up");
     // A try or two fail meanwhile, silently.
     ip("addr add 10.9.0.1/24 dev dry0");
