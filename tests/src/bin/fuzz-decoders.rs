@@ -3,12 +3,14 @@
 //! disturbed by strangers must go on as if nothing had come.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use clap::Parser;
-use sim::fuzz::{Forgery, Frames, Malice, Mini, resident_bytes};
+use sim::fuzz::{Forgery, Frames, Malice, Mini, corpus, entry, resident_bytes};
 
 /// Throws hostile bytes at all decoders.
 #[derive(Debug, Parser)]
@@ -22,10 +24,14 @@ struct Args {
     /// Bytes that resident memory may grow after the first tenth
     #[arg(long, default_value_t = 64 << 20)]
     growth: u64,
+    /// Only write the corpus of `cargo fuzz`, as far as it can be made, below this folder
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    match args.corpus.as_deref().map_or_else(|| run(&args), write_corpus) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("fuzz-decoders: {error:#}");
@@ -56,6 +62,17 @@ fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+fn write_corpus(folder: &Path) -> Result<()> {
+    let seeds = corpus::seeds();
+    for seed in &seeds {
+        let folder = folder.join(seed.target);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(&seed.name), &seed.bytes)?;
+    }
+    println!("{} files below {}", seeds.len(), folder.display());
+    Ok(())
+}
+
 fn fuzz_decoders(args: &Args, count: u64, tally: &mut BTreeMap<Malice, u64>) -> Result<()> {
     let mut mini = Mini::new(args.seed);
     for _ in 0..200 {
@@ -67,18 +84,11 @@ fn fuzz_decoders(args: &Args, count: u64, tally: &mut BTreeMap<Malice, u64>) -> 
         let (malice, frame) = frames.next_frame();
         *tally.entry(malice).or_default() += 1;
         let frame = Bytes::copy_from_slice(frame);
-        // What is checked is also read to its end: formatting visits every field.
-        if let Ok(frame) = llt::wire::Frame::check(&frame) {
-            std::hint::black_box(format!("{frame:?}"));
-        }
+        entry::llt_frame(&frame);
         for skip in [0, llt::limits::HEADER_LEN, llt::limits::HEADER_LEN + 16] {
             let body = frame.slice(skip.min(frame.len())..);
-            if let Ok(message) = gab::wire::Message::decode(body.clone()) {
-                std::hint::black_box(format!("{message:?}"));
-            }
-            for record in gab::ipc::Reader::new(body) {
-                std::hint::black_box(format!("{record:?}"));
-            }
+            entry::gab_message(&body);
+            entry::ipc_records(&body);
         }
         memory.watch(number, count)?;
     }

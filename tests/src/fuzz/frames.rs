@@ -63,6 +63,17 @@ pub struct Frames {
     frame: Vec<u8>,
 }
 
+/// Makes what a header says about the rest of the frame right. False if there is no header.
+pub(super) fn set_length_and_checksum(frame: &mut [u8]) -> bool {
+    let Some(body) = frame.len().checked_sub(HEADER_LEN) else { return false };
+    let body = u16::try_from(body).unwrap_or(u16::MAX);
+    frame[BODY_LEN].copy_from_slice(&body.to_be_bytes());
+    frame[CRC].fill(0);
+    let crc = crc32c::crc32c(frame);
+    frame[CRC].copy_from_slice(&crc.to_be_bytes());
+    true
+}
+
 // Places in the header of a frame (docs/wire.md).
 const MAGIC: std::ops::Range<usize> = 0..2;
 const CLUSTER: usize = 4;
@@ -212,14 +223,10 @@ impl Frames {
         if self.forgery == Forgery::Strangers {
             self.disown();
         }
-        let body = u16::try_from(self.frame.len() - HEADER_LEN).unwrap_or(u16::MAX);
-        self.frame[BODY_LEN].copy_from_slice(&body.to_be_bytes());
         if self.below(8) != 0 {
             self.frame[FLAGS] = u8::from(self.frame[DST] == 0xFF);
         }
-        self.frame[CRC].fill(0);
-        let crc = crc32c::crc32c(&self.frame);
-        self.frame[CRC].copy_from_slice(&crc.to_be_bytes());
+        set_length_and_checksum(&mut self.frame);
     }
 
     /// Gives the frame another cluster, or a sender's incarnation that nobody has. Each is used
