@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::ids::{ClusterId, Incarnation, LinkAddr, LinkId, NodeId, NodeSet};
+use crate::seal::Keyring;
 
 /// Everything that [`Llt::new`](crate::core::Llt::new) needs to know.
 #[derive(Clone, Debug)]
@@ -23,6 +24,9 @@ pub struct Config {
     pub timers: Timers,
     /// Flow control.
     pub flow: Flow,
+    /// With keys every frame is sealed, and no other is heard (docs/llt.md, "Keys"). `incarnation`
+    /// must then never have been used before with any of them.
+    pub keys: Option<Keyring>,
 }
 
 /// One link.
@@ -30,7 +34,7 @@ pub struct Config {
 pub struct LinkConfig {
     /// Heartbeats at half rate and no data until no high-priority link is left (facts 1.4).
     pub lowpri: bool,
-    /// The largest frame, header included, in bytes.
+    /// The largest frame, header and seal included, in bytes.
     pub mtu: usize,
     /// Where one frame reaches every node of the link, if the link can.
     pub broadcast: Option<LinkAddr>,

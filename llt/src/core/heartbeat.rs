@@ -68,7 +68,7 @@ impl Context {
     ) {
         let heard: Vec<Heard> =
             peers.iter().flatten().filter_map(|peer| self.heard(peer, link)).collect();
-        let room = self.config.links[link].mtu.max(MTU_MIN) - HEADER_LEN - HEARTBEAT_HEADER_LEN;
+        let room = self.frame_max(link) - HEADER_LEN - HEARTBEAT_HEADER_LEN;
         let mut rest = &heard[..];
         let mut first = 0;
         loop {

@@ -20,6 +20,8 @@ pub(super) struct Namesake {
     /// How often the sequence has risen.
     rises: u32,
     event_at: Instant,
+    /// When it may be told again.
+    notice_at: Instant,
 }
 
 impl Context {
@@ -163,11 +165,21 @@ impl Context {
 
 impl Llt {
     /// A frame from our own node id: one of ours that came back, or somebody else's.
-    pub(super) fn on_own_id(&mut self, header: &Header, body: &Body<'_>) -> Refusal {
+    pub(super) fn on_own_id(
+        &mut self,
+        link: usize,
+        from: LinkAddr,
+        header: &Header,
+        body: &Body<'_>,
+    ) -> Refusal {
         let context = &mut self.context;
         let (now, own) = (context.now, context.config.incarnation);
         if header.src_incarnation == own {
             return Refusal::Loopback;
+        }
+        if let Body::Duplicate(notice) = body {
+            let refused = context.on_duplicate_notice(header, *notice);
+            return refused.err().unwrap_or(Refusal::BadSource);
         }
         let Body::Heartbeat(heartbeat) = body else { return Refusal::BadSource };
         let sequence = heartbeat.header.sequence;
@@ -179,6 +191,7 @@ impl Llt {
             heartbeat_sequence: sequence,
             rises: 0,
             event_at: now,
+            notice_at: now,
         });
         if sequence > namesake.heartbeat_sequence {
             namesake.heartbeat_sequence = sequence;
@@ -186,7 +199,20 @@ impl Llt {
         }
         // A few frames of our own last life may still come in; it does not go on talking.
         let lives = namesake.rises >= 3 && now.since(namesake.since) > heartbeat * 2;
-        if lives && now >= namesake.event_at {
+        let sealed = context.config.keys.is_some();
+        if lives && sealed && own < namesake.incarnation && now >= namesake.notice_at {
+            namesake.notice_at = now + heartbeat;
+            let header = Header {
+                dst: context.config.node.get(),
+                dst_incarnation: namesake.incarnation,
+                ..context.broadcast_header(Kind::Duplicate, link)
+            };
+            context.transmit(link, from, true, emit_duplicate(&header, own));
+        }
+        // Sealed frames of an earlier life of ours may have been recorded: that somebody older
+        // lives is only believed of a notice that names our present incarnation.
+        let proven = !sealed || own < namesake.incarnation;
+        if lives && proven && now >= namesake.event_at {
             namesake.event_at = now + context.config.timers.peer_inact;
             let scope = if own > namesake.incarnation {
                 DuplicateScope::OwnYounger

@@ -1,7 +1,7 @@
 //! The pure core of LLT.
 //!
-//! [`Llt::handle_frame`] judges a frame (`receive`): is it one of ours, of this cluster, of the
-//! present life of its sender (`identity`), of the present connection (`connect`)? Heartbeats
+//! [`Llt::handle_frame`] judges a frame (`receive`): was it sealed with one of our keys, if we have
+//! any (`keys`), is it one of ours, of this cluster, of the present life of its sender (`identity`), of the present connection (`connect`)? Heartbeats
 //! drive the links (`heartbeat`, `link`) and packets the streams (`sender`, `receiver`). What is to
 //! be sent goes out at the end of the turn, when the driver has emptied the outputs (`pump`), so
 //! that one acknowledgement answers a whole batch. Time passes in `timer`.
@@ -10,6 +10,7 @@ mod connect;
 mod context;
 mod heartbeat;
 mod identity;
+mod keys;
 mod link;
 mod output;
 mod peer;
@@ -23,8 +24,10 @@ mod sequence;
 mod tests;
 mod timer;
 
+pub use keys::SetKeysError;
 pub use output::{
-    DownReason, DuplicateScope, Event, LinkChange, LinkStatus, Output, SendError, Transmit,
+    DownReason, DuplicateScope, Event, LinkChange, LinkStatus, Output, RefusedCause, SendError,
+    Transmit,
 };
 
 use std::collections::VecDeque;
@@ -36,6 +39,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use crate::config::Config;
 use crate::ids::{Id, LinkAddr, LinkId, LltPort, NodeId};
 use crate::limits::{HEADER_LEN, LINKS_MAX, MESSAGE_MAX};
+use crate::seal::Seals;
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 use crate::wire::BROADCAST_HEADER_LEN;
@@ -83,6 +87,7 @@ impl Llt {
         });
         let links = links.collect();
         let context = Context {
+            seals: Seals::new(config.id()),
             config,
             stats: Stats::default(),
             now,
@@ -269,7 +274,8 @@ impl Llt {
     /// The largest datagram that fits every configured link, in bytes.
     pub fn datagram_max(&self) -> usize {
         let mtu = self.context.config.links.iter().map(|link| link.mtu).min();
-        mtu.unwrap_or(0).saturating_sub(HEADER_LEN + BROADCAST_HEADER_LEN)
+        let overhead = self.context.seal_len() + HEADER_LEN + BROADCAST_HEADER_LEN;
+        mtu.unwrap_or(0).saturating_sub(overhead)
     }
 
     /// Does one frame reach everybody, on every configured high-priority link?

@@ -149,6 +149,22 @@ pub enum LinkChange {
     NoCarrier,
 }
 
+/// Why the key keeps a frame out.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub enum RefusedCause {
+    /// We have a key, and the frame is not sealed.
+    NotSealed,
+    /// It is sealed with a key that we do not have.
+    UnknownKey,
+    /// It is forged, damaged, or sealed with another key.
+    BadTag,
+    /// It was heard before, or is too old to tell.
+    Replayed,
+    /// It is sealed, and we have no key.
+    Sealed,
+}
+
 /// Why a command was refused; nothing was changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SendError {

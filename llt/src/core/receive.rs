@@ -21,14 +21,19 @@ pub(super) enum Refusal {
     BadDest,
     BadGeneration,
     BadSource,
+    BadTag,
     BadVersion,
     DatagramDropped,
     Duplicate,
     Loopback,
     Malformed,
     NotConnected,
+    NotSealed,
     OutOfWindow,
+    Replayed,
+    Sealed,
     Unconfigured,
+    UnknownKey,
 }
 
 impl Refusal {
@@ -39,14 +44,19 @@ impl Refusal {
             Self::BadDest => &mut stats.rcv_bad_dest,
             Self::BadGeneration => &mut stats.rcv_bad_generation,
             Self::BadSource => &mut stats.rcv_bad_source,
+            Self::BadTag => &mut stats.rcv_bad_tag,
             Self::BadVersion => &mut stats.rcv_bad_version,
             Self::DatagramDropped => &mut stats.rcv_datagram_dropped,
             Self::Duplicate => &mut stats.rcv_duplicate,
             Self::Loopback => &mut stats.snd_loopback,
             Self::Malformed => &mut stats.rcv_malformed,
             Self::NotConnected => &mut stats.rcv_not_connected,
+            Self::NotSealed => &mut stats.rcv_not_sealed,
             Self::OutOfWindow => &mut stats.rcv_out_of_window,
+            Self::Replayed => &mut stats.rcv_replayed,
+            Self::Sealed => &mut stats.rcv_sealed,
             Self::Unconfigured => &mut stats.rcv_unconfigured,
+            Self::UnknownKey => &mut stats.rcv_unknown_key,
         }
     }
 }
@@ -69,6 +79,8 @@ impl Llt {
         from: LinkAddr,
         bytes: &Bytes,
     ) -> Result<(), Refusal> {
+        let opened = self.open(link, bytes)?;
+        let bytes = opened.as_ref().unwrap_or(bytes);
         let frame = Frame::check(bytes)?;
         let header = &frame.header;
         if header.cluster != self.context.config.cluster {
@@ -82,7 +94,7 @@ impl Llt {
             return Err(Refusal::BadDest);
         }
         if source == self.context.config.node {
-            return Err(self.on_own_id(header, &frame.body));
+            return Err(self.on_own_id(link, from, header, &frame.body));
         }
         if self.context.config.excluded.contains(source) {
             return Err(Refusal::Unconfigured);

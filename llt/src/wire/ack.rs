@@ -5,7 +5,8 @@ use zerocopy::big_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::header::{Header, WireError, malformed};
-use crate::limits::SACK_RANGES_MAX;
+use crate::limits::{HEADER_LEN, MTU_MIN, SACK_RANGES_MAX};
+use crate::seal;
 
 /// Packets that arrived ahead of a missing one: from `first` to `last`, both included.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,7 +54,7 @@ pub fn emit_ack(header: &Header, missing_before: u64, delay_us: u32, ranges: &[A
     let raw = RawAck {
         missing_before: missing_before.into(),
         delay_us: delay_us.into(),
-        count: u8::try_from(ranges.len()).expect("at most 32 ranges"),
+        count: u8::try_from(ranges.len()).expect("at most 28 ranges"),
         reserved: [0; 3],
     };
     let ranges: Vec<RawRange> = ranges
@@ -78,3 +79,6 @@ struct RawRange {
     first: U64,
     last: U64,
 }
+
+const LEN_MAX: usize = HEADER_LEN + size_of::<RawAck>() + SACK_RANGES_MAX * size_of::<RawRange>();
+const _: () = assert!(LEN_MAX + seal::OVERHEAD <= MTU_MIN, "the longest one fits, sealed");
