@@ -8,6 +8,8 @@
 pub mod clock;
 mod endpoint;
 pub mod incarnation;
+#[cfg(feature = "auth")]
+pub mod keyfile;
 mod link;
 pub mod memory;
 mod open;
