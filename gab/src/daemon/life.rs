@@ -47,8 +47,9 @@ pub(super) fn begin(
     }
     let incarnation = fresh.incarnation;
     tracing::info!("node {} begins, incarnation {incarnation}", settings.tab.node);
+    let llt = llt::Config { keys: settings.keys.clone(), ..settings.tab.config(incarnation, &[]) };
     let config = StackConfig {
-        llt: settings.tab.config(incarnation, &[]),
+        llt,
         gab: GabConfig {
             configured: gab.configured,
             seed: gab.count,
