@@ -4,9 +4,11 @@
 //! a socket; the process test `process_fuzz` throws the same frames at live daemons.
 
 pub mod frames;
+pub mod insider;
 pub mod mini;
 
 pub use frames::{Forgery, Frames, Malice};
+pub use insider::Insider;
 pub use mini::Mini;
 
 /// Resident memory of this process in bytes.
