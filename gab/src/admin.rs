@@ -18,6 +18,10 @@ pub enum AdminRequest {
     LltUnconfigure,
     /// `lltstat -z`. Answer: `null`.
     LltZero,
+    /// `lltconfig --reload-keys`: read `etc/muster.key` again. Refused, and nothing changed, if the
+    /// file is bad, if no key in force is in it, if it is gone, or if gabd runs without keys.
+    /// Answer: [`KeysInForce`].
+    ReloadKeys,
     /// Everything that listings show. Answer: [`Snapshot`](crate::snapshot::Snapshot).
     Snapshot,
 }
@@ -40,6 +44,14 @@ pub struct GabConfigure {
 pub struct Configured {
     /// Nothing changed: it already ran with that configuration.
     pub already: bool,
+}
+
+/// Answer to [`AdminRequest::ReloadKeys`].
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct KeysInForce {
+    /// Their ids, eight hexadecimal digits each; the first seals. None: gabd runs without keys, and
+    /// there is no file.
+    pub keys: Vec<String>,
 }
 
 /// Answer to [`AdminRequest::Config`].

@@ -350,7 +350,8 @@ impl Gram<'_> {
 
 /// GAB's message in a frame, if the frame carries a whole one.
 pub fn message_of(frame: &bytes::Bytes) -> Option<Message> {
-    let payload = match Frame::check(frame).ok()?.body {
+    let frame = crate::setup::plain(frame)?;
+    let payload = match Frame::check(&frame).ok()?.body {
         llt::wire::Body::Data(data) if data.first && data.last => data.payload,
         llt::wire::Body::Datagram(datagram) => datagram.payload,
         llt::wire::Body::Ack(_)

@@ -11,7 +11,8 @@ fn caught(mutant: Mutant, seeds: u64) -> Option<u64> {
     let Expected::Caught(kind) = expected(mutant) else { return None };
     (1..=seeds).find(|seed| {
         let mutant = Some(format!("{mutant:?}"));
-        let order = Order { seed: *seed, kind, nodes: None, mutant, trace: Trace::Silent };
+        let order =
+            Order { seed: *seed, kind, nodes: None, mutant, sealed: None, trace: Trace::Silent };
         !run(&order, None).violations.is_empty()
     })
 }

@@ -1,6 +1,7 @@
 //! Answers to administrators.
 
 use llt::io::tap::{Faults, Rates};
+use llt::seal::Keyring;
 use llt::{Duration, NodeId, NodeSet};
 use serde::Serialize;
 
@@ -24,6 +25,17 @@ pub(super) fn good(value: &impl Serialize) -> Answer {
 pub(super) fn refused(id: Option<&str>, text: &str) -> Answer {
     let error = AdminError { id: id.map(str::to_owned), text: text.to_owned() };
     (true, serde_json::to_vec(&error).expect("two strings are JSON"))
+}
+
+/// What the log says of keys: their ids, which give nothing away.
+pub(super) fn name_keys(keys: &Keyring) -> String {
+    let ids: Vec<_> = keys.ids().map(|id| id.to_string()).collect();
+    match &ids[..] {
+        [sealing, others @ ..] if !others.is_empty() => {
+            format!("key {sealing}; {} is accepted, too", others.join(", "))
+        }
+        ids => format!("key {}", ids.join(", ")),
+    }
 }
 
 pub(super) fn running_config(settings: &Settings, testbed: bool) -> RunningConfig {

@@ -4,6 +4,7 @@
 
 mod devices;
 mod faults;
+mod keys;
 mod namespace;
 mod node;
 mod process;

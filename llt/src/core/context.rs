@@ -12,6 +12,7 @@ use super::peer::Peer;
 use crate::config::Config;
 use crate::ids::{Incarnation, LinkAddr, LinkId};
 use crate::limits::{HEADER_LEN, MTU_MIN};
+use crate::seal::{OVERHEAD, Seals};
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 use crate::wire::{BROADCAST_NODE, DATA_HEADER_LEN, Header, Kind};
@@ -52,6 +53,8 @@ pub(super) struct Context {
     pub(super) starved_at: Instant,
     /// No connection is made before this instant: is there another node with our id?
     pub(super) listening: Option<Instant>,
+    /// What sealing and opening remember.
+    pub(super) seals: Seals,
 }
 
 /// One of our links.
@@ -100,10 +103,36 @@ impl Context {
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// Puts a frame on a wire.
+    /// Seals a frame, if we have keys, and puts it on a wire.
     pub(super) fn transmit(&mut self, link: usize, to: LinkAddr, urgent: bool, frame: Bytes) {
+        let frame = self.seal(link, frame);
+        self.transmit_sealed(link, to, urgent, frame);
+    }
+
+    /// Puts a frame on a wire that went through [`Context::seal`].
+    pub(super) fn transmit_sealed(
+        &mut self,
+        link: usize,
+        to: LinkAddr,
+        urgent: bool,
+        frame: Bytes,
+    ) {
+        debug_assert!(frame.len() <= self.config.links[link].mtu.max(MTU_MIN), "too long a frame");
         let link = self.links[link].id;
         self.outputs.push_back(Output::Transmit(Transmit { link, to, urgent, frame }));
+    }
+
+    /// The frame as it goes on the wire. Every call takes a new count.
+    pub(super) fn seal(&mut self, link: usize, frame: Bytes) -> Bytes {
+        match &self.config.keys {
+            Some(keys) => self.seals.seal(keys, self.links[link].id, &frame),
+            None => frame,
+        }
+    }
+
+    /// Bytes of every frame that the seal takes.
+    pub(super) const fn seal_len(&self) -> usize {
+        if self.config.keys.is_some() { OVERHEAD } else { 0 }
     }
 
     /// Notes a state of our own making that cannot be.
@@ -192,7 +221,7 @@ impl Context {
             .or_else(|| shortest(&|link| of(true, link) && whole(link)))
             .or_else(|| shortest(&|link| of(true, link)))
             .or_else(|| shortest(&|link| self.links[link].present));
-        frame.unwrap_or(0).max(MTU_MIN) - HEADER_LEN - DATA_HEADER_LEN
+        frame.unwrap_or(0).max(MTU_MIN - self.seal_len()) - HEADER_LEN - DATA_HEADER_LEN
     }
 
     /// Packets in flight to `peer` at most.

@@ -210,11 +210,13 @@ impl Context {
                 self.transmit(link, to, false, frame);
                 continue;
             }
+            // Sealed once: each receiver has a window of its own for our counts.
+            let frame = self.seal(link, frame);
             for node in reached.iter() {
                 let peer = peers.get(node.index()).and_then(Option::as_ref);
                 if let Some(to) = peer.and_then(|peer| peer.links[link].addr) {
                     self.stats.snd_datagram += 1;
-                    self.transmit(link, to, false, frame.clone());
+                    self.transmit_sealed(link, to, false, frame.clone());
                 }
             }
         }

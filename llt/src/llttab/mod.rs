@@ -146,6 +146,7 @@ impl LltTab {
             timers: self.timers,
             flow: self.flow,
             listen: core::time::Duration::ZERO,
+            keys: None,
         }
     }
 }

@@ -45,6 +45,9 @@ struct Args {
     /// Number of nodes, else drawn
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=128))]
     nodes: Option<u8>,
+    /// All frames are sealed, else in one of five runs of the swarm
+    #[arg(long)]
+    sealed: bool,
     /// Each seed twice: the hashes must be equal
     #[arg(long)]
     determinism: bool,
@@ -125,6 +128,7 @@ fn mutants(args: &Args) -> ExitCode {
             kind,
             nodes: args.nodes,
             mutant: Some(format!("{mutant:?}")),
+            sealed: args.sealed.then_some(true),
             trace: Trace::Silent,
         };
         let caught = (args.first..args.first.saturating_add(args.seeds)).find_map(|seed| {
@@ -190,8 +194,14 @@ fn run_all(args: &Args) -> Totals {
 }
 
 fn one(args: &Args, seed: u64, trace: Trace, record: bool) -> Outcome {
-    let order =
-        Order { seed, kind: args.profile, nodes: args.nodes, mutant: args.mutant.clone(), trace };
+    let order = Order {
+        seed,
+        kind: args.profile,
+        nodes: args.nodes,
+        mutant: args.mutant.clone(),
+        sealed: args.sealed.then_some(true),
+        trace,
+    };
     let recorder = record.then(|| recorder(&args.dir, seed)).and_then(|made| match made {
         Ok(recorder) => Some(recorder),
         Err(error) => {
@@ -277,6 +287,9 @@ fn repeat(args: &Args, seed: u64) -> String {
     );
     if let Some(nodes) = args.nodes {
         command.push_str(&format!(" --nodes {nodes}"));
+    }
+    if args.sealed {
+        command.push_str(" --sealed");
     }
     if let Some(mutant) = &args.mutant {
         command.push_str(&format!(" --mutant {mutant}"));

@@ -7,9 +7,11 @@
 pub mod corpus;
 pub mod entry;
 pub mod frames;
+pub mod insider;
 pub mod mini;
 
 pub use frames::{Forgery, Frames, Malice};
+pub use insider::Insider;
 pub use mini::Mini;
 
 /// Resident memory of this process in bytes.

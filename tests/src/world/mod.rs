@@ -254,6 +254,12 @@ impl World {
         self.arbiter_delay[node] = delay;
     }
 
+    /// These test keys are in force at a node that runs.
+    pub fn set_keys(&mut self, node: usize, first: u8, second: Option<u8>) {
+        self.apply(node, Input::Keys { first, second });
+        self.kick(node);
+    }
+
     /// How many frames the filter holds.
     pub fn held(&self) -> usize {
         self.held.len()
