@@ -1,5 +1,6 @@
 //! Answers to administrators.
 
+use llt::io::Endpoint;
 use llt::io::tap::{Faults, Rates};
 use llt::llttab::Medium;
 use llt::{Duration, NodeId, NodeSet};
@@ -55,6 +56,17 @@ pub(super) fn complete(snapshot: &mut Snapshot, settings: &Settings) {
     }
 }
 
+/// Fills in what the links count.
+pub(super) fn count(snapshot: &mut Snapshot, links: &[Option<Endpoint>]) {
+    for (link, open) in snapshot.llt.links.iter_mut().zip(links) {
+        let Some(counters) = open.as_ref().map(Endpoint::counters) else { continue };
+        link.tx_packets = counters.sent;
+        link.tx_bytes = counters.sent_bytes;
+        link.rx_packets = counters.received;
+        link.rx_bytes = counters.received_bytes;
+    }
+}
+
 fn own_address(link: &llt::llttab::TabLink) -> String {
     match &link.medium {
         Medium::Ether { .. } => String::new(),
@@ -77,6 +89,8 @@ pub(super) fn faults(request: &FaultRequest, before: Faults) -> Result<Faults, S
     if let Some(cut) = request.cut {
         faults.cut = cut;
     }
+    faults.deaf = request.deaf.unwrap_or(faults.deaf);
+    faults.mute = request.mute.unwrap_or(faults.mute);
     if let Some(blocked) = &request.blocked {
         faults.blocked = NodeSet::EMPTY;
         for &id in blocked {

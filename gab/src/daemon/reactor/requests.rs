@@ -34,6 +34,7 @@ impl Reactor {
             AdminRequest::Snapshot => {
                 let mut snapshot = self.stack.snapshot();
                 admin::complete(&mut snapshot, settings);
+                admin::count(&mut snapshot, &self.parts.links);
                 good(&snapshot)
             }
         })
