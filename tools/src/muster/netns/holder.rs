@@ -93,9 +93,9 @@ fn leave() -> Result<bool> {
         .and_then(|()| {
             // Root inside is who we are outside; only that needs no privilege. It has to be root,
             // for only root keeps its capabilities when it becomes another program.
-            write_self("setgroups", "deny".to_owned())?;
-            write_self("uid_map", format!("0 {} 1", uid.as_raw()))?;
-            write_self("gid_map", format!("0 {} 1", gid.as_raw()))
+            write_self("/proc/self/setgroups", "deny".to_owned())?;
+            write_self("/proc/self/uid_map", format!("0 {} 1", uid.as_raw()))?;
+            write_self("/proc/self/gid_map", format!("0 {} 1", gid.as_raw()))
         });
     match user {
         Ok(()) => Ok(true),
@@ -104,7 +104,7 @@ fn leave() -> Result<bool> {
 }
 
 fn write_self(file: &'static str, text: String) -> Result<(), (&'static str, std::io::Error)> {
-    fs::write(format!("/proc/self/{file}"), text).map_err(|error| (file, error))
+    fs::write(file, text).map_err(|error| (file, error))
 }
 
 /// The devices of the switch are to pass frames on and to say nothing of their own.

@@ -36,6 +36,12 @@ use super::process::{Process, State};
 use holder::Answer;
 use place::{At, Place};
 
+/// The system, or this user's rights, have no namespaces for us: what was tried, and what forbids
+/// it or is missing.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
 /// The namespaces of a cluster, as `cluster.json` has them.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Namespaces {
@@ -78,8 +84,7 @@ impl Namespaces {
 /// happens afterwards.
 ///
 /// # Errors
-/// If the system forbids it: then with what was tried and what forbids it; if `ip` is missing or
-/// fails. The holder, if it was started, stands in `cluster`.
+/// [`Unavailable`]; if `ip` fails. The holder, if it was started, stands in `cluster`.
 pub fn make(cluster: &mut Cluster, binaries: &Binaries) -> Result<()> {
     if cluster.netns.is_none() {
         return Ok(());
@@ -105,7 +110,7 @@ pub fn make(cluster: &mut Cluster, binaries: &Binaries) -> Result<()> {
     stdout.read_line(&mut line)?;
     match serde_json::from_str(&line) {
         Ok(Answer::Ready { user }) => change(cluster, |netns| netns.user = user),
-        Ok(Answer::Refused { why }) => bail!("{why}"),
+        Ok(Answer::Refused { why }) => return Err(Unavailable(why).into()),
         Err(_) => bail!("the holder of the namespaces ended: {:?}", child.wait()),
     }
     switch::build(cluster, binaries)?;

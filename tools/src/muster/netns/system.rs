@@ -3,17 +3,18 @@
 use std::env;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use super::Unavailable;
 
 /// `ip` of iproute2.
 ///
 /// # Errors
 /// If it is not installed; the message names the package.
-pub(super) fn ip() -> Result<PathBuf> {
-    find("ip").context(
-        "--netns needs `ip` (package iproute2), which is neither on the PATH nor in /usr/sbin or \
-         /sbin",
-    )
+pub(super) fn ip() -> Result<PathBuf, Unavailable> {
+    find("ip").ok_or_else(|| {
+        let text =
+            "--netns needs `ip` (package iproute2): not on the PATH, nor in /usr/sbin or /sbin";
+        Unavailable(text.to_owned())
+    })
 }
 
 /// `nft` of nftables, if it is installed.
