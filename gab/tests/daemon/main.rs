@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod devices;
 mod faults;
+mod namespace;
 mod node;
 mod process;
 mod support;

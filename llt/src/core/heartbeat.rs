@@ -29,6 +29,9 @@ impl Context {
             mtu: u16::try_from(self.config.links[link].mtu).unwrap_or(u16::MAX),
             window: u16::try_from(self.config.flow.window).unwrap_or(u16::MAX),
             link: self.links[link].id.get(),
+            dead: 0,
+            open_ports: self.open_ports,
+            busy_ports: self.busy_ports,
             covers,
         }
     }
@@ -43,12 +46,13 @@ impl Context {
             peer_session: peer.peer_session,
             echo: low_half_word(peer.links[link].heartbeat_sequence),
             incarnation: peer.incarnation?,
+            probe: 0,
         })
     }
 
     /// Sends a heartbeat to one peer, if its address is known.
     pub(super) fn send_heartbeat(&mut self, peer: &Peer, link: usize) {
-        let Some(to) = peer.links[link].addr else { return };
+        let Some(to) = peer.links[link].addr.filter(|_| self.links[link].carries()) else { return };
         if !peer.connected {
             self.stats.snd_connect += 1;
         }

@@ -108,7 +108,7 @@ impl Llt {
             }
             Body::Data(data) => context.on_data(peer, link, header, data),
             Body::Datagram(datagram) => context.on_datagram(peer, link, header, datagram),
-            Body::Duplicate(_) => Ok(()),
+            Body::Duplicate(_) | Body::Probe(_) | Body::Request => Ok(()),
             Body::Heartbeat(heartbeat) => context.on_heartbeat(peer, link, header, &heartbeat),
         }
     }
@@ -246,13 +246,8 @@ impl Context {
         let Some(is_news) = peer.sender.on_ack(self.now, ack, delay, ceiling) else {
             return Err(Refusal::Malformed);
         };
-        if is_news
-            && peer.sender.refused
-            && peer.sender.queued() <= self.config.flow.lowwater
-            && let Some(id) = peer.id()
-        {
-            peer.sender.refused = false;
-            self.event(Event::Writable { peer: id });
+        if is_news {
+            self.offer(peer);
         }
         Ok(())
     }
