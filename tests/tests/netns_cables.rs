@@ -76,11 +76,12 @@ fn a_pulled_cable_is_noticed_by_its_carrier_and_loses_nothing() {
 }
 
 #[test]
-fn a_link_that_fails_silently_stalls_for_the_trouble_time_at_most() {
+fn a_link_that_fails_silently_stalls_for_less_than_the_trouble_time() {
     let _alone = alone();
     let Some(mut cluster) = up(&ethernet()) else { return };
     let gaps = pull(&mut cluster, Cable::Silent);
-    assert!(gaps[2] < trouble(&cluster) + Duration::from_millis(200), "{gaps:?}");
+    // Half of it until the link is avoided, the rest to catch up.
+    assert!(gaps[2] < trouble(&cluster), "{gaps:?}");
     cluster.down().unwrap();
 }
 
