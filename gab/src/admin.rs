@@ -75,6 +75,12 @@ pub struct FaultRequest {
     pub link: Option<u8>,
     /// Link is cut both ways.
     pub cut: Option<bool>,
+    /// Every frame received is lost.
+    #[serde(default)]
+    pub deaf: Option<bool>,
+    /// Every frame sent is lost.
+    #[serde(default)]
+    pub mute: Option<bool>,
     /// Nodes from and to which every frame is lost, on the named links.
     pub blocked: Option<Vec<u8>>,
     /// Probabilities and delay for frames sent.

@@ -58,6 +58,11 @@ pub(super) fn complete(snapshot: &mut Snapshot, settings: &Settings, links: &Lin
             link.tag.clone_from(&entry.tab().tag);
             link.device.clone_from(&entry.tab().device);
             link.address = address(entry);
+            let counters = entry.counters();
+            link.tx_packets = counters.sent;
+            link.tx_bytes = counters.sent_bytes;
+            link.rx_packets = counters.received;
+            link.rx_bytes = counters.received_bytes;
         }
     }
     for node in &mut snapshot.llt.nodes {
@@ -87,6 +92,8 @@ pub(super) fn faults(request: &FaultRequest, before: Faults) -> Result<Faults, S
     if let Some(cut) = request.cut {
         faults.cut = cut;
     }
+    faults.deaf = request.deaf.unwrap_or(faults.deaf);
+    faults.mute = request.mute.unwrap_or(faults.mute);
     if let Some(blocked) = &request.blocked {
         faults.blocked = NodeSet::EMPTY;
         for &id in blocked {

@@ -237,19 +237,32 @@ impl Context {
 
     /// The link for the next frame to `peer`, which is of `size` bytes: high-priority ones in turn,
     /// `linkburst` frames each, low-priority ones only if no other is up (facts 1.4, 1.6). One
-    /// whose path does not take it, only if there is no other.
+    /// that is quiet, and one whose path does not take it, only if there is no other.
     pub(super) fn choose_link(&self, peer: &mut Peer, size: usize) -> Option<usize> {
         [false, true].into_iter().find_map(|lowpri| {
-            let fitting = self.next_link(peer, lowpri, size);
-            fitting.or_else(|| self.next_link(peer, lowpri, 0))
+            [(false, size), (false, 0), (true, size), (true, 0)]
+                .into_iter()
+                .find_map(|(quiet, size)| self.next_link(peer, lowpri, quiet, size))
         })
     }
 
-    fn next_link(&self, peer: &mut Peer, lowpri: bool, size: usize) -> Option<usize> {
+    /// The peer has been silent on the link for half of the trouble time, which is several of its
+    /// heartbeats: as long as there is another link, what goes out here would wait until the
+    /// trouble is certain.
+    pub(super) fn is_quiet(&self, peer: &Peer, link: usize) -> bool {
+        let timers = &self.config.timers;
+        let lowpri = self.config.links[link].lowpri;
+        let trouble = if lowpri { timers.peer_trouble_lo } else { timers.peer_trouble };
+        peer.links[link].silence(self.now).is_none_or(|silence| silence >= trouble / 2)
+    }
+
+    /// The next one in turn; quiet ones only if `quiet`.
+    fn next_link(&self, peer: &mut Peer, lowpri: bool, quiet: bool, size: usize) -> Option<usize> {
         let usable = |peer: &Peer, link: usize| {
             peer.links[link].status == LinkStatus::Up
                 && peer.links[link].addr.is_some()
                 && self.config.links[link].lowpri == lowpri
+                && (quiet || !self.is_quiet(peer, link))
                 && self.frame_max(peer, link) >= size
         };
         let count = peer.links.len();
