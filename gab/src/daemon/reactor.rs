@@ -232,6 +232,11 @@ impl Reactor {
                     return true;
                 }
                 Output::Left => self.left(now),
+                Output::Llt { from, port, datagram, payload } => {
+                    let what = (port, datagram);
+                    self.clients.llt_arrived(now, &self.stack, from, what, &payload);
+                }
+                Output::LltWritable(node) => self.clients.llt_writable(node),
                 Output::Notice(notice) => self.noticed(now, &notice),
                 Output::Transmit(frame) => {
                     let link = self.parts.links.get_mut(frame.link.index());
@@ -348,8 +353,9 @@ impl Reactor {
         self.begin(now);
     }
 
-    /// A new stack learns which links are dead from the start.
+    /// A new stack learns which links are dead from the start, and which LLT ports are open.
     fn begin(&mut self, now: Instant) {
+        self.clients.announce_ports(now, &mut self.stack, true);
         for (index, link) in (0..).zip(&self.parts.links) {
             if let (None, Some(id)) = (link, LinkId::new(index)) {
                 self.stack.handle_link(now, id, LinkChange::NoCarrier);
