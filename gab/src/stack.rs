@@ -5,7 +5,7 @@ mod ports;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use llt::core::{Event, LinkChange, LinkStatus, SendError as LltError};
+use llt::core::{Event, LinkChange, LinkStatus, PeerLinkStatus, SendError as LltError};
 use llt::time::earliest;
 use llt::{Duration, Id, Instant, LinkAddr, LinkId, Llt, LltPort, NodeId, NodeSet};
 
@@ -267,7 +267,12 @@ impl Stack {
             }
             Event::Link { peer, links_up, .. } => self.gab.handle_links(now, peer, links_up),
             Event::Late { late_ms } => self.gab.handle_late(now, Duration::from_millis(late_ms)),
-            Event::Duplicate { .. } => {}
+            Event::AddressChanged { .. }
+            | Event::Duplicate { .. }
+            | Event::Note { .. }
+            | Event::Refused { .. }
+            | Event::Requested { .. }
+            | Event::Silent { .. } => {}
         }
         Some(Output::Notice(Notice::Llt(event)))
     }
@@ -393,13 +398,13 @@ impl Stack {
     }
 }
 
-fn link_snapshot((status, address): &(LinkStatus, Option<LinkAddr>)) -> NodeLinkSnapshot {
-    let status = match status {
+fn link_snapshot(link: &PeerLinkStatus) -> NodeLinkSnapshot {
+    let status = match link.status {
         LinkStatus::Up => "UP",
         LinkStatus::Down => "DOWN",
         LinkStatus::Trouble => "TROUBLE",
         LinkStatus::Expired => "EXPIRED",
     };
-    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    let address = link.addr.map(|address| address.to_string()).unwrap_or_default();
     NodeLinkSnapshot { status: status.to_owned(), address }
 }
