@@ -15,7 +15,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::admin::AdminRequest;
-use crate::daemon::llt_ports::{LltPorts, PortClient};
+use crate::daemon::llt_ports::{LltPorts, OUTBOX, PortClient};
 use crate::event::{ClientEvent, CloseReason, OpenOptions, SendError};
 use crate::ids::PortName;
 use crate::ipc::{Packer, Reader, Record, VERSION};
@@ -376,8 +376,11 @@ impl Conn {
     /// Grants what the stack has room for and the client does not know of yet. Small amounts wait,
     /// so that a busy client gets few records, unless they are all it has.
     fn grant(&mut self, stack: &Stack) {
-        let room = self.llt.as_ref().map(PortClient::room);
-        let (messages, bytes) = room.unwrap_or_else(|| stack.send_room(self.id));
+        let (room, whole) = match &self.llt {
+            Some(llt) => (llt.room(), OUTBOX),
+            None => (stack.send_room(self.id), (SEND_QUEUE_MESSAGES, SEND_QUEUE_BYTES)),
+        };
+        let (messages, bytes) = room;
         if self.finishing {
             return;
         }
@@ -385,7 +388,7 @@ impl Conn {
             messages: messages.saturating_sub(self.granted.messages),
             bytes: bytes.saturating_sub(self.granted.bytes),
         };
-        let worth = more.messages >= SEND_QUEUE_MESSAGES / 4 || more.bytes >= SEND_QUEUE_BYTES / 4;
+        let worth = more.messages >= whole.0 / 4 || more.bytes >= whole.1 / 4;
         let starving = self.granted.messages == 0 || self.granted.bytes < MESSAGE_MAX;
         if more == Credit::default() || !(worth || starving) {
             return;

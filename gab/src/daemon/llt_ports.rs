@@ -228,10 +228,8 @@ impl PortClient {
 
     /// How much more the client may send: messages, bytes.
     pub(super) fn room(&self) -> (usize, usize) {
-        (
-            OUTBOX_MESSAGES_MAX.saturating_sub(self.outbox_messages),
-            OUTBOX_BYTES_MAX.saturating_sub(self.outbox_bytes),
-        )
+        let (messages, bytes) = OUTBOX;
+        (messages.saturating_sub(self.outbox_messages), bytes.saturating_sub(self.outbox_bytes))
     }
 
     /// Has LLT taken all that the client sent?
@@ -242,10 +240,9 @@ impl PortClient {
 
 /// The port that GAB uses for itself in the original (facts 1.11).
 const GAB_CONTROL: u8 = 31;
-/// Messages of a client that LLT has not taken: a few windows of one peer. Beyond, it waits.
-const OUTBOX_MESSAGES_MAX: usize = 1024;
-/// Bytes of the same: 64 of the largest.
-const OUTBOX_BYTES_MAX: usize = 64 * MESSAGE_MAX;
+/// Messages of a client that LLT has not taken, and bytes of them: a few windows of one peer, and
+/// sixty-four of the largest. Beyond, the client waits.
+pub(super) const OUTBOX: (usize, usize) = (1024, 64 * MESSAGE_MAX);
 /// Messages that wait for a client. Peers are told to stop at `rporthighwater`; what is under way
 /// by then is a window from each, and a queue of those who have not heard it yet. Who is beyond
 /// this has peers that do not stop.

@@ -76,7 +76,8 @@ impl Stack {
         if freed != 0 {
             self.ports.outputs.push_back(Output::LltWritable(self.id().node));
         }
-        let _ = open; // TODO(core)
+        self.llt.set_open_ports(now, open);
+        self.llt.set_busy_ports(now, busy);
     }
 
     fn to_ourselves(
