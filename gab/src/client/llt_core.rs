@@ -75,6 +75,7 @@ pub struct LltCore {
     receive: Credit,
     /// What the user has taken from the queue since the last grant.
     taken: Credit,
+    not_sent: u64,
 }
 
 impl LltCore {
@@ -91,6 +92,7 @@ impl LltCore {
             send: Credit::default(),
             receive,
             taken: Credit::default(),
+            not_sent: 0,
         }
     }
 
@@ -173,6 +175,11 @@ impl LltCore {
         (self.send.messages, self.send.bytes)
     }
 
+    /// Messages that were accepted and not sent after all, polled or not.
+    pub fn not_sent(&self) -> u64 {
+        self.not_sent
+    }
+
     /// `false` if gabd may not say this.
     fn on_record(&mut self, record: Record) -> bool {
         match record {
@@ -188,6 +195,7 @@ impl LltCore {
                 match self.state {
                     ClientState::Opening => self.state = ClientState::Refused { errno, text },
                     ClientState::Open(_) => {
+                        self.not_sent += 1;
                         self.events.push_back(LltEvent::NotSent { errno, text });
                     }
                     // Nobody reads events any more.
@@ -385,6 +393,7 @@ mod tests {
         let mut core = open(1);
         core.handle_datagram(datagram(&[Record::Refused { errno: 107, text: "no".into() }]));
         let event = LltEvent::NotSent { errno: 107, text: "no".into() };
+        assert_eq!(core.not_sent(), 1);
         assert_eq!(core.poll_event(), Some(event));
         assert_eq!(core.poll_event(), None);
     }

@@ -232,6 +232,12 @@ impl LltPort {
         self.driver.core.send_credit()
     }
 
+    /// Messages that were accepted and, as far as gabd has said, not sent after all: each is also
+    /// an [`LltEvent::NotSent`] among the events.
+    pub fn not_sent(&self) -> u64 {
+        self.driver.core.not_sent()
+    }
+
     /// Gives the port up, once LLT has taken all that was accepted; waits for that at most a
     /// minute. Events that were not received are dropped.
     ///

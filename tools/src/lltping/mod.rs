@@ -7,12 +7,12 @@ mod server;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use gab::echo;
 use llt::LltPort;
 
-use crate::common::{Failure, NotYet, Root, exit, node, output, with_version};
-use asker::{Asker, Outcome, Plan};
+use crate::common::{Failure, Root, exit, node, output, with_version};
+use asker::{Asker, Plan};
 
 /// Ask over LLT whether a node is alive
 ///
@@ -73,8 +73,8 @@ pub fn command() -> clap::Command {
 
 /// The program.
 pub fn main() -> ExitCode {
-    let result = NotYet::parse(NOT_YET, command()).and_then(|cli| run(&cli));
-    match result {
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
+    match run(&cli) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => exit("LLT lltping", Err(failure)),
@@ -140,8 +140,6 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.filter(|time| !time.is_zero()).ok_or("a time is a number of seconds above 0")
 }
-
-const NOT_YET: &[NotYet] = &[];
 
 const EXAMPLES: &str = "\
 Examples:

@@ -30,6 +30,9 @@ pub(super) struct Session {
     debug: u8,
     /// Each transmission is a stream of its own.
     stream: u64,
+    /// Messages of ours that were not sent: so many have been told, of so many events.
+    told: u64,
+    seen: u64,
     clock: Clock,
 }
 
@@ -68,6 +71,8 @@ impl Session {
             count: 1,
             debug: 0,
             stream: clock.wall_nanos(),
+            told: 0,
+            seen: 0,
             clock,
         })
     }
@@ -120,6 +125,13 @@ impl Session {
             }
         }
         self.port.flush()?;
+        let not_sent = self.port.not_sent() - self.told;
+        if not_sent > 0 {
+            self.told += not_sent;
+            return Err(Failure::operation(format!(
+                "{not_sent} of {count} messages were not sent: node {to} does not take them"
+            )));
+        }
         let what = if reliable { "messages" } else { "datagrams" };
         output::print(&sum.line("sent", what, &format!(" to node {to}"), self.clock))
     }
@@ -190,19 +202,28 @@ impl Session {
 
     /// The next message. One of ours that was not sent is a failure of the command that sees it.
     fn next(&mut self, sum: &Sum, count: u64) -> Result<Message, Failure> {
-        match self.port.recv(self.timeout) {
-            Some(LltEvent::Message { from, reliable, payload }) => {
-                Ok(Message { from, reliable, payload })
-            }
-            Some(LltEvent::NotSent { text, .. }) => Err(Failure::operation(text)),
-            Some(LltEvent::Closed(reason)) => Err(Failure::because(&reason)),
-            None => {
-                let seconds = self.timeout.unwrap_or_default().as_secs_f64();
-                let came = sum.messages;
-                Err(Failure::operation(format!(
-                    "nothing came for {seconds} s, {came} of {count} messages are here"
-                )))
-            }
+        loop {
+            return match self.port.recv(self.timeout) {
+                Some(LltEvent::Message { from, reliable, payload }) => {
+                    Ok(Message { from, reliable, payload })
+                }
+                Some(LltEvent::NotSent { text, .. }) => {
+                    self.seen += 1;
+                    if self.seen <= self.told {
+                        continue;
+                    }
+                    self.told = self.seen;
+                    Err(Failure::operation(text))
+                }
+                Some(LltEvent::Closed(reason)) => Err(Failure::because(&reason)),
+                None => {
+                    let seconds = self.timeout.unwrap_or_default().as_secs_f64();
+                    let came = sum.messages;
+                    Err(Failure::operation(format!(
+                        "nothing came for {seconds} s, {came} of {count} messages are here"
+                    )))
+                }
+            };
         }
     }
 
