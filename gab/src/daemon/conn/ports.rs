@@ -117,10 +117,11 @@ impl Conn {
         let queued = self.packer.queued_bytes();
         let (Some(lost), Phase::Open) = (&mut self.traced, self.phase) else { return };
         if queued > TRACE_QUEUE_BYTES {
-            *lost = lost.saturating_add(1);
+            *lost = lost.saturating_add(frame.lost).saturating_add(1);
             return;
         }
-        let frame = TracedFrame { lost: std::mem::take(lost), ..frame.clone() };
+        let lost = std::mem::take(lost).saturating_add(frame.lost);
+        let frame = TracedFrame { lost, ..frame.clone() };
         self.packer.push(&Record::Frame(frame));
     }
 }
