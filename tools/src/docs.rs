@@ -7,7 +7,7 @@ use clap::{Command, Parser};
 use clap_complete::Shell;
 
 use crate::common::{Failure, exit, output};
-use crate::{gabconfig, gabport, lltconfig, lltping, lltstat, llttest};
+use crate::{gabconfig, gabport, lltconfig, lltdump, lltping, lltstat, llttest};
 
 /// Write the man pages and shell completions of all commands
 #[derive(Debug, Parser)]
@@ -31,6 +31,7 @@ pub fn commands() -> Vec<Command> {
         gabconfig::command(),
         gabport::command(),
         lltconfig::command(),
+        lltdump::command(),
         lltping::command(),
         lltstat::command(),
         llttest::command(),
