@@ -6,20 +6,26 @@
 //! be sent goes out at the end of the turn, when the driver has emptied the outputs (`pump`), so
 //! that one acknowledgement answers a whole batch. Time passes in `timer`.
 
+mod addresses;
 mod commands;
 mod connect;
 mod context;
 mod heartbeat;
 mod identity;
 mod link;
+mod notes;
 mod output;
+mod parts;
 mod peer;
+mod probe;
 mod pump;
+mod queue;
 mod receive;
 mod receiver;
 mod rtt;
 mod sender;
 mod sequence;
+mod silence;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -45,7 +51,6 @@ use crate::time::Instant;
 use crate::wire::BROADCAST_HEADER_LEN;
 
 use context::{Context, OwnLink};
-use identity::Namesake;
 use peer::Peer;
 
 /// LLT of one node, as a pure state machine.
@@ -63,7 +68,6 @@ pub struct Llt {
     peers: Vec<Option<Box<Peer>>>,
     /// The link of the last broadcast, and how many it has had in a row.
     broadcast_turn: (usize, usize),
-    namesake: Option<Namesake>,
     /// We said goodbye.
     has_left: bool,
     /// When the goodbye may be repeated.
@@ -81,6 +85,7 @@ impl Llt {
         let first_sequence = random.next_u32();
         let links = config.link_ids().map(|id| OwnLink::new(id, now, first_sequence)).collect();
         let datagram_mtu = config.links.iter().map(|link| link.mtu).min().unwrap_or(0);
+        let listening = (!config.listen.is_zero()).then(|| now + config.listen);
         let context = Context {
             config,
             stats: Stats::default(),
@@ -96,18 +101,26 @@ impl Llt {
             judge_at: Instant::from_nanos(u64::MAX),
             first_sequence,
             notice_at: now,
+            namesake: None,
+            notes: notes::OwnNotes::default(),
+            timer_at: now,
+            starved_at: Instant::from_nanos(u64::MAX),
+            listening,
         };
         let mut llt = Self {
             context,
             peers: Vec::new(),
             broadcast_turn: (0, 0),
-            namesake: None,
             has_left: false,
             bye_at: now,
             deadline: None,
             is_dirty: true,
         };
         llt.add_configured_peers();
+        llt.on_timer_called();
+        for link in 0..llt.context.links.len() {
+            llt.context.look_for_peers(link);
+        }
         llt.deadline = llt.find_deadline();
         llt
     }
@@ -167,6 +180,7 @@ impl Llt {
     /// Time has passed.
     pub fn handle_timer(&mut self, now: Instant) {
         self.begin(now);
+        self.on_timer_called();
         if !self.has_left {
             self.run_timers();
         }

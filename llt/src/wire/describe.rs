@@ -154,22 +154,27 @@ fn ack(
 }
 
 fn data(body: &Data, fields: &mut Vec<(&'static str, String)>) -> (&'static str, String) {
-    let part = match (body.first, body.last) {
-        (true, true) => "whole",
-        (true, false) => "first part",
-        (false, false) => "part",
-        (false, true) => "last part",
+    let fragment = match (body.first, body.last) {
+        (true, true) => "whole message",
+        (true, false) => "first fragment",
+        (false, false) => "fragment",
+        (false, true) => "last fragment",
+    };
+    // A packet that is too long for the path goes in parts.
+    let part = match (body.offset, body.more) {
+        (0, false) => String::new(),
+        (offset, more) => format!(", part from {offset} on{}", if more { "" } else { ", the last" }),
     };
     let (port, len) = (body.port.get(), body.payload.len());
     fields.push(("packet", body.number.to_string()));
     fields.push(("port", port.to_string()));
     fields.push(("message", format!("{} bytes", body.message_len)));
-    fields.push(("payload", format!("{len} bytes, {part}")));
-    let summary = if body.first && body.last {
+    fields.push(("payload", format!("{len} bytes, {fragment}{part}")));
+    let summary = if body.first && body.last && part.is_empty() {
         format!("packet {} port {port}, message of {len} bytes", body.number)
     } else {
         let of = body.message_len;
-        format!("packet {} port {port}, {part}, {len} of {of} bytes", body.number)
+        format!("packet {} port {port}, {fragment}{part}, {len} of {of} bytes", body.number)
     };
     ("DATA", summary)
 }
@@ -327,6 +332,8 @@ mod tests {
             first: true,
             last: true,
             message_len: 3,
+            offset: 0,
+            more: false,
             payload: Bytes::from_static(b"abc"),
         };
         let frame = emit_data(&head(Kind::Data, 1), &data);
@@ -334,7 +341,13 @@ mod tests {
         data.message_len = 5000;
         data.last = false;
         let frame = emit_data(&head(Kind::Data, 1), &data);
-        assert_eq!(said(&frame), "DATA packet 42 port 0, first part, 3 of 5000 bytes");
+        assert_eq!(said(&frame), "DATA packet 42 port 0, first fragment, 3 of 5000 bytes");
+        (data.offset, data.more) = (1400, true);
+        let frame = emit_data(&head(Kind::Data, 1), &data);
+        assert_eq!(
+            said(&frame),
+            "DATA packet 42 port 0, first fragment, part from 1400 on, 3 of 5000 bytes"
+        );
     }
 
     #[test]

@@ -151,6 +151,8 @@ mod tests {
             first: true,
             last: true,
             message_len: 5,
+            offset: 0,
+            more: false,
             payload: Bytes::from_static(b"hello"),
         };
         emit_data(&header(Kind::Data), &data)
@@ -192,7 +194,7 @@ mod tests {
     packet: 42
     port: 0
     message: 5 bytes
-    payload: 5 bytes, whole
+    payload: 5 bytes, whole message
 "
         );
         let bytes = shown(&seen(data()), Detail::Bytes);
