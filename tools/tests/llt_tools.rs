@@ -66,16 +66,21 @@ fn end(child: Child) -> (Option<i32>, String, String) {
     told(&child.wait_with_output().expect("it ends"))
 }
 
-/// Waits until `node` knows that LLT port `port` is open on `other`: what is sent before is lost.
+/// Waits until a heartbeat told `node` that LLT port `port` is open on `other`: what is sent to a
+/// port before it is open is lost.
 fn wait_open(cluster: &Temporary, node: u8, other: u8, port: u8) {
     let deadline = tools::muster::wait::now() + LIMIT;
+    let port = port.to_string();
     loop {
-        let (code, out, err) = run(cluster, node, "lltstat -n --json");
+        let line = format!("lltdump --json --kind HEARTBEAT --node {other} --count 4");
+        let (code, out, err) = run(cluster, node, &line);
         assert_eq!(code, Some(0), "{err}");
-        let nodes: Value = serde_json::from_str(&out).expect("JSON");
-        let known = nodes.as_array().expect("a list").iter().find(|n| n["node"] == other);
-        let ports = known.and_then(|node| node["open_ports"].as_array());
-        if ports.is_some_and(|ports| ports.iter().any(|open| *open == port)) {
+        let heartbeats = out.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let mut of_other = heartbeats.filter(|heartbeat| heartbeat["source"] == other);
+        let ports = |heartbeat: &Value| heartbeat["fields"]["open_ports"].to_string();
+        if of_other
+            .any(|heartbeat| ports(&heartbeat).trim_matches('"').split(' ').any(|n| n == port))
+        {
             return;
         }
         assert!(tools::muster::wait::now() < deadline, "port {port} of {other}: {out}");

@@ -386,9 +386,16 @@ impl Reactor {
     fn begin(&mut self, now: Instant) {
         self.clients.announce_ports(now, &mut self.stack, true);
         self.parts.links.begin(now);
-        for (link, entry) in self.parts.links.iter() {
+        for (link, entry) in self.parts.links.all() {
             if !entry.carries() {
                 self.stack.handle_link(now, link, LinkChange::NoCarrier);
+            }
+            if !entry.is_enabled() {
+                self.stack.llt_mut().enable_link(now, link, false);
+            }
+            if entry.is_removed() {
+                // It is only there to keep the numbers of the others, and never the last.
+                let _ = self.stack.llt_mut().remove_link(now, link);
             }
         }
     }

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod devices;
 mod faults;
 mod llt_ports;
+mod namespace;
 mod node;
 mod process;
 mod support;

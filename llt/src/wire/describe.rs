@@ -163,7 +163,9 @@ fn data(body: &Data, fields: &mut Vec<(&'static str, String)>) -> (&'static str,
     // A packet that is too long for the path goes in parts.
     let part = match (body.offset, body.more) {
         (0, false) => String::new(),
-        (offset, more) => format!(", part from {offset} on{}", if more { "" } else { ", the last" }),
+        (offset, more) => {
+            format!(", part from {offset} on{}", if more { "" } else { ", the last" })
+        }
     };
     let (port, len) = (body.port.get(), body.payload.len());
     fields.push(("packet", body.number.to_string()));

@@ -61,11 +61,15 @@ impl Links {
             match links.backend(index, link.mtu) {
                 Ok(opened) => links.entries[index].opened(opened),
                 Err(error) => {
-                    links.entries[index].failed(index, error.to_string());
+                    tracing::error!(
+                        "LLT lltconfig ERROR V-14-2-15664 LLT could not configure link {index} ({}): {error}",
+                        link.tag
+                    );
+                    links.entries[index].error = error.to_string();
                     last = Some(error);
                 }
             }
-            links.entries[index].told = links.obstacle(index).is_none();
+            links.entries[index].told = links.obstacle(index);
         }
         let open = links.entries.iter().filter(|entry| entry.endpoint.is_open()).count();
         if open < usize::from(tab.links_min) {
@@ -100,7 +104,12 @@ impl Links {
 
     /// The links that there are, with their numbers.
     pub(super) fn iter(&self) -> impl Iterator<Item = (LinkId, &Entry)> {
-        let entries = self.entries.iter().enumerate().filter(|(_, entry)| !entry.removed);
+        self.all().filter(|(_, entry)| !entry.removed)
+    }
+
+    /// The links that there are or were, as in [`Links::tabs`].
+    pub(super) fn all(&self) -> impl Iterator<Item = (LinkId, &Entry)> {
+        let entries = self.entries.iter().enumerate();
         entries.filter_map(|(index, entry)| Some((number(index)?, entry)))
     }
 
@@ -190,28 +199,32 @@ impl Links {
         self.changes()
     }
 
-    /// What stands between each link and the stack has changed for these.
+    /// What has changed between the links and the stack. One line for each change, and for each new
+    /// reason.
     fn changes(&mut self) -> Changes {
         let mut changes = Vec::new();
         for index in 0..self.entries.len() {
             let obstacle = self.obstacle(index);
             let entry = &mut self.entries[index];
-            if entry.removed || entry.told == obstacle.is_none() {
+            if entry.removed || entry.told == obstacle {
                 continue;
             }
-            entry.told = obstacle.is_none();
             let place = format!("link {index} ({})", entry.tab.tag);
-            let change = match obstacle {
+            let carried = entry.told.is_none();
+            let change = match &obstacle {
                 Some(text) => {
                     tracing::warn!("LLT WARNING {place} carries nothing: {text}");
-                    LinkChange::NoCarrier
+                    carried.then_some(LinkChange::NoCarrier)
                 }
                 None => {
                     tracing::info!("LLT INFO {place} carries again");
-                    LinkChange::Carrier
+                    Some(LinkChange::Carrier)
                 }
             };
-            changes.extend(number(index).map(|link| (link, change)));
+            entry.told = obstacle;
+            if let (Some(link), Some(change)) = (number(index), change) {
+                changes.push((link, change));
+            }
         }
         changes
     }
@@ -289,7 +302,7 @@ impl Links {
             match opened {
                 Ok(opened) => entry.opened(opened),
                 Err(error) => {
-                    entry.failed(index, error.to_string());
+                    entry.error = error.to_string();
                     continue;
                 }
             }
@@ -297,7 +310,7 @@ impl Links {
                 && let Err(error) = poller.add(fd, token(index))
             {
                 entry.closed();
-                entry.failed(index, format!("cannot wait for it: {error}"));
+                entry.error = format!("cannot wait for it: {error}");
             }
         }
     }
