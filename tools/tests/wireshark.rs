@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use etherparse::{EtherType, Ethernet2Header, PacketBuilder};
-use gab::{Vid, echo};
 use gab::wire::{Body, Head};
+use gab::{Vid, echo};
 use llt::wire::{
     AckRange, BROADCAST_NODE, Data, Header, Heard, HeartbeatHeader, Kind, emit_ack, emit_bye,
     emit_data, emit_datagram, emit_duplicate, emit_heartbeat, emit_probe, emit_request,

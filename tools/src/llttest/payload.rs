@@ -29,8 +29,9 @@ pub(super) fn write(into: &mut Vec<u8>, stream: u64, number: u64, len: usize) {
 }
 
 fn filling(stream: u64, number: u64, at: usize) -> u8 {
-    let at = u64::try_from(at).unwrap_or(0);
-    (stream.wrapping_mul(31) ^ number.wrapping_mul(131)).wrapping_add(at).to_be_bytes()[7]
+    // The top byte of a product depends on all bits of what is multiplied.
+    let mixed = (stream ^ number.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed.to_be_bytes()[0].wrapping_add(at.to_be_bytes()[size_of::<usize>() - 1])
 }
 
 /// Why a message is not what it should be.
