@@ -5,6 +5,7 @@
 //! answers at once, a busy one sends in batches, and no timer delays anything.
 
 mod requests;
+mod traces;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::daemon::links::{Changes, Links};
 use crate::daemon::listener::{Accepted, Listener};
 use crate::daemon::notices;
 use crate::daemon::poller::{Poller, Ready, Token};
+use crate::daemon::reactor::traces::Traces;
 use crate::daemon::settings::Settings;
 use crate::daemon::signals::Signals;
 use crate::event::CloseReason;
@@ -82,6 +84,7 @@ pub(super) struct Reactor {
     /// The stack's timer is not called before, whatever it asks for.
     hold_timer: Option<Instant>,
     frames: Vec<LinkFrame>,
+    traces: Traces,
     /// The last turn left something to do.
     unfinished: bool,
 }
@@ -120,6 +123,7 @@ impl Reactor {
             retry_listener: None,
             hold_timer: None,
             frames: Vec::with_capacity(2 * FRAMES_PER_TURN),
+            traces: Traces::default(),
             unfinished: false,
             parts,
         };
@@ -219,6 +223,7 @@ impl Reactor {
                 down.push(index);
             }
         }
+        self.tell_traces();
         for index in down {
             self.link_down(now, index);
         }
@@ -252,6 +257,11 @@ impl Reactor {
                     return true;
                 }
                 Output::Left => self.left(now),
+                Output::Llt { from, port, datagram, payload } => {
+                    let what = (port, datagram);
+                    self.clients.llt_arrived(now, &self.stack, from, what, &payload);
+                }
+                Output::LltWritable(node) => self.clients.llt_writable(node),
                 Output::Notice(notice) => self.noticed(now, &notice),
                 Output::Transmit(frame) => {
                     let link = self.parts.links.endpoint_mut(frame.link.index());
@@ -372,8 +382,9 @@ impl Reactor {
         self.begin(now);
     }
 
-    /// A new stack learns which links are dead from the start.
+    /// A new stack learns which links are dead from the start, and which LLT ports are open.
     fn begin(&mut self, now: Instant) {
+        self.clients.announce_ports(now, &mut self.stack, true);
         self.parts.links.begin(now);
         for (link, entry) in self.parts.links.all() {
             if !entry.carries() {

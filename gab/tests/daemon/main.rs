@@ -5,6 +5,7 @@
 mod devices;
 mod faults;
 mod keys;
+mod llt_ports;
 mod namespace;
 mod node;
 mod process;
