@@ -162,7 +162,11 @@ impl Gab {
             return;
         }
         if record.vid == view.vid {
-            self.authorisation.next = None;
+            // Whoever has gone on without us may be authorised later than we looked: then we are
+            // out, and nobody else would tell us.
+            if !self.meets_rival() {
+                self.authorisation.next = None;
+            }
             return;
         }
         let allowed = mine && record.vid < view.vid && record.promise <= view.vid;
