@@ -23,6 +23,8 @@ pub struct Stack {
     blocked: BTreeMap<Id, VecDeque<Bytes>>,
     /// The instant of the turn.
     now: Instant,
+    /// GAB has to be told that time has passed.
+    timer_due: bool,
 }
 
 /// One thing for the driver to do.
@@ -63,7 +65,7 @@ impl Stack {
         let transport =
             Transport { datagram_max: llt.datagram_max(), has_broadcast: llt.has_broadcast() };
         let gab = Gab::new(now, id, config.gab, transport, seed);
-        Self { llt, gab, blocked: BTreeMap::new(), now }
+        Self { llt, gab, blocked: BTreeMap::new(), now, timer_due: false }
     }
 
     /// A frame arrived.
@@ -78,11 +80,12 @@ impl Stack {
         self.llt.handle_link(now, link, change);
     }
 
-    /// Time has passed.
+    /// Time has passed. GAB judges by it only after it has heard what LLT says first: who is there,
+    /// and whether it was we who slept.
     pub fn handle_timer(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.llt.handle_timer(now);
-        self.gab.handle_timer(now);
+        self.timer_due = true;
     }
 
     /// The arbiter answers.
@@ -201,6 +204,7 @@ impl Stack {
                         return Some(Output::Notice(notice));
                     }
                 }
+                None if std::mem::take(&mut self.timer_due) => self.gab.handle_timer(self.now),
                 None => {
                     let output = self.gab.poll_output()?;
                     if let Some(output) = self.pass_down(output) {

@@ -536,6 +536,15 @@ impl Gab {
         }
     }
 
+    /// After an own pause: those who are asked get their time again.
+    pub(super) fn excuse_change(&mut self, now: Instant) {
+        let deadline = now + self.change_timeout();
+        if let Some(change) = &mut self.change {
+            change.since = now;
+            change.deadline = change.deadline.max(deadline);
+        }
+    }
+
     fn give_up_change(&mut self, now: Instant) {
         self.change = None;
         self.back_off(now);

@@ -81,6 +81,8 @@ impl Gab {
     /// Our own clock jumped: we were not running.
     pub(super) fn note_late(&mut self, now: Instant, late: Duration) {
         self.excuse_members();
+        self.excuse_change(now);
+        self.clients.excuse(now);
         let quiet = now + self.config.stable.max(self.change_timeout());
         if late >= self.config.stuck
             && self.view.as_ref().is_some_and(|view| view.members.len() > 1)
