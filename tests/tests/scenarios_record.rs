@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gab::event::CloseReason;
-use sim::scenario::Stage;
+use sim::scenario::{Note, Stage, members_at};
 use sim::setup::Setup;
 use sim::world::Verdict;
 
@@ -38,5 +38,38 @@ fn a_member_that_read_the_record_before_the_race_looks_again() {
         world.hosts.stack(2).is_some_and(|stack| stack.gab().view().is_none())
     });
     assert_eq!(stage.closings(clients[2]), [CloseReason::Ejected]);
+    stage.conclude();
+}
+
+#[test]
+fn a_view_below_what_the_record_promises_is_made_anew() {
+    let mut stage = Stage::formed_with(with_record(3));
+    let clients = stage.open_all('w');
+    // Node 0 asks late. Node 1 is READY for its view but never hears that it is in force.
+    stage.world.set_arbiter_delay(0, ms(60_000));
+    let note = Note::default();
+    stage.filter(move |gram| {
+        if gram.is_from_to(1, 0) && gram.kind() == "READY" {
+            note.write("ready");
+        }
+        let lost = gram.is_from_to(0, 1) && !gram.kind().is_empty() && note.says("ready");
+        if lost { Verdict::Drop } else { Verdict::Pass }
+    });
+    stage.world.crash(2);
+    stage.wait("node 0 installs the view of the two", |world| members_at(world, 0) == [0, 1]);
+    stage.split(&[&[0], &[1]]);
+    // Node 1 shuts that view out, to make one of its own, and dies.
+    let promised = stage.vid(0);
+    stage.wait("node 1 raises the promise", |world| {
+        world.keeper.record().is_some_and(|record| record.promise > promised)
+    });
+    stage.world.crash(1);
+    stage.wait("node 0 is alone", |world| members_at(world, 0) == [0]);
+    let uid = stage.broadcast(clients[0], true);
+    stage.world.set_arbiter_delay(0, Duration::ZERO);
+    stage.wait("node 0 is authorised", |world| {
+        world.keeper.record().is_some_and(|record| record.members.len() == 1)
+    });
+    stage.wait_read(&clients[..1], &[uid]);
     stage.conclude();
 }

@@ -153,6 +153,8 @@ impl Gab {
             let stable = self.config.stable;
             due = Some(if sure { first } else { (last + stable).min(first + stable * 4) });
         }
+        // The same members in a higher round, which may be authorised.
+        due = earliest(due, self.authorisation.outranked());
         if let Some(since) = self.membership.joiner_since {
             let gathered = since + GATHER.min(self.config.stable);
             let next = self.candidates(view).map(|id| self.skipped_until(id)).min();
