@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gab::event::CloseReason;
 use sim::scenario::{Note, Stage, members_at};
+use sim::scripts;
 use sim::setup::Setup;
 use sim::world::Verdict;
 
@@ -72,4 +73,10 @@ fn a_view_below_what_the_record_promises_is_made_anew() {
     });
     stage.wait_read(&clients[..1], &[uid]);
     stage.conclude();
+}
+
+#[test]
+fn a_member_named_for_a_view_outside_its_history_gives_up() {
+    let violations = scripts::named_for_a_foreign_view(None);
+    assert!(violations.is_empty(), "{:#?}", violations.list());
 }

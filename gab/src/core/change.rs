@@ -414,7 +414,9 @@ impl Gab {
         let mine = proposal.members.contains(&self.id) && proposal.vid.proposer == from;
         let base = self.view_id();
         let reach = self.stream.as_ref().map_or(u64::MAX, super::stream::Stream::reach);
-        let fits = base.is_none() || base == proposal.base && proposal.cut <= reach;
+        // Who builds on another view than ours is of another lineage, even if it counts us in.
+        let ours = base == proposal.base || self.is_mutant_foreign();
+        let fits = base.is_none() || ours && proposal.cut <= reach;
         if !promised || !mine || proposal.vid <= base || !fits {
             self.counters.other_view += 1;
             return;
