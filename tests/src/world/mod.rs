@@ -367,7 +367,10 @@ impl World {
     fn ask(&mut self, node: usize, life: usize, request: &ArbiterRequest) {
         if self.keeper.apply(&request.change) {
             let record = self.keeper.record().cloned().expect("a change leaves a record");
-            self.say(|| format!("record: {} of {:?}", record.vid, members(&record.members)));
+            self.say(|| {
+                let (vid, promise) = (record.vid, record.promise);
+                format!("record: {vid} of {:?}, promises {promise}", members(&record.members))
+            });
             self.hosts.record_changed(self.now, record.into());
         }
         let reply = ArbiterReply { ticket: request.ticket, record: self.keeper.record().cloned() };
