@@ -396,6 +396,66 @@ fn a_damaged_frame_is_shown_with_what_is_wrong() {
 }
 
 #[test]
+fn frames_are_shown_on_a_device() {
+    let _alone = alone();
+    let cluster = nodes(2);
+    // The testbed is on the loopback.
+    let id = cluster.cluster.cluster_id;
+    let (code, out, err) =
+        run(&cluster, 0, &format!("lltdump -f lo -t udp -c {id} --count 20 --timeout 60 --json"));
+    if err.contains("needs the capability CAP_NET_RAW") {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{err}");
+        println!("skipped: {err}");
+        return;
+    }
+    assert_eq!(code, Some(0), "{err}");
+    let frames: Vec<Value> =
+        out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(frames.len(), 20, "{err}");
+    for frame in frames {
+        assert_eq!((&frame["cluster"], &frame["link"]), (&id.into(), &Value::Null), "{frame}");
+        let node = frame["source"].as_u64().expect("a node");
+        let address = frame["source_address"].as_str().expect("an address");
+        assert!(address.starts_with("127.77.") && address.ends_with(&format!(".{node}")));
+    }
+    let (code, _, err) = run(&cluster, 0, "lltdump -f no-such-device");
+    assert_eq!(code, Some(1));
+    assert!(err.contains("there is no device no-such-device; there are lo"), "{err}");
+    cluster.down().expect("it ends");
+}
+
+#[test]
+fn a_wrong_line_or_a_missing_daemon_is_said_as_everywhere() {
+    let nowhere = tempfile::tempdir().expect("a folder");
+    let run = |line: &str| {
+        let mut words = line.split_whitespace();
+        let name = words.next().expect("a command");
+        let (_, path) = COMMANDS.iter().find(|(known, _)| *known == name).expect("a known command");
+        let mut command = Command::new(path);
+        command.args(words).env("MUSTER_ROOT", nowhere.path()).stdin(Stdio::null());
+        told(&command.output().expect("it starts"))
+    };
+    for line in ["lltping -c 0", "lltping -s -p 20", "llttest -p 20", "lltdump", "lltdump -D"] {
+        let (code, out, err) = run(line);
+        assert_eq!((code, out.as_str()), (Some(3), ""), "{line}: {err}");
+        assert!(err.contains(" ERROR gabd is not running: nobody listens on "), "{line}: {err}");
+        assert_eq!(err.lines().count(), 1, "{line}: {err}");
+    }
+    for line in ["lltping", "lltping -c 0 -m 5", "llttest", "llttest -p 20 -v -s 5", "lltdump x"] {
+        let (code, out, err) = run(line);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{line}: {err}");
+    }
+    let (code, _, err) = run("lltdump -f eth1 -A");
+    assert_eq!(code, Some(2));
+    assert!(err.contains("LLT lltdump ERROR option -A (undocumented) is not in this"), "{err}");
+    for name in ["lltdump", "lltping", "llttest"] {
+        let (code, out, _) = run(&format!("{name} --help"));
+        assert_eq!(code, Some(0));
+        assert!(out.contains("Examples:") && out.contains("Exit codes:"), "{name}: {out}");
+    }
+}
+
+#[test]
 fn a_file_that_is_no_pcap_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("x");

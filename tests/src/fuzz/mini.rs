@@ -11,7 +11,7 @@ use gab::stack::{Output, StackConfig};
 use gab::{ClientEvent, Level, PortName, Stack};
 use llt::config::{Config, Flow, LinkConfig, Timers};
 use llt::seal::Keyring;
-use llt::{ClusterId, Id, Incarnation, Instant, LinkAddr, LinkId, NodeId, NodeSet};
+use llt::{ClusterId, Id, Incarnation, Instant, LinkAddr, LinkId, LltPort, NodeId, NodeSet};
 
 /// The cluster.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ struct Node {
     stack: Stack,
     ejected: bool,
     delivered: u64,
+    /// What arrived on LLT ports besides GAB's.
+    arrived: Vec<(NodeId, LltPort, Bytes)>,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,7 @@ impl Mini {
                 stack: Stack::new(now, stack_config(node, keys), seed + u64::from(node)),
                 ejected: false,
                 delivered: 0,
+                arrived: Vec::new(),
             })
             .collect();
         let mut mini = Self { now, nodes, wire: VecDeque::new(), seen: VecDeque::new(), sent: 0 };
@@ -100,6 +103,26 @@ impl Mini {
         let from = address(u8::try_from(neighbour).expect("three nodes"), link);
         self.nodes[node].stack.handle_frame(self.now, link, from, frame);
         self.drain(node);
+    }
+
+    /// Sends on an LLT port, reliably or as a datagram.
+    ///
+    /// # Errors
+    /// As [`Stack::llt_send`].
+    pub fn llt_send(
+        &mut self,
+        node: usize,
+        port: LltPort,
+        to: NodeId,
+        payload: Bytes,
+        reliable: bool,
+    ) -> Result<(), llt::core::SendError> {
+        self.nodes[node].stack.llt_send(self.now, port, to, payload, reliable)
+    }
+
+    /// Takes what arrived at a node on LLT ports besides GAB's.
+    pub fn take_arrived(&mut self, node: usize) -> Vec<(NodeId, LltPort, Bytes)> {
+        std::mem::take(&mut self.nodes[node].arrived)
     }
 
     /// A millisecond passes: a message is broadcast, timers run, frames arrive.
@@ -173,11 +196,10 @@ impl Mini {
                         self.wire.push_back(Flying { to: usize::from(to), link, from, frame });
                     }
                 }
-                Output::Arbiter(_)
-                | Output::Left
-                | Output::Llt { .. }
-                | Output::LltWritable(_)
-                | Output::Notice(_) => {}
+                Output::Llt { from, port, payload, .. } => {
+                    self.nodes[node].arrived.push((from.node, port, payload));
+                }
+                Output::Arbiter(_) | Output::Left | Output::LltWritable(_) | Output::Notice(_) => {}
             }
         }
     }

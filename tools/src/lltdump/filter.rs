@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use llt::wire::{BROADCAST_NODE, WireError};
+
 use super::seen::{Meaning, Seen};
 
 /// What a frame has to be.
@@ -21,12 +23,10 @@ impl Filter {
     /// Is this frame one of them? What a corrupt one says of itself is not believed.
     pub(super) fn passes(&self, seen: &Seen, meaning: &Meaning) -> bool {
         let name = meaning.words.name;
-        let header = meaning.header.as_ref();
-        let of_cluster = |cluster| header.is_some_and(|header| header.cluster.0 == cluster);
+        let of_cluster = |cluster| meaning.cluster == Some(cluster);
         let of_node = |node| {
-            header.is_some_and(|header| {
-                header.src == node || header.dst == node || header.is_broadcast()
-            })
+            meaning.source == Some(node)
+                || matches!(meaning.destination, Some(to) if to == node || to == BROADCAST_NODE)
         };
         self.cluster.is_none_or(of_cluster)
             && self.node.is_none_or(of_node)
@@ -44,9 +44,13 @@ impl Talkers {
     /// not speak the rest is not known.
     pub(super) fn news(&mut self, seen: &Seen, meaning: &Meaning) -> Option<String> {
         let version = seen.frame.get(VERSION_AT)?;
-        let talker = match (&meaning.header, meaning.error) {
-            (Some(header), _) => format!("{}-{}-{version}", header.cluster, header.src),
-            (None, Some(llt::wire::WireError::Version { max, .. })) => format!("?-?-{max}"),
+        let talker = match (meaning.source, meaning.error) {
+            (Some(node), _) => {
+                // Sealed frames hide the cluster.
+                let cluster = meaning.cluster.map(|cluster| cluster.to_string());
+                format!("{}-{node}-{version}", cluster.as_deref().unwrap_or("?"))
+            }
+            (None, Some(WireError::Version { max, .. })) => format!("?-?-{max}"),
             (None, _) => return None,
         };
         self.0.insert(talker.clone()).then_some(talker)
@@ -54,7 +58,7 @@ impl Talkers {
 }
 
 /// The names that `--kind` knows.
-pub(super) const KINDS: [&str; 10] = [
+pub(super) const KINDS: [&str; 11] = [
     "ACK",
     "BYE",
     "CONN_REQ",
@@ -65,6 +69,7 @@ pub(super) const KINDS: [&str; 10] = [
     "HBREQ",
     "HEARTBEAT",
     "PROBE",
+    "SEALED",
 ];
 
 /// Where the frame header holds the newest version that its sender speaks.

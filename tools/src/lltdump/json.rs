@@ -1,5 +1,6 @@
 //! A frame as a JSON object.
 
+use llt::wire::BROADCAST_NODE;
 use serde_json::{Map, Value, json};
 
 use super::seen::{Meaning, Seen};
@@ -19,7 +20,6 @@ pub(super) fn object(seen: &Seen, meaning: &Meaning) -> Value {
     if !nodes.is_empty() {
         fields.insert("nodes".to_owned(), Value::from(nodes));
     }
-    let header = meaning.header.as_ref();
     json!({
         "time_ns": seen.time_ns,
         "link": seen.link.as_ref().map(|(link, _)| link),
@@ -30,9 +30,9 @@ pub(super) fn object(seen: &Seen, meaning: &Meaning) -> Value {
         "lost": seen.lost,
         "length": seen.frame.len(),
         "kind": meaning.words.name,
-        "cluster": header.map(|header| header.cluster.0),
-        "source": header.map(|header| header.src),
-        "destination": header.filter(|header| !header.is_broadcast()).map(|header| header.dst),
+        "cluster": meaning.cluster,
+        "source": meaning.source,
+        "destination": meaning.destination.filter(|node| *node != BROADCAST_NODE),
         "summary": meaning.words.summary,
         "fields": fields,
     })

@@ -300,8 +300,8 @@ Examples:
 A line has the time (UTC), the link and direction with the peer's address (or both addresses), the
 nodes, and the kind with what matters of it. Kinds: HEARTBEAT, CONN_REQ (a heartbeat to a peer that is
 not connected; they may abound), DATA, ACK, DATAGRAM, BYE, DUPLICATE, PROBE, HBREQ (asks for a
-heartbeat), CORRUPT (with what is wrong). Acknowledgements also ride on DATA and DATAGRAM. In a pcap
-file the frames of UDP links get headers of Ethernet, IP and UDP, with node ids in the Ethernet ones.
+heartbeat), SEALED (with a key: id and count), CORRUPT (with what is wrong). Acknowledgements also ride
+on DATA and DATAGRAM. In a pcap file the frames of UDP links get headers of Ethernet, IP and UDP, with node ids in the Ethernet ones.
 
 JSON: objects with time_ns, link, tag, direction, source_address, destination_address, lost (frames that
 went by unseen before), length, kind, cluster, source, destination (null: all), summary, and fields, an

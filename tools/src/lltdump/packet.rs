@@ -14,7 +14,7 @@ use llt::LinkAddr;
 use llt::limits::HEADER_LEN;
 use llt::wire::BROADCAST_NODE;
 
-use super::seen::Seen;
+use super::seen::{SEALED, Seen};
 
 /// What begins a packet in a file or on a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -147,6 +147,10 @@ pub(super) fn build(seen: &Seen, sap: u16) -> Option<Vec<u8>> {
 fn split(mut payload: &[u8]) -> Vec<&[u8]> {
     let mut frames = Vec::new();
     while let Some(&[high, low]) = payload.get(LENGTH_AT..LENGTH_AT + 2) {
+        // What is sealed does not tell its length.
+        if payload.starts_with(SEALED) {
+            break;
+        }
         let len = HEADER_LEN + usize::from(u16::from_be_bytes([high, low]));
         match payload.get(len..) {
             Some(rest) if is_ours(rest) => {
@@ -178,7 +182,7 @@ pub(super) fn own_address(text: &str, peer: LinkAddr) -> Option<LinkAddr> {
 
 /// Is this the beginning of a frame of ours?
 fn is_ours(payload: &[u8]) -> bool {
-    payload.starts_with(b"LL")
+    payload.starts_with(b"LL") || payload.starts_with(SEALED)
 }
 
 const fn v4(ip: [u8; 4], port: u16) -> LinkAddr {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use llt::LinkAddr;
+use llt::wire::BROADCAST_NODE;
 
 use super::seen::{Meaning, Seen};
 
@@ -25,9 +26,10 @@ pub(super) fn text(seen: &Seen, meaning: &Meaning, detail: Detail) -> String {
         let _ = writeln!(out, "... {} frames went by unseen", seen.lost);
     }
     let _ = write!(out, "{} {} ", time(seen.time_ns), way(seen));
-    if let Some(header) = &meaning.header {
-        let to = if header.is_broadcast() { "all".to_owned() } else { header.dst.to_string() };
-        let _ = write!(out, "node {} > {to} ", header.src);
+    if let (Some(source), Some(destination)) = (meaning.source, meaning.destination) {
+        let to =
+            if destination == BROADCAST_NODE { "all".to_owned() } else { destination.to_string() };
+        let _ = write!(out, "node {source} > {to} ");
     }
     let words = &meaning.words;
     let _ = write!(out, "{} {}", words.name, words.summary);
