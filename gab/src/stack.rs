@@ -315,7 +315,10 @@ impl Stack {
             links: config
                 .links
                 .iter()
-                .map(|_| NodeLinkSnapshot { status: "UP".to_owned(), address: String::new() })
+                .map(|_| NodeLinkSnapshot {
+                    status: "UP".to_owned(),
+                    ..NodeLinkSnapshot::default()
+                })
                 .collect(),
             ..NodeSnapshot::default()
         };
@@ -339,6 +342,7 @@ impl Stack {
             links: links.collect(),
             nodes,
             stats: *self.llt.stats(),
+            ..LltSnapshot::default()
         }
     }
 
@@ -371,5 +375,5 @@ fn link_snapshot((status, address): &(LinkStatus, Option<LinkAddr>)) -> NodeLink
         LinkStatus::Expired => "EXPIRED",
     };
     let address = address.map(|address| address.to_string()).unwrap_or_default();
-    NodeLinkSnapshot { status: status.to_owned(), address }
+    NodeLinkSnapshot { status: status.to_owned(), address, ..NodeLinkSnapshot::default() }
 }

@@ -56,6 +56,18 @@ pub struct Stats {
     pub rcv_bad_cluster: u64,
     /// Frames of a protocol version that we do not speak.
     pub rcv_bad_version: u64,
+    /// Frames that came sealed and were opened.
+    pub rcv_sealed: u64,
+    /// Frames without a seal, while a key is used.
+    pub rcv_not_sealed: u64,
+    /// Sealed frames whose key is not known here.
+    pub rcv_unknown_key: u64,
+    /// Sealed frames whose tag does not fit: forged or corrupted.
+    pub rcv_bad_tag: u64,
+    /// Sealed frames that were received before, or are older than what was.
+    pub rcv_replayed: u64,
+    /// Frames on a link that is disabled or removed.
+    pub rcv_disabled: u64,
     /// Sends to a peer that is not connected.
     pub snd_not_connected: u64,
     /// Sends refused because a queue is full.

@@ -32,6 +32,8 @@ pub(super) fn running_config(settings: &Settings, testbed: bool) -> RunningConfi
         llthosts: settings.llthosts_text.clone(),
         pid: std::process::id(),
         testbed,
+        listening: false,
+        changed: Vec::new(),
     }
 }
 

@@ -26,6 +26,14 @@ impl Reactor {
             AdminRequest::Faults(request) => self.faults(&request),
             AdminRequest::GabConfigure(request) => self.configure(now, request),
             AdminRequest::GabUnconfigure => return self.unconfigure(now, number),
+            AdminRequest::LltAddress(_)
+            | AdminRequest::LltExclude(_)
+            | AdminRequest::LltFlow(_)
+            | AdminRequest::LltKeys
+            | AdminRequest::LltLinkAdd(_)
+            | AdminRequest::LltLinkEnable { .. }
+            | AdminRequest::LltLinkRemove { .. }
+            | AdminRequest::LltTimers(_) => refused(None, "this gabd cannot change that"),
             AdminRequest::LltUnconfigure => self.llt_unconfigure(now),
             AdminRequest::LltZero => {
                 self.stack.llt_mut().zero_stats();
