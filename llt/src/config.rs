@@ -13,7 +13,9 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// Which cluster; frames of another are counted and dropped.
     pub cluster: ClusterId,
-    /// Up to eight, in the order of `llttab`.
+    /// Up to eight, in the order of `llttab`: the place is the number of the link. While LLT runs,
+    /// one that was removed stays in its place, so that numbers never shift;
+    /// [`Llt::links`](crate::core::Llt::links) tells which are there.
     pub links: Vec<LinkConfig>,
     /// Nodes that LLT ignores.
     pub excluded: NodeSet,
@@ -23,6 +25,10 @@ pub struct Config {
     pub timers: Timers,
     /// Flow control.
     pub flow: Flow,
+    /// How long to listen, before any connection is made, for another user of this node id in this
+    /// cluster (facts 1.9); zero: not at all. [`Event::Duplicate`](crate::core::Event::Duplicate)
+    /// about our own id within this time means: do not start.
+    pub listen: Duration,
 }
 
 /// One link.
@@ -170,8 +176,8 @@ impl Config {
         crate::ids::Id { node: self.node, incarnation: self.incarnation }
     }
 
-    /// The ids of the configured links, in order.
+    /// The numbers of the configured links, in order.
     pub fn link_ids(&self) -> impl Iterator<Item = LinkId> + use<> {
-        (0..crate::limits::LINKS_MAX).filter_map(LinkId::new).take(self.links.len())
+        LinkId::all().take(self.links.len())
     }
 }

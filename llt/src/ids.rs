@@ -62,7 +62,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// A link of this node, 0 to 7, in the order of `llttab`.
+/// A link of this node, 0 to 7: in the order of `llttab`, then the lowest that is free.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct LinkId(u8);
@@ -71,6 +71,11 @@ impl LinkId {
     /// `None` if `id` is 8 or more.
     pub const fn new(id: u8) -> Option<Self> {
         if id < LINKS_MAX { Some(Self(id)) } else { None }
+    }
+
+    /// All that there can be, in rising order.
+    pub fn all() -> impl Iterator<Item = Self> + use<> {
+        (0..LINKS_MAX).map(Self)
     }
 
     /// The number.

@@ -42,6 +42,8 @@ pub struct Stats {
     pub rcv_not_connected: u64,
     /// Frames of a node that is excluded or out of range.
     pub rcv_unconfigured: u64,
+    /// Frames on a link that is disabled or was removed.
+    pub rcv_disabled: u64,
     /// Frames for another node.
     pub rcv_bad_dest: u64,
     /// Frames whose source is impossible.
@@ -66,8 +68,6 @@ pub struct Stats {
     pub rcv_bad_tag: u64,
     /// Sealed frames that were received before, or are older than what was.
     pub rcv_replayed: u64,
-    /// Frames on a link that is disabled or removed.
-    pub rcv_disabled: u64,
     /// Sends to a peer that is not connected.
     pub snd_not_connected: u64,
     /// Sends refused because a queue is full.

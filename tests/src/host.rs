@@ -72,7 +72,7 @@ impl Hosts {
     /// Nobody runs yet. The recorder, if any, gets every input.
     pub fn new(setup: Setup, mut recorder: Option<Recorder>) -> Self {
         if let Some(recorder) = &mut recorder {
-            recorder.line(&Line::Setup(setup.clone()));
+            recorder.line(&Line::Setup(Box::new(setup.clone())));
         }
         Self {
             hosts: (0..setup.nodes).map(|_| None).collect(),

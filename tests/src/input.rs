@@ -131,7 +131,7 @@ pub enum Line {
         record: RecordValue,
     },
     /// The first line: how the cluster is configured.
-    Setup(Setup),
+    Setup(Box<Setup>),
 }
 
 /// The arbitration record, serialisable.

@@ -30,7 +30,7 @@ pub fn replay(record: impl BufRead, limit: Option<u64>) -> anyhow::Result<Replay
     };
     let arbiter = setup.arbiter;
     let nodes = usize::from(setup.nodes);
-    let mut hosts = Hosts::new(setup, None);
+    let mut hosts = Hosts::new(*setup, None);
     let mut inputs = 0;
     let mut same = None;
     for (line, number) in lines {

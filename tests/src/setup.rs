@@ -96,6 +96,7 @@ impl Setup {
                 configured: self.node_ids().collect(),
                 timers: self.timers,
                 flow: self.flow,
+                listen: Duration::ZERO,
             },
             gab: GabConfig {
                 configured: true,

@@ -34,6 +34,11 @@ pub(super) fn log(settings: &Settings, notice: &Notice) {
 
 fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
     Some(match event {
+        Event::AddressChanged { .. }
+        | Event::Note { .. }
+        | Event::Refused { .. }
+        | Event::Requested { .. }
+        | Event::Silent { .. } => (Loudness::Info, format!("LLT INFO {event:?}")),
         Event::Duplicate { node, scope } => {
             let cluster = settings.tab.cluster;
             let who = match scope {
@@ -66,6 +71,7 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
         }
         Event::PeerDown { peer, reason } => {
             let why = match reason {
+                DownReason::Excluded => "it is excluded",
                 DownReason::Left => "it left",
                 DownReason::Reset => "it lost or gave up the connection",
                 DownReason::Restarted => "it has started anew",

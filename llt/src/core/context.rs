@@ -24,7 +24,13 @@ pub(super) struct Context {
     /// Silence is not judged before this instant (self-pause rule, facts algorithms 2.2).
     pub(super) hold_until: Instant,
     pub(super) outputs: VecDeque<Output>,
+    /// By the number of the link, as `config.links` is.
     pub(super) links: Vec<OwnLink>,
+    /// The least MTU of the links that LLT was started with: what datagrams must fit.
+    pub(super) datagram_mtu: usize,
+    /// LLT ports that have a client here, and those whose client does not keep up.
+    pub(super) open_ports: u32,
+    pub(super) busy_ports: u32,
     /// The newest session that was given to any peer.
     pub(super) epoch: u16,
     /// Heartbeats sent so far.
@@ -41,10 +47,25 @@ pub(super) struct Context {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OwnLink {
     pub(super) id: LinkId,
+    /// It was not removed.
+    pub(super) present: bool,
+    pub(super) enabled: bool,
     pub(super) carrier: bool,
     pub(super) next_heartbeat: Instant,
     /// Position of the last broadcast on it.
     pub(super) broadcast_sequence: u32,
+}
+
+impl OwnLink {
+    pub(super) fn new(id: LinkId, next_heartbeat: Instant, broadcast_sequence: u32) -> Self {
+        let (present, enabled, carrier) = (true, true, true);
+        Self { id, present, enabled, carrier, next_heartbeat, broadcast_sequence }
+    }
+
+    /// Frames go over it.
+    pub(super) fn carries(&self) -> bool {
+        self.present && self.enabled && self.carrier
+    }
 }
 
 impl Context {
@@ -81,7 +102,7 @@ impl Context {
             hold_until: self.hold_until,
             trouble: if lowpri { timers.peer_trouble_lo } else { timers.peer_trouble },
             inact: timers.peer_inact,
-            carrier: self.links[link].carrier,
+            carrier: self.links[link].carries(),
             slack: Duration::ZERO,
         }
     }
@@ -126,9 +147,9 @@ impl Context {
 
     /// Bytes of a message that fit one packet to `peer`, whatever link it takes.
     pub(super) fn fragment_len(&self, peer: &Peer) -> usize {
-        let links = self.config.links.iter().zip(&peer.links);
-        let mtu = links.map(|(own, link)| own.mtu.min(link.peer_mtu)).min();
-        mtu.unwrap_or(0).max(MTU_MIN) - HEADER_LEN - DATA_HEADER_LEN
+        let present = (0..peer.links.len()).filter(|&link| self.links[link].present);
+        let mtu = present.map(|link| self.config.links[link].mtu.min(peer.links[link].peer_mtu));
+        mtu.min().unwrap_or(0).max(MTU_MIN) - HEADER_LEN - DATA_HEADER_LEN
     }
 
     /// Packets in flight to `peer` at most.

@@ -48,7 +48,7 @@ impl Context {
 
     /// Sends a heartbeat to one peer, if its address is known.
     pub(super) fn send_heartbeat(&mut self, peer: &Peer, link: usize) {
-        let Some(to) = peer.links[link].addr else { return };
+        let Some(to) = peer.links[link].addr.filter(|_| self.links[link].carries()) else { return };
         if !peer.connected {
             self.stats.snd_connect += 1;
         }

@@ -25,10 +25,8 @@ pub(super) struct Namesake {
 impl Context {
     /// A peer that has not been heard yet.
     pub(super) fn new_peer(&self, node: NodeId) -> Peer {
-        let links = self.config.links.iter().map(|link| {
-            let addr = link.peers.iter().find(|(peer, _)| *peer == node).map(|(_, addr)| *addr);
-            PeerLink::new(addr, self.first_sequence)
-        });
+        let links = (0..self.links.len())
+            .map(|link| PeerLink::new(self.static_address(node, link), self.first_sequence));
         Peer::new(node, links.collect())
     }
 

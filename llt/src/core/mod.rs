@@ -6,6 +6,7 @@
 //! be sent goes out at the end of the turn, when the driver has emptied the outputs (`pump`), so
 //! that one acknowledgement answers a whole batch. Time passes in `timer`.
 
+mod commands;
 mod connect;
 mod context;
 mod heartbeat;
@@ -19,13 +20,16 @@ mod receiver;
 mod rtt;
 mod sender;
 mod sequence;
+mod status;
 #[cfg(test)]
 mod tests;
 mod timer;
 
 pub use output::{
-    DownReason, DuplicateScope, Event, LinkChange, LinkStatus, Output, SendError, Transmit,
+    AddLinkError, DownReason, DuplicateScope, Event, LinkChange, LinkStatus, Note, Output,
+    RefusedCause, RemoveLinkError, SendError, Transmit,
 };
+pub use status::{LinkState, OwnNote, PeerLinkStatus, PeerStatus};
 
 use std::collections::VecDeque;
 
@@ -37,7 +41,7 @@ use crate::config::Config;
 use crate::ids::{Id, LinkAddr, LinkId, LltPort, NodeId};
 use crate::limits::{HEADER_LEN, LINKS_MAX, MESSAGE_MAX};
 use crate::stats::Stats;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::BROADCAST_HEADER_LEN;
 
 use context::{Context, OwnLink};
@@ -75,13 +79,8 @@ impl Llt {
         config.links.truncate(usize::from(LINKS_MAX));
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let first_sequence = random.next_u32();
-        let links = config.link_ids().map(|id| OwnLink {
-            id,
-            carrier: true,
-            next_heartbeat: now,
-            broadcast_sequence: first_sequence,
-        });
-        let links = links.collect();
+        let links = config.link_ids().map(|id| OwnLink::new(id, now, first_sequence)).collect();
+        let datagram_mtu = config.links.iter().map(|link| link.mtu).min().unwrap_or(0);
         let context = Context {
             config,
             stats: Stats::default(),
@@ -89,6 +88,9 @@ impl Llt {
             hold_until: Instant::ZERO,
             outputs: VecDeque::new(),
             links,
+            datagram_mtu,
+            open_ports: commands::ALWAYS_OPEN,
+            busy_ports: 0,
             epoch: 0,
             heartbeat_sequence: 0,
             judge_at: Instant::from_nanos(u64::MAX),
@@ -111,12 +113,13 @@ impl Llt {
     }
 
     fn add_configured_peers(&mut self) {
-        let config = &self.context.config;
+        let Self { context, peers, .. } = self;
+        let config = &context.config;
         let with_address = config.links.iter().flat_map(|link| &link.peers).map(|(node, _)| *node);
         let mut nodes = config.configured.union(with_address.collect());
         nodes.remove(config.node);
         for node in nodes.difference(config.excluded).iter() {
-            *slot(&mut self.peers, node) = Some(Box::new(self.context.new_peer(node)));
+            slot(peers, node).get_or_insert_with(|| Box::new(context.new_peer(node)));
         }
     }
 
@@ -136,9 +139,16 @@ impl Llt {
     /// A frame arrived on `link` from `from`. Dropped frames show in [`Llt::stats`].
     pub fn handle_frame(&mut self, now: Instant, link: LinkId, from: LinkAddr, frame: Bytes) {
         self.begin(now);
-        if link.index() >= self.context.links.len() {
-            self.context.alarm("a frame on a link that is not configured");
-            return;
+        match self.context.links.get(link.index()) {
+            Some(own) if own.present && own.enabled => {}
+            Some(_) => {
+                self.context.stats.rcv_disabled += 1;
+                return;
+            }
+            None => {
+                self.context.alarm("a frame on a link that is not configured");
+                return;
+            }
         }
         if let Err(refusal) = self.receive(link.index(), from, &frame) {
             tracing::trace!(%link, %from, ?refusal, "frame dropped");
@@ -149,18 +159,9 @@ impl Llt {
     /// The link itself changed (carrier, interface gone).
     pub fn handle_link(&mut self, now: Instant, link: LinkId, change: LinkChange) {
         self.begin(now);
-        let Some(own) = self.context.links.get_mut(link.index()) else { return };
-        own.carrier = match change {
-            LinkChange::Carrier => {
-                own.next_heartbeat = now;
-                true
-            }
-            LinkChange::NoCarrier => false,
-        };
-        for peer in self.peers.iter_mut().flatten() {
-            let silence = peer.links[link.index()].silence(now).unwrap_or(Duration::ZERO);
-            self.context.refresh(peer, link.index(), silence);
-        }
+        let Some(own) = self.context.own_link(link) else { return };
+        own.carrier = change == LinkChange::Carrier;
+        self.on_own_link(link.index());
     }
 
     /// Time has passed.
@@ -266,16 +267,16 @@ impl Llt {
         self.deadline
     }
 
-    /// The largest datagram that fits every configured link, in bytes.
+    /// The largest datagram that fits every link, in bytes. It stays the same as links come and go.
     pub fn datagram_max(&self) -> usize {
-        let mtu = self.context.config.links.iter().map(|link| link.mtu).min();
-        mtu.unwrap_or(0).saturating_sub(HEADER_LEN + BROADCAST_HEADER_LEN)
+        self.context.datagram_mtu.saturating_sub(HEADER_LEN + BROADCAST_HEADER_LEN)
     }
 
-    /// Does one frame reach everybody, on every configured high-priority link?
+    /// Does one frame reach everybody, on every high-priority link?
     pub fn has_broadcast(&self) -> bool {
-        let mut links = self.context.config.links.iter().filter(|link| !link.lowpri);
-        links.all(|link| link.broadcast.is_some())
+        let links = self.context.links.iter().zip(&self.context.config.links);
+        let mut links = links.filter(|(own, link)| own.present && !link.lowpri);
+        links.all(|(_, link)| link.broadcast.is_some())
     }
 
     /// The configuration in force.
@@ -296,7 +297,7 @@ impl Llt {
 
     /// The peers that are known or configured, in order of their ids; never this node.
     pub fn peers(&self) -> Vec<PeerStatus> {
-        self.peers.iter().flatten().map(|peer| PeerStatus::of(peer)).collect()
+        self.peers.iter().flatten().map(|peer| PeerStatus::of(peer, self.context.now)).collect()
     }
 }
 
@@ -310,34 +311,3 @@ fn slot(peers: &mut Vec<Option<Box<Peer>>>, node: NodeId) -> &mut Option<Box<Pee
 
 /// Goodbyes on every link to every peer: one may be lost.
 const BYE_COPIES: usize = 3;
-
-/// What LLT knows of one peer, for listings.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PeerStatus {
-    /// Which node.
-    pub node: NodeId,
-    /// Its incarnation, if it was ever heard.
-    pub id: Option<Id>,
-    /// Connected: both sides hear each other on a link at least. `OPEN` in `lltstat`, else `CONNWAIT`.
-    pub connected: bool,
-    /// One per configured link: its state and the peer's address on it.
-    pub links: Vec<(LinkStatus, Option<LinkAddr>)>,
-    /// Packets queued or in flight to it.
-    pub queued: usize,
-    /// Smoothed round-trip time in nanoseconds, 0 if unknown.
-    pub srtt_ns: u64,
-}
-
-impl PeerStatus {
-    fn of(peer: &Peer) -> Self {
-        let srtt = peer.sender.srtt().unwrap_or_default();
-        Self {
-            node: peer.node,
-            id: peer.id(),
-            connected: peer.connected,
-            links: peer.links.iter().map(|link| (link.status, link.addr)).collect(),
-            queued: peer.sender.queued(),
-            srtt_ns: u64::try_from(srtt.as_nanos()).unwrap_or(u64::MAX),
-        }
-    }
-}

@@ -29,6 +29,17 @@ pub struct Transmit {
 /// What the layer above is told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
+    /// A peer's address on a link was learned, or is another one than before.
+    AddressChanged {
+        /// Which node.
+        node: NodeId,
+        /// On which link.
+        link: LinkId,
+        /// The address before; `None` if none was known.
+        from: Option<LinkAddr>,
+        /// The address from now on.
+        to: LinkAddr,
+    },
     /// An unreliable datagram.
     Datagram {
         /// Its sender, connected.
@@ -81,6 +92,18 @@ pub enum Event {
         /// The bytes.
         payload: Bytes,
     },
+    /// Something is wrong with a link, or no more; each once when it begins and once when it is
+    /// over.
+    Note {
+        /// Whose side of the link; `None` if our own frames show it.
+        peer: Option<Id>,
+        /// On which link.
+        link: LinkId,
+        /// What.
+        note: Note,
+        /// It was found; else it is over.
+        found: bool,
+    },
     /// A peer is gone: nothing of its session is delivered any more. The same incarnation may
     /// come back with a new session; what was under way in the old one is lost.
     PeerDown {
@@ -94,6 +117,35 @@ pub enum Event {
         /// Which.
         peer: Id,
     },
+    /// A frame that the key keeps out; once per cause and link in each `peer_inact`.
+    Refused {
+        /// Why.
+        cause: RefusedCause,
+        /// On which link.
+        link: LinkId,
+        /// Its sender's address.
+        from: LinkAddr,
+    },
+    /// A peer that has long been silent on a link was asked for a heartbeat (facts 1.5).
+    Requested {
+        /// Which peer.
+        peer: Id,
+        /// On which link.
+        link: LinkId,
+        /// Requests that follow this one.
+        left: u8,
+    },
+    /// A link to a peer is in trouble, for one more second; from the fifth on (facts 1.8).
+    Silent {
+        /// Which peer.
+        peer: Id,
+        /// On which link.
+        link: LinkId,
+        /// Seconds since its last frame there.
+        seconds: u32,
+        /// The sequence of the last heartbeat heard from it there.
+        sequence: u64,
+    },
     /// A send to this peer that was refused with `WouldBlock` may be repeated.
     Writable {
         /// Which peer.
@@ -105,6 +157,8 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub enum DownReason {
+    /// It is excluded from now on.
+    Excluded,
     /// It said goodbye.
     Left,
     /// It gave us up, or its end of the connection was lost.
@@ -147,6 +201,70 @@ pub enum LinkChange {
     Carrier,
     /// The link carries nothing: every peer on it is in trouble at once.
     NoCarrier,
+}
+
+/// Something that is wrong with a link (docs/llt.md, "Diagnosis").
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub enum Note {
+    /// Two links share a broadcast domain: frames come in here that were sent on another link.
+    Crossed {
+        /// The other link: of the peer, as the peer numbers them; of ours, if our own frames show it.
+        with: LinkId,
+    },
+    /// Frames of the full size do not get to the peer.
+    Mtu {
+        /// The size of the frames that are lost, header included, in bytes.
+        sent: usize,
+    },
+    /// We hear the peer, and it does not hear us.
+    OneWay,
+}
+
+/// Why the key keeps a frame out.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub enum RefusedCause {
+    /// We have a key, and the frame is not sealed.
+    NotSealed,
+    /// It is sealed with a key that we do not have.
+    UnknownKey,
+    /// It is forged, damaged, or sealed with another key.
+    BadTag,
+    /// It was heard before, or is too old to tell.
+    Replayed,
+    /// It is sealed, and we have no key.
+    Sealed,
+}
+
+/// Why a link was not added; nothing was changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum AddLinkError {
+    /// Eight links are there.
+    #[error("there are {} links already", crate::limits::LINKS_MAX)]
+    TooMany,
+    /// The datagrams of the layers above would not fit its frames.
+    #[error("its MTU is {mtu} bytes; LLT was started with frames of {min} bytes at least")]
+    MtuTooSmall {
+        /// Its MTU, in bytes.
+        mtu: usize,
+        /// What is needed, in bytes.
+        min: usize,
+    },
+}
+
+/// Why a link was not removed; nothing was changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RemoveLinkError {
+    /// It is not disabled yet: what goes over it would be cut off.
+    #[error("link {0} is enabled; disable it first")]
+    Enabled(LinkId),
+    /// It is the only one.
+    #[error("link {0} is the last one")]
+    Last(LinkId),
+    /// There is none with this number.
+    #[error("there is no link {0}")]
+    NoSuchLink(LinkId),
 }
 
 /// Why a command was refused; nothing was changed.

@@ -34,6 +34,9 @@ pub(super) struct Peer {
     pub(super) receiver: Receiver,
     /// Packets that the peer is ready to hold out of order.
     pub(super) peer_window: usize,
+    /// LLT ports that have a client there, and those whose client does not keep up, one bit each.
+    pub(super) open_ports: u32,
+    pub(super) busy_ports: u32,
     /// The link in use, and how many packets have gone over it in a row.
     pub(super) turn: (usize, usize),
     /// Packets wait for a link; counted once.
@@ -80,6 +83,8 @@ impl Peer {
             sender: Sender::new(),
             receiver: Receiver::default(),
             peer_window: usize::MAX,
+            open_ports: 0,
+            busy_ports: 0,
             turn: (0, 0),
             is_stalled: false,
         }

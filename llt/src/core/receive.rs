@@ -246,13 +246,8 @@ impl Context {
         let Some(is_news) = peer.sender.on_ack(self.now, ack, delay, ceiling) else {
             return Err(Refusal::Malformed);
         };
-        if is_news
-            && peer.sender.refused
-            && peer.sender.queued() <= self.config.flow.lowwater
-            && let Some(id) = peer.id()
-        {
-            peer.sender.refused = false;
-            self.event(Event::Writable { peer: id });
+        if is_news {
+            self.offer(peer);
         }
         Ok(())
     }

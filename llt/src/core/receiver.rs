@@ -167,6 +167,11 @@ impl Receiver {
         (before, delay, ranges)
     }
 
+    /// Acknowledges at the end of this turn, whatever arrived.
+    pub(super) fn acknowledge_soon(&mut self) {
+        self.ack_now = true;
+    }
+
     /// There is no link to acknowledge on: that waits for the first turn with one, and so does
     /// asking for what is missing.
     pub(super) fn defer_ack(&mut self) {

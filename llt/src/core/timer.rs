@@ -31,7 +31,7 @@ impl Llt {
         let context = &mut self.context;
         let now = context.now;
         for link in 0..context.links.len() {
-            if now >= context.links[link].next_heartbeat {
+            if context.links[link].carries() && now >= context.links[link].next_heartbeat {
                 let period = context.heartbeat(link);
                 let next = context.links[link].next_heartbeat + period;
                 // After a pause the missed ones are not made up for.
@@ -55,7 +55,8 @@ impl Llt {
         if self.has_left {
             return None;
         }
-        let heartbeats = self.context.links.iter().map(|link| link.next_heartbeat);
+        let links = self.context.links.iter().filter(|link| link.carries());
+        let heartbeats = links.map(|link| link.next_heartbeat);
         let never = Instant::from_nanos(u64::MAX);
         let judge = Some(self.context.judge_at).filter(|at| *at < never);
         let connected = self.peers.iter().flatten().filter(|peer| peer.connected);

@@ -138,6 +138,7 @@ impl LltTab {
             configured: self.hosts.nodes(),
             timers: self.timers,
             flow: self.flow,
+            listen: core::time::Duration::ZERO,
         }
     }
 }

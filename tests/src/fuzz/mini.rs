@@ -208,6 +208,7 @@ fn stack_config(node: u8) -> StackConfig {
             configured: ids.clone().collect(),
             timers: Timers::fast(),
             flow: Flow::default(),
+            listen: Duration::ZERO,
         },
         gab: GabConfig {
             configured: true,

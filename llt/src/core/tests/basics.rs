@@ -20,7 +20,7 @@ fn nodes_connect_within_a_few_round_trips() {
         assert_eq!(ups.count(), 2);
         assert!(!events.iter().any(|event| matches!(event, Event::PeerDown { .. })));
         for peer in net.llt(index).peers() {
-            assert!(peer.links.iter().all(|(status, _)| *status == LinkStatus::Up));
+            assert!(peer.links.iter().all(|link| link.status == LinkStatus::Up));
         }
     }
     net.check_alarms();
@@ -46,7 +46,7 @@ fn sixty_four_nodes_connect_when_they_start_at_the_same_instant() {
         let events = net.take_events(index);
         assert!(!events.iter().any(|event| matches!(event, Event::PeerDown { .. })));
         let peers = net.llt(index).peers();
-        assert!(peers.iter().all(|peer| peer.links[0].0 == LinkStatus::Up));
+        assert!(peers.iter().all(|peer| peer.links[0].status == LinkStatus::Up));
     }
     net.check_alarms();
 }

@@ -69,9 +69,14 @@ impl Upper {
                 self.delivered += 1;
             }
             Event::Duplicate { .. } => panic!("no node id is used twice here"),
-            Event::Hole { .. }
+            Event::AddressChanged { .. }
+            | Event::Hole { .. }
             | Event::Late { .. }
             | Event::Link { .. }
+            | Event::Note { .. }
+            | Event::Refused { .. }
+            | Event::Requested { .. }
+            | Event::Silent { .. }
             | Event::Writable { .. } => {}
         }
     }

@@ -12,7 +12,7 @@ const MS: Duration = Duration::from_millis(1);
 fn status(net: &mut Net, index: usize, peer: usize, link: usize) -> LinkStatus {
     let node = net.id(peer).node;
     let peers = net.llt(index).peers();
-    peers.iter().find(|status| status.node == node).unwrap().links[link].0
+    peers.iter().find(|status| status.node == node).unwrap().links[link].status
 }
 
 /// Sends a message every millisecond for `time`, and gives how many arrived.
@@ -264,7 +264,7 @@ fn a_broadcast_is_one_frame_where_the_link_can() {
     net.connect();
     net.run(200 * MS);
     assert!(net.llt(0).has_broadcast());
-    assert_eq!(net.llt(0).peers()[0].links[0].1, Some(address(0, 1)));
+    assert_eq!(net.llt(0).peers()[0].links[0].addr, Some(address(0, 1)));
     (0..4).for_each(|index| drop(net.take_events(index)));
     net.keep_sent = true;
     let now = net.now;

@@ -2,6 +2,7 @@
 
 mod basics;
 mod chaos;
+mod commands;
 mod counters;
 mod identity;
 mod links;

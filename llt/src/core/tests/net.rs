@@ -94,6 +94,7 @@ pub(crate) fn config(me: u8, nodes: u8, links: u8) -> Config {
         configured: (0..nodes).map(node).collect(),
         timers: Timers::fast(),
         flow: Flow::default(),
+        listen: Duration::ZERO,
     }
 }
 
