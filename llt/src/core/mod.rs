@@ -12,6 +12,7 @@ mod context;
 mod heartbeat;
 mod identity;
 mod link;
+mod listing;
 mod output;
 mod peer;
 mod pump;

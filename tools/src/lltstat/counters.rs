@@ -44,10 +44,11 @@ pub fn refusals(llt: &LltSnapshot, all: bool) -> String {
         (s.rcv_not_sealed, "Rcv not sealed", s.rcv_unknown_key, "Rcv unknown key"),
         (s.rcv_bad_tag, "Rcv bad tag", s.rcv_replayed, "Rcv replayed"),
     ];
-    if !all && rows.iter().all(|row| row.0 == 0 && row.2 == 0) {
+    if !all && s.rcv_sealed == 0 && rows.iter().all(|row| row.0 == 0 && row.2 == 0) {
         return String::new();
     }
     let mut out = lines(&rows);
+    let _ = writeln!(out, "    {:<10} Rcv sealed, without a key", s.rcv_sealed);
     let own = llt.nodes.iter().find(|node| node.own);
     for note in own.map_or(&[][..], |own| &own.notes) {
         if let NodeNote::Refused { .. } = note {
@@ -64,9 +65,10 @@ pub fn further(s: &Stats) -> String {
         (s.snd_datagram, "Snd datagrams", s.rcv_datagram, "Rcv datagrams"),
         (s.rcv_holes, "Rcv holes", s.rcv_bad_version, "Rcv bad version"),
         (s.late_timer, "Late timers", s.alarms, "Alarms"),
-        (s.rcv_sealed, "Rcv sealed", s.rcv_disabled, "Rcv on disabled link"),
     ];
-    table("LLT further counters:", &rows)
+    let mut out = table("LLT further counters:", &rows);
+    let _ = writeln!(out, "    {:<10} Rcv on disabled link", s.rcv_disabled);
+    out
 }
 
 /// A title and two counters a line.
@@ -133,7 +135,8 @@ LLT errors:
         assert_eq!(
             refusals(&llt, true),
             "    0          Rcv not sealed           0          Rcv unknown key\n    \
-             0          Rcv bad tag              0          Rcv replayed\n"
+             0          Rcv bad tag              0          Rcv replayed\n    \
+             0          Rcv sealed, without a key\n"
         );
         llt.stats.rcv_replayed = 2;
         llt.links = vec![LinkSnapshot { tag: "eth1".into(), ..LinkSnapshot::default() }];
@@ -149,6 +152,7 @@ LLT errors:
             refusals(&llt, false),
             "    0          Rcv not sealed           0          Rcv unknown key\n    \
              0          Rcv bad tag              2          Rcv replayed\n    \
+             0          Rcv sealed, without a key\n    \
              refused 2, last: replayed, from 00:50:56:00:00:AA on eth1\n"
         );
     }
