@@ -357,7 +357,9 @@ pub fn message_of(frame: &bytes::Bytes) -> Option<Message> {
         | llt::wire::Body::Bye
         | llt::wire::Body::Data(_)
         | llt::wire::Body::Duplicate(_)
-        | llt::wire::Body::Heartbeat(_) => return None,
+        | llt::wire::Body::Heartbeat(_)
+        | llt::wire::Body::Probe(_)
+        | llt::wire::Body::Request => return None,
     };
     Message::decode(payload).ok()
 }

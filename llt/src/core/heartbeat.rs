@@ -29,6 +29,9 @@ impl Context {
             mtu: u16::try_from(self.config.links[link].mtu).unwrap_or(u16::MAX),
             window: u16::try_from(self.config.flow.window).unwrap_or(u16::MAX),
             link: self.links[link].id.get(),
+            dead: 0,
+            open_ports: self.open_ports,
+            busy_ports: self.busy_ports,
             covers,
         }
     }
@@ -43,6 +46,7 @@ impl Context {
             peer_session: peer.peer_session,
             echo: low_half_word(peer.links[link].heartbeat_sequence),
             incarnation: peer.incarnation?,
+            probe: 0,
         })
     }
 

@@ -80,7 +80,7 @@ impl Context {
         }
         let delay_us = u32::try_from(delay.as_micros()).unwrap_or(u32::MAX);
         let header = self.header(Kind::Ack, peer, link);
-        let frame = emit_ack(&header, missing_before, delay_us, &ranges);
+        let frame = emit_ack(&header, missing_before, delay_us, self.busy_ports, &ranges);
         self.send_to(peer, link, true, frame);
     }
 

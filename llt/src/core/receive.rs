@@ -108,7 +108,7 @@ impl Llt {
             }
             Body::Data(data) => context.on_data(peer, link, header, data),
             Body::Datagram(datagram) => context.on_datagram(peer, link, header, datagram),
-            Body::Duplicate(_) => Ok(()),
+            Body::Duplicate(_) | Body::Probe(_) | Body::Request => Ok(()),
             Body::Heartbeat(heartbeat) => context.on_heartbeat(peer, link, header, &heartbeat),
         }
     }

@@ -24,6 +24,8 @@ pub struct Ack<'a> {
     pub missing_before: u64,
     /// How long the newest packet waited for this acknowledgement, in microseconds.
     pub delay_us: u32,
+    /// Bit n: the client of LLT port n at the sender does not keep up.
+    pub busy_ports: u32,
     ranges: &'a [RawRange],
 }
 
@@ -33,13 +35,18 @@ impl<'a> Ack<'a> {
             .map_err(|_| malformed("an acknowledgement of 16 bytes at least"))?;
         let ranges =
             <[RawRange]>::ref_from_bytes(rest).map_err(|_| malformed("ranges of 16 bytes each"))?;
-        if ranges.len() > SACK_RANGES_MAX || ranges.len() != usize::from(raw.count) {
-            return Err(malformed("as many ranges as the acknowledgement says"));
+        if ranges.len() > SACK_RANGES_MAX {
+            return Err(malformed("at most 32 ranges"));
         }
         if ranges.iter().any(|range| range.first.get() > range.last.get()) {
             return Err(malformed("ranges that do not run backwards"));
         }
-        Ok(Self { missing_before: raw.missing_before.get(), delay_us: raw.delay_us.get(), ranges })
+        Ok(Self {
+            missing_before: raw.missing_before.get(),
+            delay_us: raw.delay_us.get(),
+            busy_ports: raw.busy_ports.get(),
+            ranges,
+        })
     }
 
     /// The ranges; their numbers are whatever the sender wrote.
@@ -49,12 +56,17 @@ impl<'a> Ack<'a> {
 }
 
 /// An acknowledgement with these ranges, at most [`SACK_RANGES_MAX`].
-pub fn emit_ack(header: &Header, missing_before: u64, delay_us: u32, ranges: &[AckRange]) -> Bytes {
+pub fn emit_ack(
+    header: &Header,
+    missing_before: u64,
+    delay_us: u32,
+    busy_ports: u32,
+    ranges: &[AckRange],
+) -> Bytes {
     let raw = RawAck {
         missing_before: missing_before.into(),
         delay_us: delay_us.into(),
-        count: u8::try_from(ranges.len()).expect("at most 32 ranges"),
-        reserved: [0; 3],
+        busy_ports: busy_ports.into(),
     };
     let ranges: Vec<RawRange> = ranges
         .iter()
@@ -68,8 +80,7 @@ pub fn emit_ack(header: &Header, missing_before: u64, delay_us: u32, ranges: &[A
 struct RawAck {
     missing_before: U64,
     delay_us: U32,
-    count: u8,
-    reserved: [u8; 3],
+    busy_ports: U32,
 }
 
 #[derive(Debug, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq, Unaligned)]

@@ -29,6 +29,10 @@ pub enum Kind {
     Duplicate,
     /// A sign of life.
     Heartbeat,
+    /// A frame of the full size: does it get through?
+    Probe,
+    /// A sign of life is asked for.
+    Request,
 }
 
 /// The header of a frame, as numbers.
@@ -174,6 +178,8 @@ impl Kind {
             0x0d => Self::Datagram,
             0x0e => Self::Bye,
             0x0f => Self::Duplicate,
+            0x10 => Self::Probe,
+            0x11 => Self::Request,
             _ => return None,
         })
     }
@@ -186,6 +192,8 @@ impl Kind {
             Self::Datagram => 0x0d,
             Self::Bye => 0x0e,
             Self::Duplicate => 0x0f,
+            Self::Probe => 0x10,
+            Self::Request => 0x11,
         }
     }
 }

@@ -25,6 +25,12 @@ pub struct HeartbeatHeader {
     pub window: u16,
     /// The sender's number of this link.
     pub link: u8,
+    /// Bit n: the sender's link n carries nothing, so nobody needs to wait for its silence.
+    pub dead: u8,
+    /// Bit n: LLT port n has a client at the sender.
+    pub open_ports: u32,
+    /// Bit n: the client of LLT port n at the sender does not keep up.
+    pub busy_ports: u32,
     /// The first and the last node that the list speaks of; one of them that it does not name is
     /// not heard.
     pub covers: (u8, u8),
@@ -48,6 +54,8 @@ pub struct Heard {
     pub echo: u16,
     /// Its incarnation.
     pub incarnation: Incarnation,
+    /// The last probe of the full size that was heard from it on this link, 0 if none was.
+    pub probe: u16,
 }
 
 /// A heartbeat whose form has been checked.
@@ -61,9 +69,9 @@ pub struct Heartbeat<'a> {
 impl<'a> Heartbeat<'a> {
     pub(super) fn check(body: &'a [u8]) -> Result<Self, WireError> {
         let (raw, rest) = RawHeartbeat::ref_from_prefix(body)
-            .map_err(|_| malformed("a heartbeat of 24 bytes at least"))?;
+            .map_err(|_| malformed("a heartbeat of 32 bytes at least"))?;
         let entries =
-            <[RawEntry]>::ref_from_bytes(rest).map_err(|_| malformed("a list of 16 bytes each"))?;
+            <[RawEntry]>::ref_from_bytes(rest).map_err(|_| malformed("a list of 18 bytes each"))?;
         if entries.len() != usize::from(raw.count) {
             return Err(malformed("a list as long as the heartbeat says"));
         }
@@ -76,6 +84,9 @@ impl<'a> Heartbeat<'a> {
             mtu: raw.mtu.get(),
             window: raw.window.get(),
             link: raw.link,
+            dead: raw.dead,
+            open_ports: raw.open_ports.get(),
+            busy_ports: raw.busy_ports.get(),
             covers: (raw.covers_first, raw.covers_last),
         };
         Ok(Self { header, entries })
@@ -97,6 +108,7 @@ impl<'a> Heartbeat<'a> {
                 peer_session: raw.peer_session.get(),
                 echo: raw.echo.get(),
                 incarnation: Incarnation(raw.incarnation.get()),
+                probe: raw.probe.get(),
             })
         })
     }
@@ -118,7 +130,10 @@ pub fn emit_heartbeat(header: &Header, fixed: &HeartbeatHeader, list: &[Heard]) 
         covers_first: fixed.covers.0,
         covers_last: fixed.covers.1,
         count: u8::try_from(list.len()).expect("at most 128 nodes"),
-        reserved: [0; 4],
+        dead: fixed.dead,
+        reserved: [0; 3],
+        open_ports: fixed.open_ports.into(),
+        busy_ports: fixed.busy_ports.into(),
     };
     let entries: Vec<RawEntry> = list
         .iter()
@@ -130,6 +145,7 @@ pub fn emit_heartbeat(header: &Header, fixed: &HeartbeatHeader, list: &[Heard]) 
             peer_session: entry.peer_session.into(),
             echo: entry.echo.into(),
             incarnation: entry.incarnation.0.into(),
+            probe: entry.probe.into(),
         })
         .collect();
     header.emit(&[raw.as_bytes(), entries.as_bytes()])
@@ -146,7 +162,10 @@ struct RawHeartbeat {
     covers_first: u8,
     covers_last: u8,
     count: u8,
-    reserved: [u8; 4],
+    dead: u8,
+    reserved: [u8; 3],
+    open_ports: U32,
+    busy_ports: U32,
 }
 
 #[derive(Debug, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq, Unaligned)]
@@ -158,8 +177,9 @@ struct RawEntry {
     peer_session: U16,
     echo: U16,
     incarnation: U64,
+    probe: U16,
 }
 
 const FLAG_HEARD: u8 = 0x01;
 const FLAG_CONNECTED: u8 = 0x02;
-const _: () = assert!(HEARTBEAT_HEADER_LEN == 24 && ENTRY_LEN == 16);
+const _: () = assert!(HEARTBEAT_HEADER_LEN == 32 && ENTRY_LEN == 18);

@@ -10,6 +10,7 @@ mod datagram;
 mod header;
 mod heartbeat;
 mod notice;
+mod probe;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use heartbeat::{
     ENTRY_LEN, HEARTBEAT_HEADER_LEN, Heard, Heartbeat, HeartbeatHeader, emit_heartbeat,
 };
 pub use notice::{Duplicate, emit_bye, emit_duplicate};
+pub use probe::{PROBE_LEN, Probe, emit_probe, emit_request};
 
 use bytes::Bytes;
 
@@ -48,6 +50,10 @@ pub enum Body<'a> {
     Duplicate(Duplicate),
     /// A sign of life and what its sender hears.
     Heartbeat(Heartbeat<'a>),
+    /// A frame of the full size: does it get through?
+    Probe(Probe),
+    /// A sign of life is asked for.
+    Request,
 }
 
 impl<'a> Frame<'a> {
@@ -61,6 +67,8 @@ impl<'a> Frame<'a> {
             Kind::Datagram => Body::Datagram(Datagram::check(frame, body, header.is_broadcast())?),
             Kind::Duplicate => Body::Duplicate(Duplicate::check(body)?),
             Kind::Heartbeat => Body::Heartbeat(Heartbeat::check(body)?),
+            Kind::Probe => Body::Probe(Probe::check(body)?),
+            Kind::Request => probe::check_request(body).map(|()| Body::Request)?,
         };
         Ok(Self { header, body })
     }

@@ -49,6 +49,9 @@ fn a_heartbeat_is_these_bytes() {
         mtu: 0x0d0e,
         window: 0x0f10,
         link: 2,
+        dead: 0x81,
+        open_ports: 0x1112_1314,
+        busy_ports: 0x1516_1718,
         covers: (4, 5),
     };
     let heard = Heard {
@@ -59,13 +62,15 @@ fn a_heartbeat_is_these_bytes() {
         peer_session: 0x3334,
         echo: 0x3536,
         incarnation: Incarnation(0x2122_2324_2526_2728),
+        probe: 0x3738,
     };
     let frame = emit_heartbeat(&header(Kind::Heartbeat), &fixed, &[heard]);
     let mut body = vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 2, 4, 5, 1];
-    body.extend([0, 0, 0, 0]);
+    body.extend([0x81, 0, 0, 0]);
+    body.extend([0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18]);
     body.extend([4, 3, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36]);
-    body.extend([0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28]);
-    expect(&frame, &head(0x0a, 40), &body);
+    body.extend([0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x37, 0x38]);
+    expect(&frame, &head(0x0a, 50), &body);
     let frame = Frame::check(&frame).unwrap();
     assert_eq!(frame.header, header(Kind::Heartbeat));
     let Body::Heartbeat(heartbeat) = frame.body else { panic!("a heartbeat") };
@@ -95,12 +100,14 @@ fn a_packet_is_these_bytes() {
 #[test]
 fn an_acknowledgement_is_these_bytes() {
     let ranges = [AckRange { first: 7, last: 9 }];
-    let frame = emit_ack(&header(Kind::Ack), 0x0102_0304_0506_0708, 0x090a_0b0c, &ranges);
-    let mut body = vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 1, 0, 0, 0];
+    let frame =
+        emit_ack(&header(Kind::Ack), 0x0102_0304_0506_0708, 0x090a_0b0c, 0x0d0e_0f10, &ranges);
+    let mut body: Vec<u8> = (1..=16).collect();
     body.extend([0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 9]);
     expect(&frame, &head(0x0c, 32), &body);
     let Body::Ack(ack) = Frame::check(&frame).unwrap().body else { panic!("an ack") };
-    assert_eq!((ack.missing_before, ack.delay_us), (0x0102_0304_0506_0708, 0x090a_0b0c));
+    assert_eq!(ack.missing_before, 0x0102_0304_0506_0708);
+    assert_eq!((ack.delay_us, ack.busy_ports), (0x090a_0b0c, 0x0d0e_0f10));
     assert_eq!(ack.ranges().collect::<Vec<_>>(), ranges);
 }
 
@@ -136,6 +143,16 @@ fn notices_are_these_bytes() {
     assert_eq!(Frame::check(&frame).unwrap().body, Body::Duplicate(Duplicate { older }));
 }
 
+#[test]
+fn questions_are_these_bytes() {
+    let frame = emit_probe(&header(Kind::Probe), 0x0102, 53);
+    expect(&frame, &head(0x10, 5), &[1, 2, 0, 0, 0]);
+    assert_eq!(Frame::check(&frame).unwrap().body, Body::Probe(Probe { number: 0x0102 }));
+    let frame = emit_request(&header(Kind::Request));
+    expect(&frame, &head(0x11, 0), &[]);
+    assert_eq!(Frame::check(&frame).unwrap().body, Body::Request);
+}
+
 /// A frame with a right checksum around whatever header and body.
 fn sealed(mut head: Vec<u8>, body: &[u8]) -> Bytes {
     head[10..12].copy_from_slice(&u16::try_from(body.len()).unwrap().to_be_bytes());
@@ -156,19 +173,19 @@ fn what_is_inconsistent_is_refused_with_what_was_expected() {
         body
     };
     let list = |node: u8, count: u8| {
-        let mut body = vec![0; 40];
+        let mut body = vec![0; 50];
         body[19] = count;
-        body[24] = node;
+        body[32] = node;
         body
     };
     let range = |first: u8, last: u8| {
         let mut body = vec![0; 32];
-        (body[12], body[23], body[31]) = (1, first, last);
+        (body[23], body[31]) = (first, last);
         body
     };
     let cases: Vec<(u8, Vec<u8>, &str)> = vec![
-        (0x0a, vec![0; 23], "a heartbeat of 24 bytes at least"),
-        (0x0a, vec![0; 30], "a list of 16 bytes each"),
+        (0x0a, vec![0; 31], "a heartbeat of 32 bytes at least"),
+        (0x0a, vec![0; 49], "a list of 18 bytes each"),
         (0x0a, list(1, 2), "a list as long as the heartbeat says"),
         (0x0a, list(128, 1), "node ids of 0 to 127 in the list"),
         (0x0b, vec![0; 15], "a data header of 16 bytes"),
@@ -180,13 +197,16 @@ fn what_is_inconsistent_is_refused_with_what_was_expected() {
         (0x0b, message(66_561, 1, 0, 1, b"ab"), "a fragment that fits its message"),
         (0x0c, vec![0; 15], "an acknowledgement of 16 bytes at least"),
         (0x0c, vec![0; 17], "ranges of 16 bytes each"),
-        (0x0c, vec![0; 32], "as many ranges as the acknowledgement says"),
+        (0x0c, vec![0; 16 + 16 * 33], "at most 32 ranges"),
         (0x0c, range(2, 1), "ranges that do not run backwards"),
         (0x0d, vec![0; 3], "a datagram header of 4 bytes"),
         (0x0d, vec![32, 0, 0, 0], "a port of 0 to 31"),
         (0x0e, vec![0], "a goodbye without a body"),
         (0x0f, vec![0; 7], "a notice of 8 bytes"),
-        (0x10, vec![], "a known kind"),
+        (0x10, vec![1], "a probe of 2 bytes at least"),
+        (0x10, vec![0, 0], "probes numbered from 1"),
+        (0x11, vec![0], "a request without a body"),
+        (0x12, vec![], "a known kind"),
     ];
     for (kind, body, what) in cases {
         let frame = sealed(head(kind, 0), &body);
@@ -225,7 +245,7 @@ fn read(frame: &Bytes) -> bool {
     let Ok(frame) = Frame::check(frame) else { return false };
     match frame.body {
         Body::Ack(ack) => assert!(ack.ranges().all(|range| range.first <= range.last)),
-        Body::Bye | Body::Duplicate(_) => {}
+        Body::Bye | Body::Duplicate(_) | Body::Probe(_) | Body::Request => {}
         Body::Data(data) => assert!(data.payload.len() <= data.message_len as usize),
         Body::Datagram(datagram) => drop(datagram.recipients.iter().count()),
         Body::Heartbeat(heartbeat) => drop(heartbeat.entries().count()),
@@ -241,7 +261,7 @@ proptest! {
 
     #[test]
     fn random_bodies_under_a_good_header_never_panic(
-        kind in 0x09u8..0x12,
+        kind in 0x09u8..0x14,
         broadcast: bool,
         body in proptest::collection::vec(any::<u8>(), 0..200),
     ) {

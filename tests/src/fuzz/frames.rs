@@ -178,7 +178,7 @@ impl Frames {
         let length = HEADER_LEN + self.below(1400);
         self.fill(length);
         if self.below(2) == 0 {
-            let kinds = [0x0a, 0x01, 0x02, 0x03, 0x04, 0x05, 0x0b, 0x0c, 0xff];
+            let kinds = [0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x01, 0xff];
             self.frame[KIND] = kinds[self.below(kinds.len())];
         }
         if self.below(4) == 0 {
