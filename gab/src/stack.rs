@@ -15,6 +15,8 @@ use crate::ids::PortName;
 use crate::snapshot::Snapshot;
 
 pub use crate::core::ClientId;
+#[cfg(feature = "daemon")]
+pub(crate) use listing::refused_cause;
 
 /// One node's LLT and GAB.
 #[derive(Debug)]
@@ -240,6 +242,8 @@ impl Stack {
             Event::Link { peer, links_up, .. } => self.gab.handle_links(now, peer, links_up),
             Event::Late { late_ms } => self.gab.handle_late(now, Duration::from_millis(late_ms)),
             Event::AddressChanged { .. }
+            | Event::Delayed { .. }
+            | Event::Lost { .. }
             | Event::Duplicate { .. }
             | Event::Note { .. }
             | Event::Refused { .. }
@@ -314,6 +318,19 @@ impl Stack {
     /// LLT's side, for statistics.
     pub fn llt(&self) -> &Llt {
         &self.llt
+    }
+
+    /// Puts these timers of LLT in force; GAB's patience with a member that makes no progress
+    /// follows `peer_inact`.
+    pub fn set_timers(&mut self, now: Instant, timers: llt::Timers) {
+        self.with_llt(now, |llt| llt.set_timers(now, timers));
+        self.gab.set_stuck(timers.peer_inact);
+    }
+
+    /// A command of an administrator to LLT.
+    pub fn with_llt<T>(&mut self, now: Instant, command: impl FnOnce(&mut Llt) -> T) -> T {
+        self.now = self.now.max(now);
+        command(&mut self.llt)
     }
 
     /// LLT's side, to zero statistics.

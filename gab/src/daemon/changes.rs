@@ -3,14 +3,13 @@
 
 use llt::config::{Flow, Timers};
 use llt::llttab::{
-    Applied, ConfigErrors, Medium, SettingError, TabLink, Warning, check_flow, check_timers,
+    Applied, ConfigErrors, LltTab, Medium, SettingError, TabLink, Warning, check_flow, check_timers,
     flow_rows, parse_flow, parse_timer, timer_rows,
 };
 use llt::{LinkAddr, LinkId, NodeId, NodeSet};
 use miette::Diagnostic;
 
 use crate::admin::{Changed, Exclude, LinkAdd, Setting};
-use crate::daemon::settings::Settings;
 
 /// `lltconfig -T`.
 pub(super) fn timers(before: &Timers, settings: &[Setting]) -> Result<(Timers, Changed), String> {
@@ -108,58 +107,55 @@ fn ranges(nodes: NodeSet) -> String {
 
 /// `lltconfig -t TAG -d DEVICE`: the link, and what was accepted but is worth a word.
 pub(super) fn link(
-    settings: &Settings,
+    tab: &LltTab,
+    others: &[(LinkId, &TabLink)],
     request: &LinkAdd,
 ) -> Result<(TabLink, Vec<Warning>), String> {
-    let others: Vec<&TabLink> = settings.links().map(|(_, link)| link).collect();
-    parse(settings, &request.line(), &others)
+    let others: Vec<&TabLink> = others.iter().map(|(_, link)| *link).collect();
+    parse(tab, &request.line(), &others)
 }
 
-/// `lltconfig -a set`: the address of a node as the link uses it.
+/// `lltconfig -a set`: a node, and its address as the link uses it.
 pub(super) fn address(
-    settings: &Settings,
+    tab: &LltTab,
     link: &TabLink,
     node: &str,
     address: &str,
 ) -> Result<(NodeId, LinkAddr), String> {
-    let id = self::node(settings, node)?;
-    if [node, address].iter().any(|word| !is_one_word(word)) {
-        return Err(format!("{address} is no address"));
+    let node = self::node(tab, node)?;
+    // It is read as a line of llttab, where a blank begins the next field.
+    if address.is_empty() || address.contains(|c: char| c.is_whitespace() || c == '#') {
+        return Err(format!("{address:?} is no address"));
     }
-    let text = format!("{}\nset-addr {id} {} {address}", line(link), link.tag);
-    let (read, _) = parse(settings, &text, &[])?;
-    match read.peers.first() {
-        Some(&(node, address)) => Ok((node, address)),
-        None => Err(format!("{address} is the address of this node")),
-    }
+    let text = format!("{}\nset-addr {node} {} {address}", line(link), link.tag);
+    let (read, _) = parse(tab, &text, &[])?;
+    read.peers.first().copied().ok_or_else(|| format!("node {node} is this node"))
 }
 
-/// A node by its id or by its name in `llthosts`.
-pub(super) fn node(settings: &Settings, text: &str) -> Result<NodeId, String> {
+/// A node by its name in `llthosts` or by its id.
+pub(super) fn node(tab: &LltTab, text: &str) -> Result<NodeId, String> {
     let by_id = || text.parse().ok().and_then(NodeId::new);
-    let node = settings.tab.hosts.node(text).or_else(by_id);
+    let node = tab.hosts.node(text).or_else(by_id);
     node.ok_or_else(|| format!("{text} is no node: expected an id, or a name of llthosts"))
 }
 
 /// A link by its tag.
-pub(super) fn find<'a>(settings: &'a Settings, tag: &str) -> Result<(LinkId, &'a TabLink), String> {
-    settings.links().find(|(_, link)| link.tag == tag).ok_or_else(|| {
-        let tags: Vec<&str> = settings.links().map(|(_, link)| link.tag.as_str()).collect();
+pub(super) fn find<'a>(
+    links: &[(LinkId, &'a TabLink)],
+    tag: &str,
+) -> Result<(LinkId, &'a TabLink), String> {
+    links.iter().find(|(_, link)| link.tag == tag).copied().ok_or_else(|| {
+        let tags: Vec<&str> = links.iter().map(|(_, link)| link.tag.as_str()).collect();
         format!("there is no link {tag}: expected one of {}", tags.join(", "))
     })
 }
 
-fn is_one_word(text: &str) -> bool {
-    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c == '#')
-}
-
 fn parse(
-    settings: &Settings,
+    tab: &LltTab,
     text: &str,
     others: &[&TabLink],
 ) -> Result<(TabLink, Vec<Warning>), String> {
     let mut warnings = Vec::new();
-    let tab = &settings.tab;
     let link = TabLink::parse_line(text, tab.node, &tab.hosts, others, &mut warnings);
     Ok((link.map_err(|errors| problems(&errors))?, warnings))
 }
@@ -199,11 +195,11 @@ fn problems(errors: &ConfigErrors) -> String {
 
 #[cfg(test)]
 mod tests {
-    use llt::llttab::{LltTab, Source};
+    use llt::llttab::Source;
 
     use super::*;
 
-    fn settings() -> Settings {
+    fn tab() -> LltTab {
         let llttab = "\
 set-node north
 set-cluster 7
@@ -215,7 +211,11 @@ link-lowpri eth9 eth9 - ether - -
             &Source::new("llthosts", b"0 north\n1 south\n"),
             &|_| Err(std::io::Error::other("no file")),
         );
-        Settings::of(tab.unwrap())
+        tab.unwrap()
+    }
+
+    fn links(tab: &LltTab) -> Vec<(LinkId, &TabLink)> {
+        LinkId::all().zip(&tab.links).collect()
     }
 
     fn set(name: &str, value: &str) -> Setting {
@@ -271,7 +271,7 @@ link-lowpri eth9 eth9 - ether - -
 
     #[test]
     fn links_are_read_by_the_rules_of_llttab() {
-        let settings = settings();
+        let tab = tab();
         let mut request = LinkAdd {
             tag: "l1".into(),
             device: "udp".into(),
@@ -280,34 +280,34 @@ link-lowpri eth9 eth9 - ether - -
             address: Some("192.168.2.1".into()),
             ..LinkAdd::default()
         };
-        let (link, _) = self::link(&settings, &request).unwrap();
+        let (link, _) = self::link(&tab, &links(&tab), &request).unwrap();
         assert_eq!((link.tag.as_str(), link.lowpri), ("l1", false));
         request.tag = "l0".into();
-        let error = self::link(&settings, &request).unwrap_err();
+        let error = self::link(&tab, &links(&tab), &request).unwrap_err();
         assert!(error.contains("l0"), "{error}");
         request.mtu = Some("12".into());
-        assert!(self::link(&settings, &request).unwrap_err().contains("576"), "{error}");
+        assert!(self::link(&tab, &links(&tab), &request).unwrap_err().contains("576"), "{error}");
     }
 
     #[test]
     fn a_line_reads_back() {
-        let settings = settings();
-        for (_, link) in settings.links() {
-            let (read, _) = parse(&settings, &line(link), &[]).unwrap();
+        let tab = tab();
+        for link in &tab.links {
+            let (read, _) = parse(&tab, &line(link), &[]).unwrap();
             assert_eq!(read, *link);
         }
-        let (_, lowpri) = find(&settings, "eth9").unwrap();
+        let (_, lowpri) = find(&links(&tab), "eth9").unwrap();
         assert_eq!(line(lowpri), "link-lowpri eth9 eth9 - ether 0xcafe -");
     }
 
     #[test]
     fn addresses_are_of_the_kind_of_the_link() {
-        let settings = settings();
-        let (_, udp) = find(&settings, "l0").unwrap();
-        let (_, ether) = find(&settings, "eth9").unwrap();
-        let (node, addr) = address(&settings, udp, "south", "192.168.1.2").unwrap();
+        let tab = tab();
+        let (_, udp) = find(&links(&tab), "l0").unwrap();
+        let (_, ether) = find(&links(&tab), "eth9").unwrap();
+        let (node, addr) = address(&tab, udp, "south", "192.168.1.2").unwrap();
         assert_eq!((node.get(), addr), (1, LinkAddr::V4 { ip: [192, 168, 1, 2], port: 50_000 }));
-        let (_, addr) = address(&settings, ether, "1", "00:15:17:48:B4:98").unwrap();
+        let (_, addr) = address(&tab, ether, "1", "00:15:17:48:B4:98").unwrap();
         assert_eq!(addr, LinkAddr::Mac([0, 0x15, 0x17, 0x48, 0xb4, 0x98]));
         for (link, node, text) in [
             (udp, "1", "00:15:17:48:B4:98"),
@@ -316,9 +316,9 @@ link-lowpri eth9 eth9 - ether - -
             (udp, "1", "192.168.1.2\nset-arp 0"),
             (udp, "1", ""),
         ] {
-            assert!(address(&settings, link, node, text).is_err(), "{node} {text}");
+            assert!(address(&tab, link, node, text).is_err(), "{node} {text}");
         }
-        let error = find(&settings, "eth1").unwrap_err();
+        let error = find(&links(&tab), "eth1").unwrap_err();
         assert_eq!(error, "there is no link eth1: expected one of l0, eth9");
     }
 }

@@ -33,13 +33,15 @@ impl GabState {
     }
 }
 
-/// A stack in a new life. An incarnation that could not be stored is told, and used.
+/// A stack in a new life. An incarnation that could not be stored is told, and used. `listen`: for
+/// so long it connects to nobody, and looks for another node with its id.
 pub(super) fn begin(
     clock: Clock,
     now: Instant,
     files: &Files,
     settings: &Settings,
     gab: GabState,
+    listen: Duration,
 ) -> Stack {
     let fresh = incarnation::next(&files.incarnation(), clock);
     if let Some(alarm) = fresh.alarm {
@@ -48,7 +50,7 @@ pub(super) fn begin(
     let incarnation = fresh.incarnation;
     tracing::info!("node {} begins, incarnation {incarnation}", settings.tab.node);
     let config = StackConfig {
-        llt: settings.tab.config(incarnation, &[]),
+        llt: llt::Config { listen, ..settings.tab.config(incarnation, &[]) },
         gab: GabConfig {
             configured: gab.configured,
             seed: gab.count,

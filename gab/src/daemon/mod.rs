@@ -6,6 +6,7 @@
 
 mod admin;
 mod args;
+mod changes;
 mod clients;
 mod conn;
 mod files;
@@ -39,7 +40,7 @@ use crate::daemon::settings::{Settings, SettingsError};
 /// Exit code after this node was thrown out while a kernel-type client was registered: whoever
 /// supervises gabd decides when it comes back (precise rule 11).
 pub const EXIT_HALTED: u8 = 75;
-/// Exit code after another node with our id was found, which is older than we are.
+/// Exit code after another node with our id was found: an older one, or any before LLT had started.
 pub const EXIT_DUPLICATE: u8 = 76;
 
 /// Runs gabd with the arguments of the process.

@@ -1,13 +1,13 @@
 //! What listings show of LLT.
 
 use llt::core::{
-    LinkState, LinkStatus, Note, OwnNote, PeerLinkStatus, PeerStatus, RefusedCause,
+    Ignored, LinkState, LinkStatus, Note, OwnNote, PeerLinkStatus, PeerStatus, RefusedCause,
 };
 use llt::{LinkId, NodeSet};
 
 use super::Stack;
 use crate::snapshot::{
-    LinkNote, LinkSnapshot, LltSnapshot, NodeLinkSnapshot, NodeNote, NodeSnapshot,
+    IgnoredSnapshot, LinkNote, LinkSnapshot, LltSnapshot, NodeLinkSnapshot, NodeNote, NodeSnapshot,
 };
 
 impl Stack {
@@ -56,6 +56,7 @@ impl Stack {
             incarnation: config.incarnation.0,
             links: link_snapshots.collect(),
             nodes,
+            ignored: self.llt.ignored().iter().map(ignored).collect(),
             stats: *self.llt.stats(),
             ..LltSnapshot::default()
         }
@@ -89,6 +90,17 @@ pub(crate) fn refused_cause(cause: RefusedCause) -> &'static str {
         RefusedCause::Replayed => "replayed",
         RefusedCause::Sealed => "sealed, and there is no key here",
         RefusedCause::UnknownKey => "unknown key",
+    }
+}
+
+fn ignored(node: &Ignored) -> IgnoredSnapshot {
+    IgnoredSnapshot {
+        node: node.node.get(),
+        cluster: node.cluster.0,
+        link: node.link.get(),
+        address: node.from.to_string(),
+        silent_ms: node.silent_ms,
+        ..IgnoredSnapshot::default()
     }
 }
 

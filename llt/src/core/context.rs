@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::ignored::IgnoredNodes;
 use super::link::Judge;
 use super::output::{Event, LinkStatus, Output, Transmit};
 use super::peer::Peer;
@@ -41,6 +42,7 @@ pub(super) struct Context {
     pub(super) first_sequence: u32,
     /// When the layer above may be told again that an older node has our id.
     pub(super) notice_at: Instant,
+    pub(super) ignored: IgnoredNodes,
 }
 
 /// One of our links.
@@ -52,6 +54,8 @@ pub(super) struct OwnLink {
     pub(super) enabled: bool,
     pub(super) carrier: bool,
     pub(super) next_heartbeat: Instant,
+    /// Heartbeat periods so far.
+    pub(super) beat: u16,
     /// Position of the last broadcast on it.
     pub(super) broadcast_sequence: u32,
 }
@@ -59,7 +63,7 @@ pub(super) struct OwnLink {
 impl OwnLink {
     pub(super) fn new(id: LinkId, next_heartbeat: Instant, broadcast_sequence: u32) -> Self {
         let (present, enabled, carrier) = (true, true, true);
-        Self { id, present, enabled, carrier, next_heartbeat, broadcast_sequence }
+        Self { id, present, enabled, carrier, next_heartbeat, beat: 0, broadcast_sequence }
     }
 
     /// Frames go over it.

@@ -30,6 +30,7 @@ impl Context {
             window: u16::try_from(self.config.flow.window).unwrap_or(u16::MAX),
             link: self.links[link].id.get(),
             dead: 0,
+            beat: self.links[link].beat,
             open_ports: self.open_ports,
             busy_ports: self.busy_ports,
             covers,
@@ -91,6 +92,7 @@ impl Context {
 
     /// The periodic heartbeats of one link.
     pub(super) fn heartbeats(&mut self, peers: &mut [Option<Box<Peer>>], link: usize) {
+        self.links[link].beat = self.links[link].beat.wrapping_add(1);
         for peer in peers.iter_mut().flatten() {
             peer.links[link].answers_left = ANSWERS_MAX;
         }
@@ -140,6 +142,7 @@ impl Context {
         entry_link.heartbeat_sequence = fixed.sequence;
         entry_link.peer_mtu = usize::from(fixed.mtu).max(MTU_MIN);
         entry_link.on_heard(self.now);
+        self.on_beat(peer, link, fixed.beat, fixed.sequence);
         peer.peer_window = usize::from(fixed.window).max(1);
         if fixed.link != self.links[link].id.get() {
             tracing::debug!(node = %peer.node, link, theirs = fixed.link, "crossed links");

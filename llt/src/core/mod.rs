@@ -11,6 +11,7 @@ mod connect;
 mod context;
 mod heartbeat;
 mod identity;
+mod ignored;
 mod link;
 mod listing;
 mod output;
@@ -18,6 +19,7 @@ mod peer;
 mod pump;
 mod receive;
 mod receiver;
+mod rhythm;
 mod rtt;
 mod sender;
 mod sequence;
@@ -26,6 +28,7 @@ mod status;
 mod tests;
 mod timer;
 
+pub use ignored::Ignored;
 pub use output::{
     AddLinkError, DownReason, DuplicateScope, Event, LinkChange, LinkStatus, Note, Output,
     RefusedCause, RemoveLinkError, SendError, Transmit,
@@ -47,6 +50,7 @@ use crate::wire::BROADCAST_HEADER_LEN;
 
 use context::{Context, OwnLink};
 use identity::Namesake;
+use ignored::IgnoredNodes;
 use peer::Peer;
 
 /// LLT of one node, as a pure state machine.
@@ -97,6 +101,7 @@ impl Llt {
             judge_at: Instant::from_nanos(u64::MAX),
             first_sequence,
             notice_at: now,
+            ignored: IgnoredNodes::default(),
         };
         let mut llt = Self {
             context,

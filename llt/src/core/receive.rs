@@ -71,10 +71,14 @@ impl Llt {
     ) -> Result<(), Refusal> {
         let frame = Frame::check(bytes)?;
         let header = &frame.header;
+        let source = NodeId::new(header.src).ok_or(Refusal::BadSource);
         if header.cluster != self.context.config.cluster {
+            if let Ok(source) = source {
+                self.context.ignore(header.cluster, source, link, from);
+            }
             return Err(Refusal::BadCluster);
         }
-        let source = NodeId::new(header.src).ok_or(Refusal::BadSource)?;
+        let source = source?;
         if header.src_incarnation.0 == 0 {
             return Err(Refusal::BadSource);
         }
@@ -85,6 +89,7 @@ impl Llt {
             return Err(self.on_own_id(header, &frame.body));
         }
         if self.context.config.excluded.contains(source) {
+            self.context.ignore(header.cluster, source, link, from);
             return Err(Refusal::Unconfigured);
         }
         if self.has_left {

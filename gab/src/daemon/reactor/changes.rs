@@ -1,14 +1,17 @@
 //! Changes of LLT while it runs (`lltconfig`): done here, once [`changes`] has judged them.
 //!
-//! What changes is kept in the settings, too, so that the next life of the node has it.
+//! What changes is kept in the settings and in the table of links, too: the next life of the node
+//! has it.
 
-use llt::core::{AddLinkError, RemoveLinkError};
-use llt::{Instant, LinkId, NodeSet};
+use llt::core::{AddLinkError, LinkChange, RemoveLinkError};
+use llt::llttab::TabLink;
+use llt::{Instant, LinkId};
 
 use crate::admin::{AddressChange, AdminRequest, Changed, Exclude, LinkAdd, Setting};
 use crate::daemon::admin::{Answer, good, refused};
 use crate::daemon::changes;
-use crate::daemon::reactor::Reactor;
+use crate::daemon::links::Links;
+use crate::daemon::reactor::{Parts, Reactor};
 
 impl Reactor {
     /// Does one of the requests that change LLT, and tells what it did.
@@ -59,7 +62,7 @@ impl Reactor {
     }
 
     fn change_address(&mut self, now: Instant, change: AddressChange) -> Result<Changed, String> {
-        let settings = &mut self.parts.settings;
+        let Parts { settings, links, .. } = &mut self.parts;
         let mut changed = Changed::default();
         match change {
             AddressChange::Flush => {
@@ -67,107 +70,121 @@ impl Reactor {
                 changed.changed.push("learned addresses: forgotten".to_owned());
             }
             AddressChange::Delete { node, tag } => {
-                let node = changes::node(settings, &node)?;
-                let (link, _) = changes::find(settings, &tag)?;
+                let node = changes::node(&settings.tab, &node)?;
+                let (link, _) = changes::find(&known(links), &tag)?;
                 if !self.stack.with_llt(now, |llt| llt.forget_address(now, node, link)) {
                     return Err(format!("no address of node {node} is known on {tag}"));
                 }
-                let peers = &mut settings.tab.links[link.index()].peers;
-                let set = peers.iter().any(|(known, _)| *known == node);
-                peers.retain(|(known, _)| *known != node);
-                changed.changed.push(format!("address of node {node} on {tag}: forgotten"));
-                if set {
-                    let line = format!("set-addr {node} {tag}");
-                    changed.warnings.push(format!("the next gabd reads `{line} ..` again"));
+                let peers = links.tab_mut(link).map(|link| &mut link.peers);
+                if let Some(peers) = peers.filter(|peers| peers.iter().any(|peer| peer.0 == node)) {
+                    peers.retain(|(known, _)| *known != node);
+                    changed.warnings.push(format!(
+                        "the next gabd reads `set-addr {node} {tag} ..` again, if it stands in llttab"
+                    ));
                 }
+                changed.changed.push(format!("address of node {node} on {tag}: forgotten"));
             }
             AddressChange::Set { node, tag, address } => {
-                let (link, known) = changes::find(settings, &tag)?;
-                let (node, addr) = changes::address(settings, known, &node, &address)?;
+                let (link, entry) = changes::find(&known(links), &tag)?;
+                let (node, addr) = changes::address(&settings.tab, entry, &node, &address)?;
                 if !self.stack.with_llt(now, |llt| llt.set_address(now, node, link, addr)) {
                     return Err(format!("node {node} is this node"));
                 }
-                let peers = &mut settings.tab.links[link.index()].peers;
-                if !peers.contains(&(node, addr)) {
-                    peers.retain(|(known, _)| *known != node);
-                    peers.push((node, addr));
+                if let Some(entry) = links.tab_mut(link)
+                    && !entry.peers.contains(&(node, addr))
+                {
+                    entry.peers.retain(|(known, _)| *known != node);
+                    entry.peers.push((node, addr));
                     changed.changed.push(format!("address of node {node} on {tag}: {addr}"));
+                    changed.keep.push(format!("set-addr {node} {tag} {address}"));
                 }
-                changed.keep.push(format!("set-addr {node} {tag} {address}"));
             }
         }
         Ok(changed)
     }
 
     fn add_link(&mut self, now: Instant, request: &LinkAdd) -> Result<Changed, String> {
-        let (link, warnings) = changes::link(&self.parts.settings, request)?;
-        let tag = link.tag.clone();
-        let opened = self.open_link(&link)?;
-        let config = link.config(Some(opened.mtu));
-        let added = self.stack.with_llt(now, |llt| llt.add_link(now, config));
-        let id = match added {
-            Ok(id) => id,
+        let Self { parts: Parts { settings, links, .. }, poller, stack, .. } = self;
+        let (tab, warnings) = changes::link(&settings.tab, &known(links), request)?;
+        let tag = tab.tag.clone();
+        let added = links.add(poller, tab.clone()).map_err(|error| error.to_string())?;
+        let config = tab.config(Some(added.mtu));
+        let link = match stack.with_llt(now, |llt| llt.add_link(now, config)) {
+            Ok(link) => link,
             Err(error @ (AddLinkError::MtuTooSmall { .. } | AddLinkError::TooMany)) => {
+                links.remove(poller, added.link);
                 return Err(error.to_string());
             }
         };
-        self.put_link(id, link, opened);
-        let address = self.parts.settings.address(id);
+        debug_assert_eq!(link, added.link, "both take the lowest number that is free");
+        if !added.carries {
+            stack.handle_link(now, link, LinkChange::NoCarrier);
+        }
+        settings.set_tag(link, &tag);
         Ok(Changed {
-            changed: vec![format!("link {id} ({tag}): added, on {address}")],
+            changed: vec![format!("link {link} ({tag}): added, on {}", added.address)],
             keep: vec![request.line()],
             warnings: warnings.into_iter().map(|warning| warning.text).collect(),
         })
     }
 
     fn enable_link(&mut self, now: Instant, tag: &str, enabled: bool) -> Result<Changed, String> {
-        let (id, _) = changes::find(&self.parts.settings, tag)?;
-        let disabled = &mut self.parts.settings.disabled;
-        let news = if enabled { disabled.remove(&id) } else { disabled.insert(id) };
+        let links = &mut self.parts.links;
+        let (link, _) = changes::find(&known(links), tag)?;
         let mut changed = Changed::default();
-        if !news {
+        if links.get(link.index()).is_some_and(|entry| entry.is_enabled() == enabled) {
             return Ok(changed);
         }
-        self.stack.with_llt(now, |llt| llt.enable_link(now, id, enabled));
+        links.set_enabled(link, enabled);
+        self.stack.with_llt(now, |llt| llt.enable_link(now, link, enabled));
         let state = if enabled { "enabled" } else { "disabled" };
-        changed.changed.push(format!("link {id} ({tag}): {state}"));
-        if self.stack.llt().links().iter().flatten().all(|link| !link.enabled) {
+        changed.changed.push(format!("link {link} ({tag}): {state}"));
+        if !links.iter().any(|(_, entry)| entry.is_enabled()) {
             changed.warnings.push("no link is enabled: this node is alone".to_owned());
         }
         Ok(changed)
     }
 
     fn remove_link(&mut self, now: Instant, tag: &str) -> Result<Changed, String> {
-        let (id, link) = changes::find(&self.parts.settings, tag)?;
-        let line = changes::line(link);
-        match self.stack.with_llt(now, |llt| llt.remove_link(now, id)) {
+        let links = &mut self.parts.links;
+        let (link, entry) = changes::find(&known(links), tag)?;
+        let line = changes::line(entry);
+        match self.stack.with_llt(now, |llt| llt.remove_link(now, link)) {
             Ok(()) => {}
             Err(RemoveLinkError::Enabled(_)) => {
                 return Err(format!(
-                    "link {id} ({tag}) is enabled: disable it first (lltconfig -t {tag} -L disable)"
+                    "link {link} ({tag}) is enabled: disable it first (lltconfig -t {tag} -L disable)"
                 ));
             }
             Err(error @ (RemoveLinkError::Last(_) | RemoveLinkError::NoSuchLink(_))) => {
                 return Err(error.to_string());
             }
         }
-        self.drop_link(id);
+        links.remove(&self.poller, link);
         Ok(Changed {
-            changed: vec![format!("link {id} ({tag}): removed")],
+            changed: vec![format!("link {link} ({tag}): removed")],
             warnings: vec![format!("the next gabd reads `{line}` again, if it stands in llttab")],
             ..Changed::default()
         })
     }
 
-    /// A new stack knows the links of the settings only: it learns which were removed or disabled.
+    /// A new stack takes all links for present and enabled: it learns which are not.
     pub(super) fn repeat_changes(&mut self, now: Instant) {
-        let settings = &self.parts.settings;
-        for &id in settings.disabled.iter().chain(&settings.removed) {
-            self.stack.with_llt(now, |llt| llt.enable_link(now, id, false));
-        }
-        for &id in &settings.removed {
-            let removed = self.stack.with_llt(now, |llt| llt.remove_link(now, id));
-            debug_assert_eq!(removed, Ok(()), "it was removed before, and another one is left");
+        let links = &self.parts.links;
+        for link in LinkId::all().take(links.len()) {
+            let entry = links.get(link.index());
+            if entry.is_none_or(|entry| !entry.is_enabled()) {
+                self.stack.with_llt(now, |llt| llt.enable_link(now, link, false));
+            }
+            if entry.is_none() {
+                let removed = self.stack.with_llt(now, |llt| llt.remove_link(now, link));
+                debug_assert_eq!(removed, Ok(()), "it was removed before, and another one is left");
+            }
         }
     }
+}
+
+/// The links that there are, as configured.
+fn known(links: &Links) -> Vec<(LinkId, &TabLink)> {
+    links.iter().map(|(link, entry)| (link, entry.tab())).collect()
 }

@@ -7,5 +7,6 @@ mod counters;
 mod identity;
 mod links;
 mod net;
+mod rhythm;
 mod sessions;
 mod streams;
