@@ -16,6 +16,10 @@ pub const MTU_MIN: usize = 576;
 pub const MTU_MAX: usize = 65_507;
 /// The MTU of an Ethernet link whose device is not there to ask.
 pub const MTU_ETHER: usize = 1500;
+/// The largest MTU of an Ethernet link: jumbo frames of the cards that have the longest.
+pub const MTU_ETHER_MAX: usize = 9216;
+/// The default ethertype ("SAP") of Ethernet links; not registered with anybody (facts 1.1).
+pub const ETHERTYPE: u16 = 0xCAFE;
 /// The default MTU of a UDP link (facts 1.2).
 pub const MTU_UDP: usize = 8192;
 /// Packets that one peer's send queue may hold before even the layer above is refused: four

@@ -1,41 +1,42 @@
 //! What the directives and `llthosts` say together.
 
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 
-use crate::ids::{ClusterId, LinkAddr, NodeId};
+use crate::ids::{ClusterId, NodeId};
 use crate::limits::LINKS_MAX;
 use crate::llttab::link::RawLink;
 use crate::llttab::parser::{At, RawTab};
 use crate::llttab::report::{Problem, Source, Warning};
-use crate::llttab::values::{node_id, show};
-use crate::llttab::{Hosts, LltTab, Medium, TabLink};
+use crate::llttab::values::node_id;
+use crate::llttab::{Hosts, LltTab, addresses, flow, pairs, texts, timers};
 
 /// `None` if something essential is missing, which then stands in `problems`.
 pub(super) fn check(
     source: &Source,
-    raw: RawTab,
+    mut raw: RawTab,
     hosts: Hosts,
     read: &dyn Fn(&str) -> io::Result<Vec<u8>>,
     problems: &mut Vec<Problem>,
 ) -> Option<LltTab> {
     let clean_so_far = problems.is_empty();
-    let mut checker = Checker { source, hosts: &hosts, problems };
-    checker.timers(&raw);
-    checker.flow(&raw);
+    let hosts_complete = !problems.iter().any(|problem| !problem.is_in(source));
+    let mut checker = Checker { source, hosts: &hosts, hosts_complete, problems };
+    let mut warnings = std::mem::take(&mut raw.warnings);
+    checker.timers(&mut raw);
+    checker.flow(&mut raw);
     let node = checker.own_node(raw.node.as_ref(), read);
-    checker.links(&raw);
-    let mut warnings = raw.warnings.clone();
-    let links = checker.addresses(&raw, node, &mut warnings);
+    let mine = checker.mine(&raw, node, &mut warnings);
+    checker.links(&raw, &mine, &mut warnings);
+    let links = addresses::links(&mut checker, &raw, &mine, node);
     let node = node?;
-    if raw.excluded.contains(node) {
-        let span = raw.node.as_ref().map_or(0..0, |at| at.span.clone());
-        checker.problem(span, format!("node {node} excludes itself"), "this node");
+    checker.excluded(&raw, node);
+    if clean_so_far && checker.problems.is_empty() {
+        let others = addresses::others(&hosts, &raw, node);
+        addresses::reachable(&mut checker, &mine, others, &links, &mut warnings);
     }
-    if clean_so_far && problems.is_empty() {
-        reachable(source, &raw, node, &hosts, &links, problems, &mut warnings);
-    }
+    warnings.sort_by_key(|warning| warning.line);
     Some(LltTab {
         node,
         cluster: ClusterId(raw.cluster.map_or(0, |at| at.value)),
@@ -43,73 +44,78 @@ pub(super) fn check(
         excluded: raw.excluded,
         timers: raw.timers,
         flow: raw.flow,
+        checksum: raw.checksum,
         links_min: raw.links_min.map_or(1, |at| at.value),
-        verbose: raw.verbose,
+        verbose: raw.verbose.unwrap_or(false),
         warnings,
         hosts,
     })
 }
 
-struct Checker<'a> {
-    source: &'a Source,
-    hosts: &'a Hosts,
-    problems: &'a mut Vec<Problem>,
+pub(super) struct Checker<'a> {
+    pub(super) source: &'a Source,
+    pub(super) hosts: &'a Hosts,
+    /// `llthosts` was read without a mistake: what it does not name is not there.
+    pub(super) hosts_complete: bool,
+    pub(super) problems: &'a mut Vec<Problem>,
 }
 
 impl Checker<'_> {
-    fn problem(
+    pub(super) fn problem(
         &mut self,
-        span: std::ops::Range<usize>,
+        at: &Range<usize>,
         message: impl Into<String>,
         label: impl Into<String>,
     ) {
-        self.problems.push(Problem::new(self.source, span, message, label));
+        self.problems.push(Problem::new(self.source, at.clone(), message, label));
     }
 
-    /// The last byte of the file, where what is missing would stand.
-    fn end(&self) -> std::ops::Range<usize> {
+    /// The end of the file, where what is missing would stand.
+    fn end(&self) -> Range<usize> {
         let end = self.source.text().trim_end().len();
         end..end
     }
 
-    fn timers(&mut self, raw: &RawTab) {
-        let t = &raw.timers;
-        let rules: [(&'static str, Duration, &'static str, Duration); 4] = [
-            ("heartbeat", t.heartbeat, "peertrouble", t.peer_trouble),
-            ("heartbeatlo", t.heartbeat_lo, "peertroublelo", t.peer_trouble_lo),
-            ("peertrouble", t.peer_trouble, "peerinact", t.peer_inact),
-            ("peertroublelo", t.peer_trouble_lo, "peerinact", t.peer_inact),
-        ];
-        for (low, low_value, high, high_value) in rules {
-            if low_value < high_value {
-                continue;
-            }
-            let message = format!("`{low}` must be less than `{high}`");
-            let place = |name| raw.timers_set.get(name).cloned();
-            let told = |name, value| format!("`{name}` is {} here", show(value));
-            let problem = match (place(low), place(high)) {
-                (Some(low_at), Some(high_at)) => {
-                    Problem::new(self.source, low_at, message, told(low, low_value))
-                        .and(high_at, told(high, high_value))
-                }
-                (Some(at), None) => Problem::new(self.source, at, message, told(low, low_value))
-                    .help(format!("`{high}` is not set and is {}", show(high_value))),
-                (None, Some(at)) => Problem::new(self.source, at, message, told(high, high_value))
-                    .help(format!("`{low}` is not set and is {}", show(low_value))),
-                (None, None) => continue,
-            };
-            self.problems.push(problem);
+    fn timers(&mut self, raw: &mut RawTab) {
+        timers::follow(&mut raw.timers, |name| raw.timers_set.contains_key(name));
+        for error in timers::timer_errors(&raw.timers) {
+            self.settings(&raw.timers_set, error.message(), &error.parties());
         }
     }
 
-    fn flow(&mut self, raw: &RawTab) {
-        if raw.flow.lowwater < raw.flow.highwater {
-            return;
+    fn flow(&mut self, raw: &mut RawTab) {
+        flow::follow(&mut raw.flow, |name| raw.flow_set.contains_key(name));
+        for error in flow::flow_errors(&raw.flow) {
+            self.settings(&raw.flow_set, error.message(), &error.parties());
         }
-        let place = raw.flow_set.get("lowwater").or_else(|| raw.flow_set.get("highwater"));
-        let text = "`lowwater` must be less than `highwater`";
-        let label = format!("they are {} and {}", raw.flow.lowwater, raw.flow.highwater);
-        self.problem(place.cloned().unwrap_or(0..0), text, label);
+    }
+
+    /// Settings that contradict each other: where each was set, or what it is if nobody did.
+    fn settings(
+        &mut self,
+        places: &BTreeMap<&'static str, Range<usize>>,
+        message: String,
+        parties: &[(&'static str, String)],
+    ) {
+        let mut problem: Option<Problem> = None;
+        let mut unset = Vec::new();
+        for (name, value) in parties {
+            let Some(place) = places.get(name).cloned() else {
+                unset.push(texts::setting_unset(name, value));
+                continue;
+            };
+            let label = texts::setting_is(name, value);
+            problem = Some(match problem.take() {
+                Some(problem) => problem.and(place, label),
+                None => Problem::new(self.source, place, message.clone(), label),
+            });
+        }
+        // What nobody set agrees with itself: one of them was.
+        let Some(problem) = problem else { return };
+        self.problems.push(match unset.is_empty() {
+            true => problem,
+            false => problem.help(unset.join("; ")),
+        });
     }
 
     fn own_node(
@@ -119,165 +125,96 @@ impl Checker<'_> {
     ) -> Option<NodeId> {
         let Some(given) = given else {
             let end = self.end();
-            self.problem(end, "the file does not say which node this is", "expected `set-node`");
+            self.problem(&end, texts::node_missing(), texts::node_missing_expected());
             return None;
         };
-        let span = given.span.clone();
-        let mut text = given.value.clone();
-        if text.starts_with('/') {
-            match read(&text) {
-                Ok(bytes) => text = name_in(&bytes),
+        let (path, span) = (&given.value, &given.span);
+        let mut text = path.clone();
+        if path.starts_with('/') {
+            text = match read(path) {
+                Ok(bytes) => name_in(&bytes),
                 Err(error) => {
-                    self.problem(span, format!("cannot read {text}: {error}"), "named here");
+                    let message = texts::node_file(path, error);
+                    self.problem(span, message, texts::node_file_expected());
                     return None;
                 }
+            };
+            if text.is_empty() {
+                self.problem(span, texts::node_file_empty(path), texts::node_file_expected());
+                return None;
             }
         }
         let node = node_id(&text).or_else(|| self.hosts.node(&text));
-        let Some(node) = node else {
-            let message = format!("node `{text}` is not in llthosts");
-            self.problem(span, message, "expected a node id, or a name of llthosts");
-            return None;
-        };
-        if self.hosts.name(node).is_none() {
-            let message = format!("node {node} is not in llthosts");
-            self.problem(span, message, "expected a node of llthosts");
-            return None;
+        let node = node.filter(|node| self.hosts.name(*node).is_some());
+        if node.is_none() {
+            self.problem(span, texts::node_unknown(&text), texts::node_expected());
         }
-        Some(node)
+        node
     }
 
-    fn links(&mut self, raw: &RawTab) {
-        if raw.links.is_empty() && self.problems.is_empty() {
-            let end = self.end();
-            self.problem(end, "no link is configured", "expected a `link` line");
-        }
-        if let Some(ninth) = raw.links.get(usize::from(LINKS_MAX)) {
-            let message = format!("{} links are configured", raw.links.len());
-            self.problem(ninth.span.clone(), message, format!("at most {LINKS_MAX} are possible"));
-        }
-        for (index, link) in raw.links.iter().enumerate() {
-            for first in &raw.links[..index] {
-                self.pair(first, link);
-            }
-        }
-        if let Some(at) = &raw.links_min
-            && usize::from(at.value) > raw.links.len()
-        {
-            let message = format!("only {} links are configured", raw.links.len());
-            self.problem(at.span.clone(), message, "more than that are required here");
-        }
-    }
-
-    fn pair(&mut self, first: &RawLink, second: &RawLink) {
-        if first.tag.value == second.tag.value {
-            let message = format!("two links have the tag `{}`", first.tag.value);
-            let problem = Problem::new(self.source, second.tag.span.clone(), message, "again");
-            self.problems.push(problem.and(first.tag.span.clone(), "first here"));
-        }
-        let (a, b) = (first.local.value, second.local.value);
-        let same_ip = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
-        if a.is_ipv4() == b.is_ipv4() && a.port() == b.port() && same_ip {
-            let message = format!("two links share the address {b}");
-            let problem =
-                Problem::new(self.source, second.local.span.clone(), message, "this one too")
-                    .and(first.local.span.clone(), "already taken by this link");
-            self.problems.push(problem.help("each link needs an address or a port of its own"));
-        }
-    }
-
-    /// Puts the `set-addr` lines to their links.
-    fn addresses(
+    /// The links of this node; all of them if it is not known which one this is.
+    fn mine<'r>(
         &mut self,
-        raw: &RawTab,
+        raw: &'r RawTab,
         own: Option<NodeId>,
         warnings: &mut Vec<Warning>,
-    ) -> Vec<TabLink> {
-        let mut peers: BTreeMap<(usize, NodeId), &crate::llttab::parser::RawAddr> = BTreeMap::new();
-        for addr in &raw.addrs {
-            let Some(node) =
-                node_id(&addr.node.value).or_else(|| self.hosts.node(&addr.node.value))
-            else {
-                let message = format!("`{}` is no node", addr.node.value);
-                self.problem(addr.node.span.clone(), message, "expected a node id");
-                continue;
-            };
-            let Some(index) = raw.links.iter().position(|link| link.tag.value == addr.tag.value)
-            else {
-                // The link may be there, but wrong, which was told already.
-                if raw.links.is_empty() || self.problems.is_empty() {
-                    let message = format!("no link has the tag `{}`", addr.tag.value);
-                    self.problem(addr.tag.span.clone(), message, "expected the tag of a link");
-                }
-                continue;
-            };
-            let local = raw.links[index].local.value;
-            if local.is_ipv4() != addr.ip.value.is_ipv4() {
-                let expected = if local.is_ipv4() { "an IPv4 address" } else { "an IPv6 address" };
-                let message = format!("`{}` is of the other kind than the link", addr.ip.value);
-                self.problem(addr.ip.span.clone(), message, format!("expected {expected}"));
-                continue;
-            }
-            if Some(node) == own {
-                continue;
-            }
-            if local.ip() == addr.ip.value {
-                let message = format!("node {node} has this node's own address on the link");
-                self.problem(addr.ip.span.clone(), message, "expected another address");
-                continue;
-            }
-            let twin = peers.iter().find(|((at, other), known)| {
-                *at == index && (*other == node || known.ip.value == addr.ip.value)
-            });
-            if let Some((&(_, other), first)) = twin {
-                let message = if other == node {
-                    format!("node {node} has two addresses on link `{}`", addr.tag.value)
-                } else {
-                    format!("nodes {other} and {node} share {}", addr.ip.value)
-                };
-                let problem = Problem::new(self.source, addr.ip.span.clone(), message, "again");
-                self.problems.push(problem.and(first.ip.span.clone(), "first here"));
-                continue;
-            }
-            peers.insert((index, node), addr);
-        }
-        let mut links = Vec::new();
-        for (index, link) in raw.links.iter().enumerate() {
-            if link.nodes.is_some_and(|nodes| own.is_some_and(|own| !nodes.contains(own))) {
-                let text = format!("link `{}` is for other nodes and left out", link.tag.value);
+    ) -> Vec<&'r RawLink> {
+        let mut mine = Vec::new();
+        for link in &raw.links {
+            if is_for(link, own) {
+                mine.push(link);
+            } else {
+                let text = texts::link_of_others_out(&link.tag.value);
                 warnings.push(Warning::new(self.source, link.span.start, text));
-                continue;
             }
-            let of_link =
-                peers.range((index, NodeId::ZERO)..).take_while(|((at, _), _)| *at == index);
-            let local = link.local.value;
-            let peers = of_link.map(|((_, node), addr)| (*node, super::at(local, addr.ip.value)));
-            let peers = peers.collect();
-            links.push(tab_link(link, raw.bcasthb_off, peers));
         }
-        if links.is_empty() && !raw.links.is_empty() {
-            let end = self.end();
-            self.problem(end, "every link is for other nodes", "expected one for this node");
+        let end = self.end();
+        if raw.links.is_empty() && raw.broken_tags.is_empty() {
+            self.problem(&end, texts::link_none(), texts::link_none_expected());
+        } else if mine.is_empty() && raw.broken_tags.is_empty() {
+            self.problem(&end, texts::link_of_others_all(), texts::link_of_others());
         }
-        links
+        mine
+    }
+
+    fn links(&mut self, raw: &RawTab, mine: &[&RawLink], warnings: &mut Vec<Warning>) {
+        if let Some(ninth) = mine.get(usize::from(LINKS_MAX)) {
+            let message = texts::links_many(mine.len());
+            self.problem(&ninth.span, message, texts::links_many_most(LINKS_MAX));
+        }
+        for (index, link) in mine.iter().enumerate() {
+            for first in &mine[..index] {
+                pairs::pair(self.source, first, link, self.problems, warnings);
+            }
+        }
+        let Some(required) = &raw.links_min else { return };
+        if let Some(last) = mine.last()
+            && usize::from(required.value) > mine.len()
+            && raw.broken_tags.is_empty()
+        {
+            let (message, label) = (texts::links_few(mine.len()), texts::links_few_required());
+            let problem = Problem::new(self.source, required.span.clone(), message, label);
+            self.problems.push(problem.and(last.span.clone(), texts::links_few_last()));
+        }
+    }
+
+    fn excluded(&mut self, raw: &RawTab, own: NodeId) {
+        let (true, Some(given)) = (raw.excluded.contains(own), &raw.node) else { return };
+        let message = texts::node_excluded(own);
+        let mut problem =
+            Problem::new(self.source, given.span.clone(), message, texts::node_this());
+        if let Some(range) = raw.excludes.iter().rfind(|range| range.value.contains(own)) {
+            problem = problem.and(range.span.clone(), texts::node_excluded_here());
+        }
+        self.problems.push(problem);
     }
 }
 
-fn tab_link(link: &RawLink, bcasthb_off: bool, peers: Vec<(NodeId, LinkAddr)>) -> TabLink {
-    TabLink {
-        tag: link.tag.value.clone(),
-        device: link.device.clone(),
-        lowpri: link.lowpri,
-        medium: Medium::Udp {
-            local: link.local.value,
-            // Routed links carry a broadcast address in the published samples, and `set-bcasthb 0`
-            // says that it leads nowhere.
-            broadcast: link.broadcast.as_ref().filter(|_| !bcasthb_off).map(|at| at.value),
-        },
-        mtu: Some(link.mtu),
-        broadcast_heartbeats: !bcasthb_off,
-        discover: true,
-        peers,
+/// Does this node have the link?
+pub(super) fn is_for(link: &RawLink, own: Option<NodeId>) -> bool {
+    match (link.nodes, own) {
+        (Some(nodes), Some(own)) => nodes.contains(own),
+        (None, _) | (_, None) => true,
     }
 }
 
@@ -286,35 +223,4 @@ fn name_in(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let word = text.split_whitespace().next().unwrap_or_default();
     word.split('.').next().unwrap_or_default().to_owned()
-}
-
-/// A node that knows nobody's address waits for ever, and people search for days.
-fn reachable(
-    source: &Source,
-    raw: &RawTab,
-    own: NodeId,
-    hosts: &Hosts,
-    links: &[TabLink],
-    problems: &mut Vec<Problem>,
-    warnings: &mut Vec<Warning>,
-) {
-    let mut others = hosts.nodes().difference(raw.excluded);
-    others.remove(own);
-    if others.is_empty() || links.iter().any(|link| link.medium.broadcast().is_some()) {
-        return;
-    }
-    let known = links.iter().flat_map(|link| link.peers.iter().map(|&(node, _)| node)).collect();
-    let unknown = others.difference(known);
-    if unknown == others {
-        let span = raw.links.first().map_or(0..0, |link| link.span.clone());
-        let message = "no other node can be reached";
-        let label = "no link has a broadcast address, and no node an address (`set-addr`)";
-        let problem = Problem::new(source, span, message, label);
-        problems.push(problem.help("give every other node an address: set-addr NODE TAG IP"));
-        return;
-    }
-    for node in unknown.iter() {
-        let text = format!("node {node} has no address on any link: it has to speak first");
-        warnings.push(Warning::new(source, 0, text));
-    }
 }

@@ -1,69 +1,58 @@
 //! One function per directive.
 
-use core::time::Duration;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use crate::ids::NodeSet;
-use crate::limits::{LINKS_MAX, SEND_QUEUE_PACKETS_MAX};
-use crate::llttab::link;
-use crate::llttab::parser::{At, Line, RawAddr, RawTab};
+use crate::limits::LINKS_MAX;
+use crate::llttab::parser::{At, Line, RawAddr, RawAddress, RawTab};
 use crate::llttab::report::Problem;
-use crate::llttab::values::{duration, node_range, number, setting};
+use crate::llttab::settings::{Applied, SettingError};
+use crate::llttab::values::{mac, node_range, number};
+use crate::llttab::{flow, link, texts, timers};
 
 /// Dispatches on the first word.
 pub(super) fn line(line: &mut Line<'_, '_>, tab: &mut RawTab) {
     let directive = line.words[0];
     match directive.text {
-        "exclude" => range(line, tab, NodeSet::union),
-        "include" => range(line, tab, NodeSet::difference),
-        "link" => tab.links.extend(link::parse(line, false)),
-        "link-lowpri" => tab.links.extend(link::parse(line, true)),
+        "exclude" => exclude(line, tab),
+        "include" => include(line, tab),
+        "link" => link::parse(line, false, tab),
+        "link-lowpri" => link::parse(line, true, tab),
         "set-addr" => tab.addrs.extend(addr(line)),
-        "set-arp" => {
-            // Addresses are learned from frames whatever this says; static ones are kept.
-            flag(line);
-        }
-        "set-bcasthb" => {
-            if let Some(on) = flag(line) {
-                tab.bcasthb_off = !on;
-            }
-        }
+        "set-arp" => flag(line, &mut tab.discover),
+        "set-bcasthb" => flag(line, &mut tab.broadcast_heartbeats),
         "set-checksum" => checksum(line, tab),
         "set-cluster" => cluster(line, tab),
         "set-dbg-minlinks" => links_min(line, tab),
-        "set-flow" => settings(line, tab, flow),
-        "set-node" => node(line, tab),
-        "set-timer" => settings(line, tab, timer),
-        "set-verbose" => {
-            if let Some(on) = flag(line) {
-                tab.verbose = on;
-            }
+        "set-flow" => {
+            settings(line, &mut tab.flow_set, |word| flow::set_limit(&mut tab.flow, word));
         }
+        "set-node" => node(line, tab),
+        "set-timer" => {
+            settings(line, &mut tab.timers_set, |word| timers::set_timer(&mut tab.timers, word));
+        }
+        "set-verbose" => flag(line, &mut tab.verbose),
         "start" => {
             line.ends_after(1);
             tab.started = Some(directive.span());
         }
         unknown => {
-            let problem = Problem::new(
-                line.source,
-                directive.span(),
-                format!("`{unknown}` is no directive of llttab"),
-                "expected a directive",
-            );
-            line.problems.push(problem.help(format!("known are {}", DIRECTIVES.join(", "))));
+            let message = texts::directive_unknown(unknown);
+            let label = texts::directive_expected();
+            let problem = Problem::new(line.source, directive.span(), message, label);
+            line.problems.push(problem.help(texts::directive_known(DIRECTIVES.join(", "))));
         }
     }
 }
 
 fn node(line: &mut Line<'_, '_>, tab: &mut RawTab) {
-    let Some(word) = line.word(1, "a node id, a name of llthosts, or a file that holds one") else {
-        return;
-    };
+    let expected = "a node id, a name of llthosts, or a file that holds one";
+    let Some(word) = line.word(1, expected) else { return };
     line.ends_after(2);
     if let Some(first) = &tab.node {
-        let problem = Problem::new(line.source, word.span(), "`set-node` is given twice", "again");
-        line.problems.push(problem.and(first.span.clone(), "first here"));
-        return;
+        return twice(line, &first.span);
     }
     tab.node = Some(At::new(word.text.to_owned(), word));
 }
@@ -72,151 +61,123 @@ fn cluster(line: &mut Line<'_, '_>, tab: &mut RawTab) {
     let Some(word) = line.word(1, "a cluster id") else { return };
     line.ends_after(2);
     let Some(id) = number(word.text) else {
-        return line.wrong(word, "expected a cluster id from 0 to 65535");
+        return line.wrong(word, texts::cluster_expected());
     };
     if let Some(first) = &tab.cluster {
-        let text = "`set-cluster` is given twice";
-        let problem = Problem::new(line.source, word.span(), text, "again");
-        line.problems.push(problem.and(first.span.clone(), "first here"));
-        return;
+        return twice(line, &first.span);
     }
     tab.cluster = Some(At::new(id, word));
+}
+
+/// What makes a node another one must not depend on which line counts.
+fn twice(line: &mut Line<'_, '_>, first: &Range<usize>) {
+    let message = texts::given_twice(line.words[0].text);
+    let problem = Problem::new(line.source, line.words[1].span(), message, texts::again());
+    line.problems.push(problem.and(first.clone(), texts::first_here()));
 }
 
 fn addr(line: &mut Line<'_, '_>) -> Option<RawAddr> {
     let node = line.word(1, "a node id")?;
     let tag = line.word(2, "the tag of a link")?;
-    let ip = line.word(3, "the address of the node on that link")?;
+    let word = line.word(3, "the address of the node on that link")?;
     line.ends_after(4);
-    let Ok(address) = ip.text.parse::<IpAddr>() else {
-        line.wrong(ip, "expected an IP address, without a port");
+    let ip = word.text.parse::<IpAddr>().ok().map(RawAddress::Ip);
+    let Some(address) = ip.or_else(|| mac(word.text).map(RawAddress::Mac)) else {
+        line.wrong(word, texts::address_expected());
         return None;
     };
     Some(RawAddr {
         node: At::new(node.text.to_owned(), node),
         tag: At::new(tag.text.to_owned(), tag),
-        ip: At::new(address, ip),
+        address: At::new(address, word),
     })
 }
 
-fn flag(line: &mut Line<'_, '_>) -> Option<bool> {
-    let word = line.word(1, "0 or 1")?;
+fn flag(line: &mut Line<'_, '_>, into: &mut Option<bool>) {
+    let Some(word) = line.word(1, "0 or 1") else { return };
     line.ends_after(2);
     match word.text {
-        "0" => Some(false),
-        "1" => Some(true),
-        _ => {
-            line.wrong(word, "expected 0 or 1");
-            None
-        }
+        "0" => set(line, into, false),
+        "1" => set(line, into, true),
+        _ => line.wrong(word, texts::flag_expected()),
     }
 }
 
 fn checksum(line: &mut Line<'_, '_>, tab: &mut RawTab) {
     let Some(word) = line.word(1, "a checksum level") else { return };
     line.ends_after(2);
-    match word.text {
-        "0" => tab.warnings.push(line.warning(word, "checksums cannot be turned off")),
-        "1" | "10" | "2" | "20" => {}
-        _ => line.wrong(word, "expected 0, 1, 10, 2 or 20"),
+    let Some(level) = number(word.text).filter(|level| CHECKSUMS.contains(level)) else {
+        return line.wrong(word, texts::checksum_expected());
+    };
+    if level == 0 {
+        line.warn(word, texts::checksum_off());
     }
+    set(line, &mut tab.checksum, level);
 }
 
 fn links_min(line: &mut Line<'_, '_>, tab: &mut RawTab) {
     let Some(word) = line.word(1, "a number of links") else { return };
     line.ends_after(2);
-    match number(word.text) {
-        Some(count) if (1..=LINKS_MAX).contains(&count) => {
-            tab.links_min = Some(At::new(count, word))
-        }
-        _ => line.wrong(word, format!("expected a number from 1 to {LINKS_MAX}")),
+    match number(word.text).filter(|count| (1..=LINKS_MAX).contains(count)) {
+        Some(count) => set(line, &mut tab.links_min, At::new(count, word)),
+        None => line.wrong(word, texts::links_min_expected(LINKS_MAX)),
     }
 }
 
-fn range(line: &mut Line<'_, '_>, tab: &mut RawTab, change: fn(NodeSet, NodeSet) -> NodeSet) {
-    if line.word(1, "a node id or a range of them (2-31)").is_none() {
-        return;
+/// The last line counts, as with the original; that there are two is worth a word.
+fn set<T>(line: &mut Line<'_, '_>, into: &mut Option<T>, value: T) {
+    if into.replace(value).is_some() {
+        let directive = line.words[0];
+        line.warn(directive, texts::given_again(directive.text));
     }
+}
+
+fn exclude(line: &mut Line<'_, '_>, tab: &mut RawTab) {
+    for range in ranges(line) {
+        tab.excluded = tab.excluded.union(range.value);
+        tab.excludes.push(range);
+    }
+}
+
+fn include(line: &mut Line<'_, '_>, tab: &mut RawTab) {
+    for range in ranges(line) {
+        tab.excluded = tab.excluded.difference(range.value);
+    }
+}
+
+fn ranges(line: &mut Line<'_, '_>) -> Vec<At<NodeSet>> {
+    if line.word(1, "a node id or a range of them (2-31)").is_none() {
+        return Vec::new();
+    }
+    let mut ranges = Vec::new();
     for &word in &line.words[1..] {
         match node_range(word.text) {
-            Some(nodes) => tab.excluded = change(tab.excluded, nodes),
-            None => line.wrong(word, "expected a node id or a range of them (2-31), up to 127"),
+            Some(nodes) => ranges.push(At::new(nodes, word)),
+            None => line.wrong(word, texts::range_expected()),
         }
     }
+    ranges
 }
 
-/// `name:value` words; `set` applies one, `Err` says what was expected in its place.
+/// `name:value` words; `set` applies one.
 fn settings(
     line: &mut Line<'_, '_>,
-    tab: &mut RawTab,
-    set: fn(&mut RawTab, &str, &str) -> Result<Option<&'static str>, String>,
+    places: &mut BTreeMap<&'static str, Range<usize>>,
+    mut set: impl FnMut(&str) -> Result<Applied, SettingError>,
 ) {
     if line.word(1, "name:value").is_none() {
         return;
     }
-    let is_timer = line.words[0].text == "set-timer";
     for &word in &line.words[1..] {
-        let Some((name, value)) = setting(word.text) else {
-            line.wrong(word, "expected name:value");
-            continue;
-        };
-        match set(tab, name, value) {
-            Ok(Some(known)) => {
-                let places = if is_timer { &mut tab.timers_set } else { &mut tab.flow_set };
-                places.insert(known, word.span());
+        match set(word.text) {
+            Ok(Applied::Set(name)) => {
+                if places.insert(name, word.span()).is_some() {
+                    line.warn(word, texts::given_again(name));
+                }
             }
-            Ok(None) => {
-                let text = format!("`{name}` means nothing here and is ignored");
-                tab.warnings.push(line.warning(word, text));
-            }
-            Err(expected) => line.wrong(word, expected),
+            Ok(Applied::Ignored(name)) => line.warn(word, texts::setting_ignored(name)),
+            Err(error) => line.wrong(word, error.to_string()),
         }
-    }
-}
-
-fn timer(tab: &mut RawTab, name: &str, value: &str) -> Result<Option<&'static str>, String> {
-    let known: Option<(&'static str, &mut Duration)> = match name {
-        "heartbeat" => Some(("heartbeat", &mut tab.timers.heartbeat)),
-        "heartbeatlo" => Some(("heartbeatlo", &mut tab.timers.heartbeat_lo)),
-        "oos" => Some(("oos", &mut tab.timers.oos)),
-        "peerinact" => Some(("peerinact", &mut tab.timers.peer_inact)),
-        "peertrouble" => Some(("peertrouble", &mut tab.timers.peer_trouble)),
-        "peertroublelo" => Some(("peertroublelo", &mut tab.timers.peer_trouble_lo)),
-        "retrans" => Some(("retrans", &mut tab.timers.retrans)),
-        _ if TIMERS_IGNORED.contains(&name) => None,
-        _ => return Err(format!("expected a timer: {}", TIMERS.join(", "))),
-    };
-    let Some((name, slot)) = known else {
-        return match number::<u64>(value) {
-            Some(_) => Ok(None),
-            None => duration(value).map(|_| None).ok_or_else(|| DURATION.to_owned()),
-        };
-    };
-    *slot = duration(value).ok_or_else(|| DURATION.to_owned())?;
-    Ok(Some(name))
-}
-
-fn flow(tab: &mut RawTab, name: &str, value: &str) -> Result<Option<&'static str>, String> {
-    let (known, slot, low, high): (_, &mut usize, usize, usize) = match name {
-        "ackval" => ("ackval", &mut tab.flow.ackval, 1, 256),
-        "highwater" => ("highwater", &mut tab.flow.highwater, 1, SEND_QUEUE_PACKETS_MAX),
-        "linkburst" => ("linkburst", &mut tab.flow.linkburst, 1, 4096),
-        "lowwater" => ("lowwater", &mut tab.flow.lowwater, 0, SEND_QUEUE_PACKETS_MAX),
-        "window" => ("window", &mut tab.flow.window, 1, 4096),
-        _ if FLOWS_IGNORED.contains(&name) => {
-            return match number::<u64>(value) {
-                Some(_) => Ok(None),
-                None => Err("expected a number of packets".to_owned()),
-            };
-        }
-        _ => return Err(format!("expected a limit: {}", FLOWS.join(", "))),
-    };
-    match number(value) {
-        Some(packets) if (low..=high).contains(&packets) => {
-            *slot = packets;
-            Ok(Some(known))
-        }
-        _ => Err(format!("expected a number of packets from {low} to {high}")),
     }
 }
 
@@ -237,21 +198,5 @@ const DIRECTIVES: [&str; 15] = [
     "set-verbose",
     "start",
 ];
-const TIMERS: [&str; 7] =
-    ["heartbeat", "heartbeatlo", "oos", "peerinact", "peertrouble", "peertroublelo", "retrans"];
-/// Timers of the original that have no counterpart here (facts 1.5).
-const TIMERS_IGNORED: [&str; 8] = [
-    "arp",
-    "arpreq",
-    "reqhbtime",
-    "rpeerinact",
-    "sendhbcap",
-    "service",
-    "timetoreqhb",
-    "timetosendhb",
-];
-const FLOWS: [&str; 5] = ["ackval", "highwater", "linkburst", "lowwater", "window"];
-/// Limits of the original that have no counterpart here (facts 1.6).
-const FLOWS_IGNORED: [&str; 4] = ["largepktlen", "rporthighwater", "rportlowwater", "sws"];
-const DURATION: &str =
-    "expected hundredths of a second (200), or a unit (2s, 150ms); 1 ms to one day";
+/// Levels of `set-checksum`: off, and what the original covers with each (facts 1.10).
+const CHECKSUMS: [u8; 5] = [0, 1, 10, 2, 20];

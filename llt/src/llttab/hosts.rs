@@ -1,11 +1,14 @@
 //! `llthosts`: node ids and their names.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::ids::{NodeId, NodeSet};
-use crate::llttab::lexer::words;
+use crate::limits::NODES_MAX;
+use crate::llttab::lexer::{Word, words};
 use crate::llttab::report::{Problem, Source};
-use crate::llttab::values::{expected_node, node_id};
+use crate::llttab::texts;
+use crate::llttab::values::node_id;
 
 /// Names of nodes, unique both ways.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -33,54 +36,45 @@ impl Hosts {
     pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Self {
         problems.extend(source.encoding_problem());
         let mut hosts = Self::default();
-        let mut places: BTreeMap<NodeId, std::ops::Range<usize>> = BTreeMap::new();
+        let mut places: BTreeMap<NodeId, Range<usize>> = BTreeMap::new();
         for line in words(source.text()) {
+            let mut problem = |word: Word<'_>, message: String, label: String| {
+                problems.push(Problem::new(source, word.span(), message, label));
+            };
             let id = line[0];
             let Some(node) = node_id(id.text) else {
-                problems.push(expected_node(source, id));
+                problem(id, texts::host_id(id.text), texts::host_id_expected(NODES_MAX - 1));
                 continue;
             };
-            let Some(name) = line.get(1) else {
-                problems.push(Problem::new(
-                    source,
-                    id.span(),
-                    format!("node {node} has no name"),
-                    "expected a name after the node id",
-                ));
+            let Some(&name) = line.get(1) else {
+                problem(id, texts::host_name_missing(node), texts::host_name_expected());
                 continue;
             };
-            if let Some(extra) = line.get(2) {
-                problems.push(Problem::new(
-                    source,
-                    extra.span(),
-                    "a line of llthosts is a node id and a name",
-                    "nothing was expected here",
-                ));
+            if let Some(&extra) = line.get(2) {
+                problem(extra, texts::host_extra(), texts::nothing_expected());
+            }
+            if name.text.bytes().all(|byte| byte.is_ascii_digit()) {
+                problem(name, texts::host_name_digits(name.text), texts::host_name_letters());
             }
             if let Some(first) = places.get(&node) {
-                problems.push(
-                    Problem::new(source, id.span(), format!("node {node} is named twice"), "again")
-                        .and(first.clone(), "first here"),
-                );
+                let message = texts::host_twice(node);
+                let problem = Problem::new(source, id.span(), message, texts::again());
+                problems.push(problem.and(first.clone(), texts::first_here()));
                 continue;
             }
             if let Some(other) = hosts.node(name.text) {
-                let text = format!("{} is the name of two nodes", name.text);
-                problems.push(
-                    Problem::new(source, name.span(), text, format!("and of node {node} here"))
-                        .and(places[&other].clone(), format!("the name of node {other} here")),
-                );
+                let (message, label) =
+                    (texts::host_name_twice(name.text), texts::host_name_this(node));
+                let problem = Problem::new(source, name.span(), message, label);
+                let label = texts::host_name_other(other);
+                problems.push(problem.and(places[&other].clone(), label));
             }
             places.insert(node, id.span());
             hosts.names.insert(node, name.text.to_owned());
         }
         if hosts.names.is_empty() && problems.is_empty() {
-            problems.push(Problem::new(
-                source,
-                0..0,
-                "llthosts names no node",
-                "expected lines of a node id and a name",
-            ));
+            let (message, label) = (texts::host_none(), texts::host_none_expected());
+            problems.push(Problem::new(source, 0..0, message, label));
         }
         hosts
     }

@@ -1,16 +1,25 @@
 //! `/etc/llttab` and `/etc/llthosts` (facts 1.3, 1.4), with every complaint at its place.
 //!
 //! [`LltTab::parse`] reads both and checks what they say together; all errors that can be told
-//! apart are reported at once. Raw Ethernet and RDMA links are recognised and refused: this
-//! version has UDP only.
+//! apart are reported at once. Single values that an administrator changes while LLT runs go
+//! through the same code: [`parse_timer`] and [`parse_flow`], judged by [`check_timers`] and
+//! [`check_flow`], and [`TabLink::parse_line`].
 
+mod added;
+mod addresses;
 mod check;
+mod device;
 mod directives;
+mod flow;
 mod hosts;
 mod lexer;
 mod link;
+mod pairs;
 mod parser;
 mod report;
+mod settings;
+mod texts;
+mod timers;
 mod values;
 
 use std::io;
@@ -21,9 +30,13 @@ use crate::ids::{ClusterId, Incarnation, LinkAddr, NodeId, NodeSet};
 use crate::io::udp::link_addr;
 use crate::limits::{MTU_ETHER, MTU_UDP};
 
+pub use device::{Device, DeviceError};
+pub use flow::{FlowError, check_flow, flow_rows, parse_flow};
 pub use hosts::Hosts;
 pub use lexer::{Word, words};
 pub use report::{ConfigErrors, Problem, Source, Warning};
+pub use settings::{Applied, SettingError};
+pub use timers::{TimerError, check_timers, parse_timer, timer_rows};
 
 /// What `llttab` and `llthosts` say, checked.
 #[derive(Clone, Debug)]
@@ -42,11 +55,14 @@ pub struct LltTab {
     pub timers: Timers,
     /// Flow control.
     pub flow: Flow,
+    /// `set-checksum`: the level that the file asks for, for `lltstat -c`. Header and data of every
+    /// frame have a checksum at each of them.
+    pub checksum: Option<u8>,
     /// `set-dbg-minlinks`: with fewer links that can be opened LLT does not start. 1 by default.
     pub links_min: u8,
     /// `set-verbose`.
     pub verbose: bool,
-    /// Lines that were accepted but mean nothing here.
+    /// What was accepted, but is worth a word; in the order of lines.
     pub warnings: Vec<Warning>,
 }
 
@@ -88,15 +104,6 @@ pub enum Medium {
         /// Where one datagram reaches everybody.
         broadcast: Option<IpAddr>,
     },
-}
-
-/// An Ethernet device, as `llttab` names it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Device {
-    /// `eth-00:15:17:48:b5:80`: whichever interface has this address.
-    Mac([u8; 6]),
-    /// `eth1`: the interface of this name.
-    Name(String),
 }
 
 impl LltTab {

@@ -6,10 +6,10 @@ use std::ops::Range;
 
 use crate::config::{Flow, Timers};
 use crate::ids::NodeSet;
-use crate::llttab::directives;
 use crate::llttab::lexer::{Word, words};
 use crate::llttab::link::RawLink;
 use crate::llttab::report::{Problem, Source, Warning};
+use crate::llttab::{directives, texts};
 
 /// A value and its place.
 #[derive(Clone, Debug)]
@@ -29,7 +29,14 @@ impl<T> At<T> {
 pub(super) struct RawAddr {
     pub(super) node: At<String>,
     pub(super) tag: At<String>,
-    pub(super) ip: At<IpAddr>,
+    pub(super) address: At<RawAddress>,
+}
+
+/// An address without the port of its link.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum RawAddress {
+    Ip(IpAddr),
+    Mac([u8; 6]),
 }
 
 /// What the file says.
@@ -38,15 +45,21 @@ pub(super) struct RawTab {
     pub(super) node: Option<At<String>>,
     pub(super) cluster: Option<At<u16>>,
     pub(super) links: Vec<RawLink>,
+    /// Tags of lines that are wrong: what refers to them is not to blame.
+    pub(super) broken_tags: Vec<String>,
     pub(super) addrs: Vec<RawAddr>,
     pub(super) excluded: NodeSet,
+    /// The `exclude` words.
+    pub(super) excludes: Vec<At<NodeSet>>,
     pub(super) timers: Timers,
     /// Where a timer was set, by its name.
     pub(super) timers_set: BTreeMap<&'static str, Range<usize>>,
     pub(super) flow: Flow,
     pub(super) flow_set: BTreeMap<&'static str, Range<usize>>,
-    pub(super) bcasthb_off: bool,
-    pub(super) verbose: bool,
+    pub(super) broadcast_heartbeats: Option<bool>,
+    pub(super) discover: Option<bool>,
+    pub(super) checksum: Option<u8>,
+    pub(super) verbose: Option<bool>,
     pub(super) links_min: Option<At<u8>>,
     pub(super) started: Option<Range<usize>>,
     pub(super) warnings: Vec<Warning>,
@@ -57,6 +70,7 @@ pub(super) struct Line<'a, 'p> {
     pub(super) source: &'a Source,
     pub(super) words: &'p [Word<'a>],
     pub(super) problems: &'p mut Vec<Problem>,
+    pub(super) warnings: &'p mut Vec<Warning>,
 }
 
 impl<'a> Line<'a, '_> {
@@ -64,54 +78,52 @@ impl<'a> Line<'a, '_> {
     pub(super) fn word(&mut self, index: usize, expected: &str) -> Option<Word<'a>> {
         let word = self.words.get(index).copied();
         if word.is_none() {
-            let last = self.words[self.words.len() - 1];
-            let end = last.span().end;
-            self.problems.push(Problem::new(
-                self.source,
-                end..end,
-                format!("`{}` is not complete", self.words[0].text),
-                format!("expected {expected} after this"),
-            ));
+            let end = self.words[self.words.len() - 1].span().end;
+            let message = texts::incomplete(self.words[0].text);
+            let label = texts::word_missing(expected);
+            self.problems.push(Problem::new(self.source, end..end, message, label));
         }
         word
     }
 
     /// A complaint about `word`.
     pub(super) fn wrong(&mut self, word: Word<'_>, expected: impl Into<String>) {
-        let message = format!("`{}` does not belong here", word.text);
-        self.problems.push(Problem::new(self.source, word.span(), message, expected));
+        self.complain(word, texts::not_here(word.text), expected);
+    }
+
+    /// The same with another message.
+    pub(super) fn complain(&mut self, word: Word<'_>, message: String, label: impl Into<String>) {
+        self.problems.push(Problem::new(self.source, word.span(), message, label));
     }
 
     /// Complains about words beyond the first `count`.
     pub(super) fn ends_after(&mut self, count: usize) {
         if let Some(&extra) = self.words.get(count) {
-            let text = format!("`{}` ends before this", self.words[0].text);
-            self.problems.push(Problem::new(
-                self.source,
-                extra.span(),
-                text,
-                "nothing was expected here",
-            ));
+            let message = texts::line_ends(self.words[0].text);
+            self.complain(extra, message, texts::nothing_expected());
         }
     }
 
-    pub(super) fn warning(&self, word: Word<'_>, text: impl Into<String>) -> Warning {
-        Warning::new(self.source, word.start, text)
+    /// Accepts `word`, and says what about it.
+    pub(super) fn warn(&mut self, word: Word<'_>, text: String) {
+        self.warnings.push(Warning::new(self.source, word.start, text));
     }
 }
 
 pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> RawTab {
     problems.extend(source.encoding_problem());
     let mut tab = RawTab::default();
+    let mut warnings = Vec::new();
     for words in words(source.text()) {
         if let Some(start) = &tab.started {
-            problems.push(
-                Problem::new(source, words[0].span(), "there is a line after `start`", "this one")
-                    .and(start.clone(), "must be the last line"),
-            );
+            let at = words[0].span();
+            let problem = Problem::new(source, at, texts::start_not_last(), texts::start_line());
+            problems.push(problem.and(start.clone(), texts::start_last()));
             break;
         }
-        directives::line(&mut Line { source, words: &words, problems }, &mut tab);
+        let warnings = &mut warnings;
+        directives::line(&mut Line { source, words: &words, problems, warnings }, &mut tab);
     }
+    tab.warnings = warnings;
     tab
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
+use crate::llttab::texts;
+
 /// The text of one file, with the name to show.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -40,7 +42,7 @@ impl Source {
     pub fn encoding_problem(&self) -> Option<Problem> {
         let at = self.invalid_at?;
         let end = self.text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
-        Some(Problem::new(self, at..end, "the file is not text", "expected UTF-8"))
+        Some(Problem::new(self, at..end, texts::bytes_wrong(), texts::bytes_expected()))
     }
 
     /// Line and column of a byte, both from 1; the column counts characters.
@@ -95,6 +97,11 @@ impl Problem {
     /// Line and column, both from 1.
     pub fn position(&self) -> (usize, usize) {
         self.position
+    }
+
+    /// Is it about this file?
+    pub(super) fn is_in(&self, source: &Source) -> bool {
+        self.source.name() == source.name
     }
 }
 
@@ -170,7 +177,7 @@ impl Diagnostic for ConfigErrors {
     }
 }
 
-/// A line that was accepted but means nothing here.
+/// A line that was accepted, but is worth a word.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Warning {
     /// The file.
