@@ -1,11 +1,11 @@
 //! Answers to administrators.
 
 use llt::io::tap::{Faults, Rates};
-use llt::llttab::Medium;
 use llt::{Duration, NodeId, NodeSet};
 use serde::Serialize;
 
 use crate::admin::{AdminError, FaultRequest, RunningConfig};
+use crate::daemon::links::{Entry, Links};
 use crate::daemon::settings::Settings;
 use crate::snapshot::Snapshot;
 
@@ -38,29 +38,27 @@ pub(super) fn running_config(settings: &Settings, testbed: bool) -> RunningConfi
 }
 
 /// Fills in what only the files know: names, tags, own addresses.
-pub(super) fn complete(snapshot: &mut Snapshot, settings: &Settings) {
+pub(super) fn complete(snapshot: &mut Snapshot, settings: &Settings, links: &Links) {
     let tab = &settings.tab;
     let name = |node| NodeId::new(node).and_then(|node| tab.hosts.name(node)).unwrap_or_default();
     snapshot.llt.name = tab.name().to_owned();
-    for (link, known) in snapshot.llt.links.iter_mut().zip(&tab.links) {
-        link.tag.clone_from(&known.tag);
-        link.device.clone_from(&known.device);
-        link.address = own_address(known);
+    let address = |entry: &Entry| entry.address().map(|own| own.to_string()).unwrap_or_default();
+    for (id, entry) in links.iter() {
+        if let Some(link) = snapshot.llt.links.get_mut(id.index()) {
+            link.tag.clone_from(&entry.tab().tag);
+            link.device.clone_from(&entry.tab().device);
+            link.address = address(entry);
+        }
     }
     for node in &mut snapshot.llt.nodes {
         node.name = name(node.node).to_owned();
         if node.own {
-            for (link, known) in node.links.iter_mut().zip(&tab.links) {
-                link.address = own_address(known);
+            for (id, entry) in links.iter() {
+                if let Some(link) = node.links.get_mut(id.index()) {
+                    link.address = address(entry);
+                }
             }
         }
-    }
-}
-
-fn own_address(link: &llt::llttab::TabLink) -> String {
-    match &link.medium {
-        Medium::Ether { .. } => String::new(),
-        Medium::Udp { local, .. } => llt::io::udp::link_addr(*local).to_string(),
     }
 }
 

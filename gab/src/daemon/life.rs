@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use llt::Instant;
 use llt::io::{Clock, incarnation};
+use llt::llttab::LltTab;
 
 use crate::core::GabConfig;
 use crate::daemon::files::Files;
+use crate::daemon::links::Links;
 use crate::daemon::settings::Settings;
 use crate::stack::{Stack, StackConfig};
 
@@ -33,13 +35,15 @@ impl GabState {
     }
 }
 
-/// A stack in a new life. An incarnation that could not be stored is told, and used. `listen`: for
-/// so long it connects to nobody, and looks for another node with its id.
+/// A stack in a new life, with the links as they are. An incarnation that could not be stored is
+/// told, and used. `listen`: for so long it connects to nobody, and looks for another node with its
+/// id.
 pub(super) fn begin(
     clock: Clock,
     now: Instant,
     files: &Files,
     settings: &Settings,
+    links: &Links,
     gab: GabState,
     listen: Duration,
 ) -> Stack {
@@ -49,8 +53,9 @@ pub(super) fn begin(
     }
     let incarnation = fresh.incarnation;
     tracing::info!("node {} begins, incarnation {incarnation}", settings.tab.node);
+    let tab = LltTab { links: links.tabs(), ..settings.tab.clone() };
     let config = StackConfig {
-        llt: llt::Config { listen, ..settings.tab.config(incarnation, &[]) },
+        llt: llt::Config { listen, ..tab.config(incarnation, &links.mtus()) },
         gab: GabConfig {
             configured: gab.configured,
             seed: gab.count,

@@ -106,7 +106,7 @@ fn start(
         tracing::warn!("{warning}");
     }
     let signals = signals::Signals::new().context("cannot watch for signals")?;
-    let links = links::open(&settings, args.testbed)?;
+    let links = links::Links::open(&settings.tab, args.testbed)?;
     let listener = listener::Listener::open(files)?;
     if !args.testbed {
         realtime::acquire();

@@ -15,6 +15,8 @@ use rustix::time::Timespec;
 pub(super) enum Token {
     /// The socket of a client.
     Client(u32),
+    /// What tells of network devices.
+    Devices,
     /// A link, by its index.
     Link(u32),
     /// Where clients connect.
@@ -110,6 +112,7 @@ impl Token {
             Self::Listener => (2, 0),
             Self::Process(number) => (3, number),
             Self::Signals => (4, 0),
+            Self::Devices => (5, 0),
         };
         EventData::new_u64(kind << 32 | u64::from(number))
     }
@@ -122,6 +125,7 @@ impl Token {
             2 => Self::Listener,
             3 => Self::Process(number),
             4 => Self::Signals,
+            5 => Self::Devices,
             _ => return None,
         })
     }

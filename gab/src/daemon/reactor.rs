@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use llt::core::{DuplicateScope, Event, LinkChange};
-use llt::io::{Clock, Endpoint, Flushed, LinkFrame, Received};
+use llt::io::{Clock, Flushed, LinkFrame, Received};
 use llt::time::earliest;
 use llt::{Duration, Instant, LinkId};
 use parking_lot::Mutex;
@@ -21,6 +21,7 @@ use crate::daemon::clients::Clients;
 use crate::daemon::files::Files;
 use crate::daemon::housekeeping::Progress;
 use crate::daemon::life::{self, GabState};
+use crate::daemon::links::{Changes, Links};
 use crate::daemon::listener::{Accepted, Listener};
 use crate::daemon::notices;
 use crate::daemon::poller::{Poller, Ready, Token};
@@ -59,7 +60,7 @@ pub(super) struct Parts {
     pub(super) args: Args,
     pub(super) clock: Clock,
     pub(super) files: Files,
-    pub(super) links: Vec<Option<Endpoint>>,
+    pub(super) links: Links,
     pub(super) listener: Listener,
     pub(super) progress: Arc<Mutex<Progress>>,
     pub(super) settings: Settings,
@@ -105,14 +106,10 @@ impl Reactor {
         let poller = Poller::new()?;
         poller.add(parts.signals.as_fd(), Token::Signals)?;
         poller.add(parts.listener.as_fd(), Token::Listener)?;
-        for (index, link) in (0..).zip(&parts.links) {
-            if let Some(link) = link {
-                poller.add(link.as_fd(), Token::Link(index))?;
-            }
-        }
+        parts.links.register(&poller)?;
         let gab = GabState::new(&parts.settings);
         let now = parts.clock.now();
-        let stack = life::begin(parts.clock, now, &parts.files, &parts.settings, gab);
+        let stack = life::begin(parts.clock, now, &parts.files, &parts.settings, &parts.links, gab);
         let mut reactor = Self {
             poller,
             stack,
@@ -165,6 +162,10 @@ impl Reactor {
         for &event in ready {
             match event.token {
                 Token::Client(number) => self.client_ready(now, number, event),
+                Token::Devices => {
+                    let changes = self.parts.links.handle_devices(now, &self.poller);
+                    self.links_changed(now, changes);
+                }
                 Token::Link(_) => {}
                 Token::Listener => self.accept(now),
                 Token::Process(number) => {
@@ -209,10 +210,29 @@ impl Reactor {
 
     fn flush_links(&mut self, now: Instant) {
         self.retry_links = None;
-        for link in self.parts.links.iter_mut().flatten() {
+        let mut down = Vec::new();
+        for (index, link) in self.parts.links.endpoints_mut() {
             if link.flush(now) == Flushed::Blocked {
                 self.retry_links = Some(now + LINK_RETRY);
             }
+            if link.went_down() {
+                down.push(index);
+            }
+        }
+        for index in down {
+            self.link_down(now, index);
+        }
+    }
+
+    /// A call said that the device of a link is down: no event can be sooner.
+    fn link_down(&mut self, now: Instant, index: usize) {
+        let changes = self.parts.links.handle_down(now, index);
+        self.links_changed(now, changes);
+    }
+
+    fn links_changed(&mut self, now: Instant, changes: Changes) {
+        for (link, change) in changes {
+            self.stack.handle_link(now, link, change);
         }
     }
 
@@ -234,8 +254,8 @@ impl Reactor {
                 Output::Left => self.left(now),
                 Output::Notice(notice) => self.noticed(now, &notice),
                 Output::Transmit(frame) => {
-                    let link = self.parts.links.get_mut(frame.link.index());
-                    if let Some(Some(link)) = link {
+                    let link = self.parts.links.endpoint_mut(frame.link.index());
+                    if let Some(link) = link {
                         link.send(now, frame);
                     }
                 }
@@ -246,13 +266,13 @@ impl Reactor {
 
     fn read_link(&mut self, now: Instant, index: u32) {
         let at = usize::try_from(index).unwrap_or(usize::MAX);
-        let Some(Some(link)) = self.parts.links.get_mut(at) else { return };
+        let Some(link) = self.parts.links.endpoint_mut(at) else { return };
         let Some(id) = u8::try_from(index).ok().and_then(LinkId::new) else { return };
         let until = now + LINK_TIME;
         let mut frames = std::mem::take(&mut self.frames);
         let mut count = 0;
         loop {
-            let received = link.receive(&mut frames);
+            let received = link.receive(now, &mut frames);
             count += frames.len();
             for (from, frame) in frames.drain(..) {
                 self.stack.handle_frame(now, id, from, frame);
@@ -262,7 +282,11 @@ impl Reactor {
                 break;
             }
         }
+        let went_down = link.went_down();
         self.frames = frames;
+        if went_down {
+            self.link_down(now, at);
+        }
     }
 
     fn accept(&mut self, now: Instant) {
@@ -338,21 +362,22 @@ impl Reactor {
         self.clients.flush(now, &mut self.stack, &self.poller);
         while let Some(output) = self.stack.poll_output() {
             if let Output::Transmit(frame) = output
-                && let Some(Some(link)) = self.parts.links.get_mut(frame.link.index())
+                && let Some(link) = self.parts.links.endpoint_mut(frame.link.index())
             {
                 link.send(now, frame);
             }
         }
-        let Parts { clock, files, settings, .. } = &self.parts;
-        self.stack = life::begin(*clock, now, files, settings, self.gab);
+        let Parts { clock, files, settings, links, .. } = &self.parts;
+        self.stack = life::begin(*clock, now, files, settings, links, self.gab);
         self.begin(now);
     }
 
     /// A new stack learns which links are dead from the start.
     fn begin(&mut self, now: Instant) {
-        for (index, link) in (0..).zip(&self.parts.links) {
-            if let (None, Some(id)) = (link, LinkId::new(index)) {
-                self.stack.handle_link(now, id, LinkChange::NoCarrier);
+        self.parts.links.begin(now);
+        for (link, entry) in self.parts.links.iter() {
+            if !entry.carries() {
+                self.stack.handle_link(now, link, LinkChange::NoCarrier);
             }
         }
     }
@@ -415,6 +440,8 @@ impl Reactor {
 
     fn own_timers(&mut self, now: Instant) {
         self.clients.handle_timer(now);
+        let changes = self.parts.links.handle_timer(now, &self.poller);
+        self.links_changed(now, changes);
         if self.retry_listener.is_some_and(|at| at <= now) {
             self.retry_listener = None;
             if let Err(error) = self.poller.add(self.parts.listener.as_fd(), Token::Listener) {
@@ -430,10 +457,9 @@ impl Reactor {
             | Phase::Unconfiguring { until, .. } => Some(*until),
             Phase::Ended(_) | Phase::Running => None,
         };
-        let links = self.parts.links.iter().flatten();
-        let taps = links.filter_map(Endpoint::next_deadline).min();
+        let links = self.parts.links.next_deadline();
         let stack = self.hold_timer.or_else(|| self.stack.next_deadline());
-        [self.clients.next_deadline(), phase, taps, self.retry_links, self.retry_listener]
+        [self.clients.next_deadline(), phase, links, self.retry_links, self.retry_listener]
             .into_iter()
             .fold(stack, earliest)
     }

@@ -16,6 +16,7 @@ use crate::io::{Flushed, Link, LinkCounters, LinkFrame, Received};
 #[derive(Clone, Debug)]
 pub struct Cable {
     broadcast: LinkAddr,
+    mtu: usize,
     ends: Arc<Mutex<BTreeMap<LinkAddr, End>>>,
 }
 
@@ -31,9 +32,9 @@ pub struct MemoryLink {
 }
 
 impl Cable {
-    /// A cable with nothing plugged in.
-    pub fn new(broadcast: LinkAddr) -> Self {
-        Self { broadcast, ends: Arc::default() }
+    /// A cable with nothing plugged in, for frames of at most `mtu` bytes.
+    pub fn new(broadcast: LinkAddr, mtu: usize) -> Self {
+        Self { broadcast, mtu, ends: Arc::default() }
     }
 
     /// Plugs a link in; one with the same address is unplugged.
@@ -67,6 +68,8 @@ impl Link for MemoryLink {
         let mut ends = self.cable.ends.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(end) = ends.get_mut(&self.own) {
             self.counters.received += end.frames.len() as u64;
+            self.counters.received_bytes +=
+                end.frames.iter().map(|(_, frame)| frame.len() as u64).sum::<u64>();
             into.append(&mut end.frames);
         }
         self.counters.received_calls += 1;
@@ -74,10 +77,15 @@ impl Link for MemoryLink {
     }
 
     fn queue(&mut self, to: LinkAddr, urgent: bool, frame: Bytes) {
+        if frame.len() > self.cable.mtu {
+            self.counters.dropped_large += 1;
+            return;
+        }
         if urgent { self.urgent.push((to, frame)) } else { self.queue.push((to, frame)) }
     }
 
     fn flush(&mut self) -> Flushed {
+        self.counters.sent_calls += 1;
         let mut ends = self.cable.ends.lock().unwrap_or_else(PoisonError::into_inner);
         for (to, frame) in self.urgent.drain(..).chain(self.queue.drain(..)) {
             self.counters.sent += 1;
@@ -122,7 +130,7 @@ mod tests {
 
     #[test]
     fn frames_reach_their_address_and_broadcasts_everybody() {
-        let cable = Cable::new(address(0));
+        let cable = Cable::new(address(0), 100);
         let mut a = cable.plug(address(1)).unwrap();
         let mut b = cable.plug(address(2)).unwrap();
         a.queue(address(2), false, Bytes::from_static(b"data"));

@@ -5,16 +5,21 @@
 //! Nothing here blocks: a link receives what is there and keeps, within bounds, what the socket
 //! does not take yet.
 
+mod buffers;
 pub mod clock;
+pub mod devices;
 mod endpoint;
+pub mod ether;
 pub mod incarnation;
 mod link;
 pub mod memory;
 mod open;
+#[cfg(feature = "pnet")]
+pub mod pnet;
 pub mod tap;
 pub mod udp;
 
 pub use clock::Clock;
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, OBSERVED_MAX, Observed};
 pub use link::{Flushed, Link, LinkCounters, LinkError, LinkFrame, Received};
-pub use open::{Opened, open};
+pub use open::{ETHER_BACKEND, Opened, open, open_on};

@@ -41,7 +41,7 @@ impl Reactor {
             }
             AdminRequest::Snapshot => {
                 let mut snapshot = self.stack.snapshot();
-                admin::complete(&mut snapshot, settings);
+                admin::complete(&mut snapshot, settings, &self.parts.links);
                 good(&snapshot)
             }
         })
@@ -58,7 +58,8 @@ impl Reactor {
         // All are judged before any is changed.
         let mut changed = Vec::new();
         for &index in &links {
-            let Some(tap) = self.parts.links[index].as_mut().and_then(|link| link.tap_mut()) else {
+            let Some(tap) = self.parts.links.endpoint_mut(index).and_then(|link| link.tap_mut())
+            else {
                 continue;
             };
             match admin::faults(request, tap.faults()) {
@@ -67,7 +68,8 @@ impl Reactor {
             }
         }
         for (index, faults) in changed {
-            if let Some(tap) = self.parts.links[index].as_mut().and_then(|link| link.tap_mut()) {
+            if let Some(tap) = self.parts.links.endpoint_mut(index).and_then(|link| link.tap_mut())
+            {
                 tap.set_faults(faults);
             }
         }

@@ -12,8 +12,9 @@ use crate::io::udp::socket_addr;
 use crate::io::{Flushed, LinkCounters};
 
 /// What is queued for the next flush, and what the socket did not take at the last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outgoing {
+    mtu: usize,
     urgent: Vec<(SocketAddr, Bytes)>,
     data: Vec<(SocketAddr, Bytes)>,
     /// Frames of one address in one piece, as segmentation offload wants them.
@@ -21,6 +22,10 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    pub(super) fn new(mtu: usize) -> Self {
+        Self { mtu, urgent: Vec::new(), data: Vec::new(), joined: Vec::new() }
+    }
+
     pub(super) fn queue(
         &mut self,
         to: LinkAddr,
@@ -32,6 +37,10 @@ impl Outgoing {
             counters.dropped_address += 1;
             return;
         };
+        if frame.len() > self.mtu {
+            counters.dropped_large += 1;
+            return;
+        }
         let queue = if urgent { &mut self.urgent } else { &mut self.data };
         if queue.len() == QUEUE_MAX {
             counters.dropped_full += 1;
@@ -46,7 +55,7 @@ impl Outgoing {
         socket: &Socket,
         counters: &mut LinkCounters,
     ) -> Flushed {
-        let Self { urgent, data, joined } = self;
+        let Self { urgent, data, joined, .. } = self;
         for queue in [urgent, data] {
             // Stable: frames of one address stay in order, and stand together for the offload.
             queue.sort_by_key(|&(to, _)| to);

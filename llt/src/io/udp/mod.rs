@@ -60,7 +60,7 @@ impl UdpLink {
         let local = opened.socket.local_addr().map_err(prepare)?.as_socket().unwrap_or(address);
         Ok(Self {
             incoming: Incoming::new(state.gro_segments(), config.mtu),
-            outgoing: Outgoing::default(),
+            outgoing: Outgoing::new(config.mtu),
             socket: opened.socket,
             group: opened.group,
             epoll,

@@ -9,8 +9,8 @@ use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::io::LinkError;
 use crate::io::udp::UdpConfig;
+use crate::io::{LinkError, buffers};
 
 /// The sockets of one link.
 pub(super) struct Opened {
@@ -60,17 +60,7 @@ fn new(address: SocketAddr) -> io::Result<Socket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    for bytes in BUFFER_BYTES {
-        // The system may refuse or silently take less than asked for: both are good enough, since
-        // whatever overflows is repaired.
-        if socket.set_recv_buffer_size(bytes).is_ok() && socket.set_send_buffer_size(bytes).is_ok()
-        {
-            break;
-        }
-    }
-    // Above what the administrator allows to everybody, if this process may.
-    let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER_BYTES[0]);
-    let _ = rustix::net::sockopt::set_socket_send_buffer_size_force(&socket, BUFFER_BYTES[0]);
+    buffers::enlarge(&socket);
     Ok(socket)
 }
 
@@ -141,6 +131,3 @@ pub(super) fn join_descriptors(socket: &Socket, group: &Socket) -> io::Result<Ow
     }
     Ok(both)
 }
-
-/// Sizes of the sockets' buffers to try: some 500 frames of the default MTU, then less.
-const BUFFER_BYTES: [usize; 3] = [4 << 20, 1 << 20, 256 << 10];
