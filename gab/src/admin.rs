@@ -164,6 +164,7 @@ pub struct Configured {
 
 /// Answer to [`AdminRequest::Config`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
 pub struct RunningConfig {
     /// Text of the `llttab` that gabd started with.
     pub llttab: String,

@@ -31,6 +31,9 @@ pub struct LltSnapshot {
     pub listening: bool,
     /// Frames are sealed with a key.
     pub sealed: bool,
+    /// The level of checksums that `set-checksum` asks for; header and data of every frame have one
+    /// at each of them. Filled by the daemon.
+    pub checksum: u8,
     /// Links in the order of their numbers; one that was removed is not there.
     pub links: Vec<LinkSnapshot>,
     /// Every configured or known node and ourselves, by id.

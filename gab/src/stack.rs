@@ -322,7 +322,7 @@ impl Stack {
 
     /// Puts these timers of LLT in force; GAB's patience with a member that makes no progress
     /// follows `peer_inact`.
-    pub fn set_timers(&mut self, now: Instant, timers: llt::Timers) {
+    pub fn set_timers(&mut self, now: Instant, timers: llt::config::Timers) {
         self.with_llt(now, |llt| llt.set_timers(now, timers));
         self.gab.set_stuck(timers.peer_inact);
     }

@@ -3,8 +3,8 @@
 
 use llt::config::{Flow, Timers};
 use llt::llttab::{
-    Applied, ConfigErrors, LltTab, Medium, SettingError, TabLink, Warning, check_flow, check_timers,
-    flow_rows, parse_flow, parse_timer, timer_rows,
+    Applied, ConfigErrors, LltTab, Medium, SettingError, TabLink, Warning, check_flow,
+    check_timers, flow_rows, parse_flow, parse_timer, timer_rows,
 };
 use llt::{LinkAddr, LinkId, NodeId, NodeSet};
 use miette::Diagnostic;
@@ -150,11 +150,7 @@ pub(super) fn find<'a>(
     })
 }
 
-fn parse(
-    tab: &LltTab,
-    text: &str,
-    others: &[&TabLink],
-) -> Result<(TabLink, Vec<Warning>), String> {
+fn parse(tab: &LltTab, text: &str, others: &[&TabLink]) -> Result<(TabLink, Vec<Warning>), String> {
     let mut warnings = Vec::new();
     let link = TabLink::parse_line(text, tab.node, &tab.hosts, others, &mut warnings);
     Ok((link.map_err(|errors| problems(&errors))?, warnings))
@@ -280,13 +276,13 @@ link-lowpri eth9 eth9 - ether - -
             address: Some("192.168.2.1".into()),
             ..LinkAdd::default()
         };
-        let (link, _) = self::link(&tab, &links(&tab), &request).unwrap();
-        assert_eq!((link.tag.as_str(), link.lowpri), ("l1", false));
+        let (added, _) = link(&tab, &links(&tab), &request).unwrap();
+        assert_eq!((added.tag.as_str(), added.lowpri), ("l1", false));
         request.tag = "l0".into();
-        let error = self::link(&tab, &links(&tab), &request).unwrap_err();
+        let error = link(&tab, &links(&tab), &request).unwrap_err();
         assert!(error.contains("l0"), "{error}");
         request.mtu = Some("12".into());
-        assert!(self::link(&tab, &links(&tab), &request).unwrap_err().contains("576"), "{error}");
+        assert!(link(&tab, &links(&tab), &request).unwrap_err().contains("576"), "{error}");
     }
 
     #[test]

@@ -33,6 +33,12 @@ impl GabState {
             stable: gabtab.stable.unwrap_or(default.stable),
         }
     }
+
+    /// What of it is in force while LLT only listens: clients may register and wait, and nothing is
+    /// seeded that nobody else could see.
+    pub(super) fn while_listening(self, listening: bool) -> Self {
+        Self { count: self.count.filter(|_| !listening), ..self }
+    }
 }
 
 /// A stack in a new life, with the links as they are. An incarnation that could not be stored is

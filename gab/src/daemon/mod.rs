@@ -108,15 +108,14 @@ fn start(
     let signals = signals::Signals::new().context("cannot watch for signals")?;
     let links = links::Links::open(&settings.tab, args.testbed)?;
     let listener = listener::Listener::open(files)?;
-    if !args.testbed {
-        realtime::acquire();
-    }
+    let priority = if args.testbed { 0 } else { realtime::acquire() };
     let mut reactor = Reactor::new(reactor::Parts {
         args: args.clone(),
         clock,
         files: files.clone(),
         links,
         listener,
+        priority,
         progress: housekeeping.progress(),
         settings,
         signals,

@@ -52,7 +52,7 @@ pub(super) fn not_started(settings: &Settings, from: LinkAddr) -> [String; 3] {
 
 /// A link that cannot be opened, in the words of the original; its driver's numbers are ours of the
 /// link.
-pub(super) fn link_not_opened(link: LinkId, device: &str, why: &str) -> [String; 2] {
+pub(super) fn link_not_opened(link: usize, device: &str, why: &str) -> [String; 2] {
     [
         format!("LLT lltconfig ERROR V-14-2-15336 dlatt failed: {why}"),
         format!("LLT lltconfig ERROR V-14-2-15074 cannot DL_ATTACH {link} on {device}"),
@@ -65,7 +65,7 @@ pub(super) fn not_sent(settings: &Settings, link: LinkId, frames: u64) -> String
     format!("LLT ERROR V-14-2-15300 sendto failed on link {link} ({tag}), {frames} frames lost")
 }
 
-/// No link at all, or fewer than `set-dbg-minlinks` asks for.
+/// Not one link could be opened: gabd does not start.
 pub(super) const NO_LINK: &str =
     "LLT lltconfig ERROR V-14-2-15664 LLT could not configure any link";
 
@@ -75,11 +75,13 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
     Some(match event {
         Event::AddressChanged { node, link, from, to } => {
             let from = from.unwrap_or_else(|| nobody(*to));
-            let change = format!("recvarpreq link {link} for node {node} addr change from {from} to {to}");
+            let change =
+                format!("recvarpreq link {link} for node {node} addr change from {from} to {to}");
             (Loudness::Info, format!("LLT INFO V-14-1-10499 {change}"))
         }
         Event::Delayed { peer, link, ms } => {
-            let text = format!("delayed hb {} ticks from {} {}", ms / TICK_MS, peer.node, place(link));
+            let text =
+                format!("delayed hb {} ticks from {} {}", ms / TICK_MS, peer.node, place(link));
             (Loudness::Info, format!("LLT INFO V-14-1-10019 {text}"))
         }
         Event::Lost { peer, link, heartbeats, sequence } => {
@@ -87,7 +89,7 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
             let text = format!("lost {heartbeats} hb seq {sequence} {from}");
             (Loudness::Info, format!("LLT INFO V-14-1-10023 {text}"))
         }
-        Event::Duplicate { node, scope } => {
+        Event::Duplicate { node, scope, link, from } => {
             let cluster = settings.tab.cluster;
             let who = match scope {
                 DuplicateScope::Peer => "two other nodes use its id",
@@ -95,7 +97,9 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
                 DuplicateScope::OwnOlder => "it is this node's id, and the other is younger",
             };
             let text = "LLT ERROR V-14-2-15238 node";
-            (Loudness::Warn, format!("{text} {node} already exists in cluster {cluster}: {who}"))
+            let heard = format!("heard from {from} on {}", place(link));
+            let what = format!("{node} already exists in cluster {cluster}: {who}, {heard}");
+            (Loudness::Warn, format!("{text} {what}"))
         }
         Event::Hole { from, link, frames } => {
             (Loudness::Debug, format!("LLT lost {frames} frames from {} link {link}", from.node))
@@ -134,7 +138,10 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
         ),
         Event::Refused { cause, link, from } => {
             let cause = refused_cause(*cause);
-            (Loudness::Warn, format!("LLT WARNING {} frame from {from} refused: {cause}", place(link)))
+            (
+                Loudness::Warn,
+                format!("LLT WARNING {} frame from {from} refused: {cause}", place(link)),
+            )
         }
         Event::Requested { peer, link, left } => {
             let place = format!("{} node {}", place(link), peer.node);
@@ -156,7 +163,10 @@ fn note_line(settings: &Settings, place: &str, note: Note, found: bool) -> (Loud
         Note::Crossed { with } => {
             let tag = settings.tag(with);
             let question = "V-14-1-10498 recvarpack cross links?";
-            (format!("{question} {place} hears link {with} ({tag})"), format!("{place} is not crossed any more"))
+            (
+                format!("{question} {place} hears link {with} ({tag})"),
+                format!("{place} is not crossed any more"),
+            )
         }
         Note::Mtu { sent } => (
             format!("{place} mtu: frames of {sent} bytes do not pass"),
@@ -332,7 +342,7 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
             ]
         );
         assert_eq!(
-            link_not_opened(first, "eth1", "Invalid argument"),
+            link_not_opened(0, "eth1", "Invalid argument"),
             [
                 "LLT lltconfig ERROR V-14-2-15336 dlatt failed: Invalid argument",
                 "LLT lltconfig ERROR V-14-2-15074 cannot DL_ATTACH 0 on eth1",

@@ -135,7 +135,9 @@ impl Context {
         }
         if self.now >= rejected.event_at {
             rejected.event_at = self.now + self.config.timers.peer_inact;
-            self.event(Event::Duplicate { node: peer.node, scope: DuplicateScope::Peer });
+            let (node, scope) = (peer.node, DuplicateScope::Peer);
+            let link = self.links[link].id;
+            self.event(Event::Duplicate { node, scope, link, from: to });
         }
         peer.rejected = Some(rejected);
     }
@@ -145,6 +147,8 @@ impl Context {
         &mut self,
         header: &Header,
         notice: Duplicate,
+        link: usize,
+        from: LinkAddr,
     ) -> Result<(), Refusal> {
         let own = self.config.incarnation;
         if header.dst_incarnation != own || notice.older >= own {
@@ -152,8 +156,9 @@ impl Context {
         }
         if self.now >= self.notice_at {
             self.notice_at = self.now + self.config.timers.peer_inact;
-            let scope = DuplicateScope::OwnYounger;
-            self.event(Event::Duplicate { node: self.config.node, scope });
+            let (node, scope) = (self.config.node, DuplicateScope::OwnYounger);
+            let link = self.links[link].id;
+            self.event(Event::Duplicate { node, scope, link, from });
         }
         Ok(())
     }
@@ -161,7 +166,13 @@ impl Context {
 
 impl Llt {
     /// A frame from our own node id: one of ours that came back, or somebody else's.
-    pub(super) fn on_own_id(&mut self, header: &Header, body: &Body<'_>) -> Refusal {
+    pub(super) fn on_own_id(
+        &mut self,
+        link: usize,
+        from: LinkAddr,
+        header: &Header,
+        body: &Body<'_>,
+    ) -> Refusal {
         let context = &mut self.context;
         let (now, own) = (context.now, context.config.incarnation);
         if header.src_incarnation == own {
@@ -191,7 +202,8 @@ impl Llt {
             } else {
                 DuplicateScope::OwnOlder
             };
-            context.event(Event::Duplicate { node: context.config.node, scope });
+            let (node, link) = (context.config.node, context.links[link].id);
+            context.event(Event::Duplicate { node, scope, link, from });
         }
         self.namesake = Some(namesake);
         Refusal::BadSource

@@ -64,6 +64,10 @@ pub enum Event {
         node: NodeId,
         /// Who has to react.
         scope: DuplicateScope,
+        /// On which link the other one, or who knows of it, was heard.
+        link: LinkId,
+        /// From which address.
+        from: LinkAddr,
     },
     /// Frames are missing in the sequence of a link: datagrams may be lost.
     Hole {

@@ -86,7 +86,7 @@ impl Llt {
             return Err(Refusal::BadDest);
         }
         if source == self.context.config.node {
-            return Err(self.on_own_id(header, &frame.body));
+            return Err(self.on_own_id(link, from, header, &frame.body));
         }
         if self.context.config.excluded.contains(source) {
             self.context.ignore(header.cluster, source, link, from);
@@ -97,7 +97,7 @@ impl Llt {
         }
         let context = &mut self.context;
         if let Body::Duplicate(notice) = &frame.body {
-            return context.on_duplicate_notice(header, *notice);
+            return context.on_duplicate_notice(header, *notice, link, from);
         }
         let peer = super::slot(&mut self.peers, source)
             .get_or_insert_with(|| Box::new(context.new_peer(source)));

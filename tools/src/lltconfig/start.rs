@@ -96,10 +96,11 @@ fn launch(root: &Root, over: bool) -> Result<(), Failure> {
     )))
 }
 
-/// Why gabd did not start. If another node has the id, it has said so in the original's words.
+/// Why gabd did not start: what it said in the words of the original's `lltconfig`, else all.
 fn not_started(status: ExitStatus, said: &str) -> Failure {
-    let own: Vec<&str> = said.lines().filter(|line| line.starts_with(OWN_WORDS)).collect();
-    if status.code() == Some(EXIT_DUPLICATE) && !own.is_empty() {
+    let own = said.lines().filter_map(|line| line.find(OWN_WORDS).map(|at| &line[at..]));
+    let own: Vec<&str> = own.collect();
+    if !own.is_empty() {
         return Failure::Report(own.join("\n"));
     }
     let said = if said.is_empty() { String::new() } else { format!(":\n{said}") };
@@ -166,8 +167,7 @@ impl Log {
 
 /// gabd listens 5 s for a duplicate node id before it starts (facts 1.9), and machines are slow.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// gabd's status if an older node has the id, and how its words about it begin.
-const EXIT_DUPLICATE: i32 = 76;
+/// How gabd begins what it says in our name.
 const OWN_WORDS: &str = "LLT lltconfig ERROR ";
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const TEXT_MAX: u64 = 64 << 10;

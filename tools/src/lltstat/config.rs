@@ -20,8 +20,7 @@ pub fn configuration(llt: &LltSnapshot) -> String {
         ("links", all.links.len().to_string()),
         ("mtu", all.mtu.to_string()),
         ("max sdu", all.sdu_max.to_string()),
-        // Every frame is checked, header and data: what the original calls 10.
-        ("checksum level", "10".to_owned()),
+        ("checksum level", llt.checksum.to_string()),
     ];
     let mut out = String::from("LLT configuration information:\n");
     for (name, value) in rows {
@@ -45,6 +44,7 @@ pub(super) struct Configuration<'a> {
     incarnation: u64,
     listening: bool,
     sealed: bool,
+    checksum: u8,
 }
 
 impl<'a> Configuration<'a> {
@@ -63,6 +63,7 @@ impl<'a> Configuration<'a> {
             incarnation: llt.incarnation,
             listening: llt.listening,
             sealed: llt.sealed,
+            checksum: llt.checksum,
         }
     }
 }
@@ -129,6 +130,7 @@ mod tests {
         let llt = LltSnapshot {
             name: "sun06".into(),
             cluster: 33,
+            checksum: 10,
             links: vec![link, LinkSnapshot { mtu: 8192, ..LinkSnapshot::default() }],
             ..LltSnapshot::default()
         };

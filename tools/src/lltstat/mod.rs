@@ -223,7 +223,7 @@ JSON, by option:
   -p, -P  a list of {port, usage, opens, connects}
   -N      a list of {node, name, cluster, state, link, address, silent_ms}
   -c      an object with node, name, cluster, protocol, nodes_max, ports_max, links, mtu, sdu_max,
-          incarnation, listening, sealed
+          incarnation, listening, sealed, checksum
   -t      an object with maxnids, maxports, nominpad, rthreadpri, basetimer
   -C      a number
   else    an object of all counters, snd_ for sent, rcv_ for received

@@ -7,6 +7,7 @@ use llt::io::{Endpoint, LinkCounters};
 use llt::llttab::{Medium, TabLink};
 
 use crate::daemon::links::OpenedOn;
+use crate::daemon::notices;
 
 /// One link.
 #[derive(Debug)]
@@ -84,10 +85,9 @@ impl Entry {
         if self.error == error {
             return;
         }
-        tracing::error!(
-            "LLT lltconfig ERROR V-14-2-15664 LLT could not configure link {index} ({}): {error}",
-            self.tab.tag
-        );
+        for line in notices::link_not_opened(index, &self.tab.device, &error) {
+            tracing::error!("{line}");
+        }
         self.error = error;
     }
 
@@ -115,14 +115,6 @@ impl Entry {
         } else {
             None
         }
-    }
-}
-
-#[expect(dead_code, reason = "the commands that show this come next")]
-impl Entry {
-    /// The largest frame in bytes.
-    pub(in crate::daemon) fn mtu(&self) -> usize {
-        self.mtu
     }
 
     /// What went by and what was lost.

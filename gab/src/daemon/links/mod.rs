@@ -19,6 +19,7 @@ use llt::time::earliest;
 use llt::{Duration, Instant, LinkAddr, LinkId, NodeId};
 
 pub(super) use crate::daemon::links::entry::Entry;
+use crate::daemon::notices;
 use crate::daemon::poller::{Poller, Token};
 
 /// What the stack is to be told, in order.
@@ -69,6 +70,9 @@ impl Links {
         }
         let open = links.entries.iter().filter(|entry| entry.endpoint.is_open()).count();
         if open < usize::from(tab.links_min) {
+            if open == 0 {
+                tracing::error!("{}", notices::NO_LINK);
+            }
             match last {
                 Some(error) => bail!("{open} of {} links could be opened: {error}", links.len()),
                 None => bail!("{open} links are configured, more are required"),
