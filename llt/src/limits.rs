@@ -10,7 +10,11 @@ pub const LLT_PORTS: u8 = 32;
 pub const MESSAGE_MAX: usize = 66_560;
 /// Bytes of the frame header (docs/wire.md); the original also takes 48 from the MTU (facts 1.2).
 pub const HEADER_LEN: usize = 48;
-/// The smallest MTU of a link: one heartbeat that names 128 nodes, and something to say.
+/// The longest heartbeat, in bytes: it must get through where frames of the full size do not, and
+/// names 66 nodes. Longer lists go in several.
+pub const HEARTBEAT_MAX: usize = 1280;
+/// The smallest MTU of a link: one acknowledgement with all its ranges, or a heartbeat that names
+/// 27 nodes.
 pub const MTU_MIN: usize = 576;
 /// The largest: a UDP datagram over IPv4.
 pub const MTU_MAX: usize = 65_507;

@@ -16,10 +16,21 @@ pub struct Stats {
     pub snd_piggyback_ack: u64,
     /// Requests for missing packets sent in frames of their own.
     pub snd_nack: u64,
+    /// Requests for missing packets that rode on other frames: always 0, for each takes an
+    /// acknowledgement of its own.
+    pub snd_piggyback_nack: u64,
     /// Heartbeats sent.
     pub snd_heartbeat: u64,
+    /// Heartbeats asked for.
+    pub snd_request: u64,
+    /// Frames of the full size sent to see whether they get through.
+    pub snd_probe: u64,
+    /// Parts of reliable packets that were too long for the path they had to take.
+    pub snd_part: u64,
     /// Unreliable datagrams sent, one per frame on a wire.
     pub snd_datagram: u64,
+    /// Unreliable datagrams that no path to the peer takes, sent as messages.
+    pub snd_datagram_long: u64,
     /// Own frames recognised coming back.
     pub snd_loopback: u64,
     /// Reliable packets received and accepted.
@@ -36,6 +47,12 @@ pub struct Stats {
     pub rcv_datagram_dropped: u64,
     /// Heartbeats received.
     pub rcv_heartbeat: u64,
+    /// Requests for a heartbeat received.
+    pub rcv_request: u64,
+    /// Frames of the full size received that ask whether they get through.
+    pub rcv_probe: u64,
+    /// Parts of reliable packets received that did not make their packet whole.
+    pub rcv_part: u64,
     /// Frames missing in the per-link sequences.
     pub rcv_holes: u64,
     /// Reliable frames and datagrams of a peer that is not connected.

@@ -40,7 +40,9 @@ pub(super) fn protocol() {
 
 /// Another node uses our id and was heard before LLT had started (facts 1.9): it does not start.
 /// The words are those of the original's `lltconfig`, which ours shows.
-pub(super) fn not_started(settings: &Settings, from: LinkAddr) -> [String; 3] {
+pub(super) fn not_started(settings: &Settings, from: Option<LinkAddr>) -> [String; 3] {
+    // Another node may have told of it.
+    let from = from.map_or_else(|| "unknown".to_owned(), |from| from.to_string());
     let (node, cluster) = (settings.tab.node, settings.tab.cluster);
     [
         format!("V-14-2-15238 node {node} already exists in cluster {cluster} and has the address - {from}"),
@@ -89,7 +91,7 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
             let text = format!("lost {heartbeats} hb seq {sequence} {from}");
             (Loudness::Info, format!("LLT INFO V-14-1-10023 {text}"))
         }
-        Event::Duplicate { node, scope, link, from } => {
+        Event::Duplicate { node, scope, from } => {
             let cluster = settings.tab.cluster;
             let who = match scope {
                 DuplicateScope::Peer => "two other nodes use its id",
@@ -97,8 +99,11 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
                 DuplicateScope::OwnOlder => "it is this node's id, and the other is younger",
             };
             let text = "LLT ERROR V-14-2-15238 node";
-            let heard = format!("heard from {from} on {}", place(link));
-            let what = format!("{node} already exists in cluster {cluster}: {who}, {heard}");
+            let heard = match from {
+                Some((link, from)) => format!(", heard from {from} on {}", place(link)),
+                None => String::new(),
+            };
+            let what = format!("{node} already exists in cluster {cluster}: {who}{heard}");
             (Loudness::Warn, format!("{text} {what}"))
         }
         Event::Hole { from, link, frames } => {
@@ -332,7 +337,7 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
             ]
         );
         assert_eq!(
-            not_started(&settings(), to),
+            not_started(&settings(), Some(to)),
             [
                 "LLT lltconfig ERROR V-14-2-15238 node 0 already exists in cluster 8383 and has the \
                  address - 00:18:8B:E4:DE:27",

@@ -368,7 +368,8 @@ impl Reactor {
             Notice::Llt(Event::Duplicate { scope, from, .. })
                 if self.listening.is_some() && *scope != DuplicateScope::Peer =>
             {
-                for line in notices::not_started(&self.parts.settings, *from) {
+                let from = from.map(|(_, address)| address);
+                for line in notices::not_started(&self.parts.settings, from) {
                     tracing::error!("{line}");
                 }
                 self.phase = Phase::Ended(End::Duplicate);

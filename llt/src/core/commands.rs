@@ -5,8 +5,7 @@ use super::Llt;
 use super::context::{Context, OwnLink};
 use super::link::PeerLink;
 use super::output::{AddLinkError, DownReason, RemoveLinkError};
-use super::peer::Peer;
-use super::status::{LinkState, OwnNote};
+use super::status::LinkState;
 use crate::config::{Flow, LinkConfig, Timers};
 use crate::ids::{LinkAddr, LinkId, LltPort, NodeId, NodeSet};
 use crate::time::{Duration, Instant};
@@ -25,6 +24,7 @@ impl Llt {
             context.links[link].next_heartbeat = context.links[link].next_heartbeat.min(next);
         }
         context.judge_at = context.now;
+        self.on_timer_called();
     }
 
     /// Puts these limits in force, at once.
@@ -56,6 +56,9 @@ impl Llt {
                 for link in 0..peer.links.len() {
                     context.send_heartbeat(&peer, link);
                 }
+            }
+            for link in 0..peer.links.len() {
+                context.forget_notes(&mut peer, link);
             }
         }
         self.add_configured_peers();
@@ -94,6 +97,7 @@ impl Llt {
                 None => peer.links.push(link),
             }
         }
+        self.context.look_for_peers(index);
         self.add_configured_peers();
         Ok(id)
     }
@@ -125,7 +129,9 @@ impl Llt {
         }
         own.present = false;
         context.config.links[link.index()].peers.clear();
+        context.review_own_notes();
         for peer in self.peers.iter_mut().flatten() {
+            context.forget_notes(peer, link.index());
             let place = &mut peer.links[link.index()];
             *place = PeerLink::new(None, place.tx_sequence);
         }
@@ -186,6 +192,12 @@ impl Llt {
                 link.addr = None;
             }
         }
+        for link in 0..self.context.links.len() {
+            self.context.look_for_peers(link);
+            if self.context.links[link].carries() {
+                self.context.discover(&self.peers, link);
+            }
+        }
     }
 
     /// Says which LLT ports have a client here, one bit each; the peers learn it from heartbeats.
@@ -215,20 +227,32 @@ impl Llt {
         links.map(|(own, config)| own.present.then(|| own.state(config))).collect()
     }
 
-    /// What is wrong here and belongs to no peer.
-    pub fn own_notes(&self) -> Vec<OwnNote> {
-        Vec::new()
-    }
-
-    /// A link of ours carries again, or nothing any more.
+    /// A link of ours carries again, or nothing any more. Then the peers are told on all others, at
+    /// once: they need not wait for its silence.
     pub(super) fn on_own_link(&mut self, link: usize) {
-        let context = &mut self.context;
-        if context.links[link].carries() {
-            context.links[link].next_heartbeat = context.now;
-        }
-        for peer in self.peers.iter_mut().flatten() {
+        let Self { context, peers, .. } = self;
+        for peer in peers.iter_mut().flatten() {
             let silence = peer.links[link].silence(context.now).unwrap_or(Duration::ZERO);
             context.refresh(peer, link, silence);
+        }
+        if context.links[link].carries() {
+            context.links[link].next_heartbeat = context.now;
+            context.look_for_peers(link);
+        } else if !self.has_left {
+            for other in 0..context.links.len() {
+                if context.links[other].carries() {
+                    context.heartbeats(peers, other);
+                }
+            }
+        }
+    }
+
+    /// The time of listening is over without a reason not to start: peers may connect from now on.
+    pub(super) fn end_listening(&mut self) {
+        let context = &mut self.context;
+        context.listening = None;
+        for link in &mut context.links {
+            link.next_heartbeat = context.now;
         }
     }
 }
@@ -254,16 +278,5 @@ impl Context {
     pub(super) fn static_address(&self, node: NodeId, link: usize) -> Option<LinkAddr> {
         let addresses = &self.config.links[link].peers;
         addresses.iter().find(|(peer, _)| *peer == node).map(|(_, addr)| *addr)
-    }
-
-    /// Tells the layer above that there is room for `peer` again, if it was refused.
-    pub(super) fn offer(&mut self, peer: &mut Peer) {
-        if peer.sender.refused
-            && peer.sender.queued() <= self.config.flow.lowwater
-            && let Some(id) = peer.id()
-        {
-            peer.sender.refused = false;
-            self.event(super::Event::Writable { peer: id });
-        }
     }
 }

@@ -11,7 +11,7 @@
 //! newer one, and the list of recipients keeps out the newer.
 
 use super::context::Context;
-use super::link::{ANSWERS_MAX, PeerLink};
+use super::link::ANSWERS_MAX;
 use super::output::{DownReason, Event, LinkStatus};
 use super::peer::Peer;
 use super::receiver::Receiver;
@@ -35,7 +35,20 @@ impl Context {
             link.rx_unicast = Sequence::default();
             link.rx_broadcast = Sequence::default();
         }
+        for link in 0..peer.links.len() {
+            if peer.links[link].addr.is_none() {
+                self.look_for_peers(link);
+            }
+        }
         self.event(Event::PeerUp { peer: id });
+    }
+
+    /// What was known of the peer's incarnation on its links is void.
+    pub(super) fn forget_links(&mut self, peer: &mut Peer) {
+        for link in 0..peer.links.len() {
+            self.forget_words(peer, link);
+            peer.links[link].forget();
+        }
     }
 
     /// The connection, if there is one, is over. Its session is never used again.
@@ -87,9 +100,7 @@ impl Context {
         from: LinkAddr,
     ) {
         self.disconnect(peer, DownReason::Restarted);
-        for link in &mut peer.links {
-            link.forget();
-        }
+        self.forget_links(peer);
         peer.incarnation = Some(incarnation);
         peer.session = self.next_session();
         peer.peer_session = 0;
@@ -97,16 +108,11 @@ impl Context {
         peer.probation = None;
         peer.rejected = None;
         peer.peer_window = usize::MAX;
-        learn(&mut peer.links[link], from);
+        peer.open_ports = 0;
+        peer.busy_ports = 0;
+        self.learn(peer, link, from);
         for link in &mut peer.links {
             link.answers_left = ANSWERS_MAX;
         }
-    }
-}
-
-/// Takes note of where a peer's frames come from, unless its address is configured.
-pub(super) fn learn(link: &mut PeerLink, from: LinkAddr) {
-    if !link.is_static && link.addr != Some(from) {
-        link.addr = Some(from);
     }
 }

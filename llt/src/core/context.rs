@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::identity::Namesake;
 use super::ignored::IgnoredNodes;
 use super::link::Judge;
+use super::notes::OwnNotes;
 use super::output::{Event, LinkStatus, Output, Transmit};
 use super::peer::Peer;
 use crate::config::Config;
@@ -43,6 +45,15 @@ pub(super) struct Context {
     /// When the layer above may be told again that an older node has our id.
     pub(super) notice_at: Instant,
     pub(super) ignored: IgnoredNodes,
+    /// Another node with our id, if there is a sign of one.
+    pub(super) namesake: Option<Namesake>,
+    /// What is wrong here and belongs to no peer.
+    pub(super) notes: OwnNotes,
+    /// When the timer was called last, and from when on it counts as starved.
+    pub(super) timer_at: Instant,
+    pub(super) starved_at: Instant,
+    /// No connection is made before this instant: is there another node with our id?
+    pub(super) listening: Option<Instant>,
 }
 
 /// One of our links.
@@ -56,6 +67,10 @@ pub(super) struct OwnLink {
     pub(super) next_heartbeat: Instant,
     /// Heartbeat periods so far.
     pub(super) beat: u16,
+    /// When peers without an address are looked for next, and until when that is done with every
+    /// heartbeat if connected ones are among them.
+    pub(super) next_discovery: Instant,
+    pub(super) eager_until: Instant,
     /// Position of the last broadcast on it.
     pub(super) broadcast_sequence: u32,
 }
@@ -63,7 +78,18 @@ pub(super) struct OwnLink {
 impl OwnLink {
     pub(super) fn new(id: LinkId, next_heartbeat: Instant, broadcast_sequence: u32) -> Self {
         let (present, enabled, carrier) = (true, true, true);
-        Self { id, present, enabled, carrier, next_heartbeat, beat: 0, broadcast_sequence }
+        let (next_discovery, eager_until) = (Instant::ZERO, Instant::ZERO);
+        Self {
+            id,
+            present,
+            enabled,
+            carrier,
+            next_heartbeat,
+            beat: 0,
+            next_discovery,
+            eager_until,
+            broadcast_sequence,
+        }
     }
 
     /// Frames go over it.
@@ -106,6 +132,7 @@ impl Context {
             hold_until: self.hold_until,
             trouble: if lowpri { timers.peer_trouble_lo } else { timers.peer_trouble },
             inact: timers.peer_inact,
+            request_after: timers.request_after,
             carrier: self.links[link].carries(),
             slack: Duration::ZERO,
         }
@@ -115,6 +142,11 @@ impl Context {
     pub(super) fn next_session(&mut self) -> u16 {
         self.epoch = self.epoch.wrapping_add(1).max(1);
         self.epoch
+    }
+
+    /// Our session with a peer, as we tell it: none before we may connect.
+    pub(super) fn session(&self, peer: &Peer) -> u16 {
+        if self.listening.is_some() { 0 } else { peer.session }
     }
 
     /// A header to a peer, on a link; the cumulative acknowledgement goes with it.
@@ -127,7 +159,7 @@ impl Context {
             sequence: peer.links[link].tx_sequence,
             src_incarnation: self.config.incarnation,
             dst_incarnation: peer.incarnation.unwrap_or_default(),
-            src_session: peer.session,
+            src_session: self.session(peer),
             dst_session: peer.peer_session,
             ack: if peer.connected { peer.receiver.cumulative() } else { 0 },
         }
@@ -149,11 +181,23 @@ impl Context {
         }
     }
 
-    /// Bytes of a message that fit one packet to `peer`, whatever link it takes.
+    /// Bytes of a message that fit one packet to `peer`, whichever of the links in use it takes. A
+    /// link whose path does not take its full size is left out while there are others.
     pub(super) fn fragment_len(&self, peer: &Peer) -> usize {
-        let present = (0..peer.links.len()).filter(|&link| self.links[link].present);
-        let mtu = present.map(|link| self.config.links[link].mtu.min(peer.links[link].peer_mtu));
-        mtu.min().unwrap_or(0).max(MTU_MIN) - HEADER_LEN - DATA_HEADER_LEN
+        let is_up = |link: usize| peer.links[link].status == LinkStatus::Up;
+        let of =
+            |lowpri: bool, link: usize| is_up(link) && self.config.links[link].lowpri == lowpri;
+        let shortest = |is_in: &dyn Fn(usize) -> bool| {
+            let links = (0..peer.links.len()).filter(|&link| is_in(link));
+            links.map(|link| self.frame_max(peer, link)).min()
+        };
+        let whole = |link: usize| peer.links[link].path.limit.is_none();
+        let frame = shortest(&|link| of(false, link) && whole(link))
+            .or_else(|| shortest(&|link| of(false, link)))
+            .or_else(|| shortest(&|link| of(true, link) && whole(link)))
+            .or_else(|| shortest(&|link| of(true, link)))
+            .or_else(|| shortest(&|link| self.links[link].present));
+        frame.unwrap_or(0).max(MTU_MIN) - HEADER_LEN - DATA_HEADER_LEN
     }
 
     /// Packets in flight to `peer` at most.
@@ -167,39 +211,38 @@ impl Context {
         peer.sender.srtt().map_or(oos, |srtt| (srtt * 2).max(Duration::from_millis(1)).min(oos))
     }
 
-    /// The link for the next frame to `peer`: high-priority ones in turn, `linkburst` frames each,
-    /// low-priority ones only if no other is up (facts 1.4, 1.6).
-    pub(super) fn choose_link(&self, peer: &mut Peer) -> Option<usize> {
-        let usable = |lowpri: bool, peer: &Peer, link: usize| {
+    /// The link for the next frame to `peer`, which is of `size` bytes: high-priority ones in turn,
+    /// `linkburst` frames each, low-priority ones only if no other is up (facts 1.4, 1.6). One
+    /// whose path does not take it, only if there is no other.
+    pub(super) fn choose_link(&self, peer: &mut Peer, size: usize) -> Option<usize> {
+        [false, true].into_iter().find_map(|lowpri| {
+            let fitting = self.next_link(peer, lowpri, size);
+            fitting.or_else(|| self.next_link(peer, lowpri, 0))
+        })
+    }
+
+    fn next_link(&self, peer: &mut Peer, lowpri: bool, size: usize) -> Option<usize> {
+        let usable = |peer: &Peer, link: usize| {
             peer.links[link].status == LinkStatus::Up
                 && peer.links[link].addr.is_some()
                 && self.config.links[link].lowpri == lowpri
+                && self.frame_max(peer, link) >= size
         };
         let count = peer.links.len();
-        for lowpri in [false, true] {
-            if self.config.flow.linkburst == 0 {
-                let up = (0..count).filter(|&link| usable(lowpri, peer, link)).count();
-                let nth = peer.node.index().checked_rem(up);
-                let link = nth
-                    .and_then(|nth| (0..count).filter(|&link| usable(lowpri, peer, link)).nth(nth));
-                if link.is_some() {
-                    return link;
-                }
-                continue;
-            }
-            let (current, used) = peer.turn;
-            if used < self.config.flow.linkburst && current < count && usable(lowpri, peer, current)
-            {
-                peer.turn = (current, used + 1);
-                return Some(current);
-            }
-            let next = (1..=count).map(|step| (current + step) % count);
-            if let Some(link) = { next }.find(|&link| usable(lowpri, peer, link)) {
-                peer.turn = (link, 1);
-                return Some(link);
-            }
+        if self.config.flow.linkburst == 0 {
+            let up = (0..count).filter(|&link| usable(peer, link)).count();
+            let nth = peer.node.index().checked_rem(up)?;
+            return (0..count).filter(|&link| usable(peer, link)).nth(nth);
         }
-        None
+        let (current, used) = peer.turn;
+        if used < self.config.flow.linkburst && current < count && usable(peer, current) {
+            peer.turn = (current, used + 1);
+            return Some(current);
+        }
+        let mut others = (1..=count).map(|step| (current + step) % count);
+        let link = others.find(|&link| usable(peer, link))?;
+        peer.turn = (link, 1);
+        Some(link)
     }
 
     /// Takes note of frames that are missing.
@@ -239,15 +282,17 @@ impl Context {
             let id = self.links[link].id;
             let entry = &mut peer.links[link];
             let before = std::mem::replace(&mut entry.status, status);
-            match status {
-                LinkStatus::Trouble | LinkStatus::Expired => {
-                    entry.recovering = true;
-                    entry.hears_us = false;
-                }
-                LinkStatus::Down | LinkStatus::Up => {}
+            let is_silent = matches!(status, LinkStatus::Trouble | LinkStatus::Expired);
+            if is_silent {
+                entry.recovering = true;
+                entry.hears_us = false;
             }
             if before == LinkStatus::Up {
+                entry.path.interrupt();
                 peer.sender.on_link_lost(id);
+            }
+            if is_silent {
+                self.note_no_one_way(peer, link);
             }
         }
         let Some(peer_id) = peer.id() else { return };

@@ -3,9 +3,12 @@
 use super::context::Context;
 use super::link::ANSWERS_MAX;
 use super::peer::Peer;
+use super::probe::PROBES_PER_ROUND;
 use super::receive::Refusal;
+use super::rhythm::Rhythm;
+use super::sequence::Sequence;
 use crate::ids::LinkAddr;
-use crate::limits::{HEADER_LEN, MTU_MIN};
+use crate::limits::{HEADER_LEN, HEARTBEAT_MAX, MTU_MIN};
 use crate::time::Duration;
 use crate::wire::{
     ENTRY_LEN, HEARTBEAT_HEADER_LEN, Header, Heard, Heartbeat, HeartbeatHeader, Kind,
@@ -18,7 +21,18 @@ pub(super) const fn low_half_word(sequence: u64) -> u16 {
     sequence as u16
 }
 
+/// Does this echo show that the heartbeat with this half-word, or a later one, was heard?
+pub(super) const fn is_echo_of(echo: u16, sent: u16) -> bool {
+    echo.wrapping_sub(sent) < 1 << 15
+}
+
 impl Context {
+    /// Bit n: our link n carries nothing.
+    fn dead_links(&self) -> u8 {
+        let dead = self.links.iter().filter(|own| !own.carries());
+        dead.fold(0, |bits, own| bits | 1 << own.id.get())
+    }
+
     /// The fixed part of the next heartbeat on a link.
     fn next_heartbeat(&mut self, link: usize, covers: (u8, u8)) -> HeartbeatHeader {
         self.heartbeat_sequence += 1;
@@ -29,7 +43,7 @@ impl Context {
             mtu: u16::try_from(self.config.links[link].mtu).unwrap_or(u16::MAX),
             window: u16::try_from(self.config.flow.window).unwrap_or(u16::MAX),
             link: self.links[link].id.get(),
-            dead: 0,
+            dead: self.dead_links(),
             beat: self.links[link].beat,
             open_ports: self.open_ports,
             busy_ports: self.busy_ports,
@@ -43,11 +57,11 @@ impl Context {
             node: peer.node,
             heard: peer.links[link].is_heard(&self.judge(link)),
             connected: peer.connected,
-            session: peer.session,
+            session: self.session(peer),
             peer_session: peer.peer_session,
             echo: low_half_word(peer.links[link].heartbeat_sequence),
             incarnation: peer.incarnation?,
-            probe: 0,
+            probe: peer.links[link].path.heard,
         })
     }
 
@@ -73,7 +87,8 @@ impl Context {
     ) {
         let heard: Vec<Heard> =
             peers.iter().flatten().filter_map(|peer| self.heard(peer, link)).collect();
-        let room = self.config.links[link].mtu.max(MTU_MIN) - HEADER_LEN - HEARTBEAT_HEADER_LEN;
+        let longest = self.config.links[link].mtu.clamp(MTU_MIN, HEARTBEAT_MAX);
+        let room = longest - HEADER_LEN - HEARTBEAT_HEADER_LEN;
         let mut rest = &heard[..];
         let mut first = 0;
         loop {
@@ -90,18 +105,31 @@ impl Context {
         }
     }
 
-    /// The periodic heartbeats of one link.
-    pub(super) fn heartbeats(&mut self, peers: &mut [Option<Box<Peer>>], link: usize) {
-        self.links[link].beat = self.links[link].beat.wrapping_add(1);
-        for peer in peers.iter_mut().flatten() {
-            peer.links[link].answers_left = ANSWERS_MAX;
-        }
-        if let Some(to) = self.config.links[link].broadcast {
+    /// One round of heartbeats on a link: to everybody at once, or to each whose address is known.
+    pub(super) fn heartbeats(&mut self, peers: &[Option<Box<Peer>>], link: usize) {
+        let config = &self.config.links[link];
+        if let Some(to) = config.broadcast.filter(|_| config.broadcast_heartbeats) {
             self.broadcast_heartbeat(peers, link, to);
             return;
         }
         for peer in peers.iter().flatten() {
             self.send_heartbeat(peer, link);
+        }
+        self.discover(peers, link);
+    }
+
+    /// What is done on a link in every heartbeat period.
+    pub(super) fn round(&mut self, peers: &mut [Option<Box<Peer>>], link: usize) {
+        self.links[link].beat = self.links[link].beat.wrapping_add(1);
+        self.forget_old_addresses(peers, link);
+        self.heartbeats(peers, link);
+        let mut probes = 0;
+        for peer in peers.iter_mut().flatten() {
+            peer.links[link].answers_left = ANSWERS_MAX;
+            self.review_crossed(peer, link);
+            if probes < PROBES_PER_ROUND && self.probe(peer, link) {
+                probes += 1;
+            }
         }
     }
 
@@ -125,9 +153,11 @@ impl Context {
         if fixed.sequence <= peer.links[link].heartbeat_sequence {
             return Err(Refusal::Duplicate);
         }
-        let entry = heartbeat
-            .entry(self.config.node)
-            .filter(|entry| entry.incarnation == self.config.incarnation);
+        let about_us = heartbeat.entry(self.config.node);
+        if let Some(rumour) = &about_us {
+            self.on_rumour(rumour, fixed.sequence);
+        }
+        let entry = about_us.filter(|entry| entry.incarnation == self.config.incarnation);
         let session = match entry {
             Some(entry) => entry.session,
             None if header.is_broadcast() => peer.peer_session,
@@ -138,28 +168,42 @@ impl Context {
         }
         self.stats.rcv_heartbeat += 1;
         let silence = peer.links[link].silence(self.now);
+        if self.note_number(peer, link, fixed.link) {
+            peer.links[link].rx_unicast = Sequence::default();
+            peer.links[link].rx_broadcast = Sequence::default();
+            peer.links[link].rhythm = Rhythm::default();
+        }
+        self.on_dead_links(peer, link, fixed);
         let entry_link = &mut peer.links[link];
         entry_link.heartbeat_sequence = fixed.sequence;
-        entry_link.peer_mtu = usize::from(fixed.mtu).max(MTU_MIN);
         entry_link.on_heard(self.now);
+        let peer_mtu = usize::from(fixed.mtu).max(MTU_MIN);
+        if std::mem::replace(&mut entry_link.peer_mtu, peer_mtu) != peer_mtu {
+            self.note_mtu(peer, link);
+        }
         self.on_beat(peer, link, fixed.beat, fixed.sequence);
         peer.peer_window = usize::from(fixed.window).max(1);
-        if fixed.link != self.links[link].id.get() {
-            tracing::debug!(node = %peer.node, link, theirs = fixed.link, "crossed links");
-        }
+        peer.open_ports = fixed.open_ports;
+        self.on_busy_ports(peer, fixed.busy_ports);
         let mut is_answer_due = silence.is_none();
         if heartbeat.covers(self.config.node) {
+            let is_heard = entry.is_some_and(|entry| entry.heard);
+            self.note_report(peer, link, is_heard);
             let current = entry.is_some_and(|entry| {
                 entry.peer_session == peer.session && entry.session == peer.peer_session
             });
-            let hears_us = current && entry.is_some_and(|entry| entry.heard);
+            let hears_us = current && is_heard;
             let was_two_way = peer.links[link].hears_us;
             peer.links[link].on_report(self.now, hears_us);
-            if hears_us && !peer.connected && peer.peer_session != 0 {
+            if hears_us && !peer.connected && peer.peer_session != 0 && self.listening.is_none() {
                 self.connect(peer);
             }
+            if let Some(entry) = entry.filter(|_| current) {
+                self.on_probe_report(peer, link, &entry);
+            }
             let agreed = entry.is_some_and(|entry| entry.connected == peer.connected);
-            is_answer_due |= !hears_us || !was_two_way || !agreed;
+            let is_quiet = self.listening.is_some() && is_heard;
+            is_answer_due |= (!hears_us || !was_two_way || !agreed) && !is_quiet;
         }
         self.refresh(peer, link, silence.unwrap_or(Duration::ZERO));
         let is_of_session = !header.is_broadcast()
@@ -176,5 +220,30 @@ impl Context {
             peer.links[link].rx_unicast.on_claim(self.now, header.sequence);
         }
         Ok(())
+    }
+
+    /// A heartbeat that came in on `link` says which of the peer's links carry nothing. They are
+    /// in trouble at once, whatever has been heard on them before; the heartbeat's own is not.
+    fn on_dead_links(&mut self, peer: &mut Peer, link: usize, fixed: HeartbeatHeader) {
+        let is_dead = |number: u8| fixed.dead.checked_shr(number.into()).unwrap_or(0) & 1 == 1;
+        peer.links[link].peer_dead = is_dead(fixed.link);
+        if fixed.dead == 0 {
+            return;
+        }
+        let mut changes = Vec::new();
+        for other in (0..peer.links.len()).filter(|other| *other != link) {
+            let judge = self.judge(other);
+            let entry = &mut peer.links[other];
+            let is_news = !entry.peer_dead && entry.heartbeat_sequence < fixed.sequence;
+            if is_news && entry.peer_link.is_some_and(is_dead) {
+                entry.peer_dead = true;
+                let status = entry.judge(&judge);
+                if status != entry.status {
+                    let silence = entry.silence(self.now).unwrap_or(Duration::ZERO);
+                    changes.push((other, status, silence));
+                }
+            }
+        }
+        self.set_statuses(peer, &changes);
     }
 }

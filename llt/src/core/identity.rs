@@ -2,20 +2,21 @@
 
 use super::Llt;
 use super::context::Context;
-use super::heartbeat::low_half_word;
+use super::heartbeat::{is_echo_of, low_half_word};
 use super::link::PeerLink;
 use super::output::{DuplicateScope, Event};
 use super::peer::{Peer, Probation, Rejected};
 use super::receive::Refusal;
-use crate::ids::{Incarnation, LinkAddr, NodeId};
+use crate::ids::{Incarnation, LinkAddr, LinkId, NodeId};
 use crate::time::{Duration, Instant};
-use crate::wire::{Body, Duplicate, Frame, Header, Kind, emit_bye, emit_duplicate};
+use crate::wire::{Body, Duplicate, Frame, Header, Heard, Kind, emit_bye, emit_duplicate};
 
-/// Frames with our node id and another incarnation.
+/// Another node with our id, or an echo of our own last life.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Namesake {
     incarnation: Incarnation,
     since: Instant,
+    last: Instant,
     heartbeat_sequence: u64,
     /// How often the sequence has risen.
     rises: u32,
@@ -55,7 +56,7 @@ impl Context {
                 && let Some(entry) = heartbeat.entry(self.config.node)
                 && entry.incarnation == self.config.incarnation
                 && entry.heard
-                && entry.echo.wrapping_sub(probation.probe) < 1 << 15
+                && is_echo_of(entry.echo, probation.probe)
             {
                 self.reject(peer, probation);
             }
@@ -133,11 +134,12 @@ impl Context {
             let frame = emit_duplicate(&header, peer.incarnation.unwrap_or_default());
             self.transmit(link, to, true, frame);
         }
+        self.note_duplicate(peer.node);
         if self.now >= rejected.event_at {
             rejected.event_at = self.now + self.config.timers.peer_inact;
             let (node, scope) = (peer.node, DuplicateScope::Peer);
-            let link = self.links[link].id;
-            self.event(Event::Duplicate { node, scope, link, from: to });
+            let from = Some((self.links[link].id, to));
+            self.event(Event::Duplicate { node, scope, from });
         }
         peer.rejected = Some(rejected);
     }
@@ -147,24 +149,21 @@ impl Context {
         &mut self,
         header: &Header,
         notice: Duplicate,
-        link: usize,
-        from: LinkAddr,
     ) -> Result<(), Refusal> {
         let own = self.config.incarnation;
         if header.dst_incarnation != own || notice.older >= own {
             return Err(Refusal::BadGeneration);
         }
+        self.note_duplicate(self.config.node);
         if self.now >= self.notice_at {
             self.notice_at = self.now + self.config.timers.peer_inact;
             let (node, scope) = (self.config.node, DuplicateScope::OwnYounger);
-            let link = self.links[link].id;
-            self.event(Event::Duplicate { node, scope, link, from });
+            // The address is that of who knows the other one.
+            self.event(Event::Duplicate { node, scope, from: None });
         }
         Ok(())
     }
-}
 
-impl Llt {
     /// A frame from our own node id: one of ours that came back, or somebody else's.
     pub(super) fn on_own_id(
         &mut self,
@@ -173,42 +172,75 @@ impl Llt {
         header: &Header,
         body: &Body<'_>,
     ) -> Refusal {
-        let context = &mut self.context;
-        let (now, own) = (context.now, context.config.incarnation);
-        if header.src_incarnation == own {
+        if header.src_incarnation == self.config.incarnation {
+            if let Body::Heartbeat(heartbeat) = body {
+                self.note_own_frame(link, heartbeat.header.link);
+            }
             return Refusal::Loopback;
         }
-        let Body::Heartbeat(heartbeat) = body else { return Refusal::BadSource };
-        let sequence = heartbeat.header.sequence;
-        let heartbeat = context.config.timers.heartbeat;
-        let known = self.namesake.filter(|namesake| namesake.incarnation == header.src_incarnation);
+        if let Body::Heartbeat(heartbeat) = body {
+            let time = self.config.timers.heartbeat * 2;
+            let from = Some((self.links[link].id, from));
+            self.on_namesake(header.src_incarnation, heartbeat.header.sequence, time, from);
+        }
+        Refusal::BadSource
+    }
+
+    /// A peer's heartbeat says that it hears a younger node with our id: it will not hear us, so
+    /// nobody else can tell. An older life of ours is no younger node.
+    pub(super) fn on_rumour(&mut self, rumour: &Heard, sequence: u64) {
+        if rumour.heard && rumour.incarnation > self.config.incarnation {
+            let timers = &self.config.timers;
+            // A dead one counts as heard for a trouble time.
+            let time = timers.peer_trouble.max(timers.peer_trouble_lo) + timers.heartbeat * 2;
+            self.on_namesake(rumour.incarnation, sequence, time, None);
+        }
+    }
+
+    /// There is a sign of another node with our id, which counts if signs go on for this time: a
+    /// few frames of our own last life may still come in, but that does not go on talking.
+    fn on_namesake(
+        &mut self,
+        incarnation: Incarnation,
+        sequence: u64,
+        time: Duration,
+        from: Option<(LinkId, LinkAddr)>,
+    ) {
+        let now = self.now;
+        let known = self.namesake.filter(|namesake| {
+            namesake.incarnation == incarnation
+                && now.since(namesake.last) < self.config.timers.peer_inact
+        });
         let mut namesake = known.unwrap_or(Namesake {
-            incarnation: header.src_incarnation,
+            incarnation,
             since: now,
+            last: now,
             heartbeat_sequence: sequence,
             rises: 0,
             event_at: now,
         });
+        namesake.last = now;
         if sequence > namesake.heartbeat_sequence {
             namesake.heartbeat_sequence = sequence;
             namesake.rises += 1;
         }
-        // A few frames of our own last life may still come in; it does not go on talking.
-        let lives = namesake.rises >= 3 && now.since(namesake.since) > heartbeat * 2;
-        if lives && now >= namesake.event_at {
-            namesake.event_at = now + context.config.timers.peer_inact;
-            let scope = if own > namesake.incarnation {
-                DuplicateScope::OwnYounger
-            } else {
-                DuplicateScope::OwnOlder
-            };
-            let (node, link) = (context.config.node, context.links[link].id);
-            context.event(Event::Duplicate { node, scope, link, from });
+        if namesake.rises >= 3 && now.since(namesake.since) > time {
+            self.note_duplicate(self.config.node);
+            if now >= namesake.event_at {
+                namesake.event_at = now + self.config.timers.peer_inact;
+                let scope = if self.config.incarnation > namesake.incarnation {
+                    DuplicateScope::OwnYounger
+                } else {
+                    DuplicateScope::OwnOlder
+                };
+                self.event(Event::Duplicate { node: self.config.node, scope, from });
+            }
         }
         self.namesake = Some(namesake);
-        Refusal::BadSource
     }
+}
 
+impl Llt {
     /// Somebody talks to us after our goodbye: it was lost.
     pub(super) fn repeat_bye(&mut self, link: usize, to: LinkAddr, source: NodeId) -> Refusal {
         let context = &mut self.context;

@@ -1,11 +1,13 @@
 //! One link to one peer: its address, its state, its sequences.
 
+use super::notes::Notes;
 use super::output::LinkStatus;
+use super::probe::Path;
 use super::rhythm::Rhythm;
 use super::sequence::Sequence;
 use crate::ids::LinkAddr;
 use crate::limits::MTU_MAX;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, earliest};
 
 /// One link to one peer.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(super) struct PeerLink {
     /// Where the peer is, if known, and whether that was configured rather than learned.
     pub(super) addr: Option<LinkAddr>,
     pub(super) is_static: bool,
+    /// The address that the layer above was told last, and when.
+    pub(super) told_addr: Option<(LinkAddr, Instant)>,
     /// The state that was last announced.
     pub(super) status: LinkStatus,
     /// The last frame of this incarnation of the peer.
@@ -37,6 +41,19 @@ pub(super) struct PeerLink {
     pub(super) answers_left: u8,
     /// The largest frame that the peer takes on this link.
     pub(super) peer_mtu: usize,
+    /// The peer's number of this link, by its last heartbeat here.
+    pub(super) peer_link: Option<u8>,
+    /// The peer says that this link is dead at its end.
+    pub(super) peer_dead: bool,
+    /// The second of the silence that the layer above was told last.
+    pub(super) told_silence: u32,
+    /// Heartbeats asked for in this silence, and when the next may be.
+    pub(super) requests: u8,
+    pub(super) request_at: Instant,
+    /// Which frames get through to the peer here.
+    pub(super) path: Path,
+    /// What is wrong.
+    pub(super) notes: Notes,
 }
 
 /// Heartbeats out of turn, per heartbeat period: a connection takes three.
@@ -50,6 +67,8 @@ pub(super) struct Judge {
     pub(super) hold_until: Instant,
     pub(super) trouble: Duration,
     pub(super) inact: Duration,
+    /// Silence after which heartbeats are asked for; zero: never.
+    pub(super) request_after: Duration,
     pub(super) carrier: bool,
     /// Links that fall silent within this time of each other are in trouble together, so that a
     /// dead peer does not look like one with a last link for some microseconds.
@@ -61,6 +80,7 @@ impl PeerLink {
         Self {
             addr,
             is_static: addr.is_some(),
+            told_addr: None,
             status: LinkStatus::Down,
             last_heard: None,
             last_two_way: None,
@@ -73,12 +93,23 @@ impl PeerLink {
             rx_broadcast: Sequence::default(),
             answers_left: ANSWERS_MAX,
             peer_mtu: MTU_MAX,
+            peer_link: None,
+            peer_dead: false,
+            told_silence: 0,
+            requests: 0,
+            request_at: Instant::ZERO,
+            path: Path::default(),
+            notes: Notes::default(),
         }
     }
 
-    /// Forgets what was known of the peer's last incarnation.
+    /// Forgets what was known of the peer's last incarnation. The path is still the same one.
     pub(super) fn forget(&mut self) {
-        *self = Self::new(self.addr.filter(|_| self.is_static), self.tx_sequence);
+        let fresh = Self::new(self.addr.filter(|_| self.is_static), self.tx_sequence);
+        let old = std::mem::replace(self, fresh);
+        self.told_addr = old.told_addr;
+        self.path = old.path.of_next_incarnation();
+        self.notes = old.notes;
     }
 
     /// How long the peer has been silent here; `None` if it was never heard.
@@ -90,12 +121,19 @@ impl PeerLink {
     pub(super) fn is_heard(&self, judge: &Judge) -> bool {
         let held = judge.now < judge.hold_until && self.status == LinkStatus::Up;
         let silence = self.silence(judge.now);
-        judge.carrier && silence.is_some_and(|silence| held || silence < judge.trouble)
+        self.carries(judge) && silence.is_some_and(|silence| held || silence < judge.trouble)
+    }
+
+    /// Neither end says that the link is dead.
+    fn carries(&self, judge: &Judge) -> bool {
+        judge.carrier && !self.peer_dead
     }
 
     /// A frame of the peer arrived.
     pub(super) fn on_heard(&mut self, now: Instant) {
         self.last_heard = Some(now);
+        self.told_silence = 0;
+        self.requests = 0;
         if self.hears_us {
             self.last_two_way = Some(now);
         }
@@ -113,7 +151,7 @@ impl PeerLink {
     /// The state as it follows from what was heard and from the time (facts 1.8).
     pub(super) fn judge(&self, judge: &Judge) -> LinkStatus {
         let Some(silence) = self.silence(judge.now) else { return LinkStatus::Down };
-        if !judge.carrier && silence < judge.inact {
+        if !self.carries(judge) && silence < judge.inact {
             return LinkStatus::Trouble;
         }
         let held = judge.now < judge.hold_until;
@@ -135,7 +173,11 @@ impl PeerLink {
     pub(super) fn deadline(&self, judge: &Judge) -> Option<Instant> {
         let at = match self.status {
             LinkStatus::Down | LinkStatus::Up => self.last_heard? + judge.trouble,
-            LinkStatus::Trouble => self.last_heard? + judge.inact,
+            LinkStatus::Trouble => {
+                let expires = self.last_heard? + judge.inact;
+                let speaks = earliest(self.tells_at(judge), self.asks_at(judge));
+                speaks.map_or(expires, |at| at.min(expires))
+            }
             LinkStatus::Expired => return None,
         };
         Some(at.max(judge.hold_until))

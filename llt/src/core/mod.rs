@@ -6,6 +6,7 @@
 //! be sent goes out at the end of the turn, when the driver has emptied the outputs (`pump`), so
 //! that one acknowledgement answers a whole batch. Time passes in `timer`.
 
+mod addresses;
 mod commands;
 mod connect;
 mod context;
@@ -14,15 +15,20 @@ mod identity;
 mod ignored;
 mod link;
 mod listing;
+mod notes;
 mod output;
+mod parts;
 mod peer;
+mod probe;
 mod pump;
+mod queue;
 mod receive;
 mod receiver;
 mod rhythm;
 mod rtt;
 mod sender;
 mod sequence;
+mod silence;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -49,7 +55,6 @@ use crate::time::Instant;
 use crate::wire::BROADCAST_HEADER_LEN;
 
 use context::{Context, OwnLink};
-use identity::Namesake;
 use ignored::IgnoredNodes;
 use peer::Peer;
 
@@ -68,7 +73,6 @@ pub struct Llt {
     peers: Vec<Option<Box<Peer>>>,
     /// The link of the last broadcast, and how many it has had in a row.
     broadcast_turn: (usize, usize),
-    namesake: Option<Namesake>,
     /// We said goodbye.
     has_left: bool,
     /// When the goodbye may be repeated.
@@ -86,6 +90,7 @@ impl Llt {
         let first_sequence = random.next_u32();
         let links = config.link_ids().map(|id| OwnLink::new(id, now, first_sequence)).collect();
         let datagram_mtu = config.links.iter().map(|link| link.mtu).min().unwrap_or(0);
+        let listening = (!config.listen.is_zero()).then(|| now + config.listen);
         let context = Context {
             config,
             stats: Stats::default(),
@@ -102,18 +107,26 @@ impl Llt {
             first_sequence,
             notice_at: now,
             ignored: IgnoredNodes::default(),
+            namesake: None,
+            notes: notes::OwnNotes::default(),
+            timer_at: now,
+            starved_at: Instant::from_nanos(u64::MAX),
+            listening,
         };
         let mut llt = Self {
             context,
             peers: Vec::new(),
             broadcast_turn: (0, 0),
-            namesake: None,
             has_left: false,
             bye_at: now,
             deadline: None,
             is_dirty: true,
         };
         llt.add_configured_peers();
+        llt.on_timer_called();
+        for link in 0..llt.context.links.len() {
+            llt.context.look_for_peers(link);
+        }
         llt.deadline = llt.find_deadline();
         llt
     }
@@ -173,6 +186,7 @@ impl Llt {
     /// Time has passed.
     pub fn handle_timer(&mut self, now: Instant) {
         self.begin(now);
+        self.on_timer_called();
         if !self.has_left {
             self.run_timers();
         }

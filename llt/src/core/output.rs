@@ -64,10 +64,8 @@ pub enum Event {
         node: NodeId,
         /// Who has to react.
         scope: DuplicateScope,
-        /// On which link the other one, or who knows of it, was heard.
-        link: LinkId,
-        /// From which address.
-        from: LinkAddr,
+        /// Where the other one was heard; `None` if somebody else told of it.
+        from: Option<(LinkId, LinkAddr)>,
     },
     /// Frames are missing in the sequence of a link: datagrams may be lost.
     Hole {

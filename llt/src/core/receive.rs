@@ -3,7 +3,6 @@
 use bytes::Bytes;
 
 use super::Llt;
-use super::connect::learn;
 use super::context::Context;
 use super::output::{DownReason, Event};
 use super::peer::Peer;
@@ -86,7 +85,7 @@ impl Llt {
             return Err(Refusal::BadDest);
         }
         if source == self.context.config.node {
-            return Err(self.on_own_id(link, from, header, &frame.body));
+            return Err(self.context.on_own_id(link, from, header, &frame.body));
         }
         if self.context.config.excluded.contains(source) {
             self.context.ignore(header.cluster, source, link, from);
@@ -97,12 +96,12 @@ impl Llt {
         }
         let context = &mut self.context;
         if let Body::Duplicate(notice) = &frame.body {
-            return context.on_duplicate_notice(header, *notice, link, from);
+            return context.on_duplicate_notice(header, *notice);
         }
         let peer = super::slot(&mut self.peers, source)
             .get_or_insert_with(|| Box::new(context.new_peer(source)));
         context.identify(peer, link, from, &frame)?;
-        learn(&mut peer.links[link], from);
+        context.learn(peer, link, from);
         match frame.body {
             Body::Ack(ack) => context.on_ack(peer, link, header, &ack),
             // For ever is a long time: only who was here can leave.
@@ -113,8 +112,13 @@ impl Llt {
             }
             Body::Data(data) => context.on_data(peer, link, header, data),
             Body::Datagram(datagram) => context.on_datagram(peer, link, header, datagram),
-            Body::Duplicate(_) | Body::Probe(_) | Body::Request => Ok(()),
+            Body::Duplicate(_) => Ok(()),
             Body::Heartbeat(heartbeat) => context.on_heartbeat(peer, link, header, &heartbeat),
+            Body::Probe(probe) => context.on_probe(peer, link, header, probe),
+            Body::Request => {
+                context.on_request(peer, link, header);
+                Ok(())
+            }
         }
     }
 }
@@ -129,14 +133,17 @@ impl Context {
         peer.peer_session = 0;
         peer.probation = None;
         peer.rejected = None;
-        for link in &mut peer.links {
-            link.forget();
-        }
+        self.forget_links(peer);
     }
 
     /// Only what belongs to the connection that both sides mean gets past here. It counts as a
     /// sign of life.
-    fn admit(&mut self, peer: &mut Peer, link: usize, header: &Header) -> Result<(), Refusal> {
+    pub(super) fn admit(
+        &mut self,
+        peer: &mut Peer,
+        link: usize,
+        header: &Header,
+    ) -> Result<(), Refusal> {
         let is_current = if header.is_broadcast() {
             // In a broadcast the field counts the sender's heartbeats.
             header.ack >= peer.session_since
@@ -187,6 +194,7 @@ impl Context {
                 return Err(Refusal::Malformed);
             }
             Arrival::OutOfWindow => return Err(Refusal::OutOfWindow),
+            Arrival::Part => self.stats.rcv_part += 1,
         }
         Ok(())
     }
@@ -231,6 +239,7 @@ impl Context {
     ) -> Result<(), Refusal> {
         self.admit(peer, link, header)?;
         peer.links[link].rx_unicast.on_claim(self.now, header.sequence);
+        self.on_busy_ports(peer, ack.busy_ports);
         let delay = Duration::from_micros(u64::from(ack.delay_us));
         self.on_cumulative_ack(peer, header.ack, Some(delay))?;
         peer.sender.on_ranges(self.now, ack.ranges(), self.config.timers.retrans);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
+use super::parts::Parts;
 use super::rtt::ACK_DELAY;
 use crate::ids::LltPort;
 use crate::limits::SACK_RANGES_MAX;
@@ -17,6 +18,8 @@ pub(super) struct Receiver {
     cumulative: u64,
     /// What arrived ahead of something missing; bounded by the window.
     ahead: BTreeMap<u64, Data>,
+    /// Packets that come in parts.
+    parts: Parts,
     /// A message whose fragments are coming in.
     assembly: Option<Assembly>,
     /// Packets since the last acknowledgement.
@@ -52,6 +55,8 @@ pub(super) enum Arrival {
     Inconsistent,
     /// Beyond the window.
     OutOfWindow,
+    /// A part of a packet that is not whole yet.
+    Part,
 }
 
 impl Receiver {
@@ -77,6 +82,14 @@ impl Receiver {
         if number - self.cumulative > window as u64 {
             return Arrival::OutOfWindow;
         }
+        let data = if data.offset == 0 && !data.more {
+            data
+        } else {
+            match self.parts.add(data) {
+                Some(whole) => whole,
+                None => return Arrival::Part,
+            }
+        };
         self.unacked += 1;
         self.newest_at = now;
         self.ack_at.get_or_insert(now + ACK_DELAY);
@@ -96,6 +109,7 @@ impl Receiver {
         if self.ahead.is_empty() {
             self.missing = None;
         }
+        self.parts.forget_up_to(self.cumulative);
         if consistent { Arrival::InOrder } else { Arrival::Inconsistent }
     }
 

@@ -1,9 +1,10 @@
-//! The sending half of a reliable stream: queues by LLT port, the window, retransmission.
+//! The sending half of a reliable stream: the window, retransmission.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::queue::{Message, Queue};
 use super::rtt::Rtt;
 use crate::ids::{LinkId, LltPort};
 use crate::time::{Duration, Instant, earliest};
@@ -12,14 +13,13 @@ use crate::wire::{AckRange, Data};
 /// The sending half of the stream to one peer, for one session.
 #[derive(Debug)]
 pub(super) struct Sender {
-    /// Messages that wait, by port; the ports take turns message by message.
-    waiting: BTreeMap<LltPort, VecDeque<Message>>,
-    /// The message that is being cut up, and how far.
+    /// Messages that have not begun.
+    queue: Queue,
+    /// The message that is being cut up, how far, and its packets that are left.
     current: Option<(LltPort, Message, usize)>,
-    /// Whose message was begun last.
-    turn: Option<LltPort>,
-    /// Packets of `waiting` and the rest of `current`.
-    packets_waiting: usize,
+    current_packets: usize,
+    /// The window was full, and is not half empty yet (`sws`).
+    is_full: bool,
     /// Packets `first_unacked`, `first_unacked + 1`, ...
     in_flight: VecDeque<Packet>,
     first_unacked: u64,
@@ -33,15 +33,23 @@ pub(super) struct Sender {
     /// When what is missing before that one is taken for lost.
     lost_at: Option<Instant>,
     rtt: Rtt,
-    /// A send was refused; `Writable` is owed.
-    pub(super) refused: bool,
+    /// Ports, a bit each, whose sends were refused; `Writable` is owed.
+    pub(super) refused: u32,
 }
 
-#[derive(Debug)]
-struct Message {
-    payload: Bytes,
-    /// Bytes of a fragment.
-    fragment: usize,
+/// What new packets have to keep to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Packets in flight at most.
+    pub(super) window: usize,
+    /// Once the window was full, there is room when fewer than this are in flight; at least 1.
+    pub(super) sws: usize,
+    /// Ports, a bit each, for which nothing new may begin.
+    pub(super) busy: u32,
+    /// Messages of this length and more have a turn of their own.
+    pub(super) large: usize,
+    /// The longest time-out.
+    pub(super) ceiling: Duration,
 }
 
 #[derive(Debug)]
@@ -57,19 +65,13 @@ struct Packet {
 /// Packets sent again when the time-out expires; the answer to them tells what else is missing.
 const PROBES: usize = 4;
 
-impl Message {
-    fn packets(&self) -> usize {
-        self.payload.len().div_ceil(self.fragment).max(1)
-    }
-}
-
 impl Sender {
     pub(super) fn new() -> Self {
         Self {
-            waiting: BTreeMap::new(),
+            queue: Queue::new(),
             current: None,
-            turn: None,
-            packets_waiting: 0,
+            current_packets: 0,
+            is_full: false,
             in_flight: VecDeque::new(),
             first_unacked: 1,
             marked: 0,
@@ -78,13 +80,20 @@ impl Sender {
             newest_arrived: 0,
             lost_at: None,
             rtt: Rtt::default(),
-            refused: false,
+            refused: 0,
         }
     }
 
     /// Packets that wait or are in flight.
     pub(super) fn queued(&self) -> usize {
-        self.packets_waiting + self.in_flight.len()
+        self.queue.total() + self.current_packets + self.in_flight.len()
+    }
+
+    /// What counts against `port`'s limit: a busy port, for which nothing begins, has only its own
+    /// packets and is not in the way of the others.
+    pub(super) fn load(&self, port: LltPort, busy: u32) -> usize {
+        let bit = 1 << port.get();
+        if busy & bit != 0 { self.queue.of(bit) } else { self.queued() - self.queue.of(busy) }
     }
 
     /// The measured round trip.
@@ -94,17 +103,34 @@ impl Sender {
 
     /// Queues a message, to be cut into fragments of `fragment` bytes.
     pub(super) fn push(&mut self, port: LltPort, payload: Bytes, fragment: usize) {
-        let message = Message { payload, fragment };
-        self.packets_waiting += message.packets();
-        self.waiting.entry(port).or_default().push_back(message);
+        self.queue.push(port, Message { payload, fragment });
     }
 
-    /// The next packet to put on a wire, marked as sent on `link`, and whether it was sent before.
+    /// The length of the payload that `next_packet` will give, if there is any that may go now.
+    pub(super) fn prepare(&mut self, rules: &Rules) -> Option<usize> {
+        if self.marked > 0 {
+            let packet = self.in_flight.iter().find(|packet| packet.again);
+            return packet.map(|packet| packet.data.payload.len());
+        }
+        let in_flight = self.in_flight.len();
+        self.is_full = in_flight >= rules.window || (self.is_full && in_flight >= rules.sws);
+        if self.is_full {
+            return None;
+        }
+        if self.current.is_none() {
+            let (port, message) = self.queue.next(rules.busy, rules.large)?;
+            self.current_packets = message.packets();
+            self.current = Some((port, message, 0));
+        }
+        let (_, message, offset) = self.current.as_ref()?;
+        Some(message.fragment.min(message.payload.len() - offset))
+    }
+
+    /// The packet that `prepare` found, marked as sent on `link`, and whether it was sent before.
     pub(super) fn next_packet(
         &mut self,
         now: Instant,
         link: LinkId,
-        window: usize,
         ceiling: Duration,
     ) -> Option<(Data, bool)> {
         let packet = if self.marked > 0 {
@@ -112,7 +138,7 @@ impl Sender {
             let packet = self.in_flight.iter_mut().find(|packet| packet.again);
             packet.expect("`marked` counts the marks")
         } else {
-            let data = self.next_new(window)?;
+            let data = self.next_new()?;
             self.in_flight.push_back(Packet {
                 data,
                 sent_at: now,
@@ -134,19 +160,8 @@ impl Sender {
         Some(sent)
     }
 
-    /// Is there anything that `next_packet` would give?
-    pub(super) fn has_work(&self, window: usize) -> bool {
-        self.marked > 0 || (self.packets_waiting > 0 && self.in_flight.len() < window)
-    }
-
-    fn next_new(&mut self, window: usize) -> Option<Data> {
-        if self.in_flight.len() >= window {
-            return None;
-        }
-        let (port, message, offset) = match self.current.take() {
-            Some(current) => current,
-            None => self.next_message()?,
-        };
+    fn next_new(&mut self) -> Option<Data> {
+        let (port, message, offset) = self.current.take()?;
         let len = message.payload.len();
         let end = (offset + message.fragment).min(len);
         let data = Data {
@@ -155,29 +170,15 @@ impl Sender {
             first: offset == 0,
             last: end == len,
             message_len: u32::try_from(len).expect("messages are bounded by MESSAGE_MAX"),
+            offset: 0,
+            more: false,
             payload: message.payload.slice(offset..end),
         };
-        self.packets_waiting -= 1;
+        self.current_packets -= 1;
         if end < len {
             self.current = Some((port, message, end));
         }
         Some(data)
-    }
-
-    /// Round robin: the next port after the last one that has a message.
-    fn next_message(&mut self) -> Option<(LltPort, Message, usize)> {
-        let after = self.turn.and_then(|turn| {
-            let next = LltPort::new(turn.get() + 1)?;
-            self.waiting.range(next..).next().map(|(port, _)| *port)
-        });
-        let port = after.or_else(|| self.waiting.keys().next().copied())?;
-        let queue = self.waiting.get_mut(&port)?;
-        let message = queue.pop_front()?;
-        if queue.is_empty() {
-            self.waiting.remove(&port);
-        }
-        self.turn = Some(port);
-        Some((port, message, 0))
     }
 
     /// Everything up to `ack` has arrived. `None` if so much was never sent, else whether this is

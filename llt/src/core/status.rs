@@ -119,7 +119,7 @@ impl PeerLinkStatus {
             addr: link.addr,
             is_static: link.is_static,
             silent_ms: silence.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
-            notes: Vec::new(),
+            notes: link.notes.list(),
             heartbeat_sequence: link.heartbeat_sequence,
         }
     }

@@ -3,7 +3,7 @@
 use super::Llt;
 use super::context::Context;
 use super::link::Judge;
-use super::output::{DownReason, Event};
+use super::output::DownReason;
 use super::peer::Peer;
 use crate::time::{Duration, Instant, earliest};
 
@@ -19,26 +19,60 @@ impl Llt {
             if late > context.config.timers.peer_trouble / 2 {
                 context.stats.late_timer += 1;
                 context.hold_until = context.now + context.config.timers.peer_trouble;
-                let late_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
-                context.event(Event::Late { late_ms });
+                context.note_late(u64::try_from(late.as_millis()).unwrap_or(u64::MAX));
             }
         }
         self.is_dirty = true;
+        if self.context.now >= self.context.starved_at {
+            self.beat_starved();
+        }
     }
 
-    /// What is due at the present instant.
-    pub(super) fn run_timers(&mut self) {
+    /// The timer has not been called for long, but inputs come in: the peers must not suffer.
+    fn beat_starved(&mut self) {
+        let context = &self.context;
+        let is_over = context.now.since(context.timer_at) > context.config.timers.starved_max;
+        if !self.has_left && !is_over {
+            self.due_heartbeats();
+        }
+    }
+
+    /// The timer is called; from when on it will count as starved.
+    pub(super) fn on_timer_called(&mut self) {
         let context = &mut self.context;
-        let now = context.now;
+        let timers = &context.config.timers;
+        context.timer_at = context.now;
+        context.starved_at = if timers.starved_after.is_zero() {
+            Instant::from_nanos(u64::MAX)
+        } else {
+            // It has to be called for every heartbeat at least.
+            context.now + timers.heartbeat.max(timers.heartbeat_lo) + timers.starved_after
+        };
+    }
+
+    fn due_heartbeats(&mut self) {
+        let Self { context, peers, .. } = self;
         for link in 0..context.links.len() {
+            let now = context.now;
             if context.links[link].carries() && now >= context.links[link].next_heartbeat {
                 let period = context.heartbeat(link);
                 let next = context.links[link].next_heartbeat + period;
                 // After a pause the missed ones are not made up for.
                 context.links[link].next_heartbeat = if next <= now { now + period } else { next };
-                context.heartbeats(&mut self.peers, link);
+                context.round(peers, link);
             }
         }
+    }
+
+    /// What is due at the present instant.
+    pub(super) fn run_timers(&mut self) {
+        if self.context.listening.is_some_and(|until| self.context.now >= until) {
+            self.end_listening();
+        }
+        self.due_heartbeats();
+        let context = &mut self.context;
+        let now = context.now;
+        context.review_own_notes();
         if now >= context.judge_at {
             context.judge_at = Instant::from_nanos(u64::MAX);
             for peer in self.peers.iter_mut().flatten() {
@@ -60,7 +94,8 @@ impl Llt {
         let never = Instant::from_nanos(u64::MAX);
         let judge = Some(self.context.judge_at).filter(|at| *at < never);
         let connected = self.peers.iter().flatten().filter(|peer| peer.connected);
-        connected.fold(earliest(heartbeats.min(), judge), |at, peer| {
+        let own = earliest(heartbeats.min(), self.context.listening);
+        connected.fold(earliest(own, judge), |at, peer| {
             let links = peer.links.iter();
             let claims =
                 links.flat_map(|link| [link.rx_unicast.deadline(), link.rx_broadcast.deadline()]);
@@ -84,6 +119,7 @@ impl Context {
         }
         self.set_statuses(peer, &changes);
         for link in 0..peer.links.len() {
+            self.on_silence(peer, link);
             if let Some(at) = peer.links[link].deadline(&self.judge(link)) {
                 self.judge_at = self.judge_at.min(at);
             }

@@ -11,7 +11,7 @@ use crate::limits::MESSAGE_MAX;
 /// Bytes of a data body before the payload.
 pub const DATA_HEADER_LEN: usize = size_of::<RawData>();
 
-/// A packet of the reliable stream: a message or a fragment of one.
+/// A packet of the reliable stream, a message or a fragment of one; or a part of a packet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Data {
     /// Position in the stream, from 1.
@@ -24,7 +24,11 @@ pub struct Data {
     pub last: bool,
     /// Bytes of the whole message, the same in all its fragments.
     pub message_len: u32,
-    /// The fragment.
+    /// Where in the packet's payload this begins; 0 unless the packet travels in parts.
+    pub offset: u16,
+    /// Another part of the packet follows this one.
+    pub more: bool,
+    /// The fragment, or this part of it.
     pub payload: Bytes,
 }
 
@@ -36,13 +40,20 @@ impl Data {
         if raw.number.get() == 0 {
             return Err(malformed("packets numbered from 1"));
         }
-        if raw.flags & !(FLAG_FIRST | FLAG_LAST) != 0 {
+        if raw.flags & !(FLAG_FIRST | FLAG_LAST | FLAG_MORE) != 0 {
             return Err(malformed("known flags of a packet"));
         }
         let (first, last) = (raw.flags & FLAG_FIRST != 0, raw.flags & FLAG_LAST != 0);
         let len = usize::try_from(raw.message_len.get()).unwrap_or(usize::MAX);
-        if len > MESSAGE_MAX || payload.len() > len || (first && last && payload.len() != len) {
+        let (offset, more) = (raw.offset.get(), raw.flags & FLAG_MORE != 0);
+        let end = usize::from(offset) + payload.len();
+        // A message in one packet ends where its last part does.
+        let is_end = first && last && !more;
+        if len > MESSAGE_MAX || end > len || (is_end && end != len) {
             return Err(malformed("a fragment that fits its message"));
+        }
+        if (offset != 0 || more) && payload.is_empty() {
+            return Err(malformed("parts that are not empty"));
         }
         Ok(Self {
             number: raw.number.get(),
@@ -50,6 +61,8 @@ impl Data {
             first,
             last,
             message_len: raw.message_len.get(),
+            offset,
+            more,
             payload: frame.slice_ref(payload),
         })
     }
@@ -61,8 +74,10 @@ pub fn emit_data(header: &Header, data: &Data) -> Bytes {
         number: data.number.into(),
         message_len: data.message_len.into(),
         port: data.port.get(),
-        flags: if data.first { FLAG_FIRST } else { 0 } | if data.last { FLAG_LAST } else { 0 },
-        reserved: U16::ZERO,
+        flags: if data.first { FLAG_FIRST } else { 0 }
+            | if data.last { FLAG_LAST } else { 0 }
+            | if data.more { FLAG_MORE } else { 0 },
+        offset: data.offset.into(),
     };
     header.emit(&[raw.as_bytes(), &data.payload])
 }
@@ -74,9 +89,10 @@ struct RawData {
     message_len: U32,
     port: u8,
     flags: u8,
-    reserved: U16,
+    offset: U16,
 }
 
 const FLAG_FIRST: u8 = 0x01;
 const FLAG_LAST: u8 = 0x02;
+const FLAG_MORE: u8 = 0x04;
 const _: () = assert!(DATA_HEADER_LEN == 16);

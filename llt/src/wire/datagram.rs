@@ -7,7 +7,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::header::{Header, WireError, malformed};
 use crate::ids::{LltPort, NodeSet};
 
-/// Bytes of a broadcast datagram's body before the payload; one to a single node has fewer.
+/// Bytes of a datagram's body before the payload, if it is for one node.
+pub const DATAGRAM_HEADER_LEN: usize = size_of::<RawDatagram>();
+/// The same for a broadcast.
 pub const BROADCAST_HEADER_LEN: usize = size_of::<RawDatagram>() + size_of::<U128>();
 
 /// An unreliable datagram.

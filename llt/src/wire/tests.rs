@@ -90,10 +90,12 @@ fn a_packet_is_these_bytes() {
         first: true,
         last: false,
         message_len: 0x1_0400,
+        offset: 0x0506,
+        more: true,
         payload: Bytes::from_static(b"abc"),
     };
     let frame = emit_data(&header(Kind::Data), &data);
-    let body = [1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 4, 0, 9, 1, 0, 0, b'a', b'b', b'c'];
+    let body = [1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 4, 0, 9, 5, 5, 6, b'a', b'b', b'c'];
     expect(&frame, &head(0x0b, 19), &body);
     assert_eq!(Frame::check(&frame).unwrap().body, Body::Data(data));
 }
@@ -192,9 +194,10 @@ fn what_is_inconsistent_is_refused_with_what_was_expected() {
         (0x0b, vec![0; 15], "a data header of 16 bytes"),
         (0x0b, message(1, 3, 32, 1, b"a"), "a port of 0 to 31"),
         (0x0b, message(1, 3, 0, 0, b"a"), "packets numbered from 1"),
-        (0x0b, message(1, 7, 0, 1, b"a"), "known flags of a packet"),
+        (0x0b, message(1, 11, 0, 1, b"a"), "known flags of a packet"),
         (0x0b, message(1, 0, 0, 1, b"ab"), "a fragment that fits its message"),
         (0x0b, message(3, 3, 0, 1, b"ab"), "a fragment that fits its message"),
+        (0x0b, message(3, 6, 0, 1, b""), "parts that are not empty"),
         (0x0b, message(66_561, 1, 0, 1, b"ab"), "a fragment that fits its message"),
         (0x0c, vec![0; 15], "an acknowledgement of 16 bytes at least"),
         (0x0c, vec![0; 17], "ranges of 16 bytes each"),
@@ -281,6 +284,8 @@ proptest! {
             first: true,
             last: true,
             message_len: 3,
+            offset: 0,
+            more: false,
             payload: Bytes::from_static(b"abc"),
         };
         let mut bytes = emit_data(&header(Kind::Data), &data).to_vec();
@@ -293,16 +298,20 @@ proptest! {
     fn packets_come_back_as_they_went(
         number in 1u64..,
         port in 0u8..32,
-        payload in proptest::collection::vec(any::<u8>(), 0..2000),
-        rest in 0u32..60_000,
+        payload in proptest::collection::vec(any::<u8>(), 1..2000),
+        rest in 0u32..58_000,
         first: bool,
+        offset in 0u16..6000,
+        more: bool,
     ) {
         let data = Data {
             number,
             port: LltPort::new(port).unwrap(),
             first,
             last: false,
-            message_len: u32::try_from(payload.len()).unwrap() + rest,
+            message_len: u32::try_from(payload.len()).unwrap() + u32::from(offset) + rest,
+            offset,
+            more,
             payload: payload.into(),
         };
         let frame = emit_data(&header(Kind::Data), &data);

@@ -48,6 +48,15 @@ fn every_transition_of_a_link_is_announced() {
                 Event::PeerUp { .. } => "peer up".into(),
                 // They belong to heartbeats, not to states.
                 Event::Delayed { .. } | Event::Lost { .. } => continue,
+                Event::AddressChanged { link, from, to, .. } => {
+                    format!("link {link} address {to}, was {from:?}")
+                }
+                Event::Note { link, note, found, .. } => {
+                    format!("link {link} {note:?} {}", if found { "found" } else { "over" })
+                }
+                Event::Requested { link, left, .. } => {
+                    format!("link {link} heartbeat requested, {left} more to go")
+                }
                 other => format!("{other:?}"),
             };
             lines.push_str(&format!("  {ms:>5} ms  {line}\n"));

@@ -77,7 +77,7 @@ fn a_smaller_window_of_the_receiver_counts() {
 }
 
 #[test]
-fn ports_take_turns_message_by_message() {
+fn ports_take_turns_by_one_large_message_or_five_short_ones() {
     let mut net = Net::new(2, 1, 5);
     net.connect();
     net.run(100 * MS);
@@ -98,8 +98,10 @@ fn ports_take_turns_message_by_message() {
             _ => None,
         })
         .collect();
-    let expected: Vec<(u8, u8)> = (0..10).flat_map(|n| [1, 2, 3].map(|port| (port, n))).collect();
-    assert_eq!(order, expected);
+    let short = |port, first: u8| (first..first + 5).map(move |n| (port, n));
+    let round = |n: u8| short(1, 5 * n).chain([(2, n)]).chain(short(3, 5 * n));
+    let expected = (0..2).flat_map(round).chain((2..10).map(|n| (2, n)));
+    assert_eq!(order, expected.collect::<Vec<_>>());
 }
 
 #[test]
