@@ -21,6 +21,9 @@
 //! | 4 Ack | generation u64 | recovery from this view is done |
 //! | 6 Close | | unregister; all sent before is ordered first |
 //! | 7 Admin | JSON of `admin::AdminRequest` | needs no registration |
+//! | 8 LltOpen | version u16, LLT port u8 | a client of an LLT port; excludes Open on the same connection |
+//! | 9 LltSend | bytes | to `node`; flags: 1 unreliable datagram. Costs credit as Send |
+//! | 10 Trace | | frames that pass the links, from now on; flags: 1 no more. Needs no registration |
 //!
 //! Both ways:
 //!
@@ -39,15 +42,24 @@
 //! | 69 Status | as View | only jeopardy or visible changed; costs as View |
 //! | 70 Closed | errno u32 | the registration ended; nothing follows |
 //! | 71 Answer | JSON text, possibly a part | of Admin; flags: 1 more follows, 2 an `admin::AdminError` |
+//! | 72 LltMessage | bytes | from `node`; flags: 1 unreliable datagram. Costs credit as Deliver |
+//! | 73 Frame | see [`TracedFrame`] | a frame that passed a link, for who asked with Trace |
 //!
 //! Credit works both ways and starts at zero: neither side buffers more than it granted. gabd
 //! grants what its send queue has room for right after Opened; a client grants what its receive
 //! buffer has room for right after Open. A record that breaks the format, or a send without
 //! credit, closes the connection with `EPROTO`. Answers cost no credit: an administrator's
-//! connection has one request under way.
+//! connection has one request under way. Frames cost none either: what a slow reader does not take
+//! is dropped and counted.
+
+mod packer;
+mod trace;
+
+pub use packer::Packer;
+pub use trace::TracedFrame;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use llt::{NodeId, NodeSet};
+use llt::{LltPort, NodeId, NodeSet};
 
 use crate::event::{Delivery, Level, OpenOptions, PortView};
 use crate::ids::PortName;
@@ -103,6 +115,33 @@ pub enum Record {
     },
     /// gabd: a message.
     Deliver(Delivery),
+    /// gabd: a frame that passed a link.
+    Frame(TracedFrame),
+    /// gabd: a message on the LLT port.
+    LltMessage {
+        /// The node that sent it.
+        node: NodeId,
+        /// Sent reliably; else as a datagram.
+        reliable: bool,
+        /// At most [`llt::limits::MESSAGE_MAX`] bytes.
+        payload: Bytes,
+    },
+    /// Client: be the client of an LLT port.
+    LltOpen {
+        /// [`VERSION`] of the client.
+        version: u16,
+        /// Which port.
+        port: LltPort,
+    },
+    /// Client: to the LLT port on one node.
+    LltSend {
+        /// Which node.
+        node: NodeId,
+        /// Reliably and in order; else once, as a datagram.
+        reliable: bool,
+        /// At most [`llt::limits::MESSAGE_MAX`] bytes.
+        payload: Bytes,
+    },
     /// Client: register.
     Open {
         /// [`VERSION`] of the client.
@@ -137,6 +176,11 @@ pub enum Record {
     },
     /// gabd: only the jeopardy or visible set changed.
     Status(PortView),
+    /// Client: tell of the frames that pass the links.
+    Trace {
+        /// From now on, or no more.
+        on: bool,
+    },
     /// gabd: a new membership.
     View(PortView),
 }
@@ -150,10 +194,14 @@ impl Record {
                 Self::Admin { json: bytes }
                 | Self::Answer { text: bytes, .. }
                 | Self::Broadcast { payload: bytes, .. }
+                | Self::LltMessage { payload: bytes, .. }
+                | Self::LltSend { payload: bytes, .. }
                 | Self::Send { payload: bytes, .. } => bytes.len(),
-                Self::Close => 0,
+                Self::Close | Self::Trace { .. } => 0,
                 Self::Closed(_) => 4,
                 Self::Deliver(delivery) => DELIVER_LEN + delivery.payload.len(),
+                Self::Frame(frame) => frame.encoded_len(),
+                Self::LltOpen { .. } => LLT_OPEN_LEN,
                 Self::Open { name, .. } => OPEN_LEN + name.len(),
                 Self::Opened { .. } => 2,
                 Self::Refused { text, .. } => 4 + text.len(),
@@ -175,8 +223,10 @@ impl Record {
             Self::Admin { json: bytes }
             | Self::Answer { text: bytes, .. }
             | Self::Broadcast { payload: bytes, .. }
+            | Self::LltMessage { payload: bytes, .. }
+            | Self::LltSend { payload: bytes, .. }
             | Self::Send { payload: bytes, .. } => out.put_slice(bytes),
-            Self::Close => {}
+            Self::Close | Self::Trace { .. } => {}
             Self::Closed(errno) => out.put_u32(*errno),
             Self::Credit { messages, bytes } => {
                 out.put_u32(*messages);
@@ -186,6 +236,11 @@ impl Record {
                 out.put_u64(delivery.generation);
                 out.put_u64(delivery.sequence);
                 out.put_slice(&delivery.payload);
+            }
+            Self::Frame(frame) => frame.encode(out),
+            Self::LltOpen { version, port } => {
+                out.put_u16(*version);
+                out.put_u8(port.get());
             }
             Self::Open { version, port, name, .. } => {
                 out.put_u16(*version);
@@ -210,6 +265,9 @@ impl Record {
             Self::Credit { .. } => 5,
             Self::Close => 6,
             Self::Admin { .. } => 7,
+            Self::LltOpen { .. } => 8,
+            Self::LltSend { .. } => 9,
+            Self::Trace { .. } => 10,
             Self::Opened { .. } => 65,
             Self::Refused { .. } => 66,
             Self::Deliver(_) => 67,
@@ -217,6 +275,8 @@ impl Record {
             Self::Status(_) => 69,
             Self::Closed(_) => 70,
             Self::Answer { .. } => 71,
+            Self::LltMessage { .. } => 72,
+            Self::Frame(_) => 73,
         }
     }
 
@@ -234,11 +294,17 @@ impl Record {
                 u8::from(delivery.level == Level::Safe) | u8::from(delivery.broadcast) << 1
             }
             Self::Answer { more, error, .. } => u8::from(*more) | u8::from(*error) << 1,
+            Self::LltMessage { reliable, .. } | Self::LltSend { reliable, .. } => {
+                u8::from(!reliable)
+            }
+            Self::Trace { on } => u8::from(!on),
             Self::Ack { .. }
             | Self::Admin { .. }
             | Self::Close
             | Self::Closed(_)
             | Self::Credit { .. }
+            | Self::Frame(_)
+            | Self::LltOpen { .. }
             | Self::Opened { .. }
             | Self::Refused { .. }
             | Self::Send { .. }
@@ -250,7 +316,10 @@ impl Record {
     fn node(&self) -> Option<NodeId> {
         match self {
             Self::Deliver(delivery) => Some(delivery.sender),
-            Self::Opened { node, .. } | Self::Send { node, .. } => Some(*node),
+            Self::LltMessage { node, .. }
+            | Self::LltSend { node, .. }
+            | Self::Opened { node, .. }
+            | Self::Send { node, .. } => Some(*node),
             Self::Ack { .. }
             | Self::Admin { .. }
             | Self::Answer { .. }
@@ -258,9 +327,12 @@ impl Record {
             | Self::Close
             | Self::Closed(_)
             | Self::Credit { .. }
+            | Self::Frame(_)
+            | Self::LltOpen { .. }
             | Self::Open { .. }
             | Self::Refused { .. }
             | Self::Status(_)
+            | Self::Trace { .. }
             | Self::View(_) => None,
         }
     }
@@ -296,8 +368,10 @@ impl Reader {
         let (flags_known, uses_node) = match kind {
             1 => (0b1111, false),
             2 => (0b1, false),
-            4..=7 | 66 | 68..=70 => (0, false),
+            4..=8 | 66 | 68..=70 | 73 => (0, false),
             3 | 65 => (0, true),
+            9 | 72 => (0b1, true),
+            10 => (0b1, false),
             67 => (0b11, true),
             71 => (0b11, false),
             kind => return Err(Problem::Kind(kind)),
@@ -351,6 +425,12 @@ pub enum Problem {
         /// Bytes in its body.
         len: usize,
     },
+    /// The head of a traced frame that no gabd writes.
+    #[error("a traced frame with {what}")]
+    Frame {
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// Flags that the kind does not have.
     #[error("flags {flags:#04x} are not all known for kind {kind}")]
     Flags {
@@ -376,6 +456,9 @@ pub enum Problem {
         /// What is left of the datagram.
         left: usize,
     },
+    /// An LLT port of 32 or more.
+    #[error("LLT port {0} is not below 32")]
+    LltPort(u8),
     /// A node id of 128 or more.
     #[error("node id {0} is not below 128")]
     Node(u8),
@@ -396,67 +479,6 @@ pub enum Problem {
     },
 }
 
-/// Packs records into as few datagrams as possible, in order. Both ends of the socket use it.
-#[derive(Debug, Default)]
-pub struct Packer {
-    full: std::collections::VecDeque<Bytes>,
-    open: BytesMut,
-}
-
-impl Packer {
-    /// Appends a record to the last datagram, or to a new one if it does not fit.
-    pub fn push(&mut self, record: &Record) {
-        self.make_room(record.encoded_len());
-        record.encode(&mut self.open);
-    }
-
-    /// Appends a `Broadcast`, without the copy that making a record of it would cost.
-    ///
-    /// # Panics
-    /// If the payload is longer than [`MESSAGE_MAX`].
-    pub fn push_broadcast(&mut self, level: Level, payload: &[u8]) {
-        self.push_message(2, u8::from(level == Level::Safe), None, payload);
-    }
-
-    /// Appends a `Send`, likewise.
-    ///
-    /// # Panics
-    /// If the payload is longer than [`MESSAGE_MAX`].
-    pub fn push_send(&mut self, node: NodeId, payload: &[u8]) {
-        self.push_message(3, 0, Some(node), payload);
-    }
-
-    fn push_message(&mut self, kind: u8, flags: u8, node: Option<NodeId>, payload: &[u8]) {
-        assert!(payload.len() <= MESSAGE_MAX, "a message of {} bytes", payload.len());
-        let len = HEADER_LEN + payload.len();
-        self.make_room(len);
-        put_header(&mut self.open, len, kind, flags, node);
-        self.open.put_slice(payload);
-    }
-
-    fn make_room(&mut self, len: usize) {
-        if self.open.len() + len > IPC_DATAGRAM_MAX {
-            self.full.push_back(self.open.split().freeze());
-        }
-    }
-
-    /// The next datagram that is full; the last one stays open for more.
-    pub fn pop_full(&mut self) -> Option<Bytes> {
-        self.full.pop_front()
-    }
-
-    /// The next datagram, full or not. `None` when there is nothing to send.
-    pub fn pop(&mut self) -> Option<Bytes> {
-        self.pop_full()
-            .or_else(|| if self.open.is_empty() { None } else { Some(self.open.split().freeze()) })
-    }
-
-    /// Is there nothing to send?
-    pub fn is_empty(&self) -> bool {
-        self.full.is_empty() && self.open.is_empty()
-    }
-}
-
 /// `len` is at most [`IPC_DATAGRAM_MAX`].
 fn put_header(out: &mut BytesMut, len: usize, kind: u8, flags: u8, node: Option<NodeId>) {
     out.reserve(len);
@@ -470,7 +492,9 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         1 => (OPEN_LEN..=OPEN_LEN + NAME_MAX).contains(&len),
         2 | 3 => len <= MESSAGE_MAX,
         4 | 5 => len == 8,
-        6 => len == 0,
+        6 | 10 => len == 0,
+        8 => len == LLT_OPEN_LEN,
+        9 | 72 => len <= llt::limits::MESSAGE_MAX,
         65 => len == 2,
         66 => len >= 4,
         67 => (DELIVER_LEN..=DELIVER_LEN + MESSAGE_MAX).contains(&len),
@@ -497,6 +521,13 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         5 => Record::Credit { messages: body.get_u32(), bytes: body.get_u32() },
         6 => Record::Close,
         7 => Record::Admin { json: body },
+        8 => {
+            let (version, number) = (body.get_u16(), body.get_u8());
+            let port = LltPort::new(number).ok_or(Problem::LltPort(number))?;
+            Record::LltOpen { version, port }
+        }
+        9 => Record::LltSend { node, reliable: !flag(1), payload: body },
+        10 => Record::Trace { on: !flag(1) },
         65 => Record::Opened { version: body.get_u16(), node },
         66 => Record::Refused { errno: body.get_u32(), text: text(kind, &body)? },
         67 => {
@@ -509,6 +540,8 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         69 => Record::Status(take_view(&mut body)),
         70 => Record::Closed(body.get_u32()),
         71 => Record::Answer { more: flag(1), error: flag(2), text: body },
+        72 => Record::LltMessage { node, reliable: !flag(1), payload: body },
+        73 => Record::Frame(TracedFrame::decode(body)?),
         kind => return Err(Problem::Kind(kind)),
     })
 }
@@ -533,6 +566,7 @@ fn take_view(body: &mut Bytes) -> PortView {
 }
 
 const OPEN_LEN: usize = 3;
+const LLT_OPEN_LEN: usize = 3;
 const DELIVER_LEN: usize = 16;
 const VIEW_LEN: usize = 8 + 5 * 16;
 

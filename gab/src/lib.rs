@@ -13,6 +13,7 @@ pub mod client;
 pub mod core;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+pub mod echo;
 pub mod event;
 pub mod ids;
 pub mod ipc;

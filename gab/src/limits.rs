@@ -18,6 +18,11 @@ pub const SEND_QUEUE_BYTES: usize = 4 << 20;
 pub const RECEIVE_QUEUE_MESSAGES: usize = 4096;
 /// Bytes of the same; what is under way may exceed it by [`WINDOW_BYTES`].
 pub const RECEIVE_QUEUE_BYTES: usize = 4 << 20;
+/// Messages that the library holds for a program on an LLT port: about as many as gabd keeps before
+/// it tells the peers to stop.
+pub const LLT_RECEIVE_MESSAGES: usize = 256;
+/// Bytes of the same: sixty of the largest.
+pub const LLT_RECEIVE_BYTES: usize = 4 << 20;
 /// Clients of one node: 52 ports, and room for shared ones and administrators.
 pub const CLIENTS_MAX: usize = 1024;
 /// One datagram of `gab.sock`: a largest message with its header, and as much again.

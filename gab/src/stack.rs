@@ -1,6 +1,7 @@
 //! LLT and GAB together, as one pure state machine. gabd and the simulator run exactly this.
 
 mod listing;
+mod ports;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,6 +18,7 @@ use crate::snapshot::Snapshot;
 pub use crate::core::ClientId;
 #[cfg(feature = "daemon")]
 pub(crate) use listing::refused_cause;
+use ports::Ports;
 
 /// One node's LLT and GAB.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Stack {
     gab: Gab,
     /// Messages that LLT had no room for, by peer, until it says that it has.
     blocked: BTreeMap<Id, VecDeque<Bytes>>,
+    /// The LLT ports besides GAB's.
+    ports: Ports,
     /// The instant of the turn.
     now: Instant,
 }
@@ -44,6 +48,19 @@ pub enum Output {
     },
     /// The clean leave is done: nobody waits for this node any more.
     Left,
+    /// Something arrived on an LLT port that is not GAB's: for its client, if it has one.
+    Llt {
+        /// Its sender; this node itself, too.
+        from: Id,
+        /// The LLT port.
+        port: LltPort,
+        /// Sent as a datagram; else reliably.
+        datagram: bool,
+        /// The bytes.
+        payload: Bytes,
+    },
+    /// An [`Stack::llt_send`] to this node that was refused with `WouldBlock` may be repeated.
+    LltWritable(NodeId),
     /// Something an administrator may want to read.
     Notice(Notice),
     /// Put a frame on a wire.
@@ -67,7 +84,7 @@ impl Stack {
         let transport =
             Transport { datagram_max: llt.datagram_max(), has_broadcast: llt.has_broadcast() };
         let gab = Gab::new(now, id, config.gab, transport, seed);
-        Self { llt, gab, blocked: BTreeMap::new(), now }
+        Self { llt, gab, blocked: BTreeMap::new(), ports: Ports::default(), now }
     }
 
     /// A frame arrived.
@@ -196,13 +213,16 @@ impl Stack {
     /// have nothing more does the turn end: acknowledgements and deliveries coalesce by themselves.
     pub fn poll_output(&mut self) -> Option<Output> {
         loop {
+            if let Some(output) = self.ports.outputs.pop_front() {
+                return Some(output);
+            }
             match self.llt.poll_output() {
                 Some(llt::core::Output::Transmit(transmit)) => {
                     return Some(Output::Transmit(transmit));
                 }
                 Some(llt::core::Output::Event(event)) => {
-                    if let Some(notice) = self.pass_up(event) {
-                        return Some(Output::Notice(notice));
+                    if let Some(output) = self.pass_up(event) {
+                        return Some(output);
                     }
                 }
                 None => {
@@ -215,8 +235,8 @@ impl Stack {
         }
     }
 
-    /// LLT tells GAB. Answers what is for the log as well.
-    fn pass_up(&mut self, event: Event) -> Option<Notice> {
+    /// LLT tells GAB, the client of an LLT port, or the log.
+    fn pass_up(&mut self, event: Event) -> Option<Output> {
         let now = self.now;
         match event {
             Event::Message { from, port: LltPort::GAB, payload }
@@ -224,19 +244,28 @@ impl Stack {
                 self.gab.handle_message(now, from, payload);
                 return None;
             }
-            // The other LLT ports have no clients in this version.
-            Event::Message { .. } | Event::Datagram { .. } => return None,
+            Event::Message { from, port, payload } => {
+                return self.on_port(now, from, port, false, payload);
+            }
+            Event::Datagram { from, port, payload } => {
+                return self.on_port(now, from, port, true, payload);
+            }
             Event::Hole { from, .. } => {
                 self.gab.handle_hole(now, from);
                 return None;
             }
             Event::Writable { peer } => {
                 self.unblock(now, peer);
+                self.on_writable(now, peer);
                 return None;
             }
-            Event::PeerUp { peer } => self.gab.handle_peer_up(now, peer),
+            Event::PeerUp { peer } => {
+                self.ports.on_peer_up(peer);
+                self.gab.handle_peer_up(now, peer);
+            }
             Event::PeerDown { peer, reason } => {
                 self.blocked.remove(&peer);
+                self.ports.on_peer_down(peer);
                 self.gab.handle_peer_down(now, peer, reason);
             }
             Event::Link { peer, links_up, .. } => self.gab.handle_links(now, peer, links_up),
@@ -250,7 +279,7 @@ impl Stack {
             | Event::Requested { .. }
             | Event::Silent { .. } => {}
         }
-        Some(Notice::Llt(event))
+        Some(Output::Notice(Notice::Llt(event)))
     }
 
     /// GAB tells LLT, or the driver.

@@ -11,10 +11,14 @@ const PURE: &[&str] = &[
     "llt/src/ids.rs",
     "gab/src/wire",
     "gab/src/core",
+    "gab/src/echo.rs",
     "gab/src/stack.rs",
+    "gab/src/stack",
     "gab/src/ipc.rs",
     "gab/src/ipc",
     "gab/src/client/core.rs",
+    "gab/src/client/credit.rs",
+    "gab/src/client/llt_core.rs",
 ];
 
 /// What they must not even mention.

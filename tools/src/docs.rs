@@ -7,7 +7,7 @@ use clap::{Command, Parser};
 use clap_complete::Shell;
 
 use crate::common::{Failure, exit, output};
-use crate::{gabconfig, gabport, lltconfig, lltstat};
+use crate::{gabconfig, gabport, lltconfig, lltdump, lltping, lltstat, llttest};
 
 /// Write the man pages and shell completions of all commands
 #[derive(Debug, Parser)]
@@ -27,7 +27,15 @@ enum Cli {
 
 /// The definitions of all commands.
 pub fn commands() -> Vec<Command> {
-    vec![gabconfig::command(), gabport::command(), lltconfig::command(), lltstat::command()]
+    vec![
+        gabconfig::command(),
+        gabport::command(),
+        lltconfig::command(),
+        lltdump::command(),
+        lltping::command(),
+        lltstat::command(),
+        llttest::command(),
+    ]
 }
 
 /// The program.

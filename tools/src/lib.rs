@@ -9,5 +9,8 @@ pub mod docs;
 pub mod gabconfig;
 pub mod gabport;
 pub mod lltconfig;
+pub mod lltdump;
+pub mod lltping;
 pub mod lltstat;
+pub mod llttest;
 pub mod muster;

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use llt::{NodeId, NodeSet};
 
+use super::credit::Credit;
+use super::driver::Core;
 use crate::event::{ClientEvent, CloseReason, Level, OpenOptions, PortView, SendError};
 use crate::ids::PortName;
 use crate::ipc::{self, Packer, Record};
@@ -174,7 +176,7 @@ impl ClientCore {
         self.state = ClientState::Closing;
         self.out.push(&Record::Close);
         for event in std::mem::take(&mut self.events) {
-            self.taken.give(&event);
+            self.give_back(&event);
         }
         self.grant();
     }
@@ -185,7 +187,7 @@ impl ClientCore {
         if let ClientEvent::View(view) = &event {
             self.unacked = Some(view.generation);
         }
-        self.taken.give(&event);
+        self.give_back(&event);
         self.grant();
         Some(event)
     }
@@ -273,8 +275,13 @@ impl ClientCore {
             | Record::Answer { .. }
             | Record::Broadcast { .. }
             | Record::Close
+            | Record::Frame(_)
+            | Record::LltMessage { .. }
+            | Record::LltOpen { .. }
+            | Record::LltSend { .. }
             | Record::Open { .. }
-            | Record::Send { .. } => return false,
+            | Record::Send { .. }
+            | Record::Trace { .. } => return false,
         }
         true
     }
@@ -317,12 +324,21 @@ impl ClientCore {
         }
         if self.state == ClientState::Closing {
             // gabd may have no credit left for what it wants to say before it sees our Close.
-            self.taken.give(&event);
+            self.give_back(&event);
             self.grant();
         } else {
             self.events.push_back(event);
         }
         true
+    }
+
+    fn give_back(&mut self, event: &ClientEvent) {
+        match event {
+            ClientEvent::Closed(_) => {}
+            ClientEvent::Deliver(_) | ClientEvent::Status(_) | ClientEvent::View(_) => {
+                self.taken.give(payload_len(event));
+            }
+        }
     }
 
     /// Grants in quarters of the whole: often enough that gabd never runs dry while the user
@@ -348,45 +364,29 @@ impl ClientCore {
     }
 }
 
-/// Messages and bytes of payload that may go one way.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Credit {
-    messages: usize,
-    bytes: usize,
-}
-
-impl Credit {
-    const fn covers(self, len: usize) -> bool {
-        self.messages > 0 && self.bytes >= len
+impl Core for ClientCore {
+    fn handle_datagram(&mut self, datagram: Bytes) {
+        self.handle_datagram(datagram);
     }
 
-    /// Only after [`Self::covers`].
-    fn take(&mut self, len: usize) {
-        debug_assert!(self.covers(len));
-        self.messages -= 1;
-        self.bytes -= len;
+    fn handle_hang_up(&mut self) {
+        self.handle_hang_up();
     }
 
-    fn add(&mut self, messages: u32, bytes: u32) {
-        let wide = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-        self.messages = self.messages.saturating_add(wide(messages));
-        self.bytes = self.bytes.saturating_add(wide(bytes));
+    fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.poll_transmit()
     }
 
-    fn give(&mut self, event: &ClientEvent) {
-        match event {
-            ClientEvent::Closed(_) => {}
-            ClientEvent::Deliver(_) | ClientEvent::Status(_) | ClientEvent::View(_) => {
-                self.messages += 1;
-                self.bytes += payload_len(event);
-            }
-        }
+    fn poll_full_transmit(&mut self) -> Option<Bytes> {
+        self.poll_full_transmit()
     }
 
-    fn record(self) -> Record {
-        // Both are bounded by the receive queue, a few million.
-        let narrow = |n: usize| u32::try_from(n).expect("bounded by the receive queue");
-        Record::Credit { messages: narrow(self.messages), bytes: narrow(self.bytes) }
+    fn has_event(&self) -> bool {
+        self.has_event()
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over()
     }
 }
 

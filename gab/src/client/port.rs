@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
 use llt::NodeId;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::core::{AckError, ClientCore, ClientState};
-use super::readiness::Readiness;
-use super::socket::{ConnectError, Connection, Deadline, Received, Sent, default_root};
+use super::driver::Driver;
+use super::socket::{ConnectError, Connection, Deadline, default_root};
 use crate::event::{ClientEvent, CloseReason, Level, OpenError, OpenOptions, SendError};
 use crate::ids::PortName;
 
@@ -28,11 +27,7 @@ use crate::ids::PortName;
 /// accepted is ordered.
 #[derive(Debug)]
 pub struct Port {
-    core: ClientCore,
-    socket: Connection,
-    readiness: Readiness,
-    /// A datagram that the socket had no room for.
-    unsent: Option<Bytes>,
+    driver: Driver<ClientCore>,
     node: NodeId,
 }
 
@@ -186,9 +181,9 @@ impl Port {
 
     /// Hands everything that was held to gabd. Fails only once the port is closed.
     pub fn flush(&mut self) -> Result<(), SendError> {
-        self.flush_all();
-        self.watch();
-        if self.core.is_over() { Err(SendError::Closed) } else { Ok(()) }
+        self.driver.flush_all();
+        self.driver.watch();
+        if self.driver.core.is_over() { Err(SendError::Closed) } else { Ok(()) }
     }
 
     /// The next event; waits for it. After `Closed` it gives the same `Closed` again.
@@ -208,7 +203,7 @@ impl Port {
     /// The next event, if there is one already.
     pub fn try_recv(&mut self) -> Option<ClientEvent> {
         let event = self.poll();
-        self.watch();
+        self.driver.watch();
         event
     }
 
@@ -216,21 +211,14 @@ impl Port {
     /// or room to send. `false` if it said nothing. For programs that use `try_broadcast`, receive
     /// what there is, and then have nothing else to do.
     pub fn wait(&mut self, timeout: Option<Duration>) -> bool {
-        self.transmit(false);
-        let deadline = timeout.map_or(Deadline::Never, Deadline::after);
-        let said = self.core.has_event()
-            || self.core.is_over()
-            || self.receive()
-            || (self.socket.wait(self.unsent.is_some(), deadline) && self.receive());
-        self.watch();
-        said || self.core.is_over()
+        self.driver.wait(timeout.map_or(Deadline::Never, Deadline::after))
     }
 
     /// The client has recovered from the view of this generation, the newest it received.
     pub fn ack(&mut self, generation: u64) -> Result<(), AckError> {
-        self.core.ack(generation)?;
-        self.transmit(false);
-        self.watch();
+        self.driver.core.ack(generation)?;
+        self.driver.transmit(false);
+        self.driver.watch();
         Ok(())
     }
 
@@ -241,24 +229,18 @@ impl Port {
 
     /// How much may be sent without waiting: messages, bytes.
     pub fn send_credit(&self) -> (usize, usize) {
-        self.core.send_credit()
+        self.driver.core.send_credit()
     }
 
     /// Unregisters. Loses nothing that was accepted: waits until gabd has ordered it, at most a
     /// minute, which is longer than a change of membership takes. Events that were not received
     /// are dropped.
     pub fn close(mut self) -> Result<(), CloseError> {
-        self.core.close();
-        let deadline = Deadline::after(CLOSE_TIMEOUT);
-        while !self.core.is_over() {
-            let idle = !self.receive();
-            self.transmit(false);
-            let wait = idle && !self.core.is_over();
-            if wait && !self.socket.wait(self.unsent.is_some(), deadline) {
-                return Err(CloseError::TimedOut);
-            }
+        self.driver.core.close();
+        if !self.driver.finish(Deadline::after(CLOSE_TIMEOUT)) {
+            return Err(CloseError::TimedOut);
         }
-        match self.core.state() {
+        match self.driver.core.state() {
             ClientState::Closed(reason) => Err(CloseError::Closed(*reason)),
             ClientState::Closing
             | ClientState::Done
@@ -272,17 +254,17 @@ impl Port {
         let Options { ack, kernel, shared, status, .. } = *options;
         let core =
             ClientCore::new(port, OpenOptions { ack, kernel, shared, status }, &options.name);
-        let readiness =
-            Readiness::new(socket.as_fd()).map_err(|errno| RegisterError::System(errno.into()))?;
-        let mut port = Self { core, socket, readiness, unsent: None, node: NodeId::ZERO };
+        let driver =
+            Driver::new(core, socket).map_err(|errno| RegisterError::System(errno.into()))?;
+        let mut port = Self { driver, node: NodeId::ZERO };
         let deadline = Deadline::after(REGISTER_TIMEOUT);
         loop {
-            port.transmit(false);
-            let idle = !port.receive();
-            match port.core.state() {
+            port.driver.transmit(false);
+            let idle = !port.driver.receive();
+            match port.driver.core.state() {
                 ClientState::Open(node) => port.node = *node,
                 ClientState::Opening if idle => {
-                    if !port.socket.wait(port.unsent.is_some(), deadline) {
+                    if !port.driver.sleep(deadline) {
                         return Err(RegisterError::TimedOut);
                     }
                     continue;
@@ -301,7 +283,7 @@ impl Port {
                     unreachable!("nobody called close on this core")
                 }
             }
-            port.watch();
+            port.driver.watch();
             return Ok(port);
         }
     }
@@ -309,24 +291,24 @@ impl Port {
     fn recv_until(&mut self, deadline: Deadline) -> Option<ClientEvent> {
         let event = loop {
             let event = self.poll();
-            if event.is_some() || !self.socket.wait(self.unsent.is_some(), deadline) {
+            if event.is_some() || !self.driver.sleep(deadline) {
                 break event;
             }
         };
-        self.watch();
+        self.driver.watch();
         event
     }
 
     fn poll(&mut self) -> Option<ClientEvent> {
-        self.transmit(false);
+        self.driver.transmit(false);
         loop {
-            if let Some(event) = self.core.poll_event() {
+            if let Some(event) = self.driver.core.poll_event() {
                 return Some(event);
             }
-            if let ClientState::Closed(reason) = self.core.state() {
+            if let ClientState::Closed(reason) = self.driver.core.state() {
                 return Some(ClientEvent::Closed(*reason));
             }
-            if !self.receive() {
+            if !self.driver.receive() {
                 return None;
             }
         }
@@ -339,95 +321,29 @@ impl Port {
         send: impl Fn(&mut ClientCore) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         let result = loop {
-            let result = send(&mut self.core);
+            let result = send(&mut self.driver.core);
             if !matches!(result, Err(SendError::NotMember | SendError::WouldBlock)) {
                 break result;
             }
             // What would change the answer may have arrived, or wait for what we hold back.
-            self.transmit(false);
-            if self.receive() || self.core.is_over() {
+            self.driver.transmit(false);
+            if self.driver.receive() || self.driver.core.is_over() {
                 continue;
             }
             if !wait || result == Err(SendError::NotMember) {
                 break result;
             }
-            self.socket.wait(self.unsent.is_some(), Deadline::Never);
+            self.driver.sleep(Deadline::Never);
         };
         if result.is_ok() && more {
-            self.transmit(true);
+            self.driver.transmit(true);
         } else if result.is_ok() && wait {
-            self.flush_all();
+            self.driver.flush_all();
         } else {
-            self.transmit(false);
+            self.driver.transmit(false);
         }
-        self.watch();
+        self.driver.watch();
         result
-    }
-
-    /// Sends what there is to send, without waiting. With `full_only` the last datagram stays
-    /// open for more.
-    fn transmit(&mut self, full_only: bool) {
-        loop {
-            let next = self.unsent.take().or_else(|| {
-                if full_only { self.core.poll_full_transmit() } else { self.core.poll_transmit() }
-            });
-            let Some(datagram) = next else {
-                return;
-            };
-            match self.socket.send(&datagram) {
-                Sent::Whole => {}
-                Sent::WouldBlock => {
-                    self.unsent = Some(datagram);
-                    return;
-                }
-                Sent::HungUp => {
-                    // gabd may have said why before it hung up.
-                    while self.receive() {}
-                    self.core.handle_hang_up();
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Sends what there is to send, and reads meanwhile, so that two full sockets cannot wait for
-    /// each other: what comes in is bounded by its credit.
-    fn flush_all(&mut self) {
-        loop {
-            self.transmit(false);
-            if self.core.is_over() {
-                self.unsent = None;
-            }
-            if self.unsent.is_none() {
-                return;
-            }
-            if !self.receive() {
-                self.socket.wait(true, Deadline::Never);
-            }
-        }
-    }
-
-    /// Takes one datagram; `false` if there was none or the connection is over.
-    fn receive(&mut self) -> bool {
-        if self.core.is_over() {
-            return false;
-        }
-        match self.socket.receive() {
-            Received::Datagram(datagram) => {
-                self.core.handle_datagram(datagram);
-                true
-            }
-            Received::HungUp => {
-                self.core.handle_hang_up();
-                false
-            }
-            Received::Nothing => false,
-        }
-    }
-
-    fn watch(&mut self) {
-        let queued = self.core.has_event() || self.core.is_over();
-        self.readiness.watch(self.socket.as_fd(), queued, self.unsent.is_some());
     }
 }
 
@@ -435,7 +351,7 @@ impl Port {
 /// It may be readable for nothing (gabd granted credit): use [`Port::try_recv`] after it.
 impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.readiness.as_fd()
+        self.driver.as_fd()
     }
 }
 
@@ -447,8 +363,8 @@ impl AsRawFd for Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        self.core.close();
-        self.transmit(false);
+        self.driver.core.close();
+        self.driver.transmit(false);
     }
 }
 

@@ -39,7 +39,12 @@ pub(super) fn running_config(settings: &Settings, testbed: bool, listening: bool
 }
 
 /// Fills in what only the files and the links know.
-pub(super) fn complete(llt: &mut LltSnapshot, settings: &Settings, links: &Links) {
+pub(super) fn complete(
+    llt: &mut LltSnapshot,
+    settings: &Settings,
+    links: &Links,
+    clients: &[(LltPort, String)],
+) {
     let tab = &settings.tab;
     let name = |node| {
         let name = NodeId::new(node).and_then(|node| tab.hosts.name(node));
@@ -66,7 +71,11 @@ pub(super) fn complete(llt: &mut LltSnapshot, settings: &Settings, links: &Links
     llt.timers = timer_rows(&tab.timers).into_iter().map(timer).collect();
     llt.flow = flow_rows(&tab.flow).into_iter().map(limit).collect();
     let configured = tab.hosts.nodes();
-    let ports = [(LltPort::GAB, "gab"), (LltPort::PING, "lltping")];
+    // GAB is on its port whether it is configured or not, and everybody answers lltping.
+    let mut ports = vec![(LltPort::GAB, "gab"), (LltPort::PING, "lltping")];
+    let clients = clients.iter().map(|(port, program)| (*port, program.as_str()));
+    ports.extend(clients.filter(|(port, _)| *port != LltPort::PING));
+    ports.sort();
     llt.ports = ports.iter().map(|(port, usage)| llt_port(llt, configured, *port, usage)).collect();
 }
 

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
-use llt::Instant;
+use bytes::Bytes;
+use llt::{Id, Instant, LltPort, NodeId};
 
 use crate::admin::AdminRequest;
 use crate::daemon::conn::Conn;
+use crate::daemon::llt_ports::LltPorts;
 use crate::daemon::poller::{Poller, Ready, Token};
 use crate::event::CloseReason;
 use crate::ids::PortName;
+use crate::ipc::TracedFrame;
 use crate::limits::{CLIENTS_MAX, IPC_DATAGRAM_MAX};
 use crate::stack::{ClientId, Stack};
 
@@ -20,6 +23,11 @@ pub(super) struct Clients {
     next: u32,
     /// Those with something to do in this turn.
     dirty: BTreeSet<u32>,
+    /// Who has which LLT port, and the open and the busy ones that the stack knows of.
+    ports: LltPorts,
+    announced: (u32, u32),
+    /// Those who are told of frames.
+    tracing: BTreeSet<u32>,
     scratch: Vec<u8>,
 }
 
@@ -29,6 +37,9 @@ impl Clients {
             conns: BTreeMap::new(),
             next: 1,
             dirty: BTreeSet::new(),
+            ports: LltPorts::default(),
+            announced: (0, 0),
+            tracing: BTreeSet::new(),
             scratch: vec![0; IPC_DATAGRAM_MAX],
         }
     }
@@ -65,7 +76,7 @@ impl Clients {
         if !ready.readable {
             return None;
         }
-        let heard = conn.read(now, stack, &mut self.scratch, DATAGRAMS_PER_TURN);
+        let heard = conn.read(now, stack, &self.ports, &mut self.scratch, DATAGRAMS_PER_TURN);
         if heard.watch
             && let Some(process) = conn.process()
             && let Err(error) = poller.add(process, Token::Process(number))
@@ -76,7 +87,80 @@ impl Clients {
             // Nobody reads what we might still send, and it would report itself for ever.
             conn.abandon(now, stack);
         }
+        self.ports.note(number, conn.llt_port());
+        if conn.is_tracing() {
+            self.tracing.insert(number);
+        } else {
+            self.tracing.remove(&number);
+        }
         heard.admin
+    }
+
+    /// Something arrived on an LLT port; without a client it is dropped.
+    pub(super) fn llt_arrived(
+        &mut self,
+        now: Instant,
+        stack: &Stack,
+        from: Id,
+        (port, datagram): (LltPort, bool),
+        payload: &Bytes,
+    ) {
+        for number in self.ports.clients(port) {
+            if let Some(conn) = self.conns.get_mut(&number) {
+                conn.llt_arrived(now, stack, from.node, datagram, payload.clone());
+                self.dirty.insert(number);
+            }
+        }
+    }
+
+    /// The LLT ports that have clients, with the names of their programs.
+    pub(super) fn llt_ports(&self) -> Vec<(LltPort, String)> {
+        let clients = self.ports.all().filter_map(|(number, port)| {
+            let program = self.conns.get(&number)?.program();
+            Some((port, program.unwrap_or_else(|| "client".to_owned())))
+        });
+        clients.collect()
+    }
+
+    /// LLT has room for this node again.
+    pub(super) fn llt_writable(&mut self, node: NodeId) {
+        for (number, _) in self.ports.all() {
+            if let Some(conn) = self.conns.get_mut(&number) {
+                conn.llt_writable(node);
+                self.dirty.insert(number);
+            }
+        }
+    }
+
+    /// Tells the stack which LLT ports are open and busy, if that changed or it is `new`.
+    pub(super) fn announce_ports(&mut self, now: Instant, stack: &mut Stack, new: bool) {
+        let (mut open, mut busy) = (0, 0);
+        for (number, port) in self.ports.all() {
+            if let Some(conn) = self.conns.get_mut(&number) {
+                conn.judge_llt(stack);
+                open |= 1 << port.get();
+                busy |= u32::from(conn.is_llt_busy()) << port.get();
+            }
+        }
+        if new || self.announced != (open, busy) {
+            self.announced = (open, busy);
+            stack.set_llt_ports(now, open, busy);
+        }
+    }
+
+    /// Is anybody told of frames?
+    pub(super) fn is_tracing(&self) -> bool {
+        !self.tracing.is_empty()
+    }
+
+    /// A frame passed a link.
+    pub(super) fn frame(&mut self, frame: &TracedFrame) {
+        for number in &self.tracing {
+            if let Some(conn) = self.conns.get_mut(number) {
+                conn.frame(frame);
+                self.dirty.insert(*number);
+            }
+        }
     }
 
     /// The process of a kernel-type client is gone.
@@ -118,6 +202,10 @@ impl Clients {
                 self.dirty.insert(number);
                 more = true;
             }
+            self.ports.note(number, conn.llt_port());
+            if !conn.is_tracing() {
+                self.tracing.remove(&number);
+            }
             if conn.is_gone() {
                 poller.remove(conn.socket());
                 self.conns.remove(&number);
@@ -134,6 +222,7 @@ impl Clients {
                 }
             }
         }
+        self.announce_ports(now, stack, false);
         more
     }
 

@@ -3,16 +3,19 @@
 //! Nothing is buffered for a client beyond what it granted: its events stay in the stack, whose
 //! queue flow-controls the senders. What the client sends is within what the stack has room for.
 
+mod ports;
+
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bytes::Bytes;
-use llt::{Duration, Instant};
+use llt::{Duration, Instant, LltPort};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::admin::AdminRequest;
+use crate::daemon::llt_ports::{LltPorts, OUTBOX, PortClient};
 use crate::event::{ClientEvent, CloseReason, OpenOptions, SendError};
 use crate::ids::PortName;
 use crate::ipc::{Packer, Reader, Record, VERSION};
@@ -25,6 +28,10 @@ pub(super) struct Conn {
     id: ClientId,
     socket: OwnedFd,
     registration: Option<Registration>,
+    /// Instead of a registration: it is the client of an LLT port.
+    llt: Option<PortClient>,
+    /// It is told of frames that pass the links; so many were dropped since the last one.
+    traced: Option<u32>,
     /// What the client may still send.
     granted: Credit,
     /// What we may still send.
@@ -86,6 +93,8 @@ impl Conn {
             id,
             socket,
             registration: None,
+            llt: None,
+            traced: None,
             granted: Credit::default(),
             credit: Credit::default(),
             held: VecDeque::new(),
@@ -110,6 +119,16 @@ impl Conn {
     /// The port it is registered on.
     pub(super) fn port(&self) -> Option<PortName> {
         self.registration.as_ref().map(|registration| registration.port)
+    }
+
+    /// The LLT port it is the client of.
+    pub(super) fn llt_port(&self) -> Option<LltPort> {
+        self.llt.as_ref().map(PortClient::port)
+    }
+
+    /// Is it told of frames?
+    pub(super) fn is_tracing(&self) -> bool {
+        self.traced.is_some() && self.phase == Phase::Open
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -139,6 +158,7 @@ impl Conn {
         &mut self,
         now: Instant,
         stack: &mut Stack,
+        ports: &LltPorts,
         scratch: &mut [u8],
         datagrams: usize,
     ) -> Heard {
@@ -166,7 +186,7 @@ impl Conn {
             };
             for record in Reader::new(datagram) {
                 let done = match record {
-                    Ok(record) => self.handle(now, stack, record, &mut heard),
+                    Ok(record) => self.handle(now, stack, ports, record, &mut heard),
                     Err(error) => Err(error.to_string()),
                 };
                 if let Err(error) = done {
@@ -183,6 +203,7 @@ impl Conn {
         &mut self,
         now: Instant,
         stack: &mut Stack,
+        ports: &LltPorts,
         record: Record,
         heard: &mut Heard,
     ) -> Result<(), String> {
@@ -207,6 +228,7 @@ impl Conn {
                 }
             }
             Record::Broadcast { level, payload } => {
+                self.registered("Broadcast")?;
                 self.spend(payload.len(), "Broadcast")?;
                 let sent = stack.broadcast(now, self.id, level, payload);
                 self.sent(sent);
@@ -220,24 +242,40 @@ impl Conn {
                 self.credit.messages = self.credit.messages.saturating_add(size(messages));
                 self.credit.bytes = self.credit.bytes.saturating_add(size(bytes));
             }
+            Record::LltOpen { version, port } => {
+                self.not_open_yet()?;
+                self.open_llt(stack, ports, version, port);
+            }
+            Record::LltSend { node, reliable, payload } => {
+                self.llt_send(now, stack, node, reliable, payload)?;
+            }
             Record::Open { version, port, options, name } => {
-                if self.registration.is_some() {
-                    return Err("a second Open".into());
-                }
+                self.not_open_yet()?;
                 heard.watch |= self.open(now, stack, version, port, options, &name);
             }
             Record::Send { node, payload } => {
+                self.registered("Send")?;
                 self.spend(payload.len(), "Send")?;
                 let sent = stack.send_to(now, self.id, node, payload);
                 self.sent(sent);
             }
+            Record::Trace { on } => self.traced = on.then_some(0),
             Record::Answer { .. }
             | Record::Closed(_)
             | Record::Deliver(_)
+            | Record::Frame(_)
+            | Record::LltMessage { .. }
             | Record::Opened { .. }
             | Record::Refused { .. }
             | Record::Status(_)
             | Record::View(_) => return Err("a record that only gabd may send".into()),
+        }
+        Ok(())
+    }
+
+    fn not_open_yet(&self) -> Result<(), String> {
+        if self.registration.is_some() || self.llt.is_some() {
+            return Err("a second Open".into());
         }
         Ok(())
     }
@@ -252,8 +290,7 @@ impl Conn {
         options: OpenOptions,
         name: &str,
     ) -> bool {
-        if version != VERSION {
-            self.refuse(EPROTONOSUPPORT, &format!("gabd speaks version {VERSION}"));
+        if !self.speaks(version) {
             return false;
         }
         let process = match options.kernel.then(|| self.peer()).transpose() {
@@ -270,10 +307,29 @@ impl Conn {
         tracing::debug!(%port, name, "registered");
         let watch = process.is_some();
         self.registration = Some(Registration { port, process });
+        self.opened(stack);
+        watch
+    }
+
+    /// Refuses a client of another version.
+    fn speaks(&mut self, version: u16) -> bool {
+        if version != VERSION {
+            self.refuse(EPROTONOSUPPORT, &format!("gabd speaks version {VERSION}"));
+        }
+        version == VERSION
+    }
+
+    fn opened(&mut self, stack: &Stack) {
         self.packer.push(&Record::Opened { version: VERSION, node: stack.id().node });
         self.granted = Credit::default();
         self.grant(stack);
-        watch
+    }
+
+    /// The name of the program at the other end, as the system shows it.
+    pub(super) fn program(&self) -> Option<String> {
+        let peer = rustix::net::sockopt::socket_peercred(&self.socket).ok()?;
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", peer.pid.as_raw_pid())).ok()?;
+        Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
     }
 
     /// The process at the other end.
@@ -289,7 +345,11 @@ impl Conn {
     /// Answers `Close` once the stack has nothing of the client under way any more.
     fn finish(&mut self, now: Instant, stack: &mut Stack) {
         let idle = (SEND_QUEUE_MESSAGES, SEND_QUEUE_BYTES);
-        if self.finishing && (self.registration.is_none() || stack.send_room(self.id) == idle) {
+        let is_idle = match &self.llt {
+            Some(llt) => llt.is_idle(),
+            None => self.registration.is_none() || stack.send_room(self.id) == idle,
+        };
+        if self.finishing && is_idle {
             self.finishing = false;
             self.unregister(now, stack);
             self.packer.push(&Record::Closed(0));
@@ -298,7 +358,6 @@ impl Conn {
 
     /// Takes a message out of what the client was granted.
     fn spend(&mut self, bytes: usize, what: &str) -> Result<(), String> {
-        self.registered(what)?;
         if self.finishing {
             return Err(format!("{what} after Close"));
         }
@@ -324,7 +383,11 @@ impl Conn {
     /// Grants what the stack has room for and the client does not know of yet. Small amounts wait,
     /// so that a busy client gets few records, unless they are all it has.
     fn grant(&mut self, stack: &Stack) {
-        let (messages, bytes) = stack.send_room(self.id);
+        let (room, whole) = match &self.llt {
+            Some(llt) => (llt.room(), OUTBOX),
+            None => (stack.send_room(self.id), (SEND_QUEUE_MESSAGES, SEND_QUEUE_BYTES)),
+        };
+        let (messages, bytes) = room;
         if self.finishing {
             return;
         }
@@ -332,7 +395,7 @@ impl Conn {
             messages: messages.saturating_sub(self.granted.messages),
             bytes: bytes.saturating_sub(self.granted.bytes),
         };
-        let worth = more.messages >= SEND_QUEUE_MESSAGES / 4 || more.bytes >= SEND_QUEUE_BYTES / 4;
+        let worth = more.messages >= whole.0 / 4 || more.bytes >= whole.1 / 4;
         let starving = self.granted.messages == 0 || self.granted.bytes < MESSAGE_MAX;
         if more == Credit::default() || !(worth || starving) {
             return;
@@ -347,13 +410,15 @@ impl Conn {
     /// is more to do at once.
     pub(super) fn pump(&mut self, now: Instant, stack: &mut Stack) -> bool {
         let mut more = false;
+        self.send_waiting(now, stack);
         for _ in 0..DATAGRAMS_PER_TURN {
             more = false;
             // Not while the socket is full: what waits has its bound in the stack, where a client
             // that does not read is noticed.
-            if self.phase == Phase::Open && self.registration.is_some() && self.sending.is_none() {
+            let is_open = self.registration.is_some() || self.llt.is_some();
+            if self.phase == Phase::Open && is_open && self.sending.is_none() {
                 self.grant(stack);
-                more = self.fill(now, stack);
+                more = if self.llt.is_some() { self.fill_llt() } else { self.fill(now, stack) };
                 self.finish(now, stack);
             }
             if self.packer.is_empty() && self.sending.is_none() {
@@ -413,6 +478,8 @@ impl Conn {
     /// The registration ended; the connection follows when the client knows.
     fn closed(&mut self, now: Instant, reason: CloseReason) {
         self.registration = None;
+        self.llt = None;
+        self.traced = None;
         self.finishing = false;
         self.held.clear();
         self.packer.push(&Record::Closed(errno(reason.errno())));
@@ -448,7 +515,7 @@ impl Conn {
     /// Ends the connection from our side.
     pub(super) fn stop(&mut self, now: Instant, reason: CloseReason) {
         if self.phase == Phase::Open {
-            if self.registration.is_some() {
+            if self.registration.is_some() || self.llt.is_some() {
                 self.closed(now, reason);
             }
             self.phase = Phase::Closing(now + LINGER);
@@ -493,6 +560,7 @@ impl Conn {
     }
 
     fn unregister(&mut self, now: Instant, stack: &mut Stack) {
+        self.llt = None;
         if self.registration.take().is_some() {
             stack.close(now, self.id);
             self.held.clear();

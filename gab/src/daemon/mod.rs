@@ -15,6 +15,7 @@ mod housekeeping;
 mod life;
 mod links;
 mod listener;
+mod llt_ports;
 mod lock;
 mod log;
 mod notices;

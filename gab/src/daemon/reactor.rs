@@ -6,6 +6,7 @@
 
 mod changes;
 mod requests;
+mod traces;
 mod unsent;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ use crate::daemon::links::{Changes, Links};
 use crate::daemon::listener::{Accepted, Listener};
 use crate::daemon::notices;
 use crate::daemon::poller::{Poller, Ready, Token};
+use crate::daemon::reactor::traces::Traces;
 use crate::daemon::settings::Settings;
 use crate::daemon::signals::Signals;
 use crate::event::CloseReason;
@@ -93,6 +95,7 @@ pub(super) struct Reactor {
     /// The stack's timer is not called before, whatever it asks for.
     hold_timer: Option<Instant>,
     frames: Vec<LinkFrame>,
+    traces: Traces,
     /// The last turn left something to do.
     unfinished: bool,
 }
@@ -138,6 +141,7 @@ impl Reactor {
             retry_listener: None,
             hold_timer: None,
             frames: Vec::with_capacity(2 * FRAMES_PER_TURN),
+            traces: Traces::default(),
             unfinished: false,
             parts,
         };
@@ -256,6 +260,7 @@ impl Reactor {
                 tracing::warn!("{}", notices::not_sent(settings, id, frames));
             }
         }
+        self.tell_traces();
         for index in down {
             self.link_down(now, index);
         }
@@ -289,6 +294,11 @@ impl Reactor {
                     return true;
                 }
                 Output::Left => self.left(now),
+                Output::Llt { from, port, datagram, payload } => {
+                    let what = (port, datagram);
+                    self.clients.llt_arrived(now, &self.stack, from, what, &payload);
+                }
+                Output::LltWritable(node) => self.clients.llt_writable(node),
                 Output::Notice(notice) => self.noticed(now, &notice),
                 Output::Transmit(frame) => {
                     let link = self.parts.links.endpoint_mut(frame.link.index());
@@ -420,13 +430,20 @@ impl Reactor {
         self.begin(now);
     }
 
-    /// A new stack learns which links are dead from the start.
+    /// A new stack learns which links are dead from the start, and which LLT ports are open.
     fn begin(&mut self, now: Instant) {
+        self.clients.announce_ports(now, &mut self.stack, true);
         self.parts.links.begin(now);
-        self.repeat_changes(now);
-        for (link, entry) in self.parts.links.iter() {
+        for (link, entry) in self.parts.links.all() {
             if !entry.carries() {
                 self.stack.handle_link(now, link, LinkChange::NoCarrier);
+            }
+            if !entry.is_enabled() {
+                self.stack.llt_mut().enable_link(now, link, false);
+            }
+            if entry.is_removed() {
+                // It is only there to keep the numbers of the others, and never the last.
+                let _ = self.stack.llt_mut().remove_link(now, link);
             }
         }
     }

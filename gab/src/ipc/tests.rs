@@ -1,3 +1,4 @@
+use llt::{LinkAddr, LinkId};
 use proptest::prelude::*;
 
 use super::*;
@@ -38,7 +39,7 @@ fn an_open_has_these_bytes() {
 
 #[test]
 fn short_records_have_these_bytes() {
-    let cases: [(Record, &[u8]); 9] = [
+    let cases: [(Record, &[u8]); 14] = [
         (
             Record::Broadcast { level: Level::Safe, payload: Bytes::from_static(b"hi") },
             &[0, 0, 0, 10, 2, 1, 0, 0, b'h', b'i'],
@@ -63,6 +64,20 @@ fn short_records_have_these_bytes() {
             Record::Answer { more: true, error: false, text: Bytes::from_static(b"{") },
             &[0, 0, 0, 9, 71, 1, 0, 0, b'{'],
         ),
+        (
+            Record::LltOpen { version: 1, port: LltPort::new(20).unwrap() },
+            &[0, 0, 0, 11, 8, 0, 0, 0, 0, 1, 20],
+        ),
+        (
+            Record::LltSend { node: node(3), reliable: false, payload: Bytes::from_static(b"d") },
+            &[0, 0, 0, 9, 9, 1, 3, 0, b'd'],
+        ),
+        (Record::Trace { on: true }, &[0, 0, 0, 8, 10, 0, 0, 0]),
+        (Record::Trace { on: false }, &[0, 0, 0, 8, 10, 1, 0, 0]),
+        (
+            Record::LltMessage { node: node(1), reliable: true, payload: Bytes::from_static(b"m") },
+            &[0, 0, 0, 9, 72, 0, 1, 0, b'm'],
+        ),
     ];
     for (record, bytes) in cases {
         assert_eq!(bytes_of(&record), bytes, "{record:?}");
@@ -83,6 +98,30 @@ fn a_delivery_has_these_bytes() {
     let bytes = [0, 0, 0, 25, 67, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 1, 2, b'm'];
     assert_eq!(bytes_of(&record), bytes);
     assert_eq!(read(&bytes), [Ok(record)]);
+}
+
+#[test]
+fn a_traced_frame_has_these_bytes() {
+    let record = Record::Frame(TracedFrame {
+        link: LinkId::new(1).unwrap(),
+        outgoing: true,
+        addr: LinkAddr::V4 { ip: [127, 77, 1, 2], port: 50_000 },
+        time_ns: 0x0102_0304_0506_0708,
+        lost: 9,
+        frame: Bytes::from_static(b"LL"),
+    });
+    let bytes = [
+        0, 0, 0, 31, 73, 0, 0, 0, // record
+        1, 1, 2, 127, 77, 1, 2, 195, 80, // link, direction, address
+        1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 9, b'L', b'L',
+    ];
+    assert_eq!(bytes_of(&record), bytes);
+    assert_eq!(read(&bytes), [Ok(record)]);
+    for (at, value) in [(8, 8), (9, 2), (10, 0), (10, 4), (10, 3)] {
+        let mut wrong = bytes;
+        wrong[at] = value;
+        assert!(matches!(problem(&wrong), Problem::Frame { .. }), "byte {at} is {value}");
+    }
 }
 
 #[test]
@@ -145,6 +184,7 @@ fn each_broken_field_is_named() {
     assert_eq!(problem(&[0, 0, 0, 8, 6, 0, 0, 1]), Problem::NotZero { kind: 6 });
     assert_eq!(problem(&[0, 0, 0, 8, 3, 0, 128, 0]), Problem::Node(128));
     assert_eq!(problem(&[0, 0, 0, 11, 1, 0, 0, 0, 0, 1, b'1']), Problem::Port(b'1'));
+    assert_eq!(problem(&[0, 0, 0, 11, 8, 0, 0, 0, 0, 1, 32]), Problem::LltPort(32));
     let name = [0, 0, 0, 12, 1, 0, 0, 0, 0, 1, b'A', 0xff];
     assert_eq!(problem(&name), Problem::Text { kind: 1 });
 }
@@ -184,8 +224,11 @@ fn messages_packed_from_slices_have_the_bytes_of_their_records() {
     let payload = Bytes::from_static(b"hello");
     sliced.push_broadcast(Level::Safe, &payload);
     sliced.push_send(node(5), &payload);
+    sliced.push_llt_send(node(6), false, &payload);
     whole.push(&Record::Broadcast { level: Level::Safe, payload: payload.clone() });
-    whole.push(&Record::Send { node: node(5), payload });
+    whole.push(&Record::Send { node: node(5), payload: payload.clone() });
+    whole.push(&Record::LltSend { node: node(6), reliable: false, payload });
+    assert_eq!(sliced.queued_bytes(), whole.queued_bytes());
     assert_eq!(sliced.pop(), whole.pop());
 }
 
@@ -224,6 +267,13 @@ fn from_clients() -> impl Strategy<Value = Record> {
         any::<(u32, u32)>().prop_map(|(messages, bytes)| Record::Credit { messages, bytes }),
         Just(Record::Close),
         payloads().prop_map(|json| Record::Admin { json }),
+        (any::<u16>(), 0..32u8).prop_map(|(version, port)| Record::LltOpen {
+            version,
+            port: LltPort::new(port).unwrap()
+        }),
+        (node_ids(), any::<bool>(), payloads())
+            .prop_map(|(node, reliable, payload)| Record::LltSend { node, reliable, payload }),
+        any::<bool>().prop_map(|on| Record::Trace { on }),
     ]
 }
 
@@ -252,7 +302,28 @@ fn from_gabd() -> impl Strategy<Value = Record> {
             error,
             text
         }),
+        (node_ids(), any::<bool>(), payloads())
+            .prop_map(|(node, reliable, payload)| Record::LltMessage { node, reliable, payload }),
+        traced_frames().prop_map(Record::Frame),
     ]
+}
+
+fn traced_frames() -> impl Strategy<Value = TracedFrame> {
+    let addresses = prop_oneof![
+        any::<[u8; 6]>().prop_map(LinkAddr::Mac),
+        any::<([u8; 4], u16)>().prop_map(|(ip, port)| LinkAddr::V4 { ip, port }),
+        any::<([u8; 16], u32, u16)>().prop_map(|(ip, scope, port)| LinkAddr::V6 {
+            ip,
+            scope,
+            port
+        }),
+    ];
+    (0..8u8, any::<(bool, u64, u32)>(), addresses, payloads()).prop_map(
+        |(link, (outgoing, time_ns, lost), addr, frame)| {
+            let link = LinkId::new(link).unwrap();
+            TracedFrame { link, outgoing, addr, time_ns, lost, frame }
+        },
+    )
 }
 
 fn records() -> impl Strategy<Value = Record> {

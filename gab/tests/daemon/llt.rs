@@ -255,7 +255,11 @@ fn addresses_are_set_forgotten_and_learned() {
     wait_for("learned again", || is_up(node, 1, 0) && of(0).address == "127.66.0.2");
     let set = |node: &str, address: &str| {
         let tag = "l0".to_owned();
-        AdminRequest::LltAddress(AddressChange::Set { node: node.into(), tag, address: address.into() })
+        AdminRequest::LltAddress(AddressChange::Set {
+            node: node.into(),
+            tag,
+            address: address.into(),
+        })
     };
     change(node, set("node1", "127.66.0.2"));
     assert!(of(0).permanent);

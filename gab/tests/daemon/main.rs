@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod devices;
 mod faults;
 mod llt;
+mod llt_ports;
+mod namespace;
 mod node;
 mod process;
 mod support;

@@ -60,6 +60,21 @@ pub(crate) fn twin(node: &Node) -> Node {
     Node { folder, child: None }
 }
 
+/// Nodes on two Ethernet links, whose devices are `n0l0`, `n0l1` and so on. Silence counts late.
+pub(crate) fn ether_cluster(size: u8) -> Vec<Node> {
+    let nodes = cluster(size);
+    for (id, node) in nodes.iter().enumerate() {
+        let text = format!(
+            "set-node {id}\nset-cluster 7\n\
+             link l0 n{id}l0 - ether - -\nlink l1 n{id}l1 - ether - -\n\
+             set-timer heartbeat:50ms heartbeatlo:100ms\n\
+             set-timer peertrouble:30s peertroublelo:40s peerinact:60s\n"
+        );
+        fs::write(node.root().join("etc/llttab"), text).unwrap();
+    }
+    nodes
+}
+
 fn llttab(id: u8, size: u8, ports: &[u16]) -> String {
     use std::fmt::Write;
     let mut text = format!("set-node {id}\nset-cluster {}\n", ports[0]);

@@ -7,6 +7,7 @@
 mod ack;
 mod data;
 mod datagram;
+mod describe;
 mod header;
 mod heartbeat;
 mod notice;
@@ -17,6 +18,7 @@ mod tests;
 pub use ack::{Ack, AckRange, emit_ack};
 pub use data::{DATA_HEADER_LEN, Data, emit_data};
 pub use datagram::{BROADCAST_HEADER_LEN, DATAGRAM_HEADER_LEN, Datagram, emit_datagram};
+pub use describe::{Description, describe, describe_error};
 pub use header::{BROADCAST_NODE, Header, Kind, VERSION_MAX, VERSION_MIN, WireError};
 pub use heartbeat::{
     ENTRY_LEN, HEARTBEAT_HEADER_LEN, Heard, Heartbeat, HeartbeatHeader, emit_heartbeat,

@@ -202,7 +202,7 @@ fn memory() -> Bed {
 
 /// Three devices on a bridge. They are made with addresses that tell them apart in a trace.
 fn ether(mtu: usize) -> Bed {
-    ip(&format!("link add wire type bridge mcast_snooping 0"));
+    ip("link add wire type bridge mcast_snooping 0");
     for end in 0..3 {
         ip(&format!("link add p{end} type veth peer name e{end} address 02:00:00:00:00:0{end}"));
         for name in ["p", "e"] {
@@ -265,17 +265,21 @@ fn udp6() -> Bed {
     }
 }
 
-/// In a namespace the loopback can have more.
+/// A device with an address for each station. The loopback would not do: it carries no multicast of
+/// IPv6.
 fn udp6_multicast() -> Bed {
     ip("link set lo up");
-    ip("link set lo multicast on");
-    ip("-6 route add ff00::/8 dev lo table local");
+    ip("link add mc0 type veth peer name mc1");
+    ip("link set mc0 up");
+    ip("link set mc1 up");
+    wait_for_carrier("mc0");
+    let scope = devices::find(&Device::Name("mc0".into())).unwrap().index;
     let at = |end: u16| {
         let ip = Ipv6Addr::new(0xFD00, 0, 0, 0, 0, 0, 0, end);
-        SocketAddr::V6(SocketAddrV6::new(ip, 50_000, 0, 1))
+        SocketAddr::V6(SocketAddrV6::new(ip, 50_000, 0, scope))
     };
     for end in 1..=3 {
-        ip(&format!("addr add {}/64 dev lo nodad", at(end).ip()));
+        ip(&format!("addr add {}/64 dev mc0 nodad", at(end).ip()));
     }
     let group: IpAddr = "ff05::4c4c".parse().unwrap();
     let station = |end| {

@@ -129,6 +129,18 @@ pub(crate) fn thousands_of_frames_arrive_in_order(bed: &mut Bed) {
     assert!(b.link.counters().received >= 5000);
 }
 
+pub(crate) fn many_frames_take_few_calls(bed: &mut Bed) {
+    let (a, b) = bed.pair(0, 1);
+    let before = *a.link.counters();
+    for index in 0..640 {
+        a.queue(b.address, numbered(index, 200));
+    }
+    a.flush();
+    assert_eq!(numbers(&b.receive(640), a.address), (0..640).collect::<Vec<_>>());
+    let calls = a.link.counters().sent_calls - before.sent_calls;
+    assert!(calls <= 640 / 32, "{calls} calls for 640 frames");
+}
+
 pub(crate) fn a_receiver_that_does_not_read_loses_frames_and_nothing_else(bed: &mut Bed) {
     let (deaf, other) = (bed.address(1), bed.address(2));
     let from = bed.address(0);

@@ -198,7 +198,7 @@ fn a_missing_right_is_named() {
     if run_again(name, &[]) {
         return;
     }
-    ip("link add dry0 type dummy");
+    ip("link add dry0 type veth peer name dry1");
     let mut command = Command::new("setpriv");
     command.args(["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]);
     command.arg(std::env::current_exe().unwrap());
@@ -272,7 +272,7 @@ fn a_storm_of_changes_is_survived() {
         return;
     }
     let mut monitor = Monitor::open().unwrap();
-    ip("link add ve0 type dummy");
+    ip("link add ve0 type veth peer name ve1");
     changed(&mut monitor, "ve0", |_| true);
     // A batch is one process: some hundred thousand bytes of events, unread.
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -280,7 +280,7 @@ fn a_storm_of_changes_is_survived() {
     for round in 0..2000 {
         lines += &format!("link set ve0 mtu {}\n", 1000 + round % 7);
     }
-    lines += "link set ve0 mtu 1234\nlink add last type dummy\nlink del ve0\n";
+    lines += "link set ve0 mtu 1234\nlink add last type veth peer name end\nlink del ve0\n";
     std::fs::write(file.path(), lines).unwrap();
     ip(&format!("-batch {}", file.path().display()));
     let (mut last, mut gone) = (false, false);

@@ -57,8 +57,10 @@ with_broadcast! {
     udp_broadcast = crate::Backend::UdpBroadcast;
     udp_multicast = crate::Backend::UdpMulticast;
     udp6_multicast = crate::Backend::Udp6Multicast;
-    packet_1500 = crate::Backend::Packet { mtu: 1500 }, own_frames_do_not_come_back;
-    packet_9000 = crate::Backend::Packet { mtu: 9000 }, own_frames_do_not_come_back;
+    packet_1500 = crate::Backend::Packet { mtu: 1500 }, own_frames_do_not_come_back,
+        many_frames_take_few_calls;
+    packet_9000 = crate::Backend::Packet { mtu: 9000 }, own_frames_do_not_come_back,
+        many_frames_take_few_calls;
     pnet_1500 = crate::Backend::Pnet { mtu: 1500 }, own_frames_do_not_come_back;
     pnet_9000 = crate::Backend::Pnet { mtu: 9000 }, own_frames_do_not_come_back;
 }

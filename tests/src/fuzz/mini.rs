@@ -164,7 +164,11 @@ impl Mini {
                         self.wire.push_back(Flying { to: usize::from(to), link, from, frame });
                     }
                 }
-                Output::Arbiter(_) | Output::Left | Output::Notice(_) => {}
+                Output::Arbiter(_)
+                | Output::Left
+                | Output::Llt { .. }
+                | Output::LltWritable(_)
+                | Output::Notice(_) => {}
             }
         }
     }

@@ -239,6 +239,8 @@ impl World {
                 }
                 Output::Ejected { halt } => self.ejected(node, halt),
                 Output::Left => self.left(node),
+                // No agent of a story is the client of an LLT port.
+                Output::Llt { .. } | Output::LltWritable(_) => {}
                 Output::Notice(notice) => self.say(|| format!("node {node}: {notice:?}")),
                 Output::Transmit(transmit) => self.transmit(node, &transmit),
             }

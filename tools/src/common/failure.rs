@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use gab::client::{AdminFailure, ConnectError, RegisterError};
+use gab::client::{
+    AdminFailure, ConnectError, LltOpenError, LltSendError, RegisterError, TraceError,
+};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,34 @@ impl From<RegisterError> for Failure {
     fn from(error: RegisterError) -> Self {
         match error {
             RegisterError::Connect(ConnectError::NoDaemon { .. }) => {
+                Self::NoDaemon(with_causes(&error))
+            }
+            error => Self::because(&error),
+        }
+    }
+}
+
+impl From<LltOpenError> for Failure {
+    fn from(error: LltOpenError) -> Self {
+        match error {
+            LltOpenError::Connect(ConnectError::NoDaemon { .. }) => {
+                Self::NoDaemon(with_causes(&error))
+            }
+            error => Self::because(&error),
+        }
+    }
+}
+
+impl From<LltSendError> for Failure {
+    fn from(error: LltSendError) -> Self {
+        Self::because(&error)
+    }
+}
+
+impl From<TraceError> for Failure {
+    fn from(error: TraceError) -> Self {
+        match error {
+            TraceError::Connect(ConnectError::NoDaemon { .. }) => {
                 Self::NoDaemon(with_causes(&error))
             }
             error => Self::because(&error),
@@ -139,6 +169,8 @@ mod tests {
         for failure in [
             Failure::from(AdminFailure::from(missing())),
             Failure::from(RegisterError::from(missing())),
+            Failure::from(LltOpenError::from(missing())),
+            Failure::from(TraceError::from(missing())),
         ] {
             assert!(matches!(failure, Failure::NoDaemon(_)), "{failure:?}");
             assert_eq!(exit("test", Err(failure)), ExitCode::from(3));

@@ -1,6 +1,7 @@
 //! What the commands share: exit codes, output, options that this version does not have.
 
 mod failure;
+pub mod node;
 mod not_yet;
 pub mod output;
 

@@ -76,8 +76,9 @@ impl Links {
         } else {
             self.entries[index] = entry;
         }
-        let carries = self.obstacle(index).is_none();
-        self.entries[index].told = carries;
+        let obstacle = self.obstacle(index);
+        let carries = obstacle.is_none();
+        self.entries[index].told = obstacle;
         let address = address.expect("an open link has an address");
         Ok(Added { link, address, mtu, carries })
     }

@@ -7,7 +7,6 @@ use llt::io::{Endpoint, LinkCounters};
 use llt::llttab::{Medium, TabLink};
 
 use crate::daemon::links::OpenedOn;
-use crate::daemon::notices;
 
 /// One link.
 #[derive(Debug)]
@@ -20,12 +19,12 @@ pub(in crate::daemon) struct Entry {
     pub(super) address: Option<LinkAddr>,
     /// The number of the device that it is open on.
     pub(super) device: Option<u32>,
-    /// Why it is not open.
-    error: String,
+    /// Why it is not open; empty if its device is not there.
+    pub(super) error: String,
     /// A call said that the device is down, and no event has said anything since.
     pub(super) suspect: bool,
-    /// Whether it carries, as the stack knows.
-    pub(super) told: bool,
+    /// Why it carries nothing, as the stack and the log were told.
+    pub(super) told: Option<String>,
     pub(super) enabled: bool,
     pub(super) removed: bool,
 }
@@ -42,7 +41,7 @@ impl Entry {
             device: None,
             error: String::new(),
             suspect: false,
-            told: true,
+            told: None,
             enabled: true,
             removed: false,
         }
@@ -60,12 +59,17 @@ impl Entry {
 
     /// No administrator has disabled it.
     pub(in crate::daemon) fn is_enabled(&self) -> bool {
-        self.enabled
+        self.enabled && !self.removed
+    }
+
+    /// An administrator has removed it, and its number is free.
+    pub(in crate::daemon) fn is_removed(&self) -> bool {
+        self.removed
     }
 
     /// It carries, as far as the stack was told.
     pub(in crate::daemon) fn carries(&self) -> bool {
-        self.told && !self.removed
+        self.told.is_none() && !self.removed
     }
 
     pub(super) fn opened(&mut self, on: OpenedOn) {
@@ -78,17 +82,6 @@ impl Entry {
         self.suspect = false;
         let Self { tab, mtu, .. } = self;
         tracing::info!("link {} opened on {}, MTU {mtu}", tab.tag, opened.address);
-    }
-
-    /// One line per cause, however often it is tried.
-    pub(super) fn failed(&mut self, index: usize, error: String) {
-        if self.error == error {
-            return;
-        }
-        for line in notices::link_not_opened(index, &self.tab.device, &error) {
-            tracing::error!("{line}");
-        }
-        self.error = error;
     }
 
     pub(super) fn closed(&mut self) {

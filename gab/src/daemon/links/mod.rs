@@ -62,11 +62,15 @@ impl Links {
             match links.backend(index, link.mtu) {
                 Ok(opened) => links.entries[index].opened(opened),
                 Err(error) => {
-                    links.entries[index].failed(index, error.to_string());
+                    let error_text = error.to_string();
+                    for line in notices::link_not_opened(index, &link.device, &error_text) {
+                        tracing::error!("{line}");
+                    }
+                    links.entries[index].error = error_text;
                     last = Some(error);
                 }
             }
-            links.entries[index].told = links.obstacle(index).is_none();
+            links.entries[index].told = links.obstacle(index);
         }
         let open = links.entries.iter().filter(|entry| entry.endpoint.is_open()).count();
         if open < usize::from(tab.links_min) {
@@ -104,7 +108,12 @@ impl Links {
 
     /// The links that there are, with their numbers.
     pub(super) fn iter(&self) -> impl Iterator<Item = (LinkId, &Entry)> {
-        let entries = self.entries.iter().enumerate().filter(|(_, entry)| !entry.removed);
+        self.all().filter(|(_, entry)| !entry.removed)
+    }
+
+    /// The links that there are or were, as in [`Links::tabs`].
+    pub(super) fn all(&self) -> impl Iterator<Item = (LinkId, &Entry)> {
+        let entries = self.entries.iter().enumerate();
         entries.filter_map(|(index, entry)| Some((number(index)?, entry)))
     }
 
@@ -194,28 +203,32 @@ impl Links {
         self.changes()
     }
 
-    /// What stands between each link and the stack has changed for these.
+    /// What has changed between the links and the stack. One line for each change, and for each new
+    /// reason.
     fn changes(&mut self) -> Changes {
         let mut changes = Vec::new();
         for index in 0..self.entries.len() {
             let obstacle = self.obstacle(index);
             let entry = &mut self.entries[index];
-            if entry.removed || entry.told == obstacle.is_none() {
+            if entry.removed || entry.told == obstacle {
                 continue;
             }
-            entry.told = obstacle.is_none();
             let place = format!("link {index} ({})", entry.tab.tag);
-            let change = match obstacle {
+            let carried = entry.told.is_none();
+            let change = match &obstacle {
                 Some(text) => {
                     tracing::warn!("LLT WARNING {place} carries nothing: {text}");
-                    LinkChange::NoCarrier
+                    carried.then_some(LinkChange::NoCarrier)
                 }
                 None => {
                     tracing::info!("LLT INFO {place} carries again");
-                    LinkChange::Carrier
+                    Some(LinkChange::Carrier)
                 }
             };
-            changes.extend(number(index).map(|link| (link, change)));
+            entry.told = obstacle;
+            if let (Some(link), Some(change)) = (number(index), change) {
+                changes.push((link, change));
+            }
         }
         changes
     }
@@ -293,7 +306,7 @@ impl Links {
             match opened {
                 Ok(opened) => entry.opened(opened),
                 Err(error) => {
-                    entry.failed(index, error.to_string());
+                    entry.error = error.to_string();
                     continue;
                 }
             }
@@ -301,7 +314,7 @@ impl Links {
                 && let Err(error) = poller.add(fd, token(index))
             {
                 entry.closed();
-                entry.failed(index, format!("cannot wait for it: {error}"));
+                entry.error = format!("cannot wait for it: {error}");
             }
         }
     }

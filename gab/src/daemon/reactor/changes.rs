@@ -171,21 +171,6 @@ impl Reactor {
             ..Changed::default()
         })
     }
-
-    /// A new stack takes all links for present and enabled: it learns which are not.
-    pub(super) fn repeat_changes(&mut self, now: Instant) {
-        let links = &self.parts.links;
-        for link in LinkId::all().take(links.len()) {
-            let entry = links.get(link.index());
-            if entry.is_none_or(|entry| !entry.is_enabled()) {
-                self.stack.with_llt(now, |llt| llt.enable_link(now, link, false));
-            }
-            if entry.is_none() {
-                let removed = self.stack.with_llt(now, |llt| llt.remove_link(now, link));
-                debug_assert_eq!(removed, Ok(()), "it was removed before, and another one is left");
-            }
-        }
-    }
 }
 
 /// The links that there are, as configured.

@@ -1,0 +1,95 @@
+//! A frame as a JSON object.
+
+use serde_json::{Map, Value, json};
+
+use super::seen::{Meaning, Seen};
+
+/// The object of a frame.
+pub(super) fn object(seen: &Seen, meaning: &Meaning) -> Value {
+    let address = |addr: Option<llt::LinkAddr>| addr.map(|addr| addr.to_string());
+    let mut fields = Map::new();
+    let mut nodes = Vec::new();
+    for (name, value) in &meaning.words.fields {
+        if *name == "node" {
+            nodes.push(Value::from(value.as_str()));
+        } else {
+            fields.insert(name.replace(' ', "_"), of_field(name, value));
+        }
+    }
+    if !nodes.is_empty() {
+        fields.insert("nodes".to_owned(), Value::from(nodes));
+    }
+    let header = meaning.header.as_ref();
+    json!({
+        "time_ns": seen.time_ns,
+        "link": seen.link.as_ref().map(|(link, _)| link),
+        "tag": seen.link.as_ref().map(|(_, tag)| tag),
+        "direction": seen.outgoing.map(|outgoing| if outgoing { "out" } else { "in" }),
+        "source_address": address(seen.source),
+        "destination_address": address(seen.destination),
+        "lost": seen.lost,
+        "length": seen.frame.len(),
+        "kind": meaning.words.name,
+        "cluster": header.map(|header| header.cluster.0),
+        "source": header.map(|header| header.src),
+        "destination": header.filter(|header| !header.is_broadcast()).map(|header| header.dst),
+        "summary": meaning.words.summary,
+        "fields": fields,
+    })
+}
+
+/// Numbers are numbers; incarnations are hexadecimal and stay text.
+fn of_field(name: &str, value: &str) -> Value {
+    let is_hex = name.ends_with("incarnation") || name == "older";
+    match value.parse::<u64>() {
+        Ok(number) if !is_hex => Value::from(number),
+        _ => Value::from(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llt::wire::{Header, Kind, emit_bye};
+    use llt::{ClusterId, Incarnation, LinkAddr};
+
+    use super::*;
+
+    #[test]
+    fn an_object_has_the_keys_of_the_manual() {
+        let header = Header {
+            cluster: ClusterId(7),
+            kind: Kind::Bye,
+            src: 0,
+            dst: 1,
+            sequence: 12,
+            src_incarnation: Incarnation(0x10),
+            dst_incarnation: Incarnation(0x20),
+            src_session: 1,
+            dst_session: 2,
+            ack: 510,
+        };
+        let seen = Seen {
+            time_ns: 5,
+            link: Some((1, "eth2".to_owned())),
+            outgoing: Some(false),
+            source: Some(LinkAddr::Mac([2, 0, 0, 0, 0, 7])),
+            destination: None,
+            lost: 0,
+            frame: emit_bye(&header),
+        };
+        assert_eq!(
+            object(&seen, &seen.meaning()),
+            json!({
+                "time_ns": 5, "link": 1, "tag": "eth2", "direction": "in",
+                "source_address": "02:00:00:00:00:07", "destination_address": null, "lost": 0,
+                "length": 48, "kind": "BYE", "cluster": 7, "source": 0, "destination": 1,
+                "summary": "the sender's incarnation ends",
+                "fields": {
+                    "cluster": 7, "source": 0, "destination": 1, "source_incarnation": "10",
+                    "destination_incarnation": "20", "sessions": "1 2", "acknowledged": 510,
+                    "link_sequence": 12,
+                },
+            })
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! What `lltping` prints.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use gab::snapshot::{LltSnapshot, NodeSnapshot};
+use serde_json::{Value, json};
+
+use super::Cli;
+use super::asker::{Answer, Outcome};
+use crate::lltstat;
+
+/// One line of `-T` or `-v`.
+pub(super) fn round_trip(node: &NodeSnapshot, answer: &Answer) -> String {
+    let Answer { number, size, time, damaged } = answer;
+    let damaged = if *damaged { ", the checksum did not match" } else { "" };
+    format!("{size} bytes from node {}: {number} time {} ms{damaged}\n", node.node, ms(*time))
+}
+
+/// A line for each question.
+pub(super) fn round_trips(node: &NodeSnapshot, outcome: &Outcome) -> String {
+    (1..)
+        .zip(&outcome.answers)
+        .map(|(number, answer)| match answer {
+            Some(answer) => round_trip(node, answer),
+            None => format!("no answer of node {}: {number}\n", node.node),
+        })
+        .collect()
+}
+
+/// The end of `-T`.
+pub(super) fn summary(outcome: &Outcome) -> String {
+    let (sent, answered) = (outcome.answers.len(), outcome.answered().count());
+    let lost = (sent - answered) * 100 / sent.max(1);
+    let mut text = format!("{sent} sent, {answered} answered, {lost}% lost");
+    if let Some((min, mean, max)) = times(outcome) {
+        let _ = write!(text, "; round trip min/avg/max {}/{}/{} ms", ms(min), ms(mean), ms(max));
+    }
+    text.push('\n');
+    text
+}
+
+/// Alive or not, and the node as `lltstat -nvv` lists it.
+pub(super) fn verdict(
+    llt: &LltSnapshot,
+    node: &NodeSnapshot,
+    outcome: &Outcome,
+    timeout: Duration,
+) -> String {
+    let id = node.node;
+    let mut text = if outcome.is_alive() {
+        format!("Node {id} is alive\n")
+    } else if outcome.answered().next().is_some() {
+        format!("Node {id} is alive, but the checksum of a message did not match\n")
+    } else {
+        match &outcome.not_sent {
+            Some(why) => format!("Node {id} is not alive: {why}\n"),
+            None => format!("Node {id} is not alive: no answer within {} s\n", timeout.as_secs()),
+        }
+    };
+    let listing = lltstat::node_links(llt, std::slice::from_ref(node), true);
+    for line in listing.lines().skip(HEADINGS) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+/// The result for programs.
+pub(super) fn json(node: &NodeSnapshot, cli: &Cli, outcome: &Outcome) -> Value {
+    let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let times_us: Vec<Option<u64>> =
+        outcome.answers.iter().map(|answer| answer.map(|answer| us(answer.time))).collect();
+    let range = times(outcome);
+    json!({
+        "node": node.node,
+        "name": node.name,
+        "alive": outcome.is_alive(),
+        "state": node.state,
+        "size": cli.size,
+        "sent": outcome.answers.len(),
+        "answered": outcome.answered().count(),
+        "damaged": outcome.answered().filter(|answer| answer.damaged).count(),
+        "min_us": range.map(|(min, _, _)| us(min)),
+        "mean_us": range.map(|(_, mean, _)| us(mean)),
+        "max_us": range.map(|(_, _, max)| us(max)),
+        "times_us": times_us,
+        "links": node.links,
+    })
+}
+
+/// Least, mean and greatest round trip.
+fn times(outcome: &Outcome) -> Option<(Duration, Duration, Duration)> {
+    let count = u32::try_from(outcome.answered().count()).ok().filter(|count| *count > 0)?;
+    let times = || outcome.answered().map(|answer| answer.time);
+    Some((times().min()?, times().sum::<Duration>() / count, times().max()?))
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.3}", time.as_secs_f64() * 1000.0)
+}
+
+/// Lines of the listing before the first node.
+const HEADINGS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use gab::snapshot::{LinkSnapshot, NodeLinkSnapshot};
+
+    use super::*;
+
+    fn answer(number: u64, us: u64) -> Option<Answer> {
+        let time = Duration::from_micros(us);
+        Some(Answer { number, size: 128, time, damaged: false })
+    }
+
+    fn south() -> NodeSnapshot {
+        let link = |status: &str, address: &str| NodeLinkSnapshot {
+            status: status.into(),
+            address: address.into(),
+            ..NodeLinkSnapshot::default()
+        };
+        NodeSnapshot {
+            node: 1,
+            name: "south".into(),
+            state: "OPEN".into(),
+            links: vec![link("UP", "00:50:56:00:00:E1"), link("DOWN", "")],
+            ..NodeSnapshot::default()
+        }
+    }
+
+    fn llt() -> LltSnapshot {
+        let link = |tag: &str| LinkSnapshot { tag: tag.into(), ..LinkSnapshot::default() };
+        let links = vec![link("eth6"), link("eth5")];
+        LltSnapshot { links, nodes: vec![south()], ..LltSnapshot::default() }
+    }
+
+    #[test]
+    fn a_node_that_answers_is_alive_and_shows_its_links() {
+        let outcome = Outcome { answers: vec![answer(1, 150)], not_sent: None };
+        assert_eq!(
+            verdict(&llt(), &south(), &outcome, Duration::from_secs(10)),
+            "\
+Node 1 is alive
+     1 south             OPEN
+                                  eth6   UP    00:50:56:00:00:E1
+                                  eth5   DOWN
+"
+        );
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_is_not_alive_and_why() {
+        let outcome = Outcome { answers: vec![None], not_sent: None };
+        let text = verdict(&llt(), &south(), &outcome, Duration::from_secs(10));
+        assert!(text.starts_with("Node 1 is not alive: no answer within 10 s\n"), "{text}");
+        let outcome =
+            Outcome { answers: vec![None], not_sent: Some("node 1 is not connected".to_owned()) };
+        let text = verdict(&llt(), &south(), &outcome, Duration::from_secs(10));
+        assert!(text.starts_with("Node 1 is not alive: node 1 is not connected\n"), "{text}");
+    }
+
+    #[test]
+    fn a_damaged_answer_is_said_and_counts_as_failure() {
+        let damaged = Answer { damaged: true, ..answer(1, 150).unwrap() };
+        let outcome = Outcome { answers: vec![Some(damaged)], not_sent: None };
+        assert!(!outcome.is_alive());
+        assert_eq!(
+            round_trip(&south(), &damaged),
+            "128 bytes from node 1: 1 time 0.150 ms, the checksum did not match\n"
+        );
+    }
+
+    #[test]
+    fn round_trips_are_summed_up() {
+        let answers = vec![answer(1, 1000), answer(2, 2500), None, answer(4, 100)];
+        let outcome = Outcome { answers, not_sent: None };
+        assert_eq!(
+            round_trips(&south(), &outcome),
+            "\
+128 bytes from node 1: 1 time 1.000 ms
+128 bytes from node 1: 2 time 2.500 ms
+no answer of node 1: 3
+128 bytes from node 1: 4 time 0.100 ms
+"
+        );
+        assert_eq!(
+            summary(&outcome),
+            "4 sent, 3 answered, 25% lost; round trip min/avg/max 0.100/1.200/2.500 ms\n"
+        );
+        let nobody = Outcome { answers: vec![None], not_sent: None };
+        assert_eq!(summary(&nobody), "1 sent, 0 answered, 100% lost\n");
+    }
+}
