@@ -14,6 +14,28 @@ pub enum AdminRequest {
     GabConfigure(GabConfigure),
     /// `gabconfig -U`: refused while clients are registered. Answer: `null`, once the node has left.
     GabUnconfigure,
+    /// `lltconfig -a`: addresses of peers. Answer: [`Changed`].
+    LltAddress(AddressChange),
+    /// `lltconfig -i`, `-x`: nodes that LLT ignores. Answer: [`Changed`].
+    LltExclude(Exclude),
+    /// `lltconfig -F`: limits of flow control, all or none. Answer: [`Changed`].
+    LltFlow(Vec<Setting>),
+    /// `lltconfig -t TAG -d DEVICE`: another link. Answer: [`Changed`].
+    LltLinkAdd(LinkAdd),
+    /// `lltconfig -t TAG -L enable|disable`. Answer: [`Changed`].
+    LltLinkEnable {
+        /// Which link.
+        tag: String,
+        /// Or disabled.
+        enabled: bool,
+    },
+    /// `lltconfig -u TAG`: only a disabled link, and never the last. Answer: [`Changed`].
+    LltLinkRemove {
+        /// Which link.
+        tag: String,
+    },
+    /// `lltconfig -T`: timers, all or none. Answer: [`Changed`].
+    LltTimers(Vec<Setting>),
     /// `lltconfig -U`: refused while GAB is configured. Answer: `null`; gabd then ends.
     LltUnconfigure,
     /// `lltstat -z`. Answer: `null`.
@@ -24,6 +46,102 @@ pub enum AdminRequest {
     ReloadKeys,
     /// Everything that listings show. Answer: [`Snapshot`](crate::snapshot::Snapshot).
     Snapshot,
+}
+
+/// What `lltconfig -a` changes.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AddressChange {
+    /// Forgets the address of a node on a link, be it set or learned.
+    Delete {
+        /// Its id, or its name in `llthosts`.
+        node: String,
+        /// The link.
+        tag: String,
+    },
+    /// Forgets all that were learned.
+    Flush,
+    /// Sets the address of a node on a link; what it is heard from changes nothing about it.
+    Set {
+        /// Its id, or its name in `llthosts`.
+        node: String,
+        /// The link.
+        tag: String,
+        /// As `set-addr` takes it.
+        address: String,
+    },
+}
+
+/// What a change of LLT at run time did. It holds until gabd ends, also over an ejection; the
+/// files are as they were.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Changed {
+    /// One sentence for each thing that changed; empty if all was so already.
+    pub changed: Vec<String>,
+    /// Lines of `llttab` that make it last.
+    pub keep: Vec<String>,
+    /// What was accepted and means nothing here.
+    pub warnings: Vec<String>,
+}
+
+/// Nodes that LLT is to ignore, or not to ignore any more.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Exclude {
+    /// The lowest node id.
+    pub low: u8,
+    /// The highest.
+    pub high: u8,
+    /// Ignore them; else heed them.
+    pub exclude: bool,
+}
+
+/// A link to be added: the fields of a line in `llttab`. What is `None` is a `-` there.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LinkAdd {
+    /// Its name.
+    pub tag: String,
+    /// The device; for UDP a placeholder.
+    pub device: String,
+    /// `ether`, `udp` or `udp6`.
+    pub kind: String,
+    /// The ethertype, or the UDP port.
+    pub sap: Option<String>,
+    /// The largest frame in bytes.
+    pub mtu: Option<String>,
+    /// Own address; UDP only.
+    pub address: Option<String>,
+    /// Where one datagram reaches everybody; UDP only.
+    pub broadcast: Option<String>,
+    /// Low priority.
+    pub lowpri: bool,
+}
+
+impl LinkAdd {
+    /// The line as it stands in `llttab`.
+    pub fn line(&self) -> String {
+        let Self { tag, device, kind, .. } = self;
+        let directive = if self.lowpri { "link-lowpri" } else { "link" };
+        let or_dash = |field: &Option<String>| field.clone().unwrap_or_else(|| "-".to_owned());
+        let mut line = format!("{directive} {tag} {device} - {kind}");
+        for field in [&self.sap, &self.mtu] {
+            line += &format!(" {}", or_dash(field));
+        }
+        if kind != "ether" || self.address.is_some() || self.broadcast.is_some() {
+            for field in [&self.address, &self.broadcast] {
+                line += &format!(" {}", or_dash(field));
+            }
+        }
+        line
+    }
+}
+
+/// A `name:value`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Setting {
+    /// The name.
+    pub name: String,
+    /// The value as written.
+    pub value: String,
 }
 
 /// `gabconfig -c`.
@@ -56,6 +174,7 @@ pub struct KeysInForce {
 
 /// Answer to [`AdminRequest::Config`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
 pub struct RunningConfig {
     /// Text of the `llttab` that gabd started with.
     pub llttab: String,
@@ -65,6 +184,10 @@ pub struct RunningConfig {
     pub pid: u32,
     /// Started with `--testbed`.
     pub testbed: bool,
+    /// It still listens for another node with its id.
+    pub listening: bool,
+    /// What was changed since, as lines of `llttab` or sentences, oldest first.
+    pub changed: Vec<String>,
 }
 
 /// What the taps of one gabd do, both to what it sends and to what it receives. A request replaces
@@ -112,4 +235,30 @@ pub struct AdminError {
     pub id: Option<String>,
     /// For people.
     pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_reads_as_in_llttab() {
+        let ether = LinkAdd {
+            tag: "eth3".into(),
+            device: "eth-00:15:17:48:b5:80".into(),
+            kind: "ether".into(),
+            ..LinkAdd::default()
+        };
+        assert_eq!(ether.line(), "link eth3 eth-00:15:17:48:b5:80 - ether - -");
+        let udp = LinkAdd {
+            tag: "l2".into(),
+            device: "udp".into(),
+            kind: "udp".into(),
+            sap: Some("50002".into()),
+            address: Some("192.168.1.1".into()),
+            lowpri: true,
+            ..LinkAdd::default()
+        };
+        assert_eq!(udp.line(), "link-lowpri l2 udp - udp 50002 - 192.168.1.1 -");
+    }
 }

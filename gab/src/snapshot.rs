@@ -27,28 +27,61 @@ pub struct LltSnapshot {
     pub cluster: u16,
     /// Own incarnation.
     pub incarnation: u64,
-    /// Links in the order of `llttab`.
+    /// It still listens for another node with its id, and connects to nobody.
+    pub listening: bool,
+    /// Frames are sealed with a key.
+    pub sealed: bool,
+    /// The level of checksums that `set-checksum` asks for; header and data of every frame have one
+    /// at each of them. Filled by the daemon.
+    pub checksum: u8,
+    /// Links in the order of their numbers; one that was removed is not there.
     pub links: Vec<LinkSnapshot>,
     /// Every configured or known node and ourselves, by id.
     pub nodes: Vec<NodeSnapshot>,
+    /// Nodes that were heard and are ignored: excluded, or of another cluster.
+    pub ignored: Vec<IgnoredSnapshot>,
+    /// LLT ports in use, by number. Filled by the daemon.
+    pub ports: Vec<LltPortSnapshot>,
+    /// Timers in force, in the order of `lltconfig -T query`. Filled by the daemon.
+    pub timers: Vec<TimerSnapshot>,
+    /// Limits in force, in the order of `lltconfig -F query`. Filled by the daemon.
+    pub flow: Vec<LimitSnapshot>,
+    /// What is fixed while gabd runs. Filled by the daemon.
+    pub tunables: TunableSnapshot,
     /// Counters.
     pub stats: Stats,
 }
 
-/// One configured link.
+/// One link.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct LinkSnapshot {
+    /// Its number, 0 to 7.
+    pub link: u8,
     /// The tag. Filled by the daemon.
     pub tag: String,
     /// The device or `udp`. Filled by the daemon.
     pub device: String,
+    /// `ether`, `udp` or `udp6`. Filled by the daemon.
+    pub kind: String,
     /// Own address. Filled by the daemon.
     pub address: String,
+    /// Where one frame reaches every node; empty if the link has no such address.
+    pub broadcast: String,
+    /// The ethertype, or the UDP port. Filled by the daemon.
+    pub sap: u16,
+    /// Bytes of an address: 6, 4 or 16. Filled by the daemon.
+    pub addrlen: u8,
     /// Low priority.
     pub lowpri: bool,
-    /// Largest frame in bytes.
+    /// Largest frame in bytes, header included.
     pub mtu: usize,
+    /// Not disabled by `lltconfig -L`.
+    pub enabled: bool,
+    /// It is open, and its device carries.
+    pub carrier: bool,
+    /// Why it is not open; empty if it is. Filled by the daemon.
+    pub error: String,
     /// Frames sent. Filled by the daemon, as the counters that follow.
     pub tx_packets: u64,
     /// Bytes of them.
@@ -57,6 +90,11 @@ pub struct LinkSnapshot {
     pub rx_packets: u64,
     /// Bytes of them.
     pub rx_bytes: u64,
+    /// Frames lost here: the queue was full, or the system refused them.
+    pub tx_dropped: u64,
+    /// Mean of the smoothed round trips to the nodes that the link is up to, in nanoseconds; 0 if
+    /// unknown.
+    pub latency_ns: u64,
 }
 
 /// One node as LLT sees it.
@@ -69,28 +107,164 @@ pub struct NodeSnapshot {
     pub name: String,
     /// Named in `llthosts`.
     pub configured: bool,
+    /// LLT ignores it (`exclude`).
+    pub excluded: bool,
     /// This is the node that answers.
     pub own: bool,
     /// `OPEN` or `CONNWAIT`.
     pub state: String,
     /// Its incarnation, 0 if never heard.
     pub incarnation: u64,
-    /// One per configured link.
+    /// One per link, in the order of the links.
     pub links: Vec<NodeLinkSnapshot>,
+    /// LLT ports that have a client there.
+    pub open_ports: Vec<u8>,
+    /// Those of them whose client does not keep up: nothing is sent to them.
+    pub busy_ports: Vec<u8>,
     /// Packets queued or in flight to it.
     pub queued: usize,
     /// Smoothed round trip in nanoseconds; 0 if unknown.
     pub srtt_ns: u64,
+    /// What is wrong with the node itself; only of the node that answers.
+    pub notes: Vec<NodeNote>,
 }
 
 /// One link to one node.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct NodeLinkSnapshot {
+    /// Its number.
+    pub link: u8,
     /// `UP`, `DOWN`, `TROUBLE` or `EXPIRED`.
     pub status: String,
     /// The peer's address; empty if unknown.
     pub address: String,
+    /// The address was set, not learned.
+    pub permanent: bool,
+    /// Milliseconds since the peer was heard here; absent if it never was.
+    pub silent_ms: Option<u64>,
+    /// Sequence of the last heartbeat heard here.
+    pub heartbeat: u64,
+    /// What is wrong with it.
+    pub notes: Vec<LinkNote>,
+}
+
+/// What is wrong with a link to a node (docs/llt.md, Diagnosis).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", tag = "note"))]
+pub enum LinkNote {
+    /// The link shares a broadcast domain with another link.
+    Crossed {
+        /// The other one's number.
+        with: u8,
+    },
+    /// Frames of this size do not pass.
+    Mtu {
+        /// Bytes, header included.
+        bytes: usize,
+    },
+    /// We hear the peer, it does not hear us.
+    OneWay,
+}
+
+/// What is wrong with a node itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", tag = "note"))]
+pub enum NodeNote {
+    /// One of its links hears what another sends.
+    Crossed {
+        /// The link that hears.
+        link: u8,
+        /// The link that sends.
+        with: u8,
+    },
+    /// Another machine has the same node id.
+    Duplicate {
+        /// The id.
+        node: u8,
+    },
+    /// Its own timer was late.
+    Late {
+        /// How often.
+        times: u64,
+        /// By how much the last time, in milliseconds.
+        late_ms: u64,
+        /// How long that is ago, in milliseconds.
+        ago_ms: u64,
+    },
+    /// A key keeps frames out.
+    Refused {
+        /// `not sealed`, `unknown key`, `bad tag` or `replayed`.
+        cause: String,
+        /// On which link the last one came.
+        link: u8,
+        /// From which address.
+        from: String,
+        /// How many there were, of whatever cause.
+        count: u64,
+    },
+}
+
+/// One node that LLT heard and ignores.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct IgnoredSnapshot {
+    /// Its id.
+    pub node: u8,
+    /// Its name in `llthosts`; empty if it has none, or is of another cluster. Filled by the daemon.
+    pub name: String,
+    /// Its cluster; that of ours if the node is excluded.
+    pub cluster: u16,
+    /// The link on which it was heard last.
+    pub link: u8,
+    /// The address from which.
+    pub address: String,
+    /// Milliseconds since then.
+    pub silent_ms: u64,
+}
+
+/// One LLT port that has a client.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct LltPortSnapshot {
+    /// 0 to 31.
+    pub port: u8,
+    /// Who uses it: `gab`, `lltping`, or the name of the client's program.
+    pub usage: String,
+    /// Nodes that it may reach: those in `llthosts`.
+    pub opens: Vec<u8>,
+    /// Connected nodes that have a client on the port, too.
+    pub connects: Vec<u8>,
+}
+
+/// One timer.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct TimerSnapshot {
+    /// As in `set-timer`.
+    pub name: String,
+    /// Milliseconds; 0 is off.
+    pub ms: u64,
+}
+
+/// One limit of flow control.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct LimitSnapshot {
+    /// As in `set-flow`.
+    pub name: String,
+    /// Packets, or bytes for `largepktlen`.
+    pub value: u64,
+}
+
+/// What is fixed while gabd runs.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct TunableSnapshot {
+    /// Real-time priority of the thread that serves links; 0 if it has none.
+    pub thread_priority: u8,
 }
 
 /// State of GAB.

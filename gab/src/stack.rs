@@ -1,20 +1,23 @@
 //! LLT and GAB together, as one pure state machine. gabd and the simulator run exactly this.
 
+mod listing;
 mod ports;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use llt::core::{Event, LinkChange, LinkStatus, PeerLinkStatus, SendError as LltError};
+use llt::core::{Event, LinkChange, SendError as LltError};
 use llt::time::earliest;
 use llt::{Duration, Id, Instant, LinkAddr, LinkId, Llt, LltPort, NodeId, NodeSet};
 
 use crate::core::{ArbiterReply, ArbiterRequest, Gab, GabConfig, GabOutput, Notice, Transport};
 use crate::event::{ClientEvent, Level, OpenError, OpenOptions, SendError};
 use crate::ids::PortName;
-use crate::snapshot::{LinkSnapshot, LltSnapshot, NodeLinkSnapshot, NodeSnapshot, Snapshot};
+use crate::snapshot::Snapshot;
 
 pub use crate::core::ClientId;
+#[cfg(feature = "daemon")]
+pub(crate) use listing::refused_cause;
 use ports::Ports;
 
 /// One node's LLT and GAB.
@@ -273,6 +276,8 @@ impl Stack {
             Event::Link { peer, links_up, .. } => self.gab.handle_links(now, peer, links_up),
             Event::Late { late_ms } => self.gab.handle_late(now, Duration::from_millis(late_ms)),
             Event::AddressChanged { .. }
+            | Event::Delayed { .. }
+            | Event::Lost { .. }
             | Event::Duplicate { .. }
             | Event::Note { .. }
             | Event::Refused { .. }
@@ -339,49 +344,6 @@ impl Stack {
         Snapshot { llt: self.llt_snapshot(), gab: self.gab.snapshot() }
     }
 
-    fn llt_snapshot(&self) -> LltSnapshot {
-        let config = self.llt.config();
-        let links = config.links.iter().map(|link| LinkSnapshot {
-            lowpri: link.lowpri,
-            mtu: link.mtu,
-            ..LinkSnapshot::default()
-        });
-        let own = NodeSnapshot {
-            node: config.node.get(),
-            configured: config.configured.contains(config.node),
-            own: true,
-            state: "OPEN".to_owned(),
-            incarnation: config.incarnation.0,
-            links: config
-                .links
-                .iter()
-                .map(|_| NodeLinkSnapshot { status: "UP".to_owned(), address: String::new() })
-                .collect(),
-            ..NodeSnapshot::default()
-        };
-        let peers = self.llt.peers().into_iter().map(|peer| NodeSnapshot {
-            node: peer.node.get(),
-            configured: config.configured.contains(peer.node),
-            state: if peer.connected { "OPEN" } else { "CONNWAIT" }.to_owned(),
-            incarnation: peer.id.map_or(0, |id| id.incarnation.0),
-            links: peer.links.iter().map(link_snapshot).collect(),
-            queued: peer.queued,
-            srtt_ns: peer.srtt_ns,
-            ..NodeSnapshot::default()
-        });
-        let mut nodes: Vec<NodeSnapshot> = peers.chain([own]).collect();
-        nodes.sort_by_key(|node| node.node);
-        LltSnapshot {
-            node: config.node.get(),
-            name: String::new(),
-            cluster: config.cluster.0,
-            incarnation: config.incarnation.0,
-            links: links.collect(),
-            nodes,
-            stats: *self.llt.stats(),
-        }
-    }
-
     /// Nodes that are connected.
     pub fn connected(&self) -> NodeSet {
         self.llt.peers().into_iter().filter(|peer| peer.connected).map(|peer| peer.node).collect()
@@ -390,6 +352,19 @@ impl Stack {
     /// LLT's side, for statistics.
     pub fn llt(&self) -> &Llt {
         &self.llt
+    }
+
+    /// Puts these timers of LLT in force; GAB's patience with a member that makes no progress
+    /// follows `peer_inact`.
+    pub fn set_timers(&mut self, now: Instant, timers: llt::config::Timers) {
+        self.with_llt(now, |llt| llt.set_timers(now, timers));
+        self.gab.set_stuck(timers.peer_inact);
+    }
+
+    /// A command of an administrator to LLT.
+    pub fn with_llt<T>(&mut self, now: Instant, command: impl FnOnce(&mut Llt) -> T) -> T {
+        self.now = self.now.max(now);
+        command(&mut self.llt)
     }
 
     /// LLT's side, to zero statistics.
@@ -401,15 +376,4 @@ impl Stack {
     pub fn gab(&self) -> &Gab {
         &self.gab
     }
-}
-
-fn link_snapshot(link: &PeerLinkStatus) -> NodeLinkSnapshot {
-    let status = match link.status {
-        LinkStatus::Up => "UP",
-        LinkStatus::Down => "DOWN",
-        LinkStatus::Trouble => "TROUBLE",
-        LinkStatus::Expired => "EXPIRED",
-    };
-    let address = link.addr.map(|address| address.to_string()).unwrap_or_default();
-    NodeLinkSnapshot { status: status.to_owned(), address }
 }

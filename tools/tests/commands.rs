@@ -6,9 +6,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use gab::admin::{AdminError, AdminRequest, Configured, GabConfigure, RunningConfig};
+use gab::admin::{
+    AddressChange, AdminError, AdminRequest, Changed, Configured, Exclude, GabConfigure,
+    RunningConfig, Setting,
+};
 use gab::ipc::Record;
-use gab::snapshot::{GabSnapshot, LinkSnapshot, LltSnapshot, PortSnapshot, Snapshot};
+use gab::snapshot::{
+    GabSnapshot, LimitSnapshot, LinkSnapshot, LltPortSnapshot, LltSnapshot, PortSnapshot, Snapshot,
+    TimerSnapshot,
+};
 use gab::{Level, PortView};
 use gabd::{Connection, Gabd, deliver, view};
 use llt::{NodeId, NodeSet};
@@ -77,6 +83,11 @@ fn a_wrong_command_line_is_usage() {
         "lltconfig -f x",
         "lltstat -nc",
         "lltstat active",
+        "lltstat -n 0",
+        "lltstat -z 5",
+        "lltconfig -T query -F query",
+        "lltconfig -c -u eth1",
+        "lltconfig -l",
     ] {
         let (code, out, err) = run(root().path(), line);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{line}");
@@ -91,10 +102,16 @@ fn options_of_the_originals_that_are_missing_are_refused_by_name() {
         ("gabconfig -c -n2 -k", "option -k (keep killing)"),
         ("gabconfig -Q sendq:7", "option -Q (queue limits)"),
         ("gabconfig -c -f 15000", "option -f (IOFENCE timeout)"),
-        ("lltconfig -T query", "LLT lltconfig ERROR option -T (set a timer)"),
-        ("lltconfig -a list", "option -a (address table)"),
-        ("lltconfig -u eth1", "option -u (remove a link)"),
-        ("lltstat -p", "LLT lltstat ERROR option -p (ports)"),
+        ("lltconfig -C 7", "option -C (set the cluster id; set-cluster in llttab does it)"),
+        ("lltconfig -n 1", "option -n (set the node id; set-node in llttab does it)"),
+        ("lltconfig -E 1", "LLT lltconfig ERROR option -E (a switch of the original's driver"),
+        ("lltconfig -A 0", "option -A ("),
+        ("lltconfig -k status", "option -k ("),
+        ("lltconfig -j 2", "option -j ("),
+        ("lltconfig -M", "option -M ("),
+        ("lltconfig -N", "option -N ("),
+        ("lltconfig -t a -d b -b ether -Q", "option -Q ("),
+        ("lltconfig -t a -d b -b rdma", "RDMA links are not in this version"),
     ] {
         let (code, out, err) = run(root().path(), line);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{line}: {err}");
@@ -118,6 +135,24 @@ fn without_a_daemon_the_exit_code_is_3() {
         "lltstat -nvv active",
         "lltstat -c",
         "lltstat -z",
+        "lltstat -C",
+        "lltstat -d",
+        "lltstat -l",
+        "lltstat -n 1 3",
+        "lltstat -N",
+        "lltstat -p",
+        "lltstat -t",
+        "lltconfig -T query",
+        "lltconfig -T heartbeat:50",
+        "lltconfig -F query",
+        "lltconfig -a list",
+        "lltconfig -a flush",
+        "lltconfig -x 3",
+        "lltconfig -K 10",
+        "lltconfig -u eth1",
+        "lltconfig -t eth1 -L disable",
+        "lltconfig -t eth1 -d eth1 -b ether",
+        "lltconfig --reload-keys",
     ] {
         let (code, out, err) = run(root().path(), line);
         assert_eq!((code, out.as_str()), (Some(3), ""), "{line}: {err}");
@@ -142,6 +177,11 @@ fn lltconfig_says_whether_llt_runs() {
         Ok(RunningConfig::default())
     });
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "LLT is running\n", ""));
+
+    let listening = RunningConfig { listening: true, ..RunningConfig::default() };
+    let (code, out, _) = ask("lltconfig", move |_| Ok(listening.clone()));
+    assert_eq!(code, Some(3));
+    assert!(out.starts_with("LLT is not running: it still listens"), "{out}");
 }
 
 fn write_etc(root: &Path, llttab: &str) {
@@ -188,7 +228,12 @@ fn lltconfig_c_on_a_running_gabd_compares_the_configurations() {
             let running = running.clone();
             client.answer(&|_| {
                 let llthosts = LLTHOSTS.to_owned();
-                Ok(RunningConfig { llttab: running.clone(), llthosts, pid: 1, testbed: false })
+                Ok(RunningConfig {
+                    llttab: running.clone(),
+                    llthosts,
+                    pid: 1,
+                    ..RunningConfig::default()
+                })
             });
         });
         let (exit, out, err) = run(root.path(), "lltconfig -c");
@@ -264,8 +309,20 @@ fn snapshot() -> Snapshot {
         ..PortSnapshot::default()
     };
     let link = LinkSnapshot { tag: "l0".into(), mtu: 8192, ..LinkSnapshot::default() };
+    let timer = TimerSnapshot { name: "heartbeat".into(), ms: 500 };
+    let limit = LimitSnapshot { name: "window".into(), value: 256 };
+    let opens = vec![0, 1];
+    let gab = LltPortSnapshot { usage: "gab".into(), opens, ..LltPortSnapshot::default() };
     Snapshot {
-        llt: LltSnapshot { name: "north".into(), links: vec![link], ..LltSnapshot::default() },
+        llt: LltSnapshot {
+            name: "north".into(),
+            cluster: 33,
+            links: vec![link],
+            timers: vec![timer],
+            flow: vec![limit],
+            ports: vec![gab],
+            ..LltSnapshot::default()
+        },
         gab: GabSnapshot { ports: vec![port], ..GabSnapshot::default() },
     }
 }
@@ -279,6 +336,22 @@ fn listings_come_from_the_snapshot() {
         ("lltstat -n", "LLT node information:\n    Node                 State    Links\n"),
         ("lltstat -nvv", "LLT node information:\n    Node                 State    Link  Status"),
         ("lltstat -c", "LLT configuration information:\n    node: 0\n    name: north\n"),
+        ("lltstat -C", "33\n"),
+        ("lltstat -d", "LLT node detail:\n"),
+        ("lltstat -l", "LLT link information:\nlink  0  l0 on  hipri"),
+        ("lltstat -N", "LLT nodes on the network:\n"),
+        (
+            "lltstat -p",
+            "LLT port information:\n    Port  Usage   Cookie\n      0    gab       0x0\n",
+        ),
+        (
+            "lltstat -P",
+            "LLT port information:\n    Port  Usage   Cookie\n      0    gab       0x0\n",
+        ),
+        ("lltstat -t", "LLT kernel tunables:\n    maxnids: 64\n"),
+        ("lltconfig -T query", "Current LLT timer values (.01 sec units):\n  heartbeat   = 50\n"),
+        ("lltconfig -F query", "Current LLT flow control values (in packets):\n  window  "),
+        ("lltconfig -a list", "Link 0 (l0):\n"),
     ] {
         let (code, out, err) = ask(line, |_| Ok(snapshot()));
         assert_eq!((code, err.as_str()), (Some(0), ""), "{line}");
@@ -293,14 +366,125 @@ fn every_listing_has_json_with_stable_keys() {
         ("gabconfig -l --json", "/send_queue_limit", 4096),
         ("lltstat --json", "/rcv_bad_checksum", 0),
         ("lltstat -c --json", "/links/0/mtu", 8192),
+        ("lltstat -l --json", "/0/mtu", 8192),
+        ("lltstat -p --json", "/0/opens/1", 1),
+        ("lltstat -P --json", "/0/port", 0),
+        ("lltstat -t --json", "/maxports", 32),
+        ("lltstat -C --json", "", 33),
+        ("lltconfig -T query --json", "/heartbeat", 500),
+        ("lltconfig -F query --json", "/window", 256),
     ] {
         let (code, out, err) = ask(line, |_| Ok(snapshot()));
         assert_eq!((code, err.as_str()), (Some(0), ""), "{line}");
         let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
         assert_eq!(json.pointer(pointer), Some(&value.into()), "{line}: {out}");
     }
-    let (_, out, _) = ask("lltstat -n --json", |_| Ok(snapshot()));
-    assert_eq!(out, "[]\n");
+    for line in ["lltstat -n --json", "lltstat -N --json", "lltconfig -a list --json"] {
+        let (_, out, _) = ask(line, |_| Ok(snapshot()));
+        assert_eq!(out, "[]\n", "{line}");
+    }
+}
+
+#[test]
+fn a_listing_repeats_as_often_as_it_is_told() {
+    for (line, text) in
+        [("lltstat -C 0.01 3", "33\n\n33\n\n33\n"), ("lltstat -C 0.01 2 --json", "33\n33\n")]
+    {
+        let root = root();
+        let gabd =
+            Gabd::start(root.path(), |mut client| while client.try_answer(&|_| Ok(snapshot())) {});
+        let (code, out, err) = run(root.path(), line);
+        assert_eq!((code, out.as_str(), err.as_str()), (Some(0), text, ""), "{line}");
+        gabd.end();
+    }
+}
+
+#[test]
+fn a_repeated_listing_ends_when_nobody_reads_it() {
+    let root = root();
+    let gabd =
+        Gabd::start(root.path(), |mut client| while client.try_answer(&|_| Ok(snapshot())) {});
+    let mut child = command(root.path(), "lltstat -n 86400")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut first = String::new();
+    stdout.read_line(&mut first).expect("the listing");
+    drop(stdout);
+    let (code, _, err) = told(&child.wait_with_output().expect("it ends"));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    gabd.end();
+}
+
+#[test]
+fn lltstat_r_says_that_there_is_no_rdma() {
+    for line in ["lltstat -r", "lltstat -nvv -r"] {
+        let (code, out, err) = run(root().path(), line);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{line}");
+        assert!(out.contains("RDMA links are not in this version"), "{line}: {out}");
+    }
+}
+
+#[test]
+fn a_change_is_passed_on_and_what_it_did_is_told() {
+    let setting = |name: &str, value: &str| Setting { name: name.into(), value: value.into() };
+    let timers = vec![setting("peertrouble", "350"), setting("peerinact", "8s")];
+    let link = |tag: &str| tag.to_owned();
+    for (line, expected) in [
+        ("lltconfig -T peertrouble:350 peerinact:8s", AdminRequest::LltTimers(timers)),
+        ("lltconfig -F window:50", AdminRequest::LltFlow(vec![setting("window", "50")])),
+        ("lltconfig -u eth3", AdminRequest::LltLinkRemove { tag: link("eth3") }),
+        (
+            "lltconfig -t eth3 -L enable",
+            AdminRequest::LltLinkEnable { tag: link("eth3"), enabled: true },
+        ),
+        (
+            "lltconfig -x 2_31",
+            AdminRequest::LltExclude(Exclude { low: 2, high: 31, exclude: true }),
+        ),
+        ("lltconfig -a flush", AdminRequest::LltAddress(AddressChange::Flush)),
+    ] {
+        let (code, out, err) = ask(line, move |request| {
+            assert_eq!(request, expected);
+            let changed = vec!["what: this -> that".to_owned()];
+            let keep = vec!["set-what that".to_owned()];
+            Ok(Changed { changed, keep, warnings: vec!["a warning".to_owned()] })
+        });
+        assert_eq!(code, Some(0), "{line}: {err}");
+        assert_eq!(err, "LLT lltconfig WARNING a warning\n", "{line}");
+        assert_eq!(
+            out,
+            "what: this -> that\nuntil gabd ends; to keep it, put into etc/llttab:\n    \
+             set-what that\n",
+            "{line}"
+        );
+    }
+    let (code, out, _) = ask("lltconfig -T oos:10 --json", |_| Ok(Changed::default()));
+    let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let expected = serde_json::json!({"changed": [], "keep": [], "warnings": []});
+    assert_eq!((code, json), (Some(0), expected));
+}
+
+#[test]
+fn versions_need_no_daemon() {
+    let (code, out, err) = run(root().path(), "lltconfig -V");
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "LLT 1.0 Protocol available\n", ""));
+    let (code, out, _) = run(root().path(), "lltconfig -W");
+    assert_eq!((code, out.as_str()), (Some(0), "Supported Protocol Version(s)     : 1.0\n"));
+}
+
+#[test]
+fn checksums_stay_on() {
+    let (code, out, err) = run(root().path(), "lltconfig -K 0");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.starts_with("LLT lltconfig ERROR checksums cannot be turned off"), "{err}");
+    for level in [1, 2, 10, 20] {
+        let (code, out, _) = ask(&format!("lltconfig -K {level}"), |_| Ok(snapshot()));
+        assert_eq!(code, Some(0));
+        assert!(out.contains("every frame is checked"), "{out}");
+    }
 }
 
 #[test]
@@ -549,9 +733,43 @@ fn lltconfig_c_starts_gabd_and_waits_until_it_answers() {
     let args = wait_for(|| std::fs::read_to_string(dir.join("args")).ok());
     assert_eq!(args, format!("--root {} --llt-only\n", dir.display()));
     assert!(child.try_wait().expect("it is ours").is_none(), "it must wait for the socket");
-    let gabd = Gabd::start(dir, |mut client| client.answer(&|_| Ok(RunningConfig::default())));
+    // It answers, but listens for another node with its id; only then is it started.
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = std::sync::Arc::clone(&asked);
+    let gabd = Gabd::start(dir, move |mut client| {
+        let before = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        client.answer(&|_| Ok(RunningConfig { listening: before < 3, ..RunningConfig::default() }));
+    });
     assert!(child.wait().expect("it ends").success());
+    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 4);
     gabd.end();
+}
+
+#[test]
+fn lltconfig_c_tells_who_has_the_node_id_already() {
+    let root = root();
+    write_etc(root.path(), LLTTAB);
+    let words = "\
+LLT lltconfig ERROR V-14-2-15238 node 0 already exists in cluster 7 and has the address - 127.0.0.9
+LLT lltconfig ERROR V-14-2-15241 LLT not started, use -o to override this error
+";
+    std::fs::write(root.path().join("words"), words).expect("a file");
+    let script = format!(
+        "echo ' WARN something else' >&2; cat {}/words >&2; exit 76",
+        root.path().display()
+    );
+    let mut command = installed(root.path(), &script);
+    let (code, out, err) = told(&command.output().expect("it starts"));
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(1), "", words));
+}
+
+#[test]
+fn lltconfig_c_o_tells_gabd_not_to_listen() {
+    let root = root();
+    write_etc(root.path(), LLTTAB);
+    let mut command = installed(root.path(), "echo \"$@\" >&2; exit 1");
+    let (_, _, err) = told(&command.arg("-o").output().expect("it starts"));
+    assert!(err.ends_with(" --llt-only --override-duplicates\n"), "{err}");
 }
 
 #[test]

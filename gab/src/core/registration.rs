@@ -135,6 +135,11 @@ impl Gab {
         self.greet_outsiders();
     }
 
+    /// The inactive time of LLT is another one now.
+    pub fn set_stuck(&mut self, stuck: Duration) {
+        self.config.stuck = stuck;
+    }
+
     /// `gabconfig -x`: seeds with whoever is visible, unless somebody is in a view already; then
     /// this node joins that.
     pub fn seed(&mut self, now: Instant) {

@@ -1,14 +1,15 @@
 //! Answers to administrators.
 
 use llt::io::tap::{Faults, Rates};
+use llt::llttab::{Medium, flow_rows, timer_rows};
 use llt::seal::Keyring;
-use llt::{Duration, NodeId, NodeSet};
+use llt::{Duration, LinkId, LltPort, NodeId, NodeSet};
 use serde::Serialize;
 
 use crate::admin::{AdminError, FaultRequest, RunningConfig};
 use crate::daemon::links::{Entry, Links};
 use crate::daemon::settings::Settings;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{LimitSnapshot, LinkSnapshot, LltPortSnapshot, LltSnapshot, TimerSnapshot};
 
 /// An answer as it goes out: is it an error, and its JSON.
 pub(super) type Answer = (bool, Vec<u8>);
@@ -38,42 +39,105 @@ pub(super) fn name_keys(keys: &Keyring) -> String {
     }
 }
 
-pub(super) fn running_config(settings: &Settings, testbed: bool) -> RunningConfig {
+pub(super) fn running_config(settings: &Settings, testbed: bool, listening: bool) -> RunningConfig {
     RunningConfig {
         llttab: settings.llttab_text.clone(),
         llthosts: settings.llthosts_text.clone(),
         pid: std::process::id(),
         testbed,
+        listening,
+        changed: settings.changed.clone(),
     }
 }
 
-/// Fills in what only the files know: names, tags, own addresses.
-pub(super) fn complete(snapshot: &mut Snapshot, settings: &Settings, links: &Links) {
+/// Fills in what only the files and the links know.
+pub(super) fn complete(
+    llt: &mut LltSnapshot,
+    settings: &Settings,
+    links: &Links,
+    clients: &[(LltPort, String)],
+) {
     let tab = &settings.tab;
-    let name = |node| NodeId::new(node).and_then(|node| tab.hosts.name(node)).unwrap_or_default();
-    snapshot.llt.name = tab.name().to_owned();
-    let address = |entry: &Entry| entry.address().map(|own| own.to_string()).unwrap_or_default();
-    for (id, entry) in links.iter() {
-        if let Some(link) = snapshot.llt.links.get_mut(id.index()) {
-            link.tag.clone_from(&entry.tab().tag);
-            link.device.clone_from(&entry.tab().device);
-            link.address = address(entry);
-            let counters = entry.counters();
-            link.tx_packets = counters.sent;
-            link.tx_bytes = counters.sent_bytes;
-            link.rx_packets = counters.received;
-            link.rx_bytes = counters.received_bytes;
+    let name = |node| {
+        let name = NodeId::new(node).and_then(|node| tab.hosts.name(node));
+        name.unwrap_or_default().to_owned()
+    };
+    llt.name = tab.name().to_owned();
+    llt.checksum = tab.checksum.unwrap_or(CHECKSUM);
+    let by_number = |number: u8| LinkId::new(number).and_then(|link| links.get(link.index()));
+    for link in &mut llt.links {
+        if let Some(entry) = by_number(link.link) {
+            let error = links.obstacle(usize::from(link.link));
+            complete_link(link, entry, error);
         }
     }
-    for node in &mut snapshot.llt.nodes {
-        node.name = name(node.node).to_owned();
-        if node.own {
-            for (id, entry) in links.iter() {
-                if let Some(link) = node.links.get_mut(id.index()) {
-                    link.address = address(entry);
-                }
-            }
+    for node in &mut llt.nodes {
+        node.name = name(node.node);
+        for link in node.links.iter_mut().filter(|_| node.own) {
+            link.address = by_number(link.link).map(own_address).unwrap_or_default();
         }
+    }
+    for other in llt.ignored.iter_mut().filter(|other| other.cluster == tab.cluster.0) {
+        other.name = name(other.node);
+    }
+    llt.timers = timer_rows(&tab.timers).into_iter().map(timer).collect();
+    llt.flow = flow_rows(&tab.flow).into_iter().map(limit).collect();
+    let configured = tab.hosts.nodes();
+    // GAB is on its port whether it is configured or not, and everybody answers lltping.
+    let mut ports = vec![(LltPort::GAB, "gab"), (LltPort::PING, "lltping")];
+    let clients = clients.iter().map(|(port, program)| (*port, program.as_str()));
+    ports.extend(clients.filter(|(port, _)| *port != LltPort::PING));
+    ports.sort();
+    llt.ports = ports.iter().map(|(port, usage)| llt_port(llt, configured, *port, usage)).collect();
+}
+
+fn complete_link(link: &mut LinkSnapshot, entry: &Entry, obstacle: Option<String>) {
+    let counters = entry.counters();
+    let (kind, addrlen) = match &entry.tab().medium {
+        Medium::Ether { .. } => ("ether", 6),
+        Medium::Udp { local, .. } if local.is_ipv4() => ("udp", 4),
+        Medium::Udp { .. } => ("udp6", 16),
+    };
+    link.tag.clone_from(&entry.tab().tag);
+    link.device.clone_from(&entry.tab().device);
+    link.kind = kind.to_owned();
+    link.address = own_address(entry);
+    link.sap = entry.sap();
+    link.addrlen = addrlen;
+    link.error = obstacle.unwrap_or_default();
+    link.tx_packets = counters.sent;
+    link.tx_bytes = counters.sent_bytes;
+    link.rx_packets = counters.received;
+    link.rx_bytes = counters.received_bytes;
+    link.tx_dropped = counters.dropped_full + counters.dropped_error + counters.dropped_address;
+}
+
+fn own_address(entry: &Entry) -> String {
+    entry.address().map(|address| address.to_string()).unwrap_or_default()
+}
+
+/// A row of `lltconfig -T query` in milliseconds.
+fn timer((name, value): (&str, String)) -> TimerSnapshot {
+    let ms = match value.strip_suffix("ms") {
+        Some(ms) => ms.parse().ok(),
+        None => value.parse::<u64>().ok().and_then(|hundredths| hundredths.checked_mul(10)),
+    };
+    TimerSnapshot { name: name.to_owned(), ms: ms.expect("rows are numbers, at most a day") }
+}
+
+fn limit((name, value): (&str, usize)) -> LimitSnapshot {
+    LimitSnapshot { name: name.to_owned(), value: u64::try_from(value).unwrap_or(u64::MAX) }
+}
+
+/// An LLT port that has a client here, and where else it has one.
+fn llt_port(llt: &LltSnapshot, configured: NodeSet, port: LltPort, usage: &str) -> LltPortSnapshot {
+    let connected = llt.nodes.iter().filter(|node| node.state == "OPEN");
+    let connects = connected.filter(|node| node.open_ports.contains(&port.get()));
+    LltPortSnapshot {
+        port: port.get(),
+        usage: usage.to_owned(),
+        opens: configured.iter().map(NodeId::get).collect(),
+        connects: connects.map(|node| node.node).collect(),
     }
 }
 
@@ -124,6 +188,10 @@ pub(super) fn faults(request: &FaultRequest, before: Faults) -> Result<Faults, S
     }
     Ok(faults)
 }
+
+/// The level of checksums that `lltstat -c` shows if `llttab` names none: what is done is header and
+/// data of every frame.
+const CHECKSUM: u8 = 10;
 
 #[cfg(test)]
 mod tests {

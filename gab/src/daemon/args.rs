@@ -1,6 +1,7 @@
 //! The command line of gabd.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -18,7 +19,7 @@ Environment: MUSTER_LOG is a filter of the log (info, gab=debug, ...); MUSTER_NO
 neither real-time priority nor locked memory.
 
 Exit status: 0 after a clean end; 1 if it could not start; 75 if the node was thrown out of the
-cluster with a kernel-type client registered; 76 if an older node has the same id.
+cluster with a kernel-type client registered; 76 if another node has the same id.
 
 Examples:
   gabd                         run this machine's node
@@ -35,10 +36,47 @@ pub(super) struct Args {
     /// Do not read etc/gabtab: GAB waits for `gabconfig -c`
     #[arg(long)]
     pub(super) llt_only: bool,
+    /// Do not listen for another node with this id before LLT starts
+    #[arg(long, short = 'o')]
+    pub(super) override_duplicates: bool,
+    /// Listen for so many milliseconds; 5000 by default, 0 with --testbed
+    #[arg(long, value_name = "MS", conflicts_with = "override_duplicates")]
+    listen: Option<u32>,
     /// Check the configuration files and exit
     #[arg(long)]
     pub(super) check: bool,
     /// Stay in the foreground, which gabd always does
     #[arg(long, hide = true)]
     pub(super) stay_in_foreground: bool,
+}
+
+impl Args {
+    /// How long to listen for another node with this id (facts 1.9).
+    pub(super) fn listen(&self) -> Duration {
+        let default = if self.testbed { 0 } else { LISTEN_MS };
+        let listen = if self.override_duplicates { 0 } else { self.listen.unwrap_or(default) };
+        Duration::from_millis(listen.into())
+    }
+}
+
+/// As `lltconfig` of the original.
+const LISTEN_MS: u32 = 5000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listening_can_be_left_out() {
+        let listen = |line: &str| {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            args.listen().as_millis()
+        };
+        assert_eq!(listen("gabd"), 5000);
+        assert_eq!(listen("gabd -o"), 0);
+        assert_eq!(listen("gabd --override-duplicates"), 0);
+        assert_eq!(listen("gabd --testbed"), 0);
+        assert_eq!(listen("gabd --testbed --listen 300"), 300);
+        assert!(Args::try_parse_from(["gabd", "-o", "--listen", "1"]).is_err());
+    }
 }

@@ -113,6 +113,15 @@ impl Clients {
         }
     }
 
+    /// The LLT ports that have clients, with the names of their programs.
+    pub(super) fn llt_ports(&self) -> Vec<(LltPort, String)> {
+        let clients = self.ports.all().filter_map(|(number, port)| {
+            let program = self.conns.get(&number)?.program();
+            Some((port, program.unwrap_or_else(|| "client".to_owned())))
+        });
+        clients.collect()
+    }
+
     /// LLT has room for this node again.
     pub(super) fn llt_writable(&mut self, node: NodeId) {
         for (number, _) in self.ports.all() {

@@ -325,6 +325,13 @@ impl Conn {
         self.grant(stack);
     }
 
+    /// The name of the program at the other end, as the system shows it.
+    pub(super) fn program(&self) -> Option<String> {
+        let peer = rustix::net::sockopt::socket_peercred(&self.socket).ok()?;
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", peer.pid.as_raw_pid())).ok()?;
+        Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
+    }
+
     /// The process at the other end.
     fn peer(&self) -> Result<OwnedFd, Errno> {
         let peer = rustix::net::sockopt::socket_peercred(&self.socket)?;

@@ -33,10 +33,17 @@ impl GabState {
             stable: gabtab.stable.unwrap_or(default.stable),
         }
     }
+
+    /// What of it is in force while LLT only listens: clients may register and wait, and nothing is
+    /// seeded that nobody else could see.
+    pub(super) fn while_listening(self, listening: bool) -> Self {
+        Self { count: self.count.filter(|_| !listening), ..self }
+    }
 }
 
 /// A stack in a new life, with the links as they are. An incarnation that could not be stored is
-/// told, and used.
+/// told, and used. `listen`: for so long it connects to nobody, and looks for another node with its
+/// id.
 pub(super) fn begin(
     clock: Clock,
     now: Instant,
@@ -44,6 +51,7 @@ pub(super) fn begin(
     settings: &Settings,
     links: &Links,
     gab: GabState,
+    listen: Duration,
 ) -> Stack {
     let fresh = incarnation::next(&files.incarnation(), clock);
     if let Some(alarm) = fresh.alarm {
@@ -54,7 +62,7 @@ pub(super) fn begin(
     let tab = LltTab { links: links.tabs(), ..settings.tab.clone() };
     let llt = tab.config(incarnation, &links.mtus());
     let config = StackConfig {
-        llt: llt::Config { keys: settings.keys.clone(), ..llt },
+        llt: llt::Config { keys: settings.keys.clone(), listen, ..llt },
         gab: GabConfig {
             configured: gab.configured,
             seed: gab.count,

@@ -6,6 +6,7 @@
 
 mod admin;
 mod args;
+mod changes;
 mod clients;
 mod conn;
 mod files;
@@ -40,7 +41,7 @@ use crate::daemon::settings::{Settings, SettingsError};
 /// Exit code after this node was thrown out while a kernel-type client was registered: whoever
 /// supervises gabd decides when it comes back (precise rule 11).
 pub const EXIT_HALTED: u8 = 75;
-/// Exit code after another node with our id was found, which is older than we are.
+/// Exit code after another node with our id was found: an older one, or any before LLT had started.
 pub const EXIT_DUPLICATE: u8 = 76;
 
 /// Runs gabd with the arguments of the process.
@@ -112,15 +113,14 @@ fn start(
     let signals = signals::Signals::new().context("cannot watch for signals")?;
     let links = links::Links::open(&settings.tab, args.testbed)?;
     let listener = listener::Listener::open(files)?;
-    if !args.testbed {
-        realtime::acquire();
-    }
+    let priority = if args.testbed { 0 } else { realtime::acquire() };
     let mut reactor = Reactor::new(reactor::Parts {
         args: args.clone(),
         clock,
         files: files.clone(),
         links,
         listener,
+        priority,
         progress: housekeeping.progress(),
         settings,
         signals,

@@ -1,12 +1,13 @@
 //! What happens, in the words of the original where it has some (facts 1.14, 2.15): one event is
 //! one line.
 
-use llt::NodeSet;
-use llt::core::{DownReason, DuplicateScope, Event, LinkStatus};
+use llt::core::{DownReason, DuplicateScope, Event, LinkStatus, Note};
+use llt::{LinkAddr, LinkId, NodeSet};
 
 use crate::core::Notice;
 use crate::daemon::settings::Settings;
 use crate::ids::PortName;
+use crate::stack::refused_cause;
 
 /// How loud.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,14 +33,65 @@ pub(super) fn log(settings: &Settings, notice: &Notice) {
     }
 }
 
+/// LLT is started (V-14-1-10009).
+pub(super) fn protocol() {
+    tracing::info!("LLT INFO V-14-1-10009 LLT {PROTOCOL} Protocol available");
+}
+
+/// Another node uses our id and was heard before LLT had started (facts 1.9): it does not start.
+/// The words are those of the original's `lltconfig`, which ours shows.
+pub(super) fn not_started(settings: &Settings, from: Option<LinkAddr>) -> [String; 3] {
+    // Another node may have told of it.
+    let from = from.map_or_else(|| "unknown".to_owned(), |from| from.to_string());
+    let (node, cluster) = (settings.tab.node, settings.tab.cluster);
+    [
+        format!("V-14-2-15238 node {node} already exists in cluster {cluster} and has the address - {from}"),
+        format!("V-14-2-15245 cluster id {cluster} nodeid {node} has already been used by some other node"),
+        "V-14-2-15241 LLT not started, use -o to override this error".to_owned(),
+    ]
+    .map(|text| format!("LLT lltconfig ERROR {text}"))
+}
+
+/// A link that cannot be opened, in the words of the original; its driver's numbers are ours of the
+/// link.
+pub(super) fn link_not_opened(link: usize, device: &str, why: &str) -> [String; 2] {
+    [
+        format!("LLT lltconfig ERROR V-14-2-15336 dlatt failed: {why}"),
+        format!("LLT lltconfig ERROR V-14-2-15074 cannot DL_ATTACH {link} on {device}"),
+    ]
+}
+
+/// A link whose frames the system refuses.
+pub(super) fn not_sent(settings: &Settings, link: LinkId, frames: u64) -> String {
+    let tag = settings.tag(link);
+    format!("LLT ERROR V-14-2-15300 sendto failed on link {link} ({tag}), {frames} frames lost")
+}
+
+/// Not one link could be opened: gabd does not start.
+pub(super) const NO_LINK: &str =
+    "LLT lltconfig ERROR V-14-2-15664 LLT could not configure any link";
+
+/// A line of the log about an event; `None` if it is none that people look for.
 fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
+    let place = |link: &LinkId| format!("link {link} ({})", settings.tag(*link));
     Some(match event {
-        Event::AddressChanged { .. }
-        | Event::Note { .. }
-        | Event::Refused { .. }
-        | Event::Requested { .. }
-        | Event::Silent { .. } => (Loudness::Info, format!("LLT INFO {event:?}")),
-        Event::Duplicate { node, scope } => {
+        Event::AddressChanged { node, link, from, to } => {
+            let from = from.unwrap_or_else(|| nobody(*to));
+            let change =
+                format!("recvarpreq link {link} for node {node} addr change from {from} to {to}");
+            (Loudness::Info, format!("LLT INFO V-14-1-10499 {change}"))
+        }
+        Event::Delayed { peer, link, ms } => {
+            let text =
+                format!("delayed hb {} ticks from {} {}", ms / TICK_MS, peer.node, place(link));
+            (Loudness::Info, format!("LLT INFO V-14-1-10019 {text}"))
+        }
+        Event::Lost { peer, link, heartbeats, sequence } => {
+            let from = format!("from {} {}", peer.node, place(link));
+            let text = format!("lost {heartbeats} hb seq {sequence} {from}");
+            (Loudness::Info, format!("LLT INFO V-14-1-10023 {text}"))
+        }
+        Event::Duplicate { node, scope, from } => {
             let cluster = settings.tab.cluster;
             let who = match scope {
                 DuplicateScope::Peer => "two other nodes use its id",
@@ -47,27 +99,33 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
                 DuplicateScope::OwnOlder => "it is this node's id, and the other is younger",
             };
             let text = "LLT ERROR V-14-2-15238 node";
-            (Loudness::Warn, format!("{text} {node} already exists in cluster {cluster}: {who}"))
+            let heard = match from {
+                Some((link, from)) => format!(", heard from {from} on {}", place(link)),
+                None => String::new(),
+            };
+            let what = format!("{node} already exists in cluster {cluster}: {who}{heard}");
+            (Loudness::Warn, format!("{text} {what}"))
         }
         Event::Hole { from, link, frames } => {
             (Loudness::Debug, format!("LLT lost {frames} frames from {} link {link}", from.node))
         }
         Event::Late { late_ms } => {
             let text = "LLT INFO V-14-1-10035 timer not called for";
-            (Loudness::Warn, format!("{text} {} ticks ({late_ms} ms)", late_ms / 10))
+            (Loudness::Warn, format!("{text} {} ticks", late_ms / TICK_MS))
         }
-        Event::Link { peer, link, status, silent_ms, .. } => {
-            let tag = settings.tab.links.get(link.index()).map_or("?", |link| link.tag.as_str());
-            let place = format!("link {link} ({tag}) node {}", peer.node);
+        Event::Link { peer, link, status, .. } => {
+            let place = format!("{} node {}", place(link), peer.node);
             let text = match status {
                 LinkStatus::Down => format!("LLT INFO {place} down: one way only or never heard"),
-                LinkStatus::Expired => {
-                    format!("LLT INFO V-14-1-10509 {place} expired after {silent_ms} ms")
-                }
+                LinkStatus::Expired => format!("LLT INFO V-14-1-10509 {place} expired"),
                 LinkStatus::Trouble => format!("LLT INFO V-14-1-10205 {place} in trouble"),
                 LinkStatus::Up => format!("LLT INFO V-14-1-10024 {place} active"),
             };
             (Loudness::Info, text)
+        }
+        Event::Note { peer, link, note, found } => {
+            let node = peer.map(|peer| format!(" node {}", peer.node)).unwrap_or_default();
+            note_line(settings, &format!("{}{node}", place(link)), *note, *found)
         }
         Event::PeerDown { peer, reason } => {
             let why = match reason {
@@ -83,8 +141,60 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
             Loudness::Info,
             format!("LLT INFO node {} connected, incarnation {}", peer.node, peer.incarnation),
         ),
+        Event::Refused { cause, link, from } => {
+            let cause = refused_cause(*cause);
+            (
+                Loudness::Warn,
+                format!("LLT WARNING {} frame from {from} refused: {cause}", place(link)),
+            )
+        }
+        Event::Requested { peer, link, left } => {
+            let place = format!("{} node {}", place(link), peer.node);
+            let text = format!("sent hbreq (NULL) on {place}. {left} more to go.");
+            (Loudness::Info, format!("LLT INFO V-14-1-10510 {text}"))
+        }
+        Event::Silent { peer, link, seconds, sequence } => {
+            let place = format!("{} node {}", place(link), peer.node);
+            let text = format!("{place} inactive {seconds} sec ({sequence})");
+            (Loudness::Info, format!("LLT INFO V-14-1-10032 {text}"))
+        }
         Event::Datagram { .. } | Event::Message { .. } | Event::Writable { .. } => return None,
     })
+}
+
+/// What is wrong with a link, when it is found and when it is over.
+fn note_line(settings: &Settings, place: &str, note: Note, found: bool) -> (Loudness, String) {
+    let (what, over) = match note {
+        Note::Crossed { with } => {
+            let tag = settings.tag(with);
+            let question = "V-14-1-10498 recvarpack cross links?";
+            (
+                format!("{question} {place} hears link {with} ({tag})"),
+                format!("{place} is not crossed any more"),
+            )
+        }
+        Note::Mtu { sent } => (
+            format!("{place} mtu: frames of {sent} bytes do not pass"),
+            format!("{place} mtu: frames of {sent} bytes pass again"),
+        ),
+        Note::OneWay => (
+            format!("{place} one-way: it is heard, and does not hear us"),
+            format!("{place} is not one-way any more"),
+        ),
+    };
+    match found {
+        true => (Loudness::Warn, format!("LLT WARNING {what}")),
+        false => (Loudness::Info, format!("LLT INFO {over}")),
+    }
+}
+
+/// What stands for an address that was not known.
+fn nobody(like: LinkAddr) -> LinkAddr {
+    match like {
+        LinkAddr::Mac(_) => LinkAddr::Mac([0; 6]),
+        LinkAddr::V4 { port, .. } => LinkAddr::V4 { ip: [0; 4], port },
+        LinkAddr::V6 { scope, port, .. } => LinkAddr::V6 { ip: [0; 16], scope, port },
+    }
 }
 
 fn gab_line(notice: &Notice) -> (Loudness, String) {
@@ -136,10 +246,138 @@ fn node_columns(nodes: NodeSet) -> String {
         .collect()
 }
 
+/// The version of the frames on the wire.
+const PROTOCOL: &str = "1.0";
+/// What the original calls a tick: a hundredth of a second, the unit of its timers (facts 1.5; its
+/// `delayed hb` and `lost hb` lines of one pause agree with that).
+const TICK_MS: u64 = 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use llt::NodeId;
+    use llt::core::RefusedCause;
+    use llt::llttab::{LltTab, Source};
+    use llt::{Id, Incarnation, NodeId};
+
+    fn settings() -> Settings {
+        let llttab = "\
+set-node 0
+set-cluster 8383
+link eth1 udp - udp 50000 - 192.168.1.1 192.168.1.255
+link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
+";
+        let tab = LltTab::parse(
+            &Source::new("llttab", llttab.as_bytes()),
+            &Source::new("llthosts", b"0 north\n1 south\n"),
+            &|_| Err(std::io::Error::other("no file")),
+        );
+        Settings::of(tab.unwrap())
+    }
+
+    fn lines(events: &[Event]) -> Vec<String> {
+        let settings = settings();
+        events.iter().filter_map(|event| llt_line(&settings, event)).map(|line| line.1).collect()
+    }
+
+    #[test]
+    fn the_life_of_a_link_reads_as_in_the_original() {
+        let node = NodeId::new(1).unwrap();
+        let peer = Id { node, incarnation: Incarnation(7) };
+        let link = LinkId::new(1).unwrap();
+        let status = |status| Event::Link { peer, link, status, silent_ms: 0, links_up: 1 };
+        let mut events = vec![
+            status(LinkStatus::Trouble),
+            Event::Silent { peer, link, seconds: 5, sequence: 510 },
+        ];
+        events.extend((0..5).rev().map(|left| Event::Requested { peer, link, left }));
+        events.extend([status(LinkStatus::Expired), status(LinkStatus::Up)]);
+        assert_eq!(
+            lines(&events),
+            [
+                "LLT INFO V-14-1-10205 link 1 (eth2) node 1 in trouble",
+                "LLT INFO V-14-1-10032 link 1 (eth2) node 1 inactive 5 sec (510)",
+                "LLT INFO V-14-1-10510 sent hbreq (NULL) on link 1 (eth2) node 1. 4 more to go.",
+                "LLT INFO V-14-1-10510 sent hbreq (NULL) on link 1 (eth2) node 1. 3 more to go.",
+                "LLT INFO V-14-1-10510 sent hbreq (NULL) on link 1 (eth2) node 1. 2 more to go.",
+                "LLT INFO V-14-1-10510 sent hbreq (NULL) on link 1 (eth2) node 1. 1 more to go.",
+                "LLT INFO V-14-1-10510 sent hbreq (NULL) on link 1 (eth2) node 1. 0 more to go.",
+                "LLT INFO V-14-1-10509 link 1 (eth2) node 1 expired",
+                "LLT INFO V-14-1-10024 link 1 (eth2) node 1 active",
+            ]
+        );
+    }
+
+    #[test]
+    fn other_lines_of_the_original_keep_their_words() {
+        let node = NodeId::new(1).unwrap();
+        let peer = Id { node, incarnation: Incarnation(7) };
+        let (first, second) = (LinkId::new(0).unwrap(), LinkId::new(1).unwrap());
+        let to = LinkAddr::Mac([0, 0x18, 0x8b, 0xe4, 0xde, 0x27]);
+        let crossed = |found| {
+            let note = Note::Crossed { with: second };
+            Event::Note { peer: Some(peer), link: first, note, found }
+        };
+        assert_eq!(
+            lines(&[
+                Event::AddressChanged { node, link: first, from: None, to },
+                Event::Late { late_ms: 1230 },
+                crossed(true),
+                crossed(false),
+                Event::Delayed { peer, link: first, ms: 9_353_500 },
+                Event::Lost { peer, link: first, heartbeats: 18_706, sequence: 3_448_194 },
+            ]),
+            [
+                "LLT INFO V-14-1-10499 recvarpreq link 0 for node 1 addr change from \
+                 00:00:00:00:00:00 to 00:18:8B:E4:DE:27",
+                "LLT INFO V-14-1-10035 timer not called for 123 ticks",
+                "LLT WARNING V-14-1-10498 recvarpack cross links? link 0 (eth1) node 1 hears link 1 (eth2)",
+                "LLT INFO link 0 (eth1) node 1 is not crossed any more",
+                "LLT INFO V-14-1-10019 delayed hb 935350 ticks from 1 link 0 (eth1)",
+                "LLT INFO V-14-1-10023 lost 18706 hb seq 3448194 from 1 link 0 (eth1)",
+            ]
+        );
+        assert_eq!(
+            not_started(&settings(), Some(to)),
+            [
+                "LLT lltconfig ERROR V-14-2-15238 node 0 already exists in cluster 8383 and has the \
+                 address - 00:18:8B:E4:DE:27",
+                "LLT lltconfig ERROR V-14-2-15245 cluster id 8383 nodeid 0 has already been used by \
+                 some other node",
+                "LLT lltconfig ERROR V-14-2-15241 LLT not started, use -o to override this error",
+            ]
+        );
+        assert_eq!(
+            link_not_opened(0, "eth1", "Invalid argument"),
+            [
+                "LLT lltconfig ERROR V-14-2-15336 dlatt failed: Invalid argument",
+                "LLT lltconfig ERROR V-14-2-15074 cannot DL_ATTACH 0 on eth1",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_original_does_not_find_is_told_once_and_when_it_is_over() {
+        let peer = Id { node: NodeId::new(1).unwrap(), incarnation: Incarnation(7) };
+        let link = LinkId::new(0).unwrap();
+        let note = |note, found| Event::Note { peer: Some(peer), link, note, found };
+        let from = LinkAddr::V4 { ip: [10, 0, 0, 9], port: 50_000 };
+        assert_eq!(
+            lines(&[
+                note(Note::OneWay, true),
+                note(Note::OneWay, false),
+                note(Note::Mtu { sent: 9000 }, true),
+                note(Note::Mtu { sent: 9000 }, false),
+                Event::Refused { cause: RefusedCause::UnknownKey, link, from },
+            ]),
+            [
+                "LLT WARNING link 0 (eth1) node 1 one-way: it is heard, and does not hear us",
+                "LLT INFO link 0 (eth1) node 1 is not one-way any more",
+                "LLT WARNING link 0 (eth1) node 1 mtu: frames of 9000 bytes do not pass",
+                "LLT INFO link 0 (eth1) node 1 mtu: frames of 9000 bytes pass again",
+                "LLT WARNING link 0 (eth1) frame from 10.0.0.9 refused: unknown key",
+            ]
+        );
+    }
 
     fn set(ids: &[u8]) -> NodeSet {
         ids.iter().filter_map(|&id| NodeId::new(id)).collect()

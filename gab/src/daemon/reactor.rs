@@ -4,8 +4,10 @@
 //! came out, once per link and client. Nothing is sent before the end of the turn: an idle node
 //! answers at once, a busy one sends in batches, and no timer delays anything.
 
+mod changes;
 mod requests;
 mod traces;
+mod unsent;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ use crate::daemon::settings::Settings;
 use crate::daemon::signals::Signals;
 use crate::event::CloseReason;
 use crate::stack::{Output, Stack};
+
+use unsent::Unsent;
 
 /// How gabd ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,6 +68,8 @@ pub(super) struct Parts {
     pub(super) files: Files,
     pub(super) links: Links,
     pub(super) listener: Listener,
+    /// Real-time priority of the thread, 0 for none.
+    pub(super) priority: u8,
     pub(super) progress: Arc<Mutex<Progress>>,
     pub(super) settings: Settings,
     pub(super) signals: Signals,
@@ -78,6 +84,11 @@ pub(super) struct Reactor {
     gab: GabState,
     clients: Clients,
     phase: Phase,
+    /// Until then LLT only listens for another node with its id, and GAB seeds nothing.
+    listening: Option<Instant>,
+    /// Seed as soon as LLT has started.
+    seed: bool,
+    unsent: Unsent,
     /// When links that took no more, or a listener without descriptors, are tried again.
     retry_links: Option<Instant>,
     retry_listener: Option<Instant>,
@@ -112,13 +123,20 @@ impl Reactor {
         parts.links.register(&poller)?;
         let gab = GabState::new(&parts.settings);
         let now = parts.clock.now();
-        let stack = life::begin(parts.clock, now, &parts.files, &parts.settings, &parts.links, gab);
+        let listen = parts.args.listen();
+        let listening = (!listen.is_zero()).then_some(now + listen);
+        let Parts { clock, files, settings, links, .. } = &parts;
+        let begun = gab.while_listening(listening.is_some());
+        let stack = life::begin(*clock, now, files, settings, links, begun, listen);
         let mut reactor = Self {
             poller,
             stack,
             gab,
             clients: Clients::new(),
             phase: Phase::Running,
+            listening,
+            seed: parts.settings.gabtab.is_some_and(|gabtab| gabtab.seed),
+            unsent: Unsent::default(),
             retry_links: None,
             retry_listener: None,
             hold_timer: None,
@@ -128,10 +146,21 @@ impl Reactor {
             parts,
         };
         reactor.begin(now);
-        if reactor.parts.settings.gabtab.is_some_and(|gabtab| gabtab.seed) {
-            reactor.stack.seed(now);
+        if reactor.listening.is_none() {
+            reactor.started(now);
         }
         Ok(reactor)
+    }
+
+    /// Nobody else has our id, or nobody listened: LLT connects from now on.
+    fn started(&mut self, now: Instant) {
+        notices::protocol();
+        if self.listening.take().is_some() && self.gab.configured {
+            self.stack.configure(now, self.gab.count, Some(self.gab.stable));
+        }
+        if std::mem::take(&mut self.seed) {
+            self.stack.seed(now);
+        }
     }
 
     /// Serves until the end.
@@ -215,12 +244,20 @@ impl Reactor {
     fn flush_links(&mut self, now: Instant) {
         self.retry_links = None;
         let mut down = Vec::new();
-        for (index, link) in self.parts.links.endpoints_mut() {
+        let Parts { links, settings, .. } = &mut self.parts;
+        for (index, link) in links.endpoints_mut() {
             if link.flush(now) == Flushed::Blocked {
                 self.retry_links = Some(now + LINK_RETRY);
             }
             if link.went_down() {
                 down.push(index);
+            }
+            let lost = link.counters().dropped_error;
+            let quiet = settings.tab.timers.peer_inact;
+            if let Some(id) = u8::try_from(index).ok().and_then(LinkId::new)
+                && let Some(frames) = self.unsent.note(now, id, lost, quiet)
+            {
+                tracing::warn!("{}", notices::not_sent(settings, id, frames));
             }
         }
         self.tell_traces();
@@ -338,7 +375,16 @@ impl Reactor {
             Notice::ClientClosed { port, .. } => {
                 self.clients.find_closed(now, &mut self.stack, Some(*port));
             }
-            Notice::Llt(Event::Duplicate { scope: DuplicateScope::OwnYounger, node }) => {
+            Notice::Llt(Event::Duplicate { scope, from, .. })
+                if self.listening.is_some() && *scope != DuplicateScope::Peer =>
+            {
+                let from = from.map(|(_, address)| address);
+                for line in notices::not_started(&self.parts.settings, from) {
+                    tracing::error!("{line}");
+                }
+                self.phase = Phase::Ended(End::Duplicate);
+            }
+            Notice::Llt(Event::Duplicate { scope: DuplicateScope::OwnYounger, node, .. }) => {
                 tracing::error!("LLT ERROR node {node} runs elsewhere already: halting");
                 self.phase = Phase::Ended(End::Duplicate);
             }
@@ -378,7 +424,9 @@ impl Reactor {
             }
         }
         let Parts { clock, files, settings, links, .. } = &self.parts;
-        self.stack = life::begin(*clock, now, files, settings, links, self.gab);
+        let listen = self.listening.map_or(Duration::ZERO, |until| until.since(now));
+        let begun = self.gab.while_listening(self.listening.is_some());
+        self.stack = life::begin(*clock, now, files, settings, links, begun, listen);
         self.begin(now);
     }
 
@@ -457,6 +505,9 @@ impl Reactor {
     }
 
     fn own_timers(&mut self, now: Instant) {
+        if self.listening.is_some_and(|until| until <= now) {
+            self.started(now);
+        }
         self.clients.handle_timer(now);
         let changes = self.parts.links.handle_timer(now, &self.poller);
         self.links_changed(now, changes);
@@ -477,9 +528,8 @@ impl Reactor {
         };
         let links = self.parts.links.next_deadline();
         let stack = self.hold_timer.or_else(|| self.stack.next_deadline());
-        [self.clients.next_deadline(), phase, links, self.retry_links, self.retry_listener]
-            .into_iter()
-            .fold(stack, earliest)
+        let own = [phase, links, self.listening, self.retry_links, self.retry_listener];
+        own.into_iter().chain([self.clients.next_deadline()]).fold(stack, earliest)
     }
 
     fn publish(&self, busy_since: Option<Instant>) {

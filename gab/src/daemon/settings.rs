@@ -1,19 +1,27 @@
-//! The configuration files and the key file, read and checked together.
+//! The configuration files and the key file, read and checked together, and what was changed since.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use llt::LinkId;
 use llt::io::keyfile::{self, KeyFileError};
 use llt::llttab::{ConfigErrors, LltTab, Source};
 use llt::seal::Keyring;
 
+use crate::admin::Changed;
 use crate::daemon::files::Files;
 use crate::daemon::gabtab::Gabtab;
 
-/// What gabd is configured with.
+/// What gabd is configured with. Timers, limits and ignored nodes that are changed at run time are
+/// changed here, too, and links in [`Links`](super::links::Links): each life of the node begins
+/// with them.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) tab: LltTab,
+    /// Tags of links by number, also of those that were added or removed.
+    tags: Vec<String>,
+    /// What was changed at run time, oldest first: lines of `llttab`, or sentences.
+    pub(super) changed: Vec<String>,
     /// Absent: GAB waits for `gabconfig -c`.
     pub(super) gabtab: Option<Gabtab>,
     /// Absent: frames are not authenticated.
@@ -63,12 +71,49 @@ impl Settings {
         };
         let keys = keyfile::load(&files.keys())?;
         Ok(Self {
-            tab,
             gabtab,
             keys,
             llttab_text: llttab.text().to_owned(),
             llthosts_text: llthosts.text().to_owned(),
+            ..Self::of(tab)
         })
+    }
+
+    /// As `tab` says, and nothing else.
+    pub(super) fn of(tab: LltTab) -> Self {
+        Self {
+            tags: tab.links.iter().map(|link| link.tag.clone()).collect(),
+            tab,
+            changed: Vec::new(),
+            gabtab: None,
+            keys: None,
+            llttab_text: String::new(),
+            llthosts_text: String::new(),
+        }
+    }
+
+    /// The tag of a link, also of one that was removed.
+    pub(super) fn tag(&self, link: LinkId) -> &str {
+        self.tags.get(link.index()).map_or("?", String::as_str)
+    }
+
+    /// The link of this number is another one now.
+    pub(super) fn set_tag(&mut self, link: LinkId, tag: &str) {
+        if self.tags.len() <= link.index() {
+            self.tags.resize(link.index() + 1, String::new());
+        }
+        self.tags[link.index()] = tag.to_owned();
+    }
+
+    /// Remembers a change for `lltconfig -c`, which compares files.
+    pub(super) fn note(&mut self, changed: &Changed) {
+        if changed.changed.is_empty() {
+            return;
+        }
+        let lines = if changed.keep.is_empty() { &changed.changed } else { &changed.keep };
+        self.changed.extend(lines.iter().cloned());
+        let surplus = self.changed.len().saturating_sub(CHANGES_MAX);
+        self.changed.drain(..surplus);
     }
 }
 
@@ -81,3 +126,6 @@ fn read(path: &Path, expected: &'static str) -> Result<Source, SettingsError> {
         Err(source) => Err(SettingsError::Read { path: path.to_owned(), source, expected }),
     }
 }
+
+/// Changes that are remembered: a screen full.
+const CHANGES_MAX: usize = 24;

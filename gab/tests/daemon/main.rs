@@ -5,6 +5,7 @@
 mod devices;
 mod faults;
 mod keys;
+mod llt;
 mod llt_ports;
 mod namespace;
 mod node;

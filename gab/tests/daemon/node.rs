@@ -40,6 +40,26 @@ pub(crate) fn cluster(size: u8) -> Vec<Node> {
         .collect()
 }
 
+/// A node with the configuration of node 0 of a cluster, id and all, at addresses of its own.
+pub(crate) fn twin(node: &Node) -> Node {
+    let folder = tempfile::tempdir().unwrap();
+    let etc = folder.path().join("etc");
+    fs::create_dir_all(&etc).unwrap();
+    for file in ["llthosts", "gabtab", "llttab"] {
+        let text = fs::read_to_string(node.root().join("etc").join(file)).unwrap();
+        let own = |line: &str| line.starts_with("link") || line.starts_with("set-addr 0 ");
+        let move_away = |line: &str| {
+            let words = line.split(' ').map(|word| match word.strip_prefix("127.66.") {
+                Some(rest) if own(line) => format!("127.66.{}.101", &rest[..1]),
+                _ => word.to_owned(),
+            });
+            words.collect::<Vec<_>>().join(" ") + "\n"
+        };
+        fs::write(etc.join(file), text.lines().map(move_away).collect::<String>()).unwrap();
+    }
+    Node { folder, child: None }
+}
+
 /// Nodes on two Ethernet links, whose devices are `n0l0`, `n0l1` and so on. Silence counts late.
 pub(crate) fn ether_cluster(size: u8) -> Vec<Node> {
     let nodes = cluster(size);
@@ -117,6 +137,12 @@ impl Node {
             status.is_some()
         });
         status.and_then(|status| status.code())
+    }
+
+    /// Lets gabd leave the cluster.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.wait(), Some(0));
     }
 
     fn stderr_path(&self) -> PathBuf {

@@ -41,6 +41,10 @@ impl Llt {
     pub fn set_excluded(&mut self, now: Instant, excluded: NodeSet) {
         self.begin(now);
         let context = &mut self.context;
+        let heeded = context.config.excluded.difference(excluded);
+        for node in heeded.iter() {
+            context.ignored.forget(context.config.cluster, node);
+        }
         context.config.excluded = excluded;
         for node in excluded.iter() {
             let Some(mut peer) = self.peers.get_mut(node.index()).and_then(Option::take) else {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::identity::Namesake;
+use super::ignored::IgnoredNodes;
 use super::link::Judge;
 use super::notes::OwnNotes;
 use super::output::{Event, LinkStatus, Output, Transmit};
@@ -44,6 +45,7 @@ pub(super) struct Context {
     pub(super) first_sequence: u32,
     /// When the layer above may be told again that another node has our id.
     pub(super) notice_at: Instant,
+    pub(super) ignored: IgnoredNodes,
     /// Another node with our id, if there is a sign of one.
     pub(super) namesake: Option<Namesake>,
     /// What is wrong here and belongs to no peer.
@@ -66,6 +68,8 @@ pub(super) struct OwnLink {
     pub(super) enabled: bool,
     pub(super) carrier: bool,
     pub(super) next_heartbeat: Instant,
+    /// Heartbeat periods so far.
+    pub(super) beat: u16,
     /// When peers without an address are looked for next, and until when that is done with every
     /// heartbeat if connected ones are among them.
     pub(super) next_discovery: Instant,
@@ -84,6 +88,7 @@ impl OwnLink {
             enabled,
             carrier,
             next_heartbeat,
+            beat: 0,
             next_discovery,
             eager_until,
             broadcast_sequence,

@@ -5,6 +5,7 @@ use super::link::ANSWERS_MAX;
 use super::peer::Peer;
 use super::probe::PROBES_PER_ROUND;
 use super::receive::Refusal;
+use super::rhythm::Rhythm;
 use super::sequence::Sequence;
 use crate::ids::LinkAddr;
 use crate::limits::{HEADER_LEN, HEARTBEAT_MAX, MTU_MIN};
@@ -43,6 +44,7 @@ impl Context {
             window: u16::try_from(self.config.flow.window).unwrap_or(u16::MAX),
             link: self.links[link].id.get(),
             dead: self.dead_links(),
+            beat: self.links[link].beat,
             open_ports: self.open_ports,
             busy_ports: self.busy_ports,
             covers,
@@ -127,6 +129,7 @@ impl Context {
 
     /// What is done on a link in every heartbeat period.
     pub(super) fn round(&mut self, peers: &mut [Option<Box<Peer>>], link: usize) {
+        self.links[link].beat = self.links[link].beat.wrapping_add(1);
         self.forget_old_addresses(peers, link);
         self.heartbeats(peers, link);
         let mut probes = 0;
@@ -177,6 +180,7 @@ impl Context {
         if self.note_number(peer, link, fixed.link) {
             peer.links[link].rx_unicast = Sequence::default();
             peer.links[link].rx_broadcast = Sequence::default();
+            peer.links[link].rhythm = Rhythm::default();
         }
         self.on_dead_links(peer, link, fixed);
         let entry_link = &mut peer.links[link];
@@ -186,6 +190,7 @@ impl Context {
         if std::mem::replace(&mut entry_link.peer_mtu, peer_mtu) != peer_mtu {
             self.note_mtu(peer, link);
         }
+        self.on_beat(peer, link, fixed.beat, fixed.sequence);
         peer.peer_window = usize::from(fixed.window).max(1);
         peer.open_ports = fixed.open_ports;
         self.on_busy_ports(peer, fixed.busy_ports);

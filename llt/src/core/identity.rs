@@ -7,7 +7,7 @@ use super::link::PeerLink;
 use super::output::{DuplicateScope, Event};
 use super::peer::{Peer, Probation, Rejected};
 use super::receive::Refusal;
-use crate::ids::{Incarnation, LinkAddr, NodeId};
+use crate::ids::{Incarnation, LinkAddr, LinkId, NodeId};
 use crate::time::{Duration, Instant};
 use crate::wire::{Body, Duplicate, Frame, Header, Heard, Kind, emit_bye, emit_duplicate};
 
@@ -154,7 +154,9 @@ impl Context {
         self.note_duplicate(peer.node);
         if self.now >= rejected.event_at {
             rejected.event_at = self.now + self.config.timers.peer_inact;
-            self.event(Event::Duplicate { node: peer.node, scope: DuplicateScope::Peer });
+            let (node, scope) = (peer.node, DuplicateScope::Peer);
+            let from = Some((self.links[link].id, to));
+            self.event(Event::Duplicate { node, scope, from });
         }
         peer.rejected = Some(rejected);
     }
@@ -169,17 +171,18 @@ impl Context {
         if header.dst_incarnation != own || notice.older >= own {
             return Err(Refusal::BadGeneration);
         }
-        self.tell_own_duplicate(DuplicateScope::OwnYounger);
+        // The address is that of who knows the other one.
+        self.tell_own_duplicate(DuplicateScope::OwnYounger, None);
         Ok(())
     }
 
     /// Another node has our id: the layer above is told, once in an inactive time.
-    fn tell_own_duplicate(&mut self, scope: DuplicateScope) {
+    fn tell_own_duplicate(&mut self, scope: DuplicateScope, from: Option<(LinkId, LinkAddr)>) {
         let node = self.config.node;
         self.note_duplicate(node);
         if self.now >= self.notice_at {
             self.notice_at = self.now + self.config.timers.peer_inact;
-            self.event(Event::Duplicate { node, scope });
+            self.event(Event::Duplicate { node, scope, from });
         }
     }
 
@@ -204,7 +207,8 @@ impl Context {
             }
             Body::Heartbeat(heartbeat) => {
                 let time = self.config.timers.heartbeat * 2;
-                self.on_namesake(header.src_incarnation, heartbeat.header.sequence, time);
+                let place = Some((self.links[link].id, from));
+                self.on_namesake(header.src_incarnation, heartbeat.header.sequence, time, place);
                 self.tell_namesake(link, from);
             }
             Body::Ack(_)
@@ -245,13 +249,19 @@ impl Context {
         if rumour.heard && rumour.incarnation > self.config.incarnation {
             // A dead one counts as heard for a trouble time.
             let time = self.judge(link).trouble + self.config.timers.heartbeat * 2;
-            self.on_namesake(rumour.incarnation, sequence, time);
+            self.on_namesake(rumour.incarnation, sequence, time, None);
         }
     }
 
     /// There is a sign of another node with our id, which counts if signs go on for this time: a
     /// few frames of our own last life may still come in, but that does not go on talking.
-    fn on_namesake(&mut self, incarnation: Incarnation, sequence: u64, time: Duration) {
+    fn on_namesake(
+        &mut self,
+        incarnation: Incarnation,
+        sequence: u64,
+        time: Duration,
+        from: Option<(LinkId, LinkAddr)>,
+    ) {
         let now = self.now;
         let known = self.namesake.filter(|namesake| {
             namesake.incarnation == incarnation
@@ -276,11 +286,12 @@ impl Context {
         let proven = self.config.keys.is_none() || self.config.incarnation < namesake.incarnation;
         namesake.lives = namesake.rises >= 3 && now.since(namesake.since) > time;
         if namesake.lives && proven {
-            self.tell_own_duplicate(if self.config.incarnation > namesake.incarnation {
+            let scope = if self.config.incarnation > namesake.incarnation {
                 DuplicateScope::OwnYounger
             } else {
                 DuplicateScope::OwnOlder
-            });
+            };
+            self.tell_own_duplicate(scope, from);
         }
         self.namesake = Some(namesake);
     }

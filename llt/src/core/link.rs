@@ -3,6 +3,7 @@
 use super::notes::Notes;
 use super::output::LinkStatus;
 use super::probe::Path;
+use super::rhythm::Rhythm;
 use super::sequence::Sequence;
 use crate::ids::LinkAddr;
 use crate::limits::MTU_MAX;
@@ -28,6 +29,8 @@ pub(super) struct PeerLink {
     pub(super) recovering: bool,
     /// The last heartbeat that was heeded.
     pub(super) heartbeat_sequence: u64,
+    /// When the last heartbeats came.
+    pub(super) rhythm: Rhythm,
     /// Position of the last data frame or datagram to the peer on this link.
     pub(super) tx_sequence: u32,
     /// What arrived here for us alone.
@@ -84,6 +87,7 @@ impl PeerLink {
             hears_us: false,
             recovering: false,
             heartbeat_sequence: 0,
+            rhythm: Rhythm::default(),
             tx_sequence,
             rx_unicast: Sequence::default(),
             rx_broadcast: Sequence::default(),

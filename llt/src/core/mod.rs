@@ -12,8 +12,10 @@ mod connect;
 mod context;
 mod heartbeat;
 mod identity;
+mod ignored;
 mod keys;
 mod link;
+mod listing;
 mod notes;
 mod output;
 mod parts;
@@ -23,6 +25,7 @@ mod pump;
 mod queue;
 mod receive;
 mod receiver;
+mod rhythm;
 mod rtt;
 mod sender;
 mod sequence;
@@ -32,6 +35,7 @@ mod status;
 mod tests;
 mod timer;
 
+pub use ignored::Ignored;
 pub use keys::SetKeysError;
 pub use output::{
     AddLinkError, DownReason, DuplicateScope, Event, LinkChange, LinkStatus, Note, Output,
@@ -54,6 +58,7 @@ use crate::time::Instant;
 use crate::wire::BROADCAST_HEADER_LEN;
 
 use context::{Context, OwnLink};
+use ignored::IgnoredNodes;
 use peer::Peer;
 
 /// LLT of one node, as a pure state machine.
@@ -105,6 +110,7 @@ impl Llt {
             judge_at: Instant::from_nanos(u64::MAX),
             first_sequence,
             notice_at: now,
+            ignored: IgnoredNodes::default(),
             namesake: None,
             notes: notes::OwnNotes::default(),
             timer_at: now,

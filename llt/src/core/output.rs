@@ -49,12 +49,23 @@ pub enum Event {
         /// The bytes.
         payload: Bytes,
     },
+    /// A heartbeat of a peer came much later than its heartbeats before it.
+    Delayed {
+        /// Which peer.
+        peer: Id,
+        /// On which link.
+        link: LinkId,
+        /// Milliseconds since the one before.
+        ms: u64,
+    },
     /// Two nodes with one node id, or two clusters with one cluster id.
     Duplicate {
         /// The node id that is used twice.
         node: NodeId,
         /// Who has to react.
         scope: DuplicateScope,
+        /// Where the other one was heard; `None` if somebody else told of it.
+        from: Option<(LinkId, LinkAddr)>,
     },
     /// Frames are missing in the sequence of a link: datagrams may be lost.
     Hole {
@@ -82,6 +93,17 @@ pub enum Event {
     Late {
         /// Milliseconds.
         late_ms: u64,
+    },
+    /// Heartbeats of a peer did not arrive.
+    Lost {
+        /// Which peer.
+        peer: Id,
+        /// On which link.
+        link: LinkId,
+        /// How many.
+        heartbeats: u16,
+        /// The sequence of the one that arrived after them.
+        sequence: u64,
     },
     /// A reliable message, in order per peer, once.
     Message {

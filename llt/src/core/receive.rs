@@ -108,10 +108,14 @@ impl Llt {
         let bytes = opened.as_ref().unwrap_or(bytes);
         let frame = Frame::check(bytes)?;
         let header = &frame.header;
+        let source = NodeId::new(header.src).ok_or(Refusal::BadSource);
         if header.cluster != self.context.config.cluster {
+            if let Ok(source) = source {
+                self.context.ignore(header.cluster, source, link, from);
+            }
             return Err(Refusal::BadCluster);
         }
-        let source = NodeId::new(header.src).ok_or(Refusal::BadSource)?;
+        let source = source?;
         if header.src_incarnation.0 == 0 {
             return Err(Refusal::BadSource);
         }
@@ -122,6 +126,7 @@ impl Llt {
             return Err(self.context.on_own_id(link, from, header, &frame.body));
         }
         if self.context.config.excluded.contains(source) {
+            self.context.ignore(header.cluster, source, link, from);
             return Err(Refusal::Unconfigured);
         }
         if self.has_left {

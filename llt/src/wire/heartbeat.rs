@@ -27,6 +27,8 @@ pub struct HeartbeatHeader {
     pub link: u8,
     /// Bit n: the sender's link n carries nothing, so nobody needs to wait for its silence.
     pub dead: u8,
+    /// Rises with every heartbeat period of the sender on this link, so that lost heartbeats show.
+    pub beat: u16,
     /// Bit n: LLT port n has a client at the sender.
     pub open_ports: u32,
     /// Bit n: the client of LLT port n at the sender does not keep up.
@@ -92,6 +94,7 @@ impl<'a> Heartbeat<'a> {
             window: raw.window.get(),
             link: raw.link,
             dead: raw.dead,
+            beat: raw.beat.get(),
             open_ports: raw.open_ports.get(),
             busy_ports: raw.busy_ports.get(),
             covers: (raw.covers_first, raw.covers_last),
@@ -138,7 +141,8 @@ pub fn emit_heartbeat(header: &Header, fixed: &HeartbeatHeader, list: &[Heard]) 
         covers_last: fixed.covers.1,
         count: u8::try_from(list.len()).expect("at most 128 nodes"),
         dead: fixed.dead,
-        reserved: [0; 3],
+        reserved: 0,
+        beat: fixed.beat.into(),
         open_ports: fixed.open_ports.into(),
         busy_ports: fixed.busy_ports.into(),
     };
@@ -170,7 +174,8 @@ struct RawHeartbeat {
     covers_last: u8,
     count: u8,
     dead: u8,
-    reserved: [u8; 3],
+    reserved: u8,
+    beat: U16,
     open_ports: U32,
     busy_ports: U32,
 }

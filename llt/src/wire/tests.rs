@@ -50,6 +50,7 @@ fn a_heartbeat_is_these_bytes() {
         window: 0x0f10,
         link: 2,
         dead: 0x81,
+        beat: 0x1920,
         open_ports: 0x1112_1314,
         busy_ports: 0x1516_1718,
         covers: (4, 5),
@@ -66,7 +67,7 @@ fn a_heartbeat_is_these_bytes() {
     };
     let frame = emit_heartbeat(&header(Kind::Heartbeat), &fixed, &[heard]);
     let mut body = vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 2, 4, 5, 1];
-    body.extend([0x81, 0, 0, 0]);
+    body.extend([0x81, 0, 0x19, 0x20]);
     body.extend([0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18]);
     body.extend([4, 3, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36]);
     body.extend([0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x37, 0x38]);

@@ -1,39 +1,28 @@
-//! `lltconfig`: starts and stops LLT, which is to say gabd (facts 1.10).
+//! `lltconfig`: starts and stops LLT, which is to say gabd, and changes it while it runs
+//! (facts 1.10).
 
+mod action;
+mod change;
+mod cli;
+mod keys;
+mod query;
 mod start;
 mod stop;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use gab::admin::{AdminRequest, RunningConfig};
+use gab::snapshot::LltSnapshot;
 
 use crate::common::output::{print, print_json};
 use crate::common::{Failure, NotYet, Root, exit, with_version};
+use crate::lltstat::PROTOCOL;
 
-/// Start and stop LLT; without options, say whether it runs
-#[derive(Debug, Parser)]
-#[command(name = "lltconfig", version, after_help = EXAMPLES)]
-struct Cli {
-    #[command(flatten)]
-    root: Root,
-    /// Check the configuration, and start LLT with it
-    #[arg(short = 'c', conflicts_with = "unconfigure")]
-    configure: bool,
-    /// Configuration file instead of etc/llttab
-    #[arg(short = 'f', value_name = "FILE", requires = "configure")]
-    file: Option<PathBuf>,
-    /// Stop LLT; refused while GAB is configured
-    #[arg(short = 'U')]
-    unconfigure: bool,
-    /// With -U: do not ask
-    #[arg(short = 'o', requires = "unconfigure")]
-    over: bool,
-    /// Print whether LLT runs, and with what, as JSON
-    #[arg(long, conflicts_with_all = ["configure", "unconfigure"])]
-    json: bool,
-}
+pub use query::{address_table, flow_limits, timers};
+
+use action::Action;
+use cli::{Cli, NOT_YET};
 
 /// The definition, for the manual.
 pub fn command() -> clap::Command {
@@ -46,24 +35,62 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
-    if cli.configure {
-        return start::start(&cli.root, cli.file.as_deref());
-    }
-    if cli.unconfigure {
-        return stop::stop(&cli.root, cli.over);
-    }
-    match running(&cli.root)? {
-        Some(config) if cli.json => print_json(&Status { running: true, config: Some(config) }),
-        Some(_) => print("LLT is running\n"),
-        None => {
-            if cli.json {
-                print_json(&Status { running: false, config: None })?;
-            } else {
-                print("LLT is not running\n")?;
-            }
-            Err(Failure::Said)
+    let root = &cli.root;
+    match Action::of(cli)? {
+        Action::Addresses => show(cli, |llt| query::addresses(llt), address_table),
+        Action::Change(request) => change::change(root, &request, cli.json),
+        Action::Checksum => query::checksum(root),
+        Action::Flow => show(cli, |llt| query::by_name(&llt.flow), flow_limits),
+        Action::GenerateKey(file) => keys::generate(root, file),
+        Action::Protocol => query::protocol(root),
+        Action::ReloadKeys => keys::reload(root, cli.json),
+        Action::Start { file } => {
+            start::start(root, file, cli.over)?;
+            if cli.verbose { tell(root) } else { Ok(()) }
         }
+        Action::Status => status(cli),
+        Action::Stop => stop::stop(root, cli.over),
+        Action::Timers => show(cli, |llt| query::by_name(&llt.timers), timers),
+        Action::Version => print(&format!("LLT {PROTOCOL} Protocol available\n")),
     }
+}
+
+/// A listing, as text or as JSON.
+fn show<T: serde::Serialize>(
+    cli: &Cli,
+    json: impl Fn(&LltSnapshot) -> T,
+    text: impl Fn(&LltSnapshot) -> String,
+) -> Result<(), Failure> {
+    let llt = cli.root.snapshot()?.llt;
+    if cli.json { print_json(&json(&llt)) } else { print(&text(&llt)) }
+}
+
+fn status(cli: &Cli) -> Result<(), Failure> {
+    let config = running(&cli.root)?;
+    let runs = config.as_ref().is_some_and(|config| !config.listening);
+    if cli.json {
+        print_json(&Status { running: runs, config })?;
+    } else if runs {
+        print("LLT is running\n")?;
+    } else if config.is_some() {
+        // gabd is there, but has not joined anything: the original has not started LLT then.
+        print("LLT is not running: it still listens for another node with its id\n")?;
+    } else {
+        print("LLT is not running\n")?;
+    }
+    match runs {
+        true if cli.verbose && !cli.json => tell(&cli.root),
+        true => Ok(()),
+        false => Err(Failure::Said),
+    }
+}
+
+/// `-v`: who this is, on how many links.
+fn tell(root: &Root) -> Result<(), Failure> {
+    let llt = root.snapshot()?.llt;
+    let up = llt.links.iter().filter(|link| link.enabled && link.carrier).count();
+    let LltSnapshot { node, name, cluster, links, .. } = &llt;
+    print(&format!("node {node} ({name}), cluster {cluster}, {up} of {} links up\n", links.len()))
 }
 
 /// What gabd runs with; `None` if it does not run.
@@ -81,66 +108,4 @@ fn running(root: &Root) -> Result<Option<RunningConfig>, Failure> {
 struct Status {
     running: bool,
     config: Option<RunningConfig>,
-}
-
-const NOT_YET: &[NotYet] = &[
-    NotYet::value('a', "address table"),
-    NotYet::value('A', "address discovery"),
-    NotYet::value('b', "add a link"),
-    NotYet::value('B', "add a link"),
-    NotYet::value('C', "set the cluster id"),
-    NotYet::value('d', "add a link"),
-    NotYet::value('E', "undocumented"),
-    NotYet::value('F', "set a flow control limit"),
-    NotYet::value('i', "include nodes"),
-    NotYet::value('I', "add a link"),
-    NotYet::value('j', "undocumented"),
-    NotYet::value('k', "undocumented"),
-    NotYet::value('K', "checksum level"),
-    NotYet::flag('l', "add a low-priority link"),
-    NotYet::value('L', "enable or disable a link"),
-    NotYet::value('m', "add a link"),
-    NotYet::flag('M', "undocumented"),
-    NotYet::value('n', "set the node id"),
-    NotYet::flag('N', "undocumented"),
-    NotYet::flag('Q', "undocumented"),
-    NotYet::value('s', "add a link"),
-    NotYet::value('t', "add a link"),
-    NotYet::value('T', "set a timer"),
-    NotYet::value('u', "remove a link"),
-    NotYet::flag('v', "verbose"),
-    NotYet::flag('W', "undocumented"),
-    NotYet::value('x', "exclude nodes"),
-];
-
-const EXAMPLES: &str = "\
-Examples:
-  lltconfig                 is LLT running?
-  lltconfig -c              check etc/llttab and etc/llthosts, then start gabd with them
-  lltconfig -c -f FILE      the same with another llttab
-  gabconfig -U && lltconfig -U -o
-                            stop everything
-
-lltconfig -c starts LLT only; gabconfig -c then configures GAB. If gabd runs already with the same
-configuration it says so and succeeds. The configuration is checked before anything else.
-
-JSON: an object with running, and config: {llttab, llthosts, pid, testbed} or null.
-
-Exit codes: 0 done or running, 1 failed, 2 usage, 3 not running.";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_definition_is_consistent() {
-        NotYet::recognise(NOT_YET, command()).debug_assert();
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_a_usage_error() {
-        for line in ["lltconfig -f x", "lltconfig -o", "lltconfig -c -U", "lltconfig -c --json"] {
-            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use gab::admin::RunningConfig;
@@ -15,8 +15,9 @@ use rustix::process::{Pid, PidfdFlags};
 use super::running;
 use crate::common::{Failure, Root, output};
 
-/// Starts LLT with etc/llthosts and `file`, or etc/llttab.
-pub(super) fn start(root: &Root, file: Option<&Path>) -> Result<(), Failure> {
+/// Starts LLT with etc/llthosts and `file`, or etc/llttab. With `over` nobody listens for another
+/// node with this id.
+pub(super) fn start(root: &Root, file: Option<&Path>, over: bool) -> Result<(), Failure> {
     let etc = root.path().join("etc");
     let llttab = read(file.map_or_else(|| etc.join("llttab"), PathBuf::from))?;
     let llthosts = read(etc.join("llthosts"))?;
@@ -37,12 +38,16 @@ pub(super) fn start(root: &Root, file: Option<&Path>) -> Result<(), Failure> {
             used.name()
         )));
     }
-    launch(root)
+    launch(root, over)
 }
 
 fn already(config: &RunningConfig, tab: &Source, hosts: &Source) -> Result<(), Failure> {
     if same(&config.llttab, tab.text()) && same(&config.llthosts, hosts.text()) {
-        return output::print("LLT is already running with that configuration\n");
+        output::print("LLT is already running with that configuration\n")?;
+        for change in &config.changed {
+            output::print(&format!("    but for what was changed since: {change}\n"))?;
+        }
+        return Ok(());
     }
     Err(Failure::operation(
         "LLT is already running with another configuration; stop it first (lltconfig -U)",
@@ -60,12 +65,16 @@ fn read(path: PathBuf) -> Result<Source, Failure> {
     Ok(Source::new(path.display().to_string(), &bytes))
 }
 
-/// Starts gabd in a process group of its own and waits until it answers or has failed.
-fn launch(root: &Root) -> Result<(), Failure> {
+/// Starts gabd in a process group of its own and waits until it has listened for another node with
+/// this id, or has failed.
+fn launch(root: &Root, over: bool) -> Result<(), Failure> {
     let program = daemon();
     let mut log = Log::open(root.path())?;
     let mut command = Command::new(&program);
     command.arg("--root").arg(root.path()).arg("--llt-only");
+    if over {
+        command.arg("--override-duplicates");
+    }
     command.stdin(Stdio::null()).stdout(log.writer()?).stderr(log.writer()?).process_group(0);
     let mut child = command.spawn().map_err(|error| {
         Failure::operation(format!("cannot start {}: {error}", program.display()))
@@ -73,15 +82,11 @@ fn launch(root: &Root) -> Result<(), Failure> {
     for _ in 0..START_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis() {
         let ended = has_ended(&mut child, POLL_INTERVAL)?;
         // Whoever was first: two starts at the same time leave one gabd, and both are content.
-        if running(root)?.is_some() {
+        if running(root)?.is_some_and(|config| !config.listening) {
             return Ok(());
         }
         if let Some(status) = ended {
-            let said = log.text();
-            let said = if said.is_empty() { String::new() } else { format!(":\n{said}") };
-            return Err(Failure::Report(format!(
-                "LLT lltconfig ERROR gabd did not start ({status}){said}"
-            )));
+            return Err(not_started(status, &log.text()));
         }
     }
     Err(Failure::operation(format!(
@@ -91,8 +96,19 @@ fn launch(root: &Root) -> Result<(), Failure> {
     )))
 }
 
+/// Why gabd did not start: what it said in the words of the original's `lltconfig`, else all.
+fn not_started(status: ExitStatus, said: &str) -> Failure {
+    let own = said.lines().filter_map(|line| line.find(OWN_WORDS).map(|at| &line[at..]));
+    let own: Vec<&str> = own.collect();
+    if !own.is_empty() {
+        return Failure::Report(own.join("\n"));
+    }
+    let said = if said.is_empty() { String::new() } else { format!(":\n{said}") };
+    Failure::Report(format!("LLT lltconfig ERROR gabd did not start ({status}){said}"))
+}
+
 /// Waits for the end of the child, at most so long.
-fn has_ended(child: &mut Child, wait: Duration) -> Result<Option<String>, Failure> {
+fn has_ended(child: &mut Child, wait: Duration) -> Result<Option<ExitStatus>, Failure> {
     let pid = Pid::from_child(child);
     let timeout = Timespec::try_from(wait).expect("a few milliseconds");
     if let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
@@ -101,7 +117,7 @@ fn has_ended(child: &mut Child, wait: Duration) -> Result<Option<String>, Failur
     } else {
         let _ = rustix::event::poll(&mut [], Some(&timeout));
     }
-    Ok(child.try_wait()?.map(|status| status.to_string()))
+    Ok(child.try_wait()?)
 }
 
 /// gabd beside this program, as it is installed, else on the PATH.
@@ -151,5 +167,7 @@ impl Log {
 
 /// gabd listens 5 s for a duplicate node id before it starts (facts 1.9), and machines are slow.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How gabd begins what it says in our name.
+const OWN_WORDS: &str = "LLT lltconfig ERROR ";
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const TEXT_MAX: u64 = 64 << 10;

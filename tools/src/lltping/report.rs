@@ -58,7 +58,7 @@ pub(super) fn verdict(
             None => format!("Node {id} is not alive: no answer within {} s\n", timeout.as_secs()),
         }
     };
-    let listing = lltstat::node_links(llt, std::slice::from_ref(node));
+    let listing = lltstat::node_links(llt, std::slice::from_ref(node), true);
     for line in listing.lines().skip(HEADINGS) {
         text.push_str(line);
         text.push('\n');
@@ -118,6 +118,7 @@ mod tests {
         let link = |status: &str, address: &str| NodeLinkSnapshot {
             status: status.into(),
             address: address.into(),
+            ..NodeLinkSnapshot::default()
         };
         NodeSnapshot {
             node: 1,

@@ -1,4 +1,4 @@
-//! `lltstat -c`: the configuration.
+//! `lltstat -c`, `-t`: the configuration, and what is fixed.
 
 use std::fmt::Write as _;
 
@@ -20,8 +20,7 @@ pub fn configuration(llt: &LltSnapshot) -> String {
         ("links", all.links.len().to_string()),
         ("mtu", all.mtu.to_string()),
         ("max sdu", all.sdu_max.to_string()),
-        // Every frame is checked, header and data: what the original calls 10.
-        ("checksum level", "10".to_owned()),
+        ("checksum level", llt.checksum.to_string()),
     ];
     let mut out = String::from("LLT configuration information:\n");
     for (name, value) in rows {
@@ -43,6 +42,9 @@ pub(super) struct Configuration<'a> {
     mtu: usize,
     sdu_max: usize,
     incarnation: u64,
+    listening: bool,
+    sealed: bool,
+    checksum: u8,
 }
 
 impl<'a> Configuration<'a> {
@@ -59,6 +61,48 @@ impl<'a> Configuration<'a> {
             mtu: frame.saturating_sub(HEADER_LEN),
             sdu_max: MESSAGE_MAX,
             incarnation: llt.incarnation,
+            listening: llt.listening,
+            sealed: llt.sealed,
+            checksum: llt.checksum,
+        }
+    }
+}
+
+/// `lltstat -t` (facts 1.11).
+pub fn tunables(llt: &LltSnapshot) -> String {
+    let all = Tunables::of(llt);
+    let rows = [
+        ("maxnids", u32::from(all.maxnids)),
+        ("maxports", u32::from(all.maxports)),
+        ("nominpad", u32::from(all.nominpad)),
+        ("rthreadpri", u32::from(all.rthreadpri)),
+        ("basetimer", all.basetimer),
+    ];
+    let rows = rows.iter().map(|(name, value)| format!("    {name}: {value}\n"));
+    format!("LLT kernel tunables:\n{}", rows.collect::<String>())
+}
+
+/// `lltstat -t --json`, by the names of the original.
+#[derive(Debug, Serialize)]
+pub(super) struct Tunables {
+    maxnids: u8,
+    maxports: u8,
+    /// Frames are padded by the device, not by LLT.
+    nominpad: u8,
+    /// Real-time priority of the thread that serves links; 0 without.
+    rthreadpri: u8,
+    /// Microseconds. LLT has no tick: this is the smallest step of a timer's value.
+    basetimer: u32,
+}
+
+impl Tunables {
+    pub(super) fn of(llt: &LltSnapshot) -> Self {
+        Self {
+            maxnids: nodes_max(llt),
+            maxports: LLT_PORTS,
+            nominpad: 0,
+            rthreadpri: llt.tunables.thread_priority,
+            basetimer: BASETIMER_US,
         }
     }
 }
@@ -70,8 +114,9 @@ pub(super) fn nodes_max(llt: &LltSnapshot) -> u8 {
 }
 
 const NODES_SHOWN: u8 = 64;
+const BASETIMER_US: u32 = 1000;
 /// The version of the frames on the wire.
-const PROTOCOL: &str = "1.0";
+pub(crate) const PROTOCOL: &str = "1.0";
 
 #[cfg(test)]
 mod tests {
@@ -85,6 +130,7 @@ mod tests {
         let llt = LltSnapshot {
             name: "sun06".into(),
             cluster: 33,
+            checksum: 10,
             links: vec![link, LinkSnapshot { mtu: 8192, ..LinkSnapshot::default() }],
             ..LltSnapshot::default()
         };
@@ -103,6 +149,23 @@ LLT configuration information:
     mtu: 1452
     max sdu: 66560
     checksum level: 10
+"
+        );
+    }
+
+    #[test]
+    fn tunables_have_the_names_of_the_original() {
+        let tunables_ = gab::snapshot::TunableSnapshot { thread_priority: 2 };
+        let llt = LltSnapshot { tunables: tunables_, ..LltSnapshot::default() };
+        assert_eq!(
+            tunables(&llt),
+            "\
+LLT kernel tunables:
+    maxnids: 64
+    maxports: 32
+    nominpad: 0
+    rthreadpri: 2
+    basetimer: 1000
 "
         );
     }

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
+use gab::snapshot::{LltSnapshot, NodeNote};
 use llt::stats::Stats;
+
+use super::notes;
 
 /// Plain `lltstat` (facts 1.11). NACKs ride on no other frame in this version. The last two errors
 /// of the right column are ours.
@@ -33,6 +36,28 @@ pub fn statistics(s: &Stats) -> String {
     out + &table("LLT errors:", &errors)
 }
 
+/// What a key keeps out, as further lines of the errors: nothing unless there is something to
+/// tell, so that the rest keeps its bytes, or `all` is asked for.
+pub fn refusals(llt: &LltSnapshot, all: bool) -> String {
+    let s = &llt.stats;
+    let rows = [
+        (s.rcv_not_sealed, "Rcv not sealed", s.rcv_unknown_key, "Rcv unknown key"),
+        (s.rcv_bad_tag, "Rcv bad tag", s.rcv_replayed, "Rcv replayed"),
+    ];
+    if !all && s.rcv_sealed == 0 && rows.iter().all(|row| row.0 == 0 && row.2 == 0) {
+        return String::new();
+    }
+    let mut out = lines(&rows);
+    let _ = writeln!(out, "    {:<10} Rcv sealed, without a key", s.rcv_sealed);
+    let own = llt.nodes.iter().find(|node| node.own);
+    for note in own.map_or(&[][..], |own| &own.notes) {
+        if let NodeNote::Refused { .. } = note {
+            let _ = writeln!(out, "    {}", notes::refused(llt, note));
+        }
+    }
+    out
+}
+
 /// `lltstat -v`: what the original does not count.
 pub fn further(s: &Stats) -> String {
     let rows = [
@@ -41,12 +66,18 @@ pub fn further(s: &Stats) -> String {
         (s.rcv_holes, "Rcv holes", s.rcv_bad_version, "Rcv bad version"),
         (s.late_timer, "Late timers", s.alarms, "Alarms"),
     ];
-    table("LLT further counters:", &rows)
+    let mut out = table("LLT further counters:", &rows);
+    let _ = writeln!(out, "    {:<10} Rcv on disabled link", s.rcv_disabled);
+    out
 }
 
 /// A title and two counters a line.
 fn table(title: &str, rows: &[(u64, &str, u64, &str)]) -> String {
-    let mut out = format!("{title}\n");
+    format!("{title}\n{}", lines(rows))
+}
+
+fn lines(rows: &[(u64, &str, u64, &str)]) -> String {
+    let mut out = String::new();
     for (left, left_name, right, right_name) in rows {
         let _ = writeln!(out, "    {left:<10} {left_name:<24} {right:<10} {right_name}");
     }
@@ -55,6 +86,8 @@ fn table(title: &str, rows: &[(u64, &str, u64, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use gab::snapshot::{LinkSnapshot, NodeSnapshot};
+
     use super::*;
 
     #[test]
@@ -96,9 +129,38 @@ LLT errors:
     }
 
     #[test]
+    fn what_a_key_keeps_out_shows_once_there_is_something() {
+        let mut llt = LltSnapshot::default();
+        assert_eq!(refusals(&llt, false), "");
+        assert_eq!(
+            refusals(&llt, true),
+            "    0          Rcv not sealed           0          Rcv unknown key\n    \
+             0          Rcv bad tag              0          Rcv replayed\n    \
+             0          Rcv sealed, without a key\n"
+        );
+        llt.stats.rcv_replayed = 2;
+        llt.links = vec![LinkSnapshot { tag: "eth1".into(), ..LinkSnapshot::default() }];
+        let refused = NodeNote::Refused {
+            cause: "replayed".into(),
+            link: 0,
+            from: "00:50:56:00:00:AA".into(),
+            count: 2,
+        };
+        let notes = vec![NodeNote::Duplicate { node: 0 }, refused];
+        llt.nodes = vec![NodeSnapshot { own: true, notes, ..NodeSnapshot::default() }];
+        assert_eq!(
+            refusals(&llt, false),
+            "    0          Rcv not sealed           0          Rcv unknown key\n    \
+             0          Rcv bad tag              2          Rcv replayed\n    \
+             0          Rcv sealed, without a key\n    \
+             refused 2, last: replayed, from 00:50:56:00:00:AA on eth1\n"
+        );
+    }
+
+    #[test]
     fn counters_longer_than_their_column_push_it_aside() {
         let stats = Stats { late_timer: 12_345_678_901_234, alarms: 1, ..Stats::default() };
         let text = further(&stats);
-        assert!(text.ends_with("    12345678901234 Late timers              1          Alarms\n"));
+        assert!(text.contains("\n    12345678901234 Late timers              1          Alarms\n"));
     }
 }

@@ -7,6 +7,7 @@ use gab::snapshot::{LltSnapshot, NodeSnapshot};
 
 use super::Only;
 use super::config::nodes_max;
+use super::notes;
 
 /// The nodes to list; with `all`, every possible one.
 pub(super) fn listed(llt: &LltSnapshot, only: Option<Only>, all: bool) -> Vec<NodeSnapshot> {
@@ -38,18 +39,26 @@ pub fn node_states(nodes: &[NodeSnapshot]) -> String {
     out
 }
 
-/// `lltstat -nv`, `-nvv`: each node followed by its links.
-pub fn node_links(llt: &LltSnapshot, nodes: &[NodeSnapshot]) -> String {
+/// `lltstat -nv`, `-nvv`: each node followed by its links. `very`: a link in trouble is shown as
+/// what it is, and what is wrong follows.
+pub fn node_links(llt: &LltSnapshot, nodes: &[NodeSnapshot], very: bool) -> String {
     let mut out = String::from(
         "LLT node information:\n    Node                 State    Link  Status  Address\n",
     );
     for node in nodes {
-        let _ = writeln!(out, "{}{}", start(node), node.state);
+        let of_node = if very { node.notes.as_slice() } else { &[] };
+        let of_node: Vec<_> = of_node.iter().map(|note| notes::on_node(llt, note)).collect();
+        let on = |link: Option<u8>| {
+            of_node.iter().filter(move |note| note.0 == link).map(|note| note.1.clone())
+        };
+        let words = [format!("{}{}", start(node), node.state)].into_iter().chain(on(None));
+        let _ = writeln!(out, "{}", words.collect::<Vec<_>>().join(" "));
         for (at, link) in llt.links.iter().enumerate() {
             let seen = node.links.get(at);
             let status = seen.map_or("DOWN", |seen| match seen.status.as_str() {
-                // The original's listing knows UP and DOWN, and TROUBLE in between.
+                // The original's listing knows UP and DOWN, and TROUBLE if asked for everything.
                 "EXPIRED" => "DOWN",
+                "TROUBLE" if !very => "DOWN",
                 status => status,
             });
             let address = match seen {
@@ -60,15 +69,19 @@ pub fn node_links(llt: &LltSnapshot, nodes: &[NodeSnapshot]) -> String {
             };
             // An address that was learned before the link went down is no address now.
             let address = if status == "DOWN" { "" } else { &address };
+            let of_link = seen.filter(|_| very).map_or(&[][..], |seen| &seen.notes);
+            let of_link = of_link.iter().map(|note| notes::on_link(llt, note));
             let line = format!("{:34}{:<6} {status:<5} {address}", "", link.tag);
-            let _ = writeln!(out, "{}", line.trim_end());
+            let words = [line.trim_end().to_owned()].into_iter();
+            let words = words.chain(of_link).chain(on(Some(link.link)));
+            let _ = writeln!(out, "{}", words.collect::<Vec<_>>().join(" "));
         }
     }
     out
 }
 
 /// Mark, id and name, up to the column of the state.
-fn start(node: &NodeSnapshot) -> String {
+pub(super) fn start(node: &NodeSnapshot) -> String {
     let mark = if node.own { '*' } else { ' ' };
     let start = format!("   {mark}{:>2} {}", node.node, node.name);
     // Columns are kept as long as the name allows; something always separates them.
@@ -79,7 +92,7 @@ const STATE_COLUMN: usize = 25;
 
 #[cfg(test)]
 mod tests {
-    use gab::snapshot::{LinkSnapshot, NodeLinkSnapshot};
+    use gab::snapshot::{LinkNote, LinkSnapshot, NodeLinkSnapshot, NodeNote};
 
     use super::*;
 
@@ -89,6 +102,7 @@ mod tests {
             .map(|&(status, address)| NodeLinkSnapshot {
                 status: status.into(),
                 address: address.into(),
+                ..NodeLinkSnapshot::default()
             })
             .collect();
         NodeSnapshot {
@@ -103,8 +117,13 @@ mod tests {
     }
 
     fn llt(tags: &[&str], nodes: Vec<NodeSnapshot>) -> LltSnapshot {
-        let link = |tag: &&str| LinkSnapshot { tag: (*tag).into(), ..LinkSnapshot::default() };
-        LltSnapshot { links: tags.iter().map(link).collect(), nodes, ..LltSnapshot::default() }
+        let link = |(link, tag): (u8, &&str)| LinkSnapshot {
+            link,
+            tag: (*tag).into(),
+            ..LinkSnapshot::default()
+        };
+        let links = (0..).zip(tags).map(link).collect();
+        LltSnapshot { links, nodes, ..LltSnapshot::default() }
     }
 
     #[test]
@@ -138,7 +157,7 @@ LLT node information:
             ],
         );
         assert_eq!(
-            node_links(&llt, &llt.nodes),
+            node_links(&llt, &llt.nodes, true),
             "\
 LLT node information:
     Node                 State    Link  Status  Address
@@ -153,6 +172,55 @@ LLT node information:
                                   eth5   DOWN
 "
         );
+    }
+
+    #[test]
+    fn trouble_shows_only_if_everything_is_asked_for() {
+        let links = [("TROUBLE", "00:50:56:00:00:E1"), ("EXPIRED", "00:50:56:00:00:E2")];
+        let llt = llt(&["eth1", "eth2"], vec![node(1, "south", "OPEN", &links)]);
+        let lines = |very| {
+            let text = node_links(&llt, &llt.nodes, very);
+            text.lines().skip(3).map(|line| line.trim_start().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(true), ["eth1   TROUBLE 00:50:56:00:00:E1", "eth2   DOWN"]);
+        assert_eq!(lines(false), ["eth1   DOWN", "eth2   DOWN"]);
+    }
+
+    #[test]
+    fn what_is_wrong_follows_the_address() {
+        let mut own = node(0, "north", "OPEN", &[("UP", ""), ("UP", ""), ("UP", "")]);
+        own.notes = vec![
+            NodeNote::Late { times: 3, late_ms: 420, ago_ms: 17_000 },
+            NodeNote::Refused {
+                cause: "unknown key".into(),
+                link: 1,
+                from: "00:50:56:00:00:AA".into(),
+                count: 7,
+            },
+        ];
+        let links = [("DOWN", ""), ("UP", "00:50:56:00:00:E2"), ("UP", "00:50:56:00:00:E3")];
+        let mut south = node(1, "south", "OPEN", &links);
+        south.links[0].notes = vec![LinkNote::OneWay];
+        south.links[1].notes = vec![LinkNote::Mtu { bytes: 9000 }];
+        south.links[2].notes = vec![LinkNote::Crossed { with: 1 }, LinkNote::Crossed { with: 5 }];
+        let mut llt = llt(&["eth1", "eth2", "eth3"], vec![own, south]);
+        llt.links[0].address = "00:50:56:00:00:F1".into();
+        assert_eq!(
+            node_links(&llt, &llt.nodes, true),
+            "\
+LLT node information:
+    Node                 State    Link  Status  Address
+   * 0 north             OPEN (late 3 times, last by 420 ms, 17 s ago)
+                                  eth1   UP    00:50:56:00:00:F1
+                                  eth2   UP (refused 7, last: unknown key, from 00:50:56:00:00:AA on eth2)
+                                  eth3   UP
+     1 south             OPEN
+                                  eth1   DOWN (one-way)
+                                  eth2   UP    00:50:56:00:00:E2 (mtu: 9000 bytes do not pass)
+                                  eth3   UP    00:50:56:00:00:E3 (crossed with eth2) (crossed with link 5)
+"
+        );
+        assert!(!node_links(&llt, &llt.nodes, false).contains('('));
     }
 
     #[test]

@@ -86,8 +86,18 @@ impl Connection {
         &mut self,
         answer: &impl Fn(AdminRequest) -> Result<T, AdminError>,
     ) {
-        let Some(Record::Admin { json }) = self.next() else {
-            panic!("a request");
+        assert!(self.try_answer(answer), "a request");
+    }
+
+    /// As [`answer`](Self::answer); false if the client has hung up instead.
+    pub(crate) fn try_answer<T: serde::Serialize>(
+        &mut self,
+        answer: &impl Fn(AdminRequest) -> Result<T, AdminError>,
+    ) -> bool {
+        let json = match self.next() {
+            None => return false,
+            Some(Record::Admin { json }) => json,
+            Some(other) => panic!("no request: {other:?}"),
         };
         let answer = answer(serde_json::from_slice(&json).expect("a request"));
         let error = answer.is_err();
@@ -100,6 +110,7 @@ impl Connection {
         let part = |more, text| Record::Answer { more, error, text };
         self.say(&[part(true, text.slice(..middle))]);
         self.say(&[part(false, text.slice(middle..))]);
+        true
     }
 
     /// Reads until the client hangs up.

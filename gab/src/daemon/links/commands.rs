@@ -1,5 +1,4 @@
 //! What an administrator changes of the table while gabd runs.
-#![expect(dead_code, reason = "the commands that call this come next")]
 
 use std::io;
 
@@ -13,20 +12,20 @@ use crate::daemon::poller::{Poller, Token};
 
 /// A link that was added.
 #[derive(Debug)]
-pub(super) struct Added {
+pub(in crate::daemon) struct Added {
     /// Its number: the lowest that is free.
-    pub(super) link: LinkId,
+    pub(in crate::daemon) link: LinkId,
     /// Own address on it.
-    pub(super) address: LinkAddr,
+    pub(in crate::daemon) address: LinkAddr,
     /// The largest frame in bytes.
-    pub(super) mtu: usize,
+    pub(in crate::daemon) mtu: usize,
     /// Its device has a carrier; else the stack must be told that it has none.
-    pub(super) carries: bool,
+    pub(in crate::daemon) carries: bool,
 }
 
 /// Why a link was not added; nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AddError {
+pub(in crate::daemon) enum AddError {
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error("cannot watch the link: {0}")]
@@ -37,12 +36,12 @@ pub(super) enum AddError {
 
 impl Links {
     /// What is known of a link; `None` if there is none with this number.
-    pub(super) fn get(&self, index: usize) -> Option<&Entry> {
+    pub(in crate::daemon) fn get(&self, index: usize) -> Option<&Entry> {
         self.entries.get(index).filter(|entry| !entry.removed)
     }
 
     /// The configuration of a link, to change what of it has been changed at run time.
-    pub(super) fn tab_mut(&mut self, link: LinkId) -> Option<&mut TabLink> {
+    pub(in crate::daemon) fn tab_mut(&mut self, link: LinkId) -> Option<&mut TabLink> {
         let entry = self.entries.get_mut(link.index()).filter(|entry| !entry.removed);
         entry.map(|entry| &mut entry.tab)
     }
@@ -51,7 +50,11 @@ impl Links {
     ///
     /// # Errors
     /// See [`AddError`]; nothing was changed.
-    pub(super) fn add(&mut self, poller: &Poller, tab: TabLink) -> Result<Added, AddError> {
+    pub(in crate::daemon) fn add(
+        &mut self,
+        poller: &Poller,
+        tab: TabLink,
+    ) -> Result<Added, AddError> {
         let free = self.entries.iter().position(|entry| entry.removed);
         let index = free.unwrap_or(self.entries.len());
         let link = number(index).ok_or(AddError::TooMany)?;
@@ -81,7 +84,7 @@ impl Links {
     }
 
     /// Removes a link and closes it. Its number is free. False if there was none.
-    pub(super) fn remove(&mut self, poller: &Poller, link: LinkId) -> bool {
+    pub(in crate::daemon) fn remove(&mut self, poller: &Poller, link: LinkId) -> bool {
         if self.get(link.index()).is_none() {
             return false;
         }
@@ -93,7 +96,7 @@ impl Links {
     }
 
     /// Notes that a link was disabled or enabled by an administrator, for the next life's sake.
-    pub(super) fn set_enabled(&mut self, link: LinkId, enabled: bool) {
+    pub(in crate::daemon) fn set_enabled(&mut self, link: LinkId, enabled: bool) {
         if let Some(entry) = self.entries.get_mut(link.index()) {
             entry.enabled = enabled;
         }

@@ -109,14 +109,6 @@ impl Entry {
             None
         }
     }
-}
-
-#[expect(dead_code, reason = "the commands that show this come next")]
-impl Entry {
-    /// The largest frame in bytes.
-    pub(in crate::daemon) fn mtu(&self) -> usize {
-        self.mtu
-    }
 
     /// What went by and what was lost.
     pub(in crate::daemon) fn counters(&self) -> LinkCounters {

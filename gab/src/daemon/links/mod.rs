@@ -19,6 +19,7 @@ use llt::time::earliest;
 use llt::{Duration, Instant, LinkAddr, LinkId, NodeId};
 
 pub(super) use crate::daemon::links::entry::Entry;
+use crate::daemon::notices;
 use crate::daemon::poller::{Poller, Token};
 
 /// What the stack is to be told, in order.
@@ -61,11 +62,11 @@ impl Links {
             match links.backend(index, link.mtu) {
                 Ok(opened) => links.entries[index].opened(opened),
                 Err(error) => {
-                    tracing::error!(
-                        "LLT lltconfig ERROR V-14-2-15664 LLT could not configure link {index} ({}): {error}",
-                        link.tag
-                    );
-                    links.entries[index].error = error.to_string();
+                    let error_text = error.to_string();
+                    for line in notices::link_not_opened(index, &link.device, &error_text) {
+                        tracing::error!("{line}");
+                    }
+                    links.entries[index].error = error_text;
                     last = Some(error);
                 }
             }
@@ -73,6 +74,9 @@ impl Links {
         }
         let open = links.entries.iter().filter(|entry| entry.endpoint.is_open()).count();
         if open < usize::from(tab.links_min) {
+            if open == 0 {
+                tracing::error!("{}", notices::NO_LINK);
+            }
             match last {
                 Some(error) => bail!("{open} of {} links could be opened: {error}", links.len()),
                 None => bail!("{open} links are configured, more are required"),

@@ -7,7 +7,8 @@ use llt::{Duration, Instant};
 use crate::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, KeysInForce};
 use crate::daemon::admin::{self, Answer, good, refused};
 use crate::daemon::poller::Ready;
-use crate::daemon::reactor::{LEAVE_MAX, Phase, Reactor};
+use crate::daemon::reactor::{LEAVE_MAX, Parts, Phase, Reactor};
+use crate::snapshot::LltSnapshot;
 
 impl Reactor {
     pub(super) fn client_ready(&mut self, now: Instant, number: u32, ready: Ready) {
@@ -22,12 +23,22 @@ impl Reactor {
 
     /// `None`: the answer comes later.
     fn request(&mut self, now: Instant, number: u32, request: AdminRequest) -> Option<Answer> {
-        let settings = &self.parts.settings;
         Some(match request {
-            AdminRequest::Config => good(&admin::running_config(settings, self.parts.args.testbed)),
+            AdminRequest::Config => {
+                let Parts { settings, args, .. } = &self.parts;
+                let listening = self.listening.is_some();
+                good(&admin::running_config(settings, args.testbed, listening))
+            }
             AdminRequest::Faults(request) => self.faults(&request),
             AdminRequest::GabConfigure(request) => self.configure(now, request),
             AdminRequest::GabUnconfigure => return self.unconfigure(now, number),
+            request @ (AdminRequest::LltAddress(_)
+            | AdminRequest::LltExclude(_)
+            | AdminRequest::LltFlow(_)
+            | AdminRequest::LltLinkAdd(_)
+            | AdminRequest::LltLinkEnable { .. }
+            | AdminRequest::LltLinkRemove { .. }
+            | AdminRequest::LltTimers(_)) => self.change(now, request),
             AdminRequest::LltUnconfigure => self.llt_unconfigure(now),
             AdminRequest::LltZero => {
                 self.stack.llt_mut().zero_stats();
@@ -36,7 +47,7 @@ impl Reactor {
             AdminRequest::ReloadKeys => self.reload_keys(now),
             AdminRequest::Snapshot => {
                 let mut snapshot = self.stack.snapshot();
-                admin::complete(&mut snapshot, settings, &self.parts.links);
+                self.complete(&mut snapshot.llt);
                 good(&snapshot)
             }
         })
@@ -57,6 +68,14 @@ impl Reactor {
         let ids = keys.iter().flat_map(Keyring::ids).map(|id| id.to_string()).collect();
         self.parts.settings.keys = keys;
         good(&KeysInForce { keys: ids })
+    }
+
+    /// What only the daemon knows of LLT.
+    fn complete(&self, llt: &mut LltSnapshot) {
+        let Parts { settings, links, priority, .. } = &self.parts;
+        admin::complete(llt, settings, links, &self.clients.llt_ports());
+        llt.listening = self.listening.is_some();
+        llt.tunables.thread_priority = *priority;
     }
 
     fn faults(&mut self, request: &FaultRequest) -> Answer {
@@ -103,10 +122,15 @@ impl Reactor {
         self.gab.count = request.count.or(before.count);
         self.gab.stable = request.stable_ms.map_or(before.stable, Duration::from_millis);
         let already = self.gab == before && !request.seed;
+        let listening = self.listening.is_some();
         if self.gab.configured && self.gab != before {
-            self.stack.configure(now, request.count, Some(self.gab.stable));
+            // Seeding waits until LLT has started.
+            let count = request.count.filter(|_| !listening);
+            self.stack.configure(now, count, Some(self.gab.stable));
         }
-        if request.seed {
+        if request.seed && listening {
+            self.seed = true;
+        } else if request.seed {
             self.stack.seed(now);
         }
         good(&Configured { already })

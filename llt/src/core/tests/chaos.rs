@@ -70,9 +70,11 @@ impl Upper {
             }
             Event::Duplicate { .. } => panic!("no node id is used twice here"),
             Event::AddressChanged { .. }
+            | Event::Delayed { .. }
             | Event::Hole { .. }
             | Event::Late { .. }
             | Event::Link { .. }
+            | Event::Lost { .. }
             | Event::Note { .. }
             | Event::Refused { .. }
             | Event::Requested { .. }

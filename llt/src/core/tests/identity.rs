@@ -9,7 +9,7 @@ const MS: Duration = Duration::from_millis(1);
 
 fn duplicates(events: &[Event]) -> Vec<(u8, DuplicateScope)> {
     let found = events.iter().filter_map(|event| match event {
-        Event::Duplicate { node, scope } => Some((node.get(), *scope)),
+        Event::Duplicate { node, scope, .. } => Some((node.get(), *scope)),
         _ => None,
     });
     found.collect()

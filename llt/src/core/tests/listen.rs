@@ -32,7 +32,7 @@ fn duplicates(net: &mut Net, index: usize) -> Vec<(u8, DuplicateScope)> {
     let events = net.take_events(index).into_iter();
     events
         .filter_map(|event| match event {
-            Event::Duplicate { node, scope } => Some((node.get(), scope)),
+            Event::Duplicate { node, scope, .. } => Some((node.get(), scope)),
             _ => None,
         })
         .collect()

@@ -13,6 +13,7 @@ mod net;
 mod notes;
 mod paths;
 mod property;
+mod rhythm;
 #[cfg(feature = "auth")]
 mod sealed;
 mod sessions;

@@ -488,7 +488,7 @@ fn keys_that_would_cut_the_node_off_are_refused() {
 
 fn duplicates(events: &[Event]) -> Vec<(u8, DuplicateScope)> {
     let found = events.iter().filter_map(|event| match event {
-        Event::Duplicate { node, scope } => Some((node.get(), *scope)),
+        Event::Duplicate { node, scope, .. } => Some((node.get(), *scope)),
         _ => None,
     });
     found.collect()
