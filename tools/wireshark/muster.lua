@@ -44,6 +44,7 @@ local f = {
     hb_first = ProtoField.uint8("muster.heartbeat.first", "Speaks of nodes from"),
     hb_last = ProtoField.uint8("muster.heartbeat.last", "Speaks of nodes to"),
     hb_count = ProtoField.uint8("muster.heartbeat.count", "Nodes in the list"),
+    hb_beat = ProtoField.uint16("muster.heartbeat.beat", "Heartbeat period"),
     hb_dead = ProtoField.uint8("muster.heartbeat.dead", "Dead links", base.HEX),
     open_ports = ProtoField.uint32("muster.open_ports", "Open LLT ports", base.HEX),
     busy_ports = ProtoField.uint32("muster.busy_ports", "Busy LLT ports", base.HEX),
@@ -201,6 +202,7 @@ local function heartbeat(buf, tree, dst)
     tree:add(f.hb_last, buf(18, 1))
     tree:add(f.hb_count, buf(19, 1))
     tree:add(f.hb_dead, buf(20, 1)):append_text(" (" .. bits(buf(20, 1):uint(), 8) .. ")")
+    tree:add(f.hb_beat, buf(22, 2))
     tree:add(f.open_ports, buf(24, 4)):append_text(" (" .. bits(buf(24, 4):uint(), 32) .. ")")
     tree:add(f.busy_ports, buf(28, 4)):append_text(" (" .. bits(buf(28, 4):uint(), 32) .. ")")
     local heard, is_connected = {}, false

@@ -20,7 +20,6 @@ pub(super) struct Namesake {
     heartbeat_sequence: u64,
     /// How often the sequence has risen.
     rises: u32,
-    event_at: Instant,
 }
 
 impl Context {
@@ -49,6 +48,9 @@ impl Context {
             return Ok(());
         };
         if incarnation < known {
+            if matches!(frame.body, Body::Heartbeat(_)) {
+                self.tell_of_younger(peer, link, from);
+            }
             return Err(Refusal::BadGeneration);
         }
         if incarnation == known {
@@ -84,6 +86,17 @@ impl Context {
                 self.begin_probation(peer, incarnation, link, from);
                 Err(Refusal::NotConnected)
             }
+        }
+    }
+
+    /// An older incarnation speaks from another address than the present one, which lives: it gets
+    /// our heartbeat, which names the younger one. What is still under way from a life that has
+    /// ended has nobody to hear it.
+    fn tell_of_younger(&mut self, peer: &mut Peer, link: usize, from: LinkAddr) {
+        let is_other = peer.links[link].addr.is_some_and(|addr| addr != from);
+        if is_other && self.now >= peer.hint_at && peer.links[link].is_heard(&self.judge(link)) {
+            peer.hint_at = self.now + self.heartbeat(link);
+            self.send_heartbeat_to(peer, link, from);
         }
     }
 
@@ -154,14 +167,19 @@ impl Context {
         if header.dst_incarnation != own || notice.older >= own {
             return Err(Refusal::BadGeneration);
         }
-        self.note_duplicate(self.config.node);
+        // The address is that of who knows the other one.
+        self.tell_own_duplicate(DuplicateScope::OwnYounger, None);
+        Ok(())
+    }
+
+    /// Another node has our id: the layer above is told, once in an inactive time.
+    fn tell_own_duplicate(&mut self, scope: DuplicateScope, from: Option<(LinkId, LinkAddr)>) {
+        let node = self.config.node;
+        self.note_duplicate(node);
         if self.now >= self.notice_at {
             self.notice_at = self.now + self.config.timers.peer_inact;
-            let (node, scope) = (self.config.node, DuplicateScope::OwnYounger);
-            // The address is that of who knows the other one.
-            self.event(Event::Duplicate { node, scope, from: None });
+            self.event(Event::Duplicate { node, scope, from });
         }
-        Ok(())
     }
 
     /// A frame from our own node id: one of ours that came back, or somebody else's.
@@ -188,11 +206,10 @@ impl Context {
 
     /// A peer's heartbeat says that it hears a younger node with our id: it will not hear us, so
     /// nobody else can tell. An older life of ours is no younger node.
-    pub(super) fn on_rumour(&mut self, rumour: &Heard, sequence: u64) {
+    pub(super) fn on_rumour(&mut self, link: usize, rumour: &Heard, sequence: u64) {
         if rumour.heard && rumour.incarnation > self.config.incarnation {
-            let timers = &self.config.timers;
             // A dead one counts as heard for a trouble time.
-            let time = timers.peer_trouble.max(timers.peer_trouble_lo) + timers.heartbeat * 2;
+            let time = self.judge(link).trouble + self.config.timers.heartbeat * 2;
             self.on_namesake(rumour.incarnation, sequence, time, None);
         }
     }
@@ -217,7 +234,6 @@ impl Context {
             last: now,
             heartbeat_sequence: sequence,
             rises: 0,
-            event_at: now,
         });
         namesake.last = now;
         if sequence > namesake.heartbeat_sequence {
@@ -225,16 +241,12 @@ impl Context {
             namesake.rises += 1;
         }
         if namesake.rises >= 3 && now.since(namesake.since) > time {
-            self.note_duplicate(self.config.node);
-            if now >= namesake.event_at {
-                namesake.event_at = now + self.config.timers.peer_inact;
-                let scope = if self.config.incarnation > namesake.incarnation {
-                    DuplicateScope::OwnYounger
-                } else {
-                    DuplicateScope::OwnOlder
-                };
-                self.event(Event::Duplicate { node: self.config.node, scope, from });
-            }
+            let scope = if self.config.incarnation > namesake.incarnation {
+                DuplicateScope::OwnYounger
+            } else {
+                DuplicateScope::OwnOlder
+            };
+            self.tell_own_duplicate(scope, from);
         }
         self.namesake = Some(namesake);
     }
