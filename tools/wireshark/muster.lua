@@ -44,6 +44,7 @@ local f = {
     hb_first = ProtoField.uint8("muster.heartbeat.first", "Speaks of nodes from"),
     hb_last = ProtoField.uint8("muster.heartbeat.last", "Speaks of nodes to"),
     hb_count = ProtoField.uint8("muster.heartbeat.count", "Nodes in the list"),
+    hb_beat = ProtoField.uint16("muster.heartbeat.beat", "Heartbeat period"),
     hb_dead = ProtoField.uint8("muster.heartbeat.dead", "Dead links", base.HEX),
     hb_beat = ProtoField.uint16("muster.heartbeat.beat", "Beat", base.DEC),
     open_ports = ProtoField.uint32("muster.open_ports", "Open LLT ports", base.HEX),

@@ -87,6 +87,7 @@ fn heartbeat(
     fields.push(("mtu", fixed.mtu.to_string()));
     fields.push(("window", fixed.window.to_string()));
     fields.push(("dead links", bits(u32::from(fixed.dead))));
+    fields.push(("beat", fixed.beat.to_string()));
     fields.push(("open ports", bits(fixed.open_ports)));
     fields.push(("busy ports", bits(fixed.busy_ports)));
     fields.push(("speaks of", format!("{} to {}", fixed.covers.0, fixed.covers.1)));
@@ -275,6 +276,7 @@ mod tests {
         window: 256,
         link: 1,
         dead: 0,
+        beat: 7,
         open_ports: 1 | 1 << 30,
         busy_ports: 0,
         covers: (0, 127),
@@ -319,6 +321,7 @@ mod tests {
                 "mtu: 1500",
                 "window: 256",
                 "dead links: none",
+                "beat: 7",
                 "open ports: 0 30",
                 "busy ports: none",
                 "speaks of: 0 to 127",
