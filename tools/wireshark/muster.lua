@@ -46,7 +46,6 @@ local f = {
     hb_count = ProtoField.uint8("muster.heartbeat.count", "Nodes in the list"),
     hb_beat = ProtoField.uint16("muster.heartbeat.beat", "Heartbeat period"),
     hb_dead = ProtoField.uint8("muster.heartbeat.dead", "Dead links", base.HEX),
-    hb_beat = ProtoField.uint16("muster.heartbeat.beat", "Beat", base.DEC),
     open_ports = ProtoField.uint32("muster.open_ports", "Open LLT ports", base.HEX),
     busy_ports = ProtoField.uint32("muster.busy_ports", "Busy LLT ports", base.HEX),
     hb_entry = ProtoField.none("muster.heartbeat.entry", "Node"),

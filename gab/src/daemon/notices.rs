@@ -2,7 +2,7 @@
 //! one line.
 
 use llt::core::{DownReason, DuplicateScope, Event, LinkStatus, Note};
-use llt::{LinkAddr, LinkId, NodeSet};
+use llt::{LinkAddr, LinkId, NodeId, NodeSet};
 
 use crate::core::Notice;
 use crate::daemon::settings::Settings;
@@ -92,19 +92,11 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
             (Loudness::Info, format!("LLT INFO V-14-1-10023 {text}"))
         }
         Event::Duplicate { node, scope, from } => {
-            let cluster = settings.tab.cluster;
-            let who = match scope {
-                DuplicateScope::Peer => "two other nodes use its id",
-                DuplicateScope::OwnYounger => "it is this node's id, and the other is older",
-                DuplicateScope::OwnOlder => "it is this node's id, and the other is younger",
-            };
-            let text = "LLT ERROR V-14-2-15238 node";
             let heard = match from {
                 Some((link, from)) => format!(", heard from {from} on {}", place(link)),
                 None => String::new(),
             };
-            let what = format!("{node} already exists in cluster {cluster}: {who}{heard}");
-            (Loudness::Warn, format!("{text} {what}"))
+            (Loudness::Warn, duplicate_line(settings, *node, *scope, &heard))
         }
         Event::Hole { from, link, frames } => {
             (Loudness::Debug, format!("LLT lost {frames} frames from {} link {link}", from.node))
@@ -115,26 +107,14 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
         }
         Event::Link { peer, link, status, .. } => {
             let place = format!("{} node {}", place(link), peer.node);
-            let text = match status {
-                LinkStatus::Down => format!("LLT INFO {place} down: one way only or never heard"),
-                LinkStatus::Expired => format!("LLT INFO V-14-1-10509 {place} expired"),
-                LinkStatus::Trouble => format!("LLT INFO V-14-1-10205 {place} in trouble"),
-                LinkStatus::Up => format!("LLT INFO V-14-1-10024 {place} active"),
-            };
-            (Loudness::Info, text)
+            (Loudness::Info, status_line(&place, *status))
         }
         Event::Note { peer, link, note, found } => {
             let node = peer.map(|peer| format!(" node {}", peer.node)).unwrap_or_default();
             note_line(settings, &format!("{}{node}", place(link)), *note, *found)
         }
         Event::PeerDown { peer, reason } => {
-            let why = match reason {
-                DownReason::Excluded => "it is excluded",
-                DownReason::Left => "it left",
-                DownReason::Reset => "it lost or gave up the connection",
-                DownReason::Restarted => "it has started anew",
-                DownReason::Silent => "no link to it is left",
-            };
+            let why = down_reason(*reason);
             (Loudness::Info, format!("LLT INFO node {} disconnected: {why}", peer.node))
         }
         Event::PeerUp { peer } => (
@@ -160,6 +140,36 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
         }
         Event::Datagram { .. } | Event::Message { .. } | Event::Writable { .. } => return None,
     })
+}
+
+fn duplicate_line(settings: &Settings, node: NodeId, scope: DuplicateScope, heard: &str) -> String {
+    let cluster = settings.tab.cluster;
+    let who = match scope {
+        DuplicateScope::Peer => "two other nodes use its id",
+        DuplicateScope::OwnYounger => "it is this node's id, and the other is older",
+        DuplicateScope::OwnOlder => "it is this node's id, and the other is younger",
+    };
+    let what = format!("{node} already exists in cluster {cluster}: {who}{heard}");
+    format!("LLT ERROR V-14-2-15238 node {what}")
+}
+
+fn status_line(place: &str, status: LinkStatus) -> String {
+    match status {
+        LinkStatus::Down => format!("LLT INFO {place} down: one way only or never heard"),
+        LinkStatus::Expired => format!("LLT INFO V-14-1-10509 {place} expired"),
+        LinkStatus::Trouble => format!("LLT INFO V-14-1-10205 {place} in trouble"),
+        LinkStatus::Up => format!("LLT INFO V-14-1-10024 {place} active"),
+    }
+}
+
+const fn down_reason(reason: DownReason) -> &'static str {
+    match reason {
+        DownReason::Excluded => "it is excluded",
+        DownReason::Left => "it left",
+        DownReason::Reset => "it lost or gave up the connection",
+        DownReason::Restarted => "it has started anew",
+        DownReason::Silent => "no link to it is left",
+    }
 }
 
 /// What is wrong with a link, when it is found and when it is over.

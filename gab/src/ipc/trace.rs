@@ -71,7 +71,7 @@ impl TracedFrame {
             return Err(wrong("less than a head"));
         }
         let (link, direction, kind) = (body.get_u8(), body.get_u8(), body.get_u8());
-        let link = LinkId::new(link).ok_or(wrong("a link above 7"))?;
+        let link = LinkId::new(link).ok_or_else(|| wrong("a link above 7"))?;
         if direction > 1 {
             return Err(wrong("a direction that is neither 0 nor 1"));
         }

@@ -57,7 +57,7 @@ impl Stack {
     ) -> Result<(), LltError> {
         self.now = self.now.max(now);
         if to == self.id().node {
-            return self.to_ourselves(port, payload, reliable);
+            return self.loop_back(port, payload, reliable);
         }
         let Some(&to) = self.ports.peers.get(&to) else { return Err(LltError::NotConnected) };
         if reliable {
@@ -80,12 +80,7 @@ impl Stack {
         self.llt.set_busy_ports(now, busy);
     }
 
-    fn to_ourselves(
-        &mut self,
-        port: LltPort,
-        payload: Bytes,
-        reliable: bool,
-    ) -> Result<(), LltError> {
+    fn loop_back(&mut self, port: LltPort, payload: Bytes, reliable: bool) -> Result<(), LltError> {
         let max = if reliable { MESSAGE_MAX } else { self.llt.datagram_max() };
         if payload.len() > max {
             return Err(LltError::TooLarge { max });

@@ -150,6 +150,27 @@ impl Context {
         }
     }
 
+    /// What a heartbeat says of its sender, whoever it is for.
+    fn on_fixed(&mut self, peer: &mut Peer, link: usize, fixed: HeartbeatHeader) {
+        if self.note_number(peer, link, fixed.link) {
+            peer.links[link].rx_unicast = Sequence::default();
+            peer.links[link].rx_broadcast = Sequence::default();
+            peer.links[link].rhythm = Rhythm::default();
+        }
+        self.on_dead_links(peer, link, fixed);
+        let entry_link = &mut peer.links[link];
+        entry_link.heartbeat_sequence = fixed.sequence;
+        entry_link.on_heard(self.now);
+        let peer_mtu = usize::from(fixed.mtu).max(MTU_MIN);
+        if std::mem::replace(&mut entry_link.peer_mtu, peer_mtu) != peer_mtu {
+            self.note_mtu(peer, link);
+        }
+        self.on_beat(peer, link, fixed.beat, fixed.sequence);
+        peer.peer_window = usize::from(fixed.window).max(1);
+        peer.open_ports = fixed.open_ports;
+        self.on_busy_ports(peer, fixed.busy_ports);
+    }
+
     /// A heartbeat of the peer's present incarnation arrived.
     pub(super) fn on_heartbeat(
         &mut self,
@@ -177,23 +198,7 @@ impl Context {
         }
         self.stats.rcv_heartbeat += 1;
         let silence = peer.links[link].silence(self.now);
-        if self.note_number(peer, link, fixed.link) {
-            peer.links[link].rx_unicast = Sequence::default();
-            peer.links[link].rx_broadcast = Sequence::default();
-            peer.links[link].rhythm = Rhythm::default();
-        }
-        self.on_dead_links(peer, link, fixed);
-        let entry_link = &mut peer.links[link];
-        entry_link.heartbeat_sequence = fixed.sequence;
-        entry_link.on_heard(self.now);
-        let peer_mtu = usize::from(fixed.mtu).max(MTU_MIN);
-        if std::mem::replace(&mut entry_link.peer_mtu, peer_mtu) != peer_mtu {
-            self.note_mtu(peer, link);
-        }
-        self.on_beat(peer, link, fixed.beat, fixed.sequence);
-        peer.peer_window = usize::from(fixed.window).max(1);
-        peer.open_ports = fixed.open_ports;
-        self.on_busy_ports(peer, fixed.busy_ports);
+        self.on_fixed(peer, link, fixed);
         let mut is_answer_due = silence.is_none();
         if heartbeat.covers(self.config.node) {
             let is_heard = entry.is_some_and(|entry| entry.heard);

@@ -31,7 +31,8 @@ mod opener;
 mod sealer;
 #[cfg(feature = "auth")]
 mod seals;
-#[cfg(all(test, feature = "auth"))]
+#[cfg(test)]
+#[cfg(feature = "auth")]
 mod tests;
 #[cfg(feature = "auth")]
 mod window;

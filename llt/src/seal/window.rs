@@ -50,12 +50,10 @@ impl fmt::Debug for Window {
 }
 
 /// Where the bit of a count is.
-#[expect(clippy::cast_possible_truncation, reason = "less than the words of a window")]
 const fn place(count: u64) -> (usize, u64) {
     ((count % WINDOW / 64) as usize, 1 << (count % 64))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a small constant")]
 const WORDS: usize = (WINDOW / 64) as usize;
 const _: () = assert!(WINDOW.is_multiple_of(64));
 

@@ -280,7 +280,6 @@ mod tests {
         open_ports: 1 | 1 << 30,
         busy_ports: 0,
         covers: (0, 127),
-        beat: 3,
     };
 
     #[test]

@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Failure> {
     let root = &cli.root;
     match Action::of(cli)? {
-        Action::Addresses => show(cli, |llt| query::addresses(llt), address_table),
+        Action::Addresses => show(cli, query::addresses, address_table),
         Action::Change(request) => change::change(root, &request, cli.json),
         Action::Checksum => query::checksum(root),
         Action::Flow => show(cli, |llt| query::by_name(&llt.flow), flow_limits),

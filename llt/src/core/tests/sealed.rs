@@ -364,7 +364,7 @@ fn a_bit_flipped_in_any_byte_of_any_kind_is_counted_and_changes_nothing() {
         let plain = peek(&ring(1, None), frame).unwrap();
         let to = ClearHeader::check(frame).unwrap().dst;
         if *from != 0 && (to == 0 || to == 0xFF) {
-            kinds.entry(plain[6]).or_insert((*link, *from, frame.clone()));
+            kinds.entry(plain[6]).or_insert_with(|| (*link, *from, frame.clone()));
         }
     }
     assert!(kinds.len() >= 5, "{kinds:?}");
