@@ -18,6 +18,10 @@ pub enum AdminRequest {
     LltUnconfigure,
     /// `lltstat -z`. Answer: `null`.
     LltZero,
+    /// `lltconfig --reload-keys`: read `etc/muster.key` again. Refused, and nothing changed, if the
+    /// file is bad, if no key in force is in it, if it is gone, or if gabd runs without keys.
+    /// Answer: [`KeysInForce`].
+    ReloadKeys,
     /// Everything that listings show. Answer: [`Snapshot`](crate::snapshot::Snapshot).
     Snapshot,
 }
@@ -42,6 +46,14 @@ pub struct Configured {
     pub already: bool,
 }
 
+/// Answer to [`AdminRequest::ReloadKeys`].
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct KeysInForce {
+    /// Their ids, eight hexadecimal digits each; the first seals. None: gabd runs without keys, and
+    /// there is no file.
+    pub keys: Vec<String>,
+}
+
 /// Answer to [`AdminRequest::Config`].
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct RunningConfig {
@@ -63,6 +75,12 @@ pub struct FaultRequest {
     pub link: Option<u8>,
     /// Link is cut both ways.
     pub cut: Option<bool>,
+    /// Every frame received is lost.
+    #[serde(default)]
+    pub deaf: Option<bool>,
+    /// Every frame sent is lost.
+    #[serde(default)]
+    pub mute: Option<bool>,
     /// Nodes from and to which every frame is lost, on the named links.
     pub blocked: Option<Vec<u8>>,
     /// Probabilities and delay for frames sent.

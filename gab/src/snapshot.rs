@@ -49,6 +49,14 @@ pub struct LinkSnapshot {
     pub lowpri: bool,
     /// Largest frame in bytes.
     pub mtu: usize,
+    /// Frames sent. Filled by the daemon, as the counters that follow.
+    pub tx_packets: u64,
+    /// Bytes of them.
+    pub tx_bytes: u64,
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Bytes of them.
+    pub rx_bytes: u64,
 }
 
 /// One node as LLT sees it.

@@ -28,6 +28,8 @@ pub struct Stack {
     ports: Ports,
     /// The instant of the turn.
     now: Instant,
+    /// GAB has to be told that time has passed.
+    timer_due: bool,
 }
 
 /// One thing for the driver to do.
@@ -81,7 +83,8 @@ impl Stack {
         let transport =
             Transport { datagram_max: llt.datagram_max(), has_broadcast: llt.has_broadcast() };
         let gab = Gab::new(now, id, config.gab, transport, seed);
-        Self { llt, gab, blocked: BTreeMap::new(), ports: Ports::default(), now }
+        let (blocked, ports) = (BTreeMap::new(), Ports::default());
+        Self { llt, gab, blocked, ports, now, timer_due: false }
     }
 
     /// A frame arrived.
@@ -96,11 +99,12 @@ impl Stack {
         self.llt.handle_link(now, link, change);
     }
 
-    /// Time has passed.
+    /// Time has passed. GAB judges by it only after it has heard what LLT says first: who is there,
+    /// and whether it was we who slept.
     pub fn handle_timer(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.llt.handle_timer(now);
-        self.gab.handle_timer(now);
+        self.timer_due = true;
     }
 
     /// The arbiter answers.
@@ -222,6 +226,7 @@ impl Stack {
                         return Some(output);
                     }
                 }
+                None if std::mem::take(&mut self.timer_due) => self.gab.handle_timer(self.now),
                 None => {
                     let output = self.gab.poll_output()?;
                     if let Some(output) = self.pass_down(output) {

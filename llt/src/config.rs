@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::ids::{ClusterId, Incarnation, LinkAddr, LinkId, NodeId, NodeSet};
+use crate::seal::Keyring;
 
 /// Everything that [`Llt::new`](crate::core::Llt::new) needs to know.
 #[derive(Clone, Debug)]
@@ -29,6 +30,9 @@ pub struct Config {
     /// cluster (facts 1.9); zero: not at all. [`Event::Duplicate`](crate::core::Event::Duplicate)
     /// about our own id within this time means: do not start.
     pub listen: Duration,
+    /// With keys every frame is sealed, and no other is heard (docs/llt.md, "Keys"). `incarnation`
+    /// must then never have been used before with any of them.
+    pub keys: Option<Keyring>,
 }
 
 /// One link.
@@ -36,7 +40,7 @@ pub struct Config {
 pub struct LinkConfig {
     /// Heartbeats at half rate and no data until no high-priority link is left (facts 1.4).
     pub lowpri: bool,
-    /// The largest frame, header included, in bytes.
+    /// The largest frame, header and seal included, in bytes.
     pub mtu: usize,
     /// Where one frame reaches every node of the link, if the link can.
     pub broadcast: Option<LinkAddr>,

@@ -29,5 +29,6 @@ pub const MTU_UDP: usize = 8192;
 /// Packets that one peer's send queue may hold before even the layer above is refused: four
 /// MiB of submitted messages at an MTU of 1500 and as much again for repairs, per peer.
 pub const SEND_QUEUE_PACKETS_MAX: usize = 8192;
-/// Selective-ack ranges in one ack frame: a window of 256 has at most 128 holes.
-pub const SACK_RANGES_MAX: usize = 32;
+/// Selective-ack ranges in one ack frame: what fits the smallest MTU, sealed. A window of 256 has at
+/// most 128 holes; what is not named this time is named next time.
+pub const SACK_RANGES_MAX: usize = 28;

@@ -75,6 +75,16 @@ pub struct Stats {
     pub rcv_bad_cluster: u64,
     /// Frames of a protocol version that we do not speak.
     pub rcv_bad_version: u64,
+    /// Frames without a seal, while we have keys.
+    pub rcv_not_sealed: u64,
+    /// Frames that are sealed with a key that we do not have.
+    pub rcv_unknown_key: u64,
+    /// Frames whose tag does not match: forged, damaged, or sealed with another key.
+    pub rcv_bad_tag: u64,
+    /// Sealed frames that were heard before, or that come too late to tell.
+    pub rcv_replayed: u64,
+    /// Sealed frames, while we have no key.
+    pub rcv_sealed: u64,
     /// Sends to a peer that is not connected.
     pub snd_not_connected: u64,
     /// Sends refused because a queue is full.

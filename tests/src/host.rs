@@ -15,7 +15,7 @@ use crate::digest::{Digest, Recorder};
 use crate::history::{ClientLog, End, Entry, History, Installed, Life, Read, Sent, What};
 use crate::input::{Input, Line, RecordValue, client_id, level};
 use crate::payload;
-use crate::setup::{Setup, link_addr};
+use crate::setup::{Setup, keyring, link_addr};
 
 /// All nodes' stacks.
 #[derive(Debug)]
@@ -219,6 +219,12 @@ impl Door<'_> {
             }
             Input::Flush => return Applied::Outputs(self.flush()),
             Input::Frame { link, from, frame } => self.frame(link, from, frame, setup),
+            Input::Keys { first, second } => {
+                if let Err(error) = stack.llt_mut().set_keys(now, Some(keyring(first, second))) {
+                    let text = format!("node {}: {error}", self.node);
+                    self.history.fault(self.at, "keys", text);
+                }
+            }
             Input::Leave => stack.leave(now),
             Input::Open { client, port, options } => {
                 let opened = stack.open(now, client_id(client), port, options.into());

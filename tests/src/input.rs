@@ -68,6 +68,13 @@ pub enum Input {
         #[serde(with = "hex")]
         frame: Bytes,
     },
+    /// `lltconfig --reload-keys`: the test keys of these numbers are in force.
+    Keys {
+        /// The one that seals.
+        first: u8,
+        /// Another that opens.
+        second: Option<u8>,
+    },
     /// The node leaves the membership in order.
     Leave,
     /// A client registers.
@@ -207,6 +214,9 @@ impl Input {
             Self::Seed => (13, 0, 0),
             Self::SendTo { client, uid, .. } => (14, u64::from(*client), *uid),
             Self::Timer => (15, 0, 0),
+            Self::Keys { first, second } => {
+                (16, u64::from(*first), u64::from(second.unwrap_or_default()))
+            }
         };
         (kind << 56) ^ (a << 24) ^ b
     }

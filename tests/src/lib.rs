@@ -6,7 +6,7 @@
 //! [`gab::Stack`] passes [`host::Hosts::apply`], which writes the [`history`], feeds the digest
 //! and, when asked, the replayable log. [`invariants`] judges the history, [`liveness`] what must
 //! come true after the last fault. [`run`] ties one seed together, [`scenario`] scripts one
-//! situation by hand.
+//! situation by hand, [`mutants`] and [`scripts`] say how each broken rule shows.
 
 pub mod arbiter;
 pub mod chaos;
@@ -27,6 +27,7 @@ pub mod replay;
 pub mod rng;
 pub mod run;
 pub mod scenario;
+pub mod scripts;
 pub mod seeds;
 pub mod setup;
 pub mod world;

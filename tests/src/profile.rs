@@ -71,7 +71,9 @@ impl Profile {
             }
         };
         let nodes = nodes.unwrap_or(drawn);
-        let setup = draw_setup(kind, &mut draw, nodes, mutant);
+        let mut setup = draw_setup(kind, &mut draw, nodes, mutant);
+        // A branch of its own: seeds from before there were keys still draw the same.
+        setup.sealed = kind == Kind::Swarm && seed.child("sealed").draw().chance(0.2);
         let agents = draw_agents(kind, &mut draw, &setup);
         let rough = matches!(kind, Kind::Swarm | Kind::Record | Kind::Split);
         Self {

@@ -24,6 +24,8 @@ pub struct Order {
     pub nodes: Option<u8>,
     /// A rule to break.
     pub mutant: Option<String>,
+    /// Whether frames are sealed, else drawn.
+    pub sealed: Option<bool>,
     /// Tell on stderr what happens.
     pub trace: Trace,
 }
@@ -54,7 +56,8 @@ pub struct Outcome {
 /// Runs one seed. A panic anywhere below is a violation too.
 pub fn run(order: &Order, recorder: Option<Recorder>) -> Outcome {
     let seed = Seed(order.seed);
-    let profile = Profile::draw(order.kind, seed, order.nodes, order.mutant.as_deref());
+    let mut profile = Profile::draw(order.kind, seed, order.nodes, order.mutant.as_deref());
+    profile.setup.sealed = order.sealed.unwrap_or(profile.setup.sealed);
     let mut world = World::new(profile, seed, recorder);
     world.set_trace(order.trace);
     let ran = catch_unwind(AssertUnwindSafe(|| drive(&mut world)));

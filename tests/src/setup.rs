@@ -1,8 +1,10 @@
 //! What all nodes of a simulated cluster are configured with.
 
+use bytes::Bytes;
 use gab::core::{ArbiterKind, GabConfig, Mutant};
 use gab::stack::StackConfig;
 use llt::config::{Flow, LinkConfig, Timers};
+use llt::seal::{Key, Keyring, is_sealed, peek};
 use llt::{ClusterId, Duration, Incarnation, LinkAddr, NodeId, NodeSet};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,9 @@ pub struct Setup {
     pub client_stall: Duration,
     /// Where the sequences of links begin; 0 as they do in life.
     pub first_sequence: u32,
+    /// Every node has the first test key, and seals its frames.
+    #[serde(default)]
+    pub sealed: bool,
     /// A rule to break, by the name of its variant.
     pub mutant: Option<String>,
 }
@@ -65,6 +70,7 @@ impl Setup {
             arbiter: false,
             client_stall: Duration::from_secs(15),
             first_sequence: 0,
+            sealed: false,
             mutant: None,
         }
     }
@@ -97,6 +103,7 @@ impl Setup {
                 timers: self.timers,
                 flow: self.flow,
                 listen: Duration::ZERO,
+                keys: self.keys(),
             },
             gab: GabConfig {
                 configured: true,
@@ -109,6 +116,11 @@ impl Setup {
                 mutant: self.mutant.as_deref().and_then(mutant_by_name),
             },
         }
+    }
+
+    /// The keys of all nodes at their start.
+    pub fn keys(&self) -> Option<Keyring> {
+        self.sealed.then(|| keyring(1, None))
     }
 
     /// The nodes, in order.
@@ -134,6 +146,24 @@ pub fn resolve(addr: LinkAddr) -> Option<Option<NodeId>> {
         LinkAddr::V4 { ip: [127, 77, _, host], .. } => NodeId::new(host).map(Some),
         LinkAddr::Mac(_) | LinkAddr::V4 { .. } | LinkAddr::V6 { .. } => None,
     }
+}
+
+/// The plain frame in one of the wire, whichever of the test keys sealed it, if any.
+pub fn plain(frame: &Bytes) -> Option<Bytes> {
+    if !is_sealed(frame) {
+        return Some(frame.clone());
+    }
+    let keys = [keyring(1, Some(2)), keyring(3, Some(4))];
+    keys.iter().find_map(|keys| peek(keys, frame).ok())
+}
+
+/// The keyring of these test keys, each named by a number.
+///
+/// # Panics
+/// If both are the same.
+pub fn keyring(first: u8, second: Option<u8>) -> Keyring {
+    let key = |number| Key::new([number; 32]);
+    Keyring::new(key(first), second.map(key)).expect("two different keys")
 }
 
 /// The mutant with this name, as its variant is spelled.

@@ -113,6 +113,30 @@ fn s22_all_nodes_are_stopped_at_once() {
 }
 
 #[test]
+fn s22_nobody_is_blamed_for_what_all_slept_through() {
+    let mut stage = Stage::formed(3);
+    let clients = stage.open_all('G');
+    let views = stage.views();
+    let note = Note::default();
+    let inner = note.clone();
+    stage.filter(move |gram| {
+        let lost = gram.kind() == "ACK" && !inner.says("awake");
+        if lost { Verdict::Drop } else { Verdict::Pass }
+    });
+    let sent = stage.broadcast(clients[0], true);
+    // Long enough that the sequencer waits for the others' acknowledgements.
+    stage.pass(ms(200));
+    for node in 0..3 {
+        stage.world.pause(node, ms(4000));
+    }
+    stage.pass(ms(3900));
+    note.write("awake");
+    stage.wait_read(&clients, &[sent]);
+    assert_eq!(stage.views(), views, "no view change");
+    stage.conclude();
+}
+
+#[test]
 fn s69_clocks_drift_and_start_anywhere() {
     let mut profile = Profile::quiet(Setup::fast(3));
     profile.clocks[0] = Clock { offset_ns: 0, rate_ppm: 900_000 };

@@ -26,6 +26,8 @@ pub(crate) struct Authorisation {
     /// When to look at the record again, and how often we did in this view.
     next: Option<Instant>,
     tries: u32,
+    /// Since when it is known that this view comes too late: the record promises more.
+    outranked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,8 @@ struct Consultation {
     prepared: Vid,
     vid: Vid,
     by: Consulted,
-    fencing: bool,
+    /// The record's view when the promise was last tried to be raised.
+    fenced_at: Option<Vid>,
 }
 
 /// On whose behalf the record is consulted before a prepared view is dropped.
@@ -57,6 +60,12 @@ impl Authorisation {
         self.authorised &= !departed;
         self.tries = 0;
         self.next = Some(now);
+        self.outranked = None;
+    }
+
+    /// Since when the view in force is known to be one that can never be authorised itself.
+    pub(crate) fn outranked(&self) -> Option<Instant> {
+        self.outranked
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
@@ -140,6 +149,9 @@ impl Gab {
             }
             return;
         };
+        // Whatever comes next has to be above what the record promises.
+        let highest = self.membership.highest_round;
+        self.membership.highest_round = highest.max(record.promise.round);
         let listed = record.members.contains(&self.id);
         let mine = self.membership.chain.contains(&record.vid) || self.is_mutant_race();
         let absent =
@@ -162,11 +174,31 @@ impl Gab {
             return;
         }
         if record.vid == view.vid {
-            self.authorisation.next = None;
+            // Whoever has gone on without us may be authorised later than we looked: then we are
+            // out, and nobody else would tell us.
+            if !self.meets_rival() {
+                self.authorisation.next = None;
+            }
             return;
         }
-        let allowed = mine && record.vid < view.vid && record.promise <= view.vid;
-        if allowed && self.is_racer(&view.members, &record.members) {
+        if record.vid > view.vid {
+            // We are about to be in that view, or to be left out of the next.
+            return;
+        }
+        if !mine {
+            // It names us in a view that we dropped before anybody could tell us that it was in
+            // force. What follows it follows from there, so never from our history.
+            self.eject(now, record.vid);
+            return;
+        }
+        if record.promise > view.vid {
+            // Somebody whose own view came to nothing has shut out all below it.
+            if !self.authorisation.authorised {
+                self.authorisation.outranked.get_or_insert(now);
+            }
+            return;
+        }
+        if self.is_racer(&view.members, &record.members) {
             self.ask(RecordChange::Swap {
                 expect: record.vid,
                 vid: view.vid,
@@ -188,21 +220,24 @@ impl Gab {
     /// it must not be any more.
     pub(super) fn consult(&mut self, _now: Instant, prepared: Vid, vid: Vid, by: Consulted) {
         let ticket = self.ask(RecordChange::Read);
-        let fencing = false;
-        self.authorisation.consulting = Some(Consultation { ticket, prepared, vid, by, fencing });
+        let consultation = Consultation { ticket, prepared, vid, by, fenced_at: None };
+        self.authorisation.consulting = Some(consultation);
     }
 
     fn finish_consulting(&mut self, now: Instant) {
         let Some(mut consultation) = self.authorisation.consulting.take() else { return };
-        let record = self.authorisation.record.clone();
-        let in_force = record.as_ref().is_some_and(|record| record.vid == consultation.prepared);
-        let may_fence = record.as_ref().is_some_and(|record| {
-            record.members.contains(&self.id) && self.membership.chain.contains(&record.vid)
+        let record = self.authorisation.record.as_ref();
+        let in_force = record.is_some_and(|record| record.vid == consultation.prepared);
+        // Tried again if the record moved on in between: it may still come to what we drop.
+        let to_fence = record.filter(|record| {
+            record.promise < consultation.vid
+                && consultation.fenced_at != Some(record.vid)
+                && record.members.contains(&self.id)
+                && self.membership.chain.contains(&record.vid)
         });
-        if !in_force && may_fence && !consultation.fencing {
-            let expect = record.map_or(Vid::NONE, |record| record.vid);
+        if let Some(expect) = to_fence.filter(|_| !in_force).map(|record| record.vid) {
             consultation.ticket = self.ask(RecordChange::Fence { expect, vid: consultation.vid });
-            consultation.fencing = true;
+            consultation.fenced_at = Some(expect);
             self.authorisation.consulting = Some(consultation);
             return;
         }
@@ -212,5 +247,94 @@ impl Gab {
             Consulted::AsMember(_) if in_force => self.receive_install(now, prepared),
             Consulted::AsMember(proposal) => self.accept(now, *proposal),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llt::{Id, Incarnation, NodeId};
+
+    use super::super::{GabConfig, Transport};
+    use super::*;
+    use crate::ids::View;
+
+    fn id(node: u8) -> Id {
+        Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) }
+    }
+
+    fn vid(round: u64) -> Vid {
+        Vid { round, proposer: id(0) }
+    }
+
+    fn record(round: u64, promise: Vid) -> Record {
+        Record { promise, vid: vid(round), members: vec![id(0), id(1)] }
+    }
+
+    /// Node 0, which has installed views 1 and 2, is about to drop view 3 for view 4.
+    fn consulting() -> Gab {
+        let config = GabConfig { arbiter: ArbiterKind::Record, ..GabConfig::default() };
+        let transport = Transport { datagram_max: 1400, has_broadcast: false };
+        let mut gab = Gab::new(Instant::ZERO, id(0), config, transport, 1);
+        gab.view = Some(View { vid: vid(2), members: vec![id(0), id(1)] });
+        gab.membership.chain.extend([vid(1), vid(2)]);
+        gab.promised = vid(4);
+        gab.consult(Instant::ZERO, vid(3), vid(4), Consulted::AsProposer);
+        gab
+    }
+
+    /// The arbiter answers what was asked last; what is asked then.
+    fn answer(gab: &mut Gab, record: Record) -> Option<RecordChange> {
+        let asked = gab.out.drain(..).filter_map(|output| match output {
+            GabOutput::Arbiter(request) => Some(request.ticket),
+            _ => None,
+        });
+        let ticket = asked.last().expect("something was asked");
+        gab.handle_arbiter(Instant::ZERO, ArbiterReply { ticket, record: Some(record) });
+        gab.out.iter().find_map(|output| match output {
+            GabOutput::Arbiter(request) => Some(request.change.clone()),
+            _ => None,
+        })
+    }
+
+    fn fence(expect: u64) -> Option<RecordChange> {
+        Some(RecordChange::Fence { expect: vid(expect), vid: vid(4) })
+    }
+
+    #[test]
+    fn a_promise_is_raised_again_if_the_record_moved_on_to_our_own_view() {
+        let mut gab = consulting();
+        assert_eq!(answer(&mut gab, record(1, Vid::NONE)), fence(1));
+        // Somebody swapped in between: view 3 may follow on that.
+        assert_eq!(answer(&mut gab, record(2, Vid::NONE)), fence(2));
+        assert_eq!(answer(&mut gab, record(2, vid(4))), None, "nothing below 4 any more");
+        assert!(gab.authorisation.consulting.is_none());
+    }
+
+    #[test]
+    fn a_promise_that_the_arbiter_does_not_raise_is_not_waited_for() {
+        let mut gab = consulting();
+        assert_eq!(answer(&mut gab, record(1, Vid::NONE)), fence(1));
+        assert_eq!(answer(&mut gab, record(1, Vid::NONE)), None);
+        assert!(gab.authorisation.consulting.is_none());
+    }
+
+    #[test]
+    fn a_view_below_the_promise_is_a_reason_for_a_higher_one() {
+        let mut gab = consulting();
+        gab.config.configured = true;
+        gab.promised = vid(2);
+        gab.authorisation.note_view(Instant::ZERO, true);
+        assert_eq!(gab.change_due(), None);
+        answer(&mut gab, record(1, vid(7)));
+        assert!(gab.change_due().is_some());
+        assert_eq!(gab.membership.highest_round, 7);
+    }
+
+    #[test]
+    fn a_record_of_a_view_that_was_passed_by_means_that_we_are_out() {
+        let mut gab = consulting();
+        gab.membership.chain.remove(&vid(1));
+        answer(&mut gab, record(1, Vid::NONE));
+        assert!(gab.over);
     }
 }

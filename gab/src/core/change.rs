@@ -414,7 +414,9 @@ impl Gab {
         let mine = proposal.members.contains(&self.id) && proposal.vid.proposer == from;
         let base = self.view_id();
         let reach = self.stream.as_ref().map_or(u64::MAX, super::stream::Stream::reach);
-        let fits = base.is_none() || base == proposal.base && proposal.cut <= reach;
+        // Who builds on another view than ours is of another lineage, even if it counts us in.
+        let ours = base == proposal.base || self.is_mutant_foreign();
+        let fits = base.is_none() || ours && proposal.cut <= reach;
         if !promised || !mine || proposal.vid <= base || !fits {
             self.counters.other_view += 1;
             return;
@@ -533,6 +535,15 @@ impl Gab {
             self.start_change(now, since);
         } else {
             self.back_off(now);
+        }
+    }
+
+    /// After an own pause: those who are asked get their time again.
+    pub(super) fn excuse_change(&mut self, now: Instant) {
+        let deadline = now + self.change_timeout();
+        if let Some(change) = &mut self.change {
+            change.since = now;
+            change.deadline = change.deadline.max(deadline);
         }
     }
 

@@ -202,6 +202,13 @@ impl Clients {
         self.by_id.iter().filter(|(_, client)| late(client)).map(|(&id, _)| id).collect()
     }
 
+    /// We slept: nobody could read meanwhile.
+    pub(crate) fn excuse(&mut self, now: Instant) {
+        for since in self.by_id.values_mut().filter_map(|client| client.stalled_since.as_mut()) {
+            *since = now;
+        }
+    }
+
     /// When [`Clients::stalled`] may have somebody.
     pub(crate) fn next_deadline(&self, limit: Duration) -> Option<Instant> {
         self.by_id

@@ -8,7 +8,7 @@ use llt::{Id, Instant, NodeId};
 
 use super::{ArbiterKind, Gab, GabOutput, Notice};
 use crate::event::{ClientEvent, CloseReason};
-use crate::ids::Vid;
+use crate::ids::{Vid, View};
 use crate::wire::{Body, Hello};
 
 impl Gab {
@@ -67,15 +67,11 @@ impl Gab {
         else {
             return;
         };
-        if vid == ours.vid || vid.is_none() {
+        if !is_rival(self.id, &ours, peer, vid, &hello) {
             return;
         }
         let ours_there = hello.members.contains(&self.id);
         let theirs_here = ours.contains(peer);
-        if ours_there && theirs_here {
-            // The same lineage, one of us is a step behind: the view change sees to it.
-            return;
-        }
         if self.config.arbiter == ArbiterKind::Record {
             // The record decides who is out, not the count.
             self.read_record(now);
@@ -95,6 +91,15 @@ impl Gab {
         } else {
             self.greet(peer);
         }
+    }
+
+    /// Is a node connected that stands in another view, without us or not in ours?
+    pub(super) fn meets_rival(&self) -> bool {
+        let Some(ours) = &self.view else { return false };
+        self.peers.values().any(|peer| {
+            let said = peer.hello.as_ref();
+            said.is_some_and(|(vid, hello)| is_rival(self.id, ours, peer.id, *vid, hello))
+        })
     }
 
     /// This node is out: its clients learn that it was they who were thrown out.
@@ -122,6 +127,12 @@ impl Gab {
         self.accepting = None;
         self.ready = None;
     }
+}
+
+/// Do our view and the one that `peer` named exclude each other? If both of us are in both, we are
+/// of the same lineage and one is a step behind: the view change sees to it.
+fn is_rival(me: Id, ours: &View, peer: Id, vid: Vid, hello: &Hello) -> bool {
+    vid != ours.vid && !vid.is_none() && !(hello.members.contains(&me) && ours.contains(peer))
 }
 
 /// Does our side have to give up?

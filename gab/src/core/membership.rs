@@ -81,6 +81,8 @@ impl Gab {
     /// Our own clock jumped: we were not running.
     pub(super) fn note_late(&mut self, now: Instant, late: Duration) {
         self.excuse_members();
+        self.excuse_change(now);
+        self.clients.excuse(now);
         let quiet = now + self.config.stable.max(self.change_timeout());
         if late >= self.config.stuck
             && self.view.as_ref().is_some_and(|view| view.members.len() > 1)
@@ -151,6 +153,8 @@ impl Gab {
             let stable = self.config.stable;
             due = Some(if sure { first } else { (last + stable).min(first + stable * 4) });
         }
+        // The same members in a higher round, which may be authorised.
+        due = earliest(due, self.authorisation.outranked());
         if let Some(since) = self.membership.joiner_since {
             let gathered = since + GATHER.min(self.config.stable);
             let next = self.candidates(view).map(|id| self.skipped_until(id)).min();

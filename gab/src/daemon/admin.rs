@@ -1,6 +1,7 @@
 //! Answers to administrators.
 
 use llt::io::tap::{Faults, Rates};
+use llt::seal::Keyring;
 use llt::{Duration, NodeId, NodeSet};
 use serde::Serialize;
 
@@ -26,6 +27,17 @@ pub(super) fn refused(id: Option<&str>, text: &str) -> Answer {
     (true, serde_json::to_vec(&error).expect("two strings are JSON"))
 }
 
+/// What the log says of keys: their ids, which give nothing away.
+pub(super) fn name_keys(keys: &Keyring) -> String {
+    let ids: Vec<_> = keys.ids().map(|id| id.to_string()).collect();
+    match &ids[..] {
+        [sealing, others @ ..] if !others.is_empty() => {
+            format!("key {sealing}; {} is accepted, too", others.join(", "))
+        }
+        ids => format!("key {}", ids.join(", ")),
+    }
+}
+
 pub(super) fn running_config(settings: &Settings, testbed: bool) -> RunningConfig {
     RunningConfig {
         llttab: settings.llttab_text.clone(),
@@ -46,6 +58,11 @@ pub(super) fn complete(snapshot: &mut Snapshot, settings: &Settings, links: &Lin
             link.tag.clone_from(&entry.tab().tag);
             link.device.clone_from(&entry.tab().device);
             link.address = address(entry);
+            let counters = entry.counters();
+            link.tx_packets = counters.sent;
+            link.tx_bytes = counters.sent_bytes;
+            link.rx_packets = counters.received;
+            link.rx_bytes = counters.received_bytes;
         }
     }
     for node in &mut snapshot.llt.nodes {
@@ -75,6 +92,8 @@ pub(super) fn faults(request: &FaultRequest, before: Faults) -> Result<Faults, S
     if let Some(cut) = request.cut {
         faults.cut = cut;
     }
+    faults.deaf = request.deaf.unwrap_or(faults.deaf);
+    faults.mute = request.mute.unwrap_or(faults.mute);
     if let Some(blocked) = &request.blocked {
         faults.blocked = NodeSet::EMPTY;
         for &id in blocked {

@@ -32,6 +32,10 @@ impl Files {
         self.root.join("etc/gabtab")
     }
 
+    pub(super) fn keys(&self) -> PathBuf {
+        self.root.join("etc/muster.key")
+    }
+
     pub(super) fn run(&self) -> PathBuf {
         self.root.join("run")
     }

@@ -52,8 +52,9 @@ pub(super) fn begin(
     let incarnation = fresh.incarnation;
     tracing::info!("node {} begins, incarnation {incarnation}", settings.tab.node);
     let tab = LltTab { links: links.tabs(), ..settings.tab.clone() };
+    let llt = tab.config(incarnation, &links.mtus());
     let config = StackConfig {
-        llt: tab.config(incarnation, &links.mtus()),
+        llt: llt::Config { keys: settings.keys.clone(), ..llt },
         gab: GabConfig {
             configured: gab.configured,
             seed: gab.count,

@@ -53,7 +53,7 @@ pub fn run() -> ExitCode {
             eprintln!("{:?}", Report::new(errors));
             return ExitCode::FAILURE;
         }
-        Err(error @ SettingsError::Read { .. }) => {
+        Err(error @ (SettingsError::Keys(_) | SettingsError::Read { .. })) => {
             eprintln!("gabd: {error}");
             return ExitCode::FAILURE;
         }
@@ -104,6 +104,10 @@ fn start(
     }
     for warning in &settings.tab.warnings {
         tracing::warn!("{warning}");
+    }
+    match &settings.keys {
+        Some(keys) => tracing::info!("frames are sealed, {}", admin::name_keys(keys)),
+        None => tracing::warn!("{}", settings::UNAUTHENTICATED),
     }
     let signals = signals::Signals::new().context("cannot watch for signals")?;
     let links = links::Links::open(&settings.tab, args.testbed)?;

@@ -1,9 +1,11 @@
-//! The three configuration files, read and checked together.
+//! The configuration files and the key file, read and checked together.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use llt::io::keyfile::{self, KeyFileError};
 use llt::llttab::{ConfigErrors, LltTab, Source};
+use llt::seal::Keyring;
 
 use crate::daemon::files::Files;
 use crate::daemon::gabtab::Gabtab;
@@ -14,6 +16,8 @@ pub(super) struct Settings {
     pub(super) tab: LltTab,
     /// Absent: GAB waits for `gabconfig -c`.
     pub(super) gabtab: Option<Gabtab>,
+    /// Absent: frames are not authenticated.
+    pub(super) keys: Option<Keyring>,
     /// For `lltconfig`, which compares.
     pub(super) llttab_text: String,
     pub(super) llthosts_text: String,
@@ -25,6 +29,9 @@ pub(super) enum SettingsError {
     /// What is in a file is wrong.
     #[error(transparent)]
     Content(#[from] ConfigErrors),
+    /// The key file is there and cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
     /// A file cannot be read.
     #[error("cannot read {}: {source}; expected {expected}", path.display())]
     Read { path: PathBuf, source: io::Error, expected: &'static str },
@@ -54,14 +61,19 @@ impl Settings {
                 return Err(errors.into());
             }
         };
+        let keys = keyfile::load(&files.keys())?;
         Ok(Self {
             tab,
             gabtab,
+            keys,
             llttab_text: llttab.text().to_owned(),
             llthosts_text: llthosts.text().to_owned(),
         })
     }
 }
+
+/// For the log at start.
+pub(super) const UNAUTHENTICATED: &str = "frames are not authenticated: no etc/muster.key";
 
 fn read(path: &Path, expected: &'static str) -> Result<Source, SettingsError> {
     match std::fs::read(path) {

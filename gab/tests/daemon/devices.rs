@@ -49,6 +49,11 @@ fn status(node: &Node, link: usize) -> String {
     peer.map(|peer| peer.links[link].status.clone()).unwrap_or_default()
 }
 
+/// Waits until the log, which is written by another thread, says so.
+fn logged(node: &Node, text: &str) {
+    wait_for(text, || node.log().contains(text));
+}
+
 /// Waits until a link is in this state at both ends, and sooner than silence could tell.
 fn both_see(nodes: &[Node], link: usize, wanted: &str) {
     let clock = Clock::new();
@@ -73,7 +78,7 @@ fn clients(nodes: &[Node]) -> Vec<Port> {
 /// A message passes, both ways.
 fn talk(clients: &mut [Port]) {
     for index in 0..2 {
-        clients[index].broadcast(b"still here", Level::Safe, true).unwrap();
+        clients[index].broadcast(b"still here", Level::Safe, false).unwrap();
         for client in clients.iter_mut() {
             assert_eq!(deliveries(client, 1)[0].1, b"still here");
         }
@@ -97,10 +102,9 @@ fn a_device_that_is_removed_is_opened_again_when_it_is_back() {
         both_see(&nodes, 0, "UP");
         talk(&mut clients);
         for (id, node) in nodes.iter().enumerate() {
-            let log = node.log();
-            let gone = format!("link 0 (l0) carries nothing: there is no device n{id}l0");
-            assert!(log.matches(&gone).count() >= 1, "round {round}: {log}");
-            assert!(log.contains("link 0 (l0) carries again"), "{log}");
+            logged(node, &format!("link 0 (l0) carries nothing: there is no device n{id}l0"));
+            let again = "link 0 (l0) carries again";
+            wait_for(again, || node.log().matches(again).count() >= round);
             // Only what is written to standard error can be an error.
             assert!(!node.stderr().contains("could not configure"), "{}", node.stderr());
         }
@@ -128,8 +132,8 @@ fn a_device_set_down_and_up_again_is_noticed_at_once() {
         ip("link set n0l0 up");
         both_see(&nodes, 0, "UP");
     }
-    assert!(nodes[0].log().contains("link 0 (l0) carries nothing: n0l0 is down"));
-    assert!(nodes[1].log().contains("link 0 (l0) carries nothing: n1l0 has no carrier"));
+    logged(&nodes[0], "link 0 (l0) carries nothing: n0l0 is down");
+    logged(&nodes[1], "link 0 (l0) carries nothing: n1l0 has no carrier");
     // Down and up in one moment is no reason to lose a link.
     for _ in 0..10 {
         ip("link set n0l0 down");
@@ -151,10 +155,28 @@ fn a_device_that_takes_less_than_the_link_needs_carries_nothing() {
     ip("link set n0l0 mtu 1000");
     both_see(&nodes[..1], 0, "TROUBLE");
     let said = "carries nothing: n0l0 takes frames of 1000 bytes: expected at least 1500";
-    assert!(nodes[0].log().contains(said), "{}", nodes[0].log());
+    logged(&nodes[0], said);
     talk(&mut clients);
     ip("link set n0l0 mtu 9000");
     both_see(&nodes, 0, "UP");
+}
+
+#[test]
+fn a_device_with_another_address_is_opened_again() {
+    in_namespace!(a_device_with_another_address_is_opened_again);
+    for link in 0..2 {
+        plug(link);
+    }
+    let mut nodes = ether_cluster(2);
+    formed(&mut nodes);
+    let mut clients = clients(&nodes);
+    ip("link set n0l0 address 02:00:00:00:aa:01");
+    let own = || snapshot(&nodes[0]).llt.links[0].address.clone();
+    wait_for("the new address", || own() == "02:00:00:00:AA:01");
+    both_see(&nodes, 0, "UP");
+    ip("link set n0l1 down");
+    both_see(&nodes, 1, "TROUBLE");
+    talk(&mut clients);
 }
 
 #[test]
@@ -210,7 +232,7 @@ fn jumbo_frames_are_used_where_the_devices_take_them() {
     assert!(links.iter().all(|link| link.mtu == 9000), "{links:?}");
     let mut clients = clients(&nodes);
     let large = vec![7; 60_000];
-    clients[0].broadcast(&large, Level::Safe, true).unwrap();
+    clients[0].broadcast(&large, Level::Safe, false).unwrap();
     assert_eq!(deliveries(&mut clients[1], 1)[0].1, large);
 }
 

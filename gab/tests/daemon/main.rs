@@ -4,6 +4,7 @@
 
 mod devices;
 mod faults;
+mod keys;
 mod llt_ports;
 mod namespace;
 mod node;

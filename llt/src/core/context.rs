@@ -12,6 +12,7 @@ use super::peer::Peer;
 use crate::config::Config;
 use crate::ids::{Incarnation, LinkAddr, LinkId};
 use crate::limits::{HEADER_LEN, MTU_MIN};
+use crate::seal::{OVERHEAD, Seals};
 use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 use crate::wire::{BROADCAST_NODE, DATA_HEADER_LEN, Header, Kind};
@@ -52,6 +53,8 @@ pub(super) struct Context {
     pub(super) starved_at: Instant,
     /// No connection is made before this instant: is there another node with our id?
     pub(super) listening: Option<Instant>,
+    /// What sealing and opening remember.
+    pub(super) seals: Seals,
 }
 
 /// One of our links.
@@ -100,10 +103,36 @@ impl Context {
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// Puts a frame on a wire.
+    /// Seals a frame, if we have keys, and puts it on a wire.
     pub(super) fn transmit(&mut self, link: usize, to: LinkAddr, urgent: bool, frame: Bytes) {
+        let frame = self.seal(link, frame);
+        self.transmit_sealed(link, to, urgent, frame);
+    }
+
+    /// Puts a frame on a wire that went through [`Context::seal`].
+    pub(super) fn transmit_sealed(
+        &mut self,
+        link: usize,
+        to: LinkAddr,
+        urgent: bool,
+        frame: Bytes,
+    ) {
+        debug_assert!(frame.len() <= self.config.links[link].mtu.max(MTU_MIN), "too long a frame");
         let link = self.links[link].id;
         self.outputs.push_back(Output::Transmit(Transmit { link, to, urgent, frame }));
+    }
+
+    /// The frame as it goes on the wire. Every call takes a new count.
+    pub(super) fn seal(&mut self, link: usize, frame: Bytes) -> Bytes {
+        match &self.config.keys {
+            Some(keys) => self.seals.seal(keys, self.links[link].id, &frame),
+            None => frame,
+        }
+    }
+
+    /// Bytes of every frame that the seal takes.
+    pub(super) const fn seal_len(&self) -> usize {
+        if self.config.keys.is_some() { OVERHEAD } else { 0 }
     }
 
     /// Notes a state of our own making that cannot be.
@@ -192,7 +221,7 @@ impl Context {
             .or_else(|| shortest(&|link| of(true, link) && whole(link)))
             .or_else(|| shortest(&|link| of(true, link)))
             .or_else(|| shortest(&|link| self.links[link].present));
-        frame.unwrap_or(0).max(MTU_MIN) - HEADER_LEN - DATA_HEADER_LEN
+        frame.unwrap_or(0).max(MTU_MIN - self.seal_len()) - HEADER_LEN - DATA_HEADER_LEN
     }
 
     /// Packets in flight to `peer` at most.
@@ -208,19 +237,32 @@ impl Context {
 
     /// The link for the next frame to `peer`, which is of `size` bytes: high-priority ones in turn,
     /// `linkburst` frames each, low-priority ones only if no other is up (facts 1.4, 1.6). One
-    /// whose path does not take it, only if there is no other.
+    /// that is quiet, and one whose path does not take it, only if there is no other.
     pub(super) fn choose_link(&self, peer: &mut Peer, size: usize) -> Option<usize> {
         [false, true].into_iter().find_map(|lowpri| {
-            let fitting = self.next_link(peer, lowpri, size);
-            fitting.or_else(|| self.next_link(peer, lowpri, 0))
+            [(false, size), (false, 0), (true, size), (true, 0)]
+                .into_iter()
+                .find_map(|(quiet, size)| self.next_link(peer, lowpri, quiet, size))
         })
     }
 
-    fn next_link(&self, peer: &mut Peer, lowpri: bool, size: usize) -> Option<usize> {
+    /// The peer has been silent on the link for half of the trouble time, which is several of its
+    /// heartbeats: as long as there is another link, what goes out here would wait until the
+    /// trouble is certain.
+    pub(super) fn is_quiet(&self, peer: &Peer, link: usize) -> bool {
+        let timers = &self.config.timers;
+        let lowpri = self.config.links[link].lowpri;
+        let trouble = if lowpri { timers.peer_trouble_lo } else { timers.peer_trouble };
+        peer.links[link].silence(self.now).is_none_or(|silence| silence >= trouble / 2)
+    }
+
+    /// The next one in turn; quiet ones only if `quiet`.
+    fn next_link(&self, peer: &mut Peer, lowpri: bool, quiet: bool, size: usize) -> Option<usize> {
         let usable = |peer: &Peer, link: usize| {
             peer.links[link].status == LinkStatus::Up
                 && peer.links[link].addr.is_some()
                 && self.config.links[link].lowpri == lowpri
+                && (quiet || !self.is_quiet(peer, link))
                 && self.frame_max(peer, link) >= size
         };
         let count = peer.links.len();

@@ -86,7 +86,7 @@ impl Context {
         let heard: Vec<Heard> =
             peers.iter().flatten().filter_map(|peer| self.heard(peer, link)).collect();
         let longest = self.config.links[link].mtu.clamp(MTU_MIN, HEARTBEAT_MAX);
-        let room = longest - HEADER_LEN - HEARTBEAT_HEADER_LEN;
+        let room = longest - self.seal_len() - HEADER_LEN - HEARTBEAT_HEADER_LEN;
         let mut rest = &heard[..];
         let mut first = 0;
         loop {

@@ -20,7 +20,11 @@ pub(super) struct Namesake {
     heartbeat_sequence: u64,
     /// How often the sequence has risen.
     rises: u32,
+    /// It has talked for long enough to be believed.
+    lives: bool,
     event_at: Instant,
+    /// When it may be told again.
+    notice_at: Instant,
 }
 
 impl Context {
@@ -162,18 +166,59 @@ impl Context {
     }
 
     /// A frame from our own node id: one of ours that came back, or somebody else's.
-    pub(super) fn on_own_id(&mut self, link: usize, header: &Header, body: &Body<'_>) -> Refusal {
+    pub(super) fn on_own_id(
+        &mut self,
+        link: usize,
+        from: LinkAddr,
+        header: &Header,
+        body: &Body<'_>,
+    ) -> Refusal {
         if header.src_incarnation == self.config.incarnation {
             if let Body::Heartbeat(heartbeat) = body {
                 self.note_own_frame(link, heartbeat.header.link);
             }
             return Refusal::Loopback;
         }
-        if let Body::Heartbeat(heartbeat) = body {
-            let time = self.config.timers.heartbeat * 2;
-            self.on_namesake(header.src_incarnation, heartbeat.header.sequence, time);
+        match body {
+            Body::Duplicate(notice) => {
+                let refused = self.on_duplicate_notice(header, *notice);
+                return refused.err().unwrap_or(Refusal::BadSource);
+            }
+            Body::Heartbeat(heartbeat) => {
+                let time = self.config.timers.heartbeat * 2;
+                self.on_namesake(header.src_incarnation, heartbeat.header.sequence, time);
+                self.tell_namesake(link, from);
+            }
+            Body::Ack(_)
+            | Body::Bye
+            | Body::Data(_)
+            | Body::Datagram(_)
+            | Body::Probe(_)
+            | Body::Request => {}
         }
         Refusal::BadSource
+    }
+
+    /// Where frames are sealed, the younger of two with one id believes only who names its present
+    /// incarnation: the older one, which is us, does, as long as the other goes on talking.
+    fn tell_namesake(&mut self, link: usize, to: LinkAddr) {
+        let (now, own) = (self.now, self.config.incarnation);
+        let Some(namesake) = &mut self.namesake else { return };
+        if self.config.keys.is_none()
+            || !namesake.lives
+            || own > namesake.incarnation
+            || now < namesake.notice_at
+        {
+            return;
+        }
+        namesake.notice_at = now + self.config.timers.heartbeat;
+        let younger = namesake.incarnation;
+        let header = Header {
+            dst: self.config.node.get(),
+            dst_incarnation: younger,
+            ..self.broadcast_header(Kind::Duplicate, link)
+        };
+        self.transmit(link, to, true, emit_duplicate(&header, own));
     }
 
     /// A peer's heartbeat says that it hears a younger node with our id: it will not hear us, so
@@ -201,14 +246,20 @@ impl Context {
             last: now,
             heartbeat_sequence: sequence,
             rises: 0,
+            lives: false,
             event_at: now,
+            notice_at: now,
         });
         namesake.last = now;
         if sequence > namesake.heartbeat_sequence {
             namesake.heartbeat_sequence = sequence;
             namesake.rises += 1;
         }
-        if namesake.rises >= 3 && now.since(namesake.since) > time {
+        // Sealed frames of an earlier life of ours may have been recorded: that somebody older
+        // lives is only believed of a notice that names our present incarnation.
+        let proven = self.config.keys.is_none() || self.config.incarnation < namesake.incarnation;
+        namesake.lives = namesake.rises >= 3 && now.since(namesake.since) > time;
+        if namesake.lives && proven {
             self.note_duplicate(self.config.node);
             if now >= namesake.event_at {
                 namesake.event_at = now + self.config.timers.peer_inact;

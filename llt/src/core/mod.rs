@@ -1,7 +1,7 @@
 //! The pure core of LLT.
 //!
-//! [`Llt::handle_frame`] judges a frame (`receive`): is it one of ours, of this cluster, of the
-//! present life of its sender (`identity`), of the present connection (`connect`)? Heartbeats
+//! [`Llt::handle_frame`] judges a frame (`receive`): was it sealed with one of our keys, if we have
+//! any (`keys`), is it one of ours, of this cluster, of the present life of its sender (`identity`), of the present connection (`connect`)? Heartbeats
 //! drive the links (`heartbeat`, `link`) and packets the streams (`sender`, `receiver`). What is to
 //! be sent goes out at the end of the turn, when the driver has emptied the outputs (`pump`), so
 //! that one acknowledgement answers a whole batch. Time passes in `timer`.
@@ -12,6 +12,7 @@ mod connect;
 mod context;
 mod heartbeat;
 mod identity;
+mod keys;
 mod link;
 mod notes;
 mod output;
@@ -31,6 +32,7 @@ mod status;
 mod tests;
 mod timer;
 
+pub use keys::SetKeysError;
 pub use output::{
     AddLinkError, DownReason, DuplicateScope, Event, LinkChange, LinkStatus, Note, Output,
     RefusedCause, RemoveLinkError, SendError, Transmit,
@@ -46,6 +48,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use crate::config::Config;
 use crate::ids::{Id, LinkAddr, LinkId, LltPort, NodeId};
 use crate::limits::{HEADER_LEN, LINKS_MAX, MESSAGE_MAX};
+use crate::seal::Seals;
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::BROADCAST_HEADER_LEN;
@@ -87,6 +90,7 @@ impl Llt {
         let datagram_mtu = config.links.iter().map(|link| link.mtu).min().unwrap_or(0);
         let listening = (!config.listen.is_zero()).then(|| now + config.listen);
         let context = Context {
+            seals: Seals::new(config.id()),
             config,
             stats: Stats::default(),
             now,
@@ -166,6 +170,9 @@ impl Llt {
         if let Err(refusal) = self.receive(link.index(), from, &frame) {
             tracing::trace!(%link, %from, ?refusal, "frame dropped");
             *refusal.counter(&mut self.context.stats) += 1;
+            if let Some(cause) = refusal.cause() {
+                self.context.note_refused(cause, link.index(), from);
+            }
         }
     }
 
@@ -283,7 +290,8 @@ impl Llt {
 
     /// The largest datagram that fits every link, in bytes. It stays the same as links come and go.
     pub fn datagram_max(&self) -> usize {
-        self.context.datagram_mtu.saturating_sub(HEADER_LEN + BROADCAST_HEADER_LEN)
+        let overhead = self.context.seal_len() + HEADER_LEN + BROADCAST_HEADER_LEN;
+        self.context.datagram_mtu.saturating_sub(overhead)
     }
 
     /// Does one frame reach everybody, on every high-priority link?

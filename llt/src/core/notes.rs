@@ -209,7 +209,6 @@ impl Context {
 
     /// The key keeps a frame out: that is counted, and told once per cause and link in each
     /// inactive time.
-    #[cfg_attr(not(test), expect(dead_code, reason = "frames are not sealed yet"))]
     pub(super) fn note_refused(&mut self, cause: RefusedCause, link: usize, from: LinkAddr) {
         let link = self.links[link].id;
         let known = self.notes.refused.entry((cause, link));

@@ -80,13 +80,13 @@ impl Series {
 }
 
 impl Context {
-    /// The longest frame that may go to a peer on a link.
+    /// The longest frame that may go to a peer on a link, before it is sealed.
     pub(super) fn frame_max(&self, peer: &Peer, link: usize) -> usize {
         let path = peer.links[link].path.limit.unwrap_or(usize::MAX);
-        self.full_size(peer, link).min(path)
+        self.full_size(peer, link).min(path).saturating_sub(self.seal_len())
     }
 
-    /// The longest frame that both ends of a link are configured for.
+    /// The longest frame that both ends of a link are configured for, as it goes over the wire.
     pub(super) fn full_size(&self, peer: &Peer, link: usize) -> usize {
         self.config.links[link].mtu.min(peer.links[link].peer_mtu)
     }
@@ -114,7 +114,8 @@ impl Context {
         entry.path.number = following(entry.path.number);
         let number = entry.path.number;
         self.stats.snd_probe += 1;
-        let frame = emit_probe(&self.header(Kind::Probe, peer, link), number, size);
+        let len = size.saturating_sub(self.seal_len());
+        let frame = emit_probe(&self.header(Kind::Probe, peer, link), number, len);
         self.transmit(link, to, false, frame);
         true
     }

@@ -210,11 +210,13 @@ impl Context {
                 self.transmit(link, to, false, frame);
                 continue;
             }
+            // Sealed once: each receiver has a window of its own for our counts.
+            let frame = self.seal(link, frame);
             for node in reached.iter() {
                 let peer = peers.get(node.index()).and_then(Option::as_ref);
                 if let Some(to) = peer.and_then(|peer| peer.links[link].addr) {
                     self.stats.snd_datagram += 1;
-                    self.transmit(link, to, false, frame.clone());
+                    self.transmit_sealed(link, to, false, frame.clone());
                 }
             }
         }
@@ -231,16 +233,23 @@ impl Context {
     ) -> Option<(usize, NodeSet)> {
         let lowpri = |link: usize| self.config.links[link].lowpri;
         let is_up = |peer: &Peer, link: usize| peer.links[link].status == LinkStatus::Up;
+        let is_usable = |peer: &Peer, link: usize| {
+            is_up(peer, link)
+                && peer.links[link].addr.is_some()
+                && self.frame_max(peer, link) >= size
+                && (!lowpri(link)
+                    || (0..peer.links.len()).all(|high| lowpri(high) || !is_up(peer, high)))
+        };
+        // Who is quiet on this link is reached over another one, if there is.
+        let has_better = |peer: &Peer, link: usize| {
+            self.is_quiet(peer, link)
+                && (0..peer.links.len())
+                    .any(|other| is_usable(peer, other) && !self.is_quiet(peer, other))
+        };
         let reached = |link: usize| -> NodeSet {
             let peers = wanted.iter().filter_map(|node| peers.get(node.index())?.as_ref());
             peers
-                .filter(|peer| {
-                    is_up(peer, link)
-                        && peer.links[link].addr.is_some()
-                        && self.frame_max(peer, link) >= size
-                        && (!lowpri(link)
-                            || (0..peer.links.len()).all(|high| lowpri(high) || !is_up(peer, high)))
-                })
+                .filter(|peer| is_usable(peer, link) && !has_better(peer, link))
                 .map(|peer| peer.node)
                 .collect()
         };

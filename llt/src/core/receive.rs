@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Llt;
 use super::context::Context;
-use super::output::{DownReason, Event};
+use super::output::{DownReason, Event, RefusedCause};
 use super::peer::Peer;
 use super::receiver::Arrival;
 use crate::ids::{LinkAddr, NodeId};
@@ -20,14 +20,19 @@ pub(super) enum Refusal {
     BadDest,
     BadGeneration,
     BadSource,
+    BadTag,
     BadVersion,
     DatagramDropped,
     Duplicate,
     Loopback,
     Malformed,
     NotConnected,
+    NotSealed,
     OutOfWindow,
+    Replayed,
+    Sealed,
     Unconfigured,
+    UnknownKey,
 }
 
 impl Refusal {
@@ -38,14 +43,45 @@ impl Refusal {
             Self::BadDest => &mut stats.rcv_bad_dest,
             Self::BadGeneration => &mut stats.rcv_bad_generation,
             Self::BadSource => &mut stats.rcv_bad_source,
+            Self::BadTag => &mut stats.rcv_bad_tag,
             Self::BadVersion => &mut stats.rcv_bad_version,
             Self::DatagramDropped => &mut stats.rcv_datagram_dropped,
             Self::Duplicate => &mut stats.rcv_duplicate,
             Self::Loopback => &mut stats.snd_loopback,
             Self::Malformed => &mut stats.rcv_malformed,
             Self::NotConnected => &mut stats.rcv_not_connected,
+            Self::NotSealed => &mut stats.rcv_not_sealed,
             Self::OutOfWindow => &mut stats.rcv_out_of_window,
+            Self::Replayed => &mut stats.rcv_replayed,
+            Self::Sealed => &mut stats.rcv_sealed,
             Self::Unconfigured => &mut stats.rcv_unconfigured,
+            Self::UnknownKey => &mut stats.rcv_unknown_key,
+        }
+    }
+}
+
+impl Refusal {
+    /// What the key has against the frame, if it was the key.
+    pub(super) fn cause(self) -> Option<RefusedCause> {
+        match self {
+            Self::BadTag => Some(RefusedCause::BadTag),
+            Self::NotSealed => Some(RefusedCause::NotSealed),
+            Self::Replayed => Some(RefusedCause::Replayed),
+            Self::Sealed => Some(RefusedCause::Sealed),
+            Self::UnknownKey => Some(RefusedCause::UnknownKey),
+            Self::BadChecksum
+            | Self::BadCluster
+            | Self::BadDest
+            | Self::BadGeneration
+            | Self::BadSource
+            | Self::BadVersion
+            | Self::DatagramDropped
+            | Self::Duplicate
+            | Self::Loopback
+            | Self::Malformed
+            | Self::NotConnected
+            | Self::OutOfWindow
+            | Self::Unconfigured => None,
         }
     }
 }
@@ -68,6 +104,8 @@ impl Llt {
         from: LinkAddr,
         bytes: &Bytes,
     ) -> Result<(), Refusal> {
+        let opened = self.open(link, bytes)?;
+        let bytes = opened.as_ref().unwrap_or(bytes);
         let frame = Frame::check(bytes)?;
         let header = &frame.header;
         if header.cluster != self.context.config.cluster {
@@ -81,7 +119,7 @@ impl Llt {
             return Err(Refusal::BadDest);
         }
         if source == self.context.config.node {
-            return Err(self.context.on_own_id(link, header, &frame.body));
+            return Err(self.context.on_own_id(link, from, header, &frame.body));
         }
         if self.context.config.excluded.contains(source) {
             return Err(Refusal::Unconfigured);

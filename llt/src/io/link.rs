@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::ids::LinkAddr;
 use crate::io::devices::Present;
+use crate::llttab::Device;
 
 /// A frame and the address it came from or goes to.
 pub type LinkFrame = (LinkAddr, Bytes);
@@ -140,7 +141,7 @@ pub enum LinkError {
     #[error("cannot list the devices to find {device}: {source}")]
     Devices {
         /// The device as configured.
-        device: String,
+        device: Device,
         /// Why.
         source: io::Error,
     },
@@ -168,7 +169,7 @@ pub enum LinkError {
     #[error("there is no device {device}; there are {present}")]
     NoDevice {
         /// The device as configured.
-        device: String,
+        device: Device,
         /// Those that the system has.
         present: Present,
     },

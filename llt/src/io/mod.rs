@@ -11,6 +11,8 @@ pub mod devices;
 mod endpoint;
 pub mod ether;
 pub mod incarnation;
+#[cfg(feature = "auth")]
+pub mod keyfile;
 mod link;
 pub mod memory;
 mod open;

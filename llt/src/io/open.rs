@@ -29,12 +29,13 @@ pub const ETHER_BACKEND: &str = "MUSTER_ETHER";
 pub fn open(tab: &TabLink) -> Result<Opened, LinkError> {
     match &tab.medium {
         Medium::Ether { device, .. } => {
-            let written = || devices::written(device);
-            let devices = devices::list()
-                .map_err(|source| LinkError::Devices { device: written(), source })?;
-            match devices::select(&devices, device) {
-                Some(state) => open_on(tab, state),
-                None => Err(LinkError::NoDevice { device: written(), present: Present::now() }),
+            let device = device.clone();
+            match devices::list() {
+                Ok(list) => match devices::select(&list, &device) {
+                    Some(state) => open_on(tab, state),
+                    None => Err(LinkError::NoDevice { device, present: Present::now() }),
+                },
+                Err(source) => Err(LinkError::Devices { device, source }),
             }
         }
         Medium::Udp { local, broadcast } => {

@@ -18,6 +18,10 @@ use crate::time::{Duration, Instant};
 pub struct Faults {
     /// Nothing passes, either way.
     pub cut: bool,
+    /// Nothing that was received passes.
+    pub deaf: bool,
+    /// Nothing that is sent passes.
+    pub mute: bool,
     /// Nothing from or to these nodes passes.
     pub blocked: NodeSet,
     /// Faults of frames sent.
@@ -109,12 +113,12 @@ impl Tap {
     /// Judges a frame that was received.
     pub fn incoming(&mut self, frame: &[u8]) -> Verdict {
         let blocked = node_at(frame, SOURCE_AT).is_some_and(|n| self.faults.blocked.contains(n));
-        self.judge(blocked)
+        self.judge(blocked || self.faults.deaf)
     }
 
     /// Judges a frame to be sent: `put` gets it, changed, twice, later or not at all.
     pub fn outgoing(&mut self, now: Instant, mut frame: Transmit, mut put: impl FnMut(Transmit)) {
-        if self.judge(self.is_blocked(&frame)) == Verdict::Drop {
+        if self.judge(self.is_blocked(&frame) || self.faults.mute) == Verdict::Drop {
             return;
         }
         let rates = self.faults.rates;
@@ -148,7 +152,7 @@ impl Tap {
                 return;
             }
             let frame = entry.remove();
-            if self.judge(self.is_blocked(&frame)) == Verdict::Pass {
+            if self.judge(self.is_blocked(&frame) || self.faults.mute) == Verdict::Pass {
                 put(frame);
             }
         }
@@ -264,6 +268,18 @@ mod tests {
         // A broadcast that goes out one by one is recognised by the address.
         assert!(passed(&mut tap, 1, &frame(0, 0xFF, address(2))).is_empty());
         assert_eq!(passed(&mut tap, 1, &frame(0, 0xFF, address(1))).len(), 1);
+    }
+
+    #[test]
+    fn a_deaf_link_sends_and_a_mute_one_hears() {
+        let sent = frame(0, 1, address(1));
+        let heard = frame(1, 0, address(0)).frame;
+        let mut one = tap(Faults { deaf: true, ..Faults::default() });
+        assert_eq!(passed(&mut one, 1, &sent).len(), 1);
+        assert_eq!(one.incoming(&heard), Verdict::Drop);
+        let mut one = tap(Faults { mute: true, ..Faults::default() });
+        assert!(passed(&mut one, 1, &sent).is_empty());
+        assert_eq!(one.incoming(&heard), Verdict::Pass);
     }
 
     #[test]

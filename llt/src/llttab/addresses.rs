@@ -95,33 +95,64 @@ fn parties(
     Some((link?, node?))
 }
 
-/// The address as the link uses it; `None` if it is of another kind or not one node's.
+/// The address as the link uses it; `None` if it cannot, which was told.
 fn address(
     checker: &mut Checker<'_>,
     medium: &Medium,
     address: &At<RawAddress>,
 ) -> Option<LinkAddr> {
-    let value = address.value;
-    let (found, is_single) = match (medium, value) {
-        (Medium::Ether { .. }, RawAddress::Mac(mac)) => (LinkAddr::Mac(mac), is_single(mac)),
-        (Medium::Udp { local, .. }, RawAddress::Ip(ip)) if local.is_ipv4() == ip.is_ipv4() => {
-            (at(*local, ip), is_one_node(ip) && !ip.is_unspecified())
-        }
-        (Medium::Ether { .. }, RawAddress::Ip(_)) | (Medium::Udp { .. }, _) => {
-            let expected = match medium {
-                Medium::Ether { .. } => texts::address_kind_ether(),
-                Medium::Udp { local, .. } if local.is_ipv4() => texts::address_kind_v4(),
-                Medium::Udp { .. } => texts::address_kind_v6(),
-            };
-            checker.problem(&address.span, texts::address_kind(shown(value)), expected);
-            return None;
-        }
+    let text = shown(address.value);
+    let (message, label) = match medium.address(address.value) {
+        Ok(found) => return Some(found),
+        Err(AddressError::Group) => (texts::address_many(text), texts::address_single()),
+        Err(error) => (texts::address_kind(text), error.to_string()),
     };
-    if !is_single {
-        let message = texts::address_many(shown(value));
-        checker.problem(&address.span, message, texts::address_single());
+    checker.problem(&address.span, message, label);
+    None
+}
+
+/// What was expected in place of an address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum AddressError {
+    /// The link is Ethernet.
+    #[error("{}", texts::address_kind_ether())]
+    Ether,
+    /// Neither an IP address nor an Ethernet address.
+    #[error("{}", texts::address_expected())]
+    Form,
+    /// Not the address of a group, nor nobody's.
+    #[error("{}", texts::address_single())]
+    Group,
+    /// The link is UDP over IPv4.
+    #[error("{}", texts::address_kind_v4())]
+    V4,
+    /// The link is UDP over IPv6.
+    #[error("{}", texts::address_kind_v6())]
+    V6,
+}
+
+impl Medium {
+    /// Reads the address of another node on this link, as in `set-addr` and `lltconfig -a set`: an
+    /// IP address without a port, which is that of the link, or an Ethernet address.
+    ///
+    /// # Errors
+    /// If the text is no address of the link's kind, or not that of one node.
+    pub fn parse_address(&self, text: &str) -> Result<LinkAddr, AddressError> {
+        self.address(RawAddress::parse(text).ok_or(AddressError::Form)?)
     }
-    is_single.then_some(found)
+
+    fn address(&self, address: RawAddress) -> Result<LinkAddr, AddressError> {
+        let (found, is_single) = match (self, address) {
+            (Self::Ether { .. }, RawAddress::Mac(mac)) => (LinkAddr::Mac(mac), is_single(mac)),
+            (Self::Udp { local, .. }, RawAddress::Ip(ip)) if local.is_ipv4() == ip.is_ipv4() => {
+                (at(*local, ip), is_one_node(ip) && !ip.is_unspecified())
+            }
+            (Self::Ether { .. }, RawAddress::Ip(_)) => return Err(AddressError::Ether),
+            (Self::Udp { local, .. }, _) if local.is_ipv4() => return Err(AddressError::V4),
+            (Self::Udp { .. }, _) => return Err(AddressError::V6),
+        };
+        if is_single { Ok(found) } else { Err(AddressError::Group) }
+    }
 }
 
 /// Is it this node's? The address of an interface that is given by name is not known here.

@@ -1,7 +1,6 @@
 //! One function per directive.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::ids::NodeSet;
@@ -9,7 +8,7 @@ use crate::limits::LINKS_MAX;
 use crate::llttab::parser::{At, Line, RawAddr, RawAddress, RawTab};
 use crate::llttab::report::Problem;
 use crate::llttab::settings::{Applied, SettingError};
-use crate::llttab::values::{mac, node_range, number};
+use crate::llttab::values::{node_range, number};
 use crate::llttab::{flow, link, texts, timers};
 
 /// Dispatches on the first word.
@@ -81,8 +80,7 @@ fn addr(line: &mut Line<'_, '_>) -> Option<RawAddr> {
     let tag = line.word(2, "the tag of a link")?;
     let word = line.word(3, "the address of the node on that link")?;
     line.ends_after(4);
-    let ip = word.text.parse::<IpAddr>().ok().map(RawAddress::Ip);
-    let Some(address) = ip.or_else(|| mac(word.text).map(RawAddress::Mac)) else {
+    let Some(address) = RawAddress::parse(word.text) else {
         line.wrong(word, texts::address_expected());
         return None;
     };

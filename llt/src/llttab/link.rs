@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::ops::Range;
 
 use crate::ids::NodeSet;
+use crate::io::devices;
 use crate::limits::{ETHERTYPE, MTU_ETHER_MAX, MTU_MAX, MTU_MIN};
 use crate::llttab::device::DeviceError;
 use crate::llttab::lexer::Word;
@@ -231,8 +232,8 @@ fn scope_of(name: &str) -> Option<u32> {
     if let Some(index) = number(name) {
         return Some(index);
     }
-    let index = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok()?;
-    number(index.trim())
+    // The folder /sys may be that of another network namespace: the system itself is asked.
+    devices::find(&Device::Name(name.to_owned())).map(|state| state.index)
 }
 
 /// Words of a whole line.

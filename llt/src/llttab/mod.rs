@@ -30,6 +30,7 @@ use crate::ids::{ClusterId, Incarnation, LinkAddr, NodeId, NodeSet};
 use crate::io::udp::link_addr;
 use crate::limits::{MTU_ETHER, MTU_UDP};
 
+pub use addresses::AddressError;
 pub use device::{Device, DeviceError};
 pub use flow::{FlowError, check_flow, flow_rows, parse_flow};
 pub use hosts::Hosts;
@@ -146,6 +147,7 @@ impl LltTab {
             timers: self.timers,
             flow: self.flow,
             listen: core::time::Duration::ZERO,
+            keys: None,
         }
     }
 }

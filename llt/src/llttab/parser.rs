@@ -9,6 +9,7 @@ use crate::ids::NodeSet;
 use crate::llttab::lexer::{Word, words};
 use crate::llttab::link::RawLink;
 use crate::llttab::report::{Problem, Source, Warning};
+use crate::llttab::values::mac;
 use crate::llttab::{directives, texts};
 
 /// A value and its place.
@@ -37,6 +38,13 @@ pub(super) struct RawAddr {
 pub(super) enum RawAddress {
     Ip(IpAddr),
     Mac([u8; 6]),
+}
+
+impl RawAddress {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let ip = text.parse::<IpAddr>().ok().map(Self::Ip);
+        ip.or_else(|| mac(text).map(Self::Mac))
+    }
 }
 
 /// What the file says.

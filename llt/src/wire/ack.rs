@@ -5,7 +5,8 @@ use zerocopy::big_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::header::{Header, WireError, malformed};
-use crate::limits::SACK_RANGES_MAX;
+use crate::limits::{HEADER_LEN, MTU_MIN, SACK_RANGES_MAX};
+use crate::seal;
 
 /// Packets that arrived ahead of a missing one: from `first` to `last`, both included.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,7 +37,7 @@ impl<'a> Ack<'a> {
         let ranges =
             <[RawRange]>::ref_from_bytes(rest).map_err(|_| malformed("ranges of 16 bytes each"))?;
         if ranges.len() > SACK_RANGES_MAX {
-            return Err(malformed("at most 32 ranges"));
+            return Err(malformed("at most 28 ranges"));
         }
         if ranges.iter().any(|range| range.first.get() > range.last.get()) {
             return Err(malformed("ranges that do not run backwards"));
@@ -89,3 +90,6 @@ struct RawRange {
     first: U64,
     last: U64,
 }
+
+const LEN_MAX: usize = HEADER_LEN + size_of::<RawAck>() + SACK_RANGES_MAX * size_of::<RawRange>();
+const _: () = assert!(LEN_MAX + seal::OVERHEAD <= MTU_MIN, "the longest one fits, sealed");

@@ -85,6 +85,26 @@ pub enum WireError {
     },
 }
 
+/// Between whom a frame passes, as its header says: what a sealed frame repeats in the clear.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Parties {
+    /// The sender's node id.
+    pub src: u8,
+    /// The receiver's node id, or [`BROADCAST_NODE`].
+    pub dst: u8,
+    /// The sender's incarnation.
+    pub src_incarnation: Incarnation,
+}
+
+impl Parties {
+    /// Reads them off a frame whose form nobody has checked; `None` if it has no whole header.
+    pub fn of(frame: &[u8]) -> Option<Self> {
+        let (raw, _) = RawHeader::ref_from_prefix(frame).ok()?;
+        let src_incarnation = Incarnation(raw.src_incarnation.get());
+        Some(Self { src: raw.src, dst: raw.dst, src_incarnation })
+    }
+}
+
 /// Shorthand for [`WireError::Malformed`].
 pub(super) const fn malformed(what: &'static str) -> WireError {
     WireError::Malformed { what }
@@ -228,5 +248,5 @@ fn checksum(raw: &RawHeader, body: &[u8]) -> u32 {
 }
 
 /// "LL", so that a foreign datagram on our port is seen for what it is.
-const MAGIC: u16 = 0x4C4C;
+pub(crate) const MAGIC: u16 = 0x4C4C;
 const FLAG_BROADCAST: u8 = 0x01;

@@ -19,7 +19,8 @@ pub use ack::{Ack, AckRange, emit_ack};
 pub use data::{DATA_HEADER_LEN, Data, emit_data};
 pub use datagram::{BROADCAST_HEADER_LEN, DATAGRAM_HEADER_LEN, Datagram, emit_datagram};
 pub use describe::{Description, describe, describe_error};
-pub use header::{BROADCAST_NODE, Header, Kind, VERSION_MAX, VERSION_MIN, WireError};
+pub(crate) use header::MAGIC;
+pub use header::{BROADCAST_NODE, Header, Kind, Parties, VERSION_MAX, VERSION_MIN, WireError};
 pub use heartbeat::{
     ENTRY_LEN, HEARTBEAT_HEADER_LEN, Heard, Heartbeat, HeartbeatHeader, emit_heartbeat,
 };

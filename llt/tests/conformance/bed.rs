@@ -92,7 +92,7 @@ impl Station {
         let end = Deadline::new("frames");
         let mut frames = Vec::new();
         while frames.len() < count {
-            end.check(&format!("{} of {count}: {:?}", frames.len(), self.link));
+            end.check(|| format!("{} of {count}: {:?}", frames.len(), self.link));
             self.wait_readable(Duration::from_secs(1));
             while self.link.receive(&mut frames) == Received::More {}
         }
@@ -160,13 +160,13 @@ impl Deadline {
         Self { what, end: Clock::new().now() + Duration::from_secs(30) }
     }
 
-    pub(crate) fn check(&self, state: &str) {
-        assert!(Clock::new().now() < self.end, "{} did not come: {state}", self.what);
+    pub(crate) fn check(&self, state: impl FnOnce() -> String) {
+        assert!(Clock::new().now() < self.end, "{} did not come: {}", self.what, state());
     }
 
     /// A millisecond, within the deadline.
     pub(crate) fn pause(&self) {
-        self.check("");
+        self.check(String::new);
         let moment = rustix::time::Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
         poll(&mut [], Some(&moment)).unwrap();
     }
@@ -280,6 +280,11 @@ fn udp6_multicast() -> Bed {
     };
     for end in 1..=3 {
         ip(&format!("addr add {}/64 dev mc0 nodad", at(end).ip()));
+    }
+    // The address is there at once, the way to it a moment later.
+    let ready = Deadline::new("the way to the own addresses");
+    while ip("-6 route show table local").matches("local fd00::").count() < 3 {
+        ready.pause();
     }
     let group: IpAddr = "ff05::4c4c".parse().unwrap();
     let station = |end| {

@@ -194,7 +194,7 @@ pub(crate) fn the_descriptor_is_readable_when_there_is_work(bed: &mut Bed) {
         a.flush();
         let end = Deadline::new("a readable descriptor");
         while !b.wait_readable(Duration::from_millis(100)) {
-            end.check("");
+            end.check(String::new);
         }
         assert_eq!(numbers(&b.drain(), a.address), [round]);
         assert!(!b.wait_readable(Duration::ZERO), "everything has been received");

@@ -61,7 +61,7 @@ fn went_down(station: &mut Station) {
         if station.link.went_down() {
             return;
         }
-        end.check("");
+        end.check(String::new);
     }
 }
 
@@ -218,7 +218,7 @@ fn event(monitor: &mut Monitor, fits: impl Fn(&DeviceEvent) -> bool) -> DeviceEv
         let mut fds = [PollFd::from_borrowed_fd(monitor.as_fd(), PollFlags::IN)];
         let second = rustix::time::Timespec { tv_sec: 1, tv_nsec: 0 };
         poll(&mut fds, Some(&second)).unwrap();
-        end.check("");
+        end.check(String::new);
     }
 }
 

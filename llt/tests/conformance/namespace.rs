@@ -25,10 +25,11 @@ pub(crate) fn run_again(test: &str, environment: &[(&str, &str)]) -> bool {
     true
 }
 
-/// Runs `ip` with these arguments.
-pub(crate) fn ip(arguments: &str) {
+/// Runs `ip` with these arguments; what it says.
+pub(crate) fn ip(arguments: &str) -> String {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().unwrap();
     assert!(output.status.success(), "ip {arguments}: {}", both(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Is there what it takes?

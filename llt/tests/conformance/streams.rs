@@ -33,7 +33,8 @@ pub(crate) fn come_out_whole(bed: &mut Bed) {
         .collect();
     let end = Deadline::new("the streams");
     while nodes.iter().any(|node| node.heard < MESSAGES) {
-        end.check(&format!("{:?}", nodes.iter().map(|n| (n.next, n.heard)).collect::<Vec<_>>()));
+        let state = || nodes.iter().map(|node| (node.next, node.heard)).collect::<Vec<_>>();
+        end.check(|| format!("sent and heard {:?}", state()));
         for node in &mut nodes {
             node.turn();
         }

@@ -5,14 +5,14 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use gab::core::Mutant;
 use sim::digest::Recorder;
-use sim::mutants::{Expected, expected};
+use sim::mutants::{Expected, caught_by, expected};
 use sim::profile::Kind;
 use sim::run::{Order, Outcome, run};
 use sim::world::Trace;
@@ -45,6 +45,9 @@ struct Args {
     /// Number of nodes, else drawn
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=128))]
     nodes: Option<u8>,
+    /// All frames are sealed, else in one of five runs of the swarm
+    #[arg(long)]
+    sealed: bool,
     /// Each seed twice: the hashes must be equal
     #[arg(long)]
     determinism: bool,
@@ -116,39 +119,51 @@ fn mutants(args: &Args) -> ExitCode {
     std::panic::set_hook(Box::new(|_| ()));
     let mut missed = 0;
     for mutant in sim::setup::mutants() {
-        let (kind, harmless) = match expected(mutant) {
-            Expected::Caught(kind) => (kind, None),
-            Expected::Harmless(why) => (Kind::Record, Some(why)),
+        let verdict = match expected(mutant) {
+            Expected::Caught(kind) => match first_caught(args, mutant, kind) {
+                Some((seed, found)) => format!("{found} at seed {seed} ({kind:?})"),
+                None => {
+                    missed += 1;
+                    format!("NOT CAUGHT in {} seeds ({kind:?})", args.seeds)
+                }
+            },
+            Expected::CaughtBy(script) => match caught_by(mutant, script) {
+                Some(found) => format!("{found} in its script"),
+                None => {
+                    missed += 1;
+                    "NOT CAUGHT by its script".to_owned()
+                }
+            },
+            Expected::Harmless(why) => match first_caught(args, mutant, Kind::Record) {
+                Some((seed, found)) => {
+                    missed += 1;
+                    format!("NOT HARMLESS: {found} at seed {seed}, though {why}")
+                }
+                None => format!("nothing to catch: {why}"),
+            },
         };
-        let order = |seed| Order {
-            seed,
-            kind,
-            nodes: args.nodes,
-            mutant: Some(format!("{mutant:?}")),
-            trace: Trace::Silent,
-        };
-        let caught = (args.first..args.first.saturating_add(args.seeds)).find_map(|seed| {
-            let outcome = run(&order(seed), None);
-            let found = outcome.violations.list().first()?.kind;
-            // A seed that fails with all rules in force proves nothing about this one.
-            let whole = run(&Order { mutant: None, ..order(seed) }, None);
-            whole.violations.is_empty().then_some((seed, found))
-        });
-        match (caught, harmless) {
-            (Some((seed, found)), None) => {
-                println!("{mutant:?}: {found} at seed {seed} ({kind:?})")
-            }
-            (Some((seed, found)), Some(why)) => {
-                println!("{mutant:?}: {found} at seed {seed}, though {why}");
-            }
-            (None, None) => {
-                missed += 1;
-                println!("{mutant:?}: NOT CAUGHT in {} seeds ({kind:?})", args.seeds);
-            }
-            (None, Some(why)) => println!("{mutant:?}: nothing to catch: {why}"),
-        }
+        println!("{mutant:?}: {verdict}");
     }
     ExitCode::from(u8::from(missed > 0))
+}
+
+/// The first seed at which it shows, and the kinds of violations.
+fn first_caught(args: &Args, mutant: Mutant, kind: Kind) -> Option<(u64, String)> {
+    let order = |seed| Order {
+        seed,
+        kind,
+        nodes: args.nodes,
+        mutant: Some(format!("{mutant:?}")),
+        sealed: args.sealed.then_some(true),
+        trace: Trace::Silent,
+    };
+    (args.first..args.first.saturating_add(args.seeds)).find_map(|seed| {
+        let found = Some(run(&order(seed), None).violations.kinds());
+        let found = found.filter(|kinds| !kinds.is_empty())?;
+        // A seed that fails with all rules in force proves nothing about this one.
+        let whole = run(&Order { mutant: None, ..order(seed) }, None);
+        whole.violations.is_empty().then_some((seed, found))
+    })
 }
 
 fn run_all(args: &Args) -> Totals {
@@ -156,7 +171,7 @@ fn run_all(args: &Args) -> Totals {
     let next = AtomicU64::new(first);
     let stop = AtomicU64::new(0);
     let records = AtomicU64::new(0);
-    let totals = Mutex::new(Totals::default());
+    let totals = std::sync::Mutex::new(Totals::default());
     std::thread::scope(|scope| {
         for _ in 0..args.jobs.max(1) {
             scope.spawn(|| {
@@ -190,8 +205,14 @@ fn run_all(args: &Args) -> Totals {
 }
 
 fn one(args: &Args, seed: u64, trace: Trace, record: bool) -> Outcome {
-    let order =
-        Order { seed, kind: args.profile, nodes: args.nodes, mutant: args.mutant.clone(), trace };
+    let order = Order {
+        seed,
+        kind: args.profile,
+        nodes: args.nodes,
+        mutant: args.mutant.clone(),
+        sealed: args.sealed.then_some(true),
+        trace,
+    };
     let recorder = record.then(|| recorder(&args.dir, seed)).and_then(|made| match made {
         Ok(recorder) => Some(recorder),
         Err(error) => {
@@ -277,6 +298,9 @@ fn repeat(args: &Args, seed: u64) -> String {
     );
     if let Some(nodes) = args.nodes {
         command.push_str(&format!(" --nodes {nodes}"));
+    }
+    if args.sealed {
+        command.push_str(" --sealed");
     }
     if let Some(mutant) = &args.mutant {
         command.push_str(&format!(" --mutant {mutant}"));

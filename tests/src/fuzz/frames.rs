@@ -12,15 +12,15 @@ pub enum Malice {
     Corrupted,
     /// The right checksum over fields at the ends of their ranges and a random body.
     Extreme,
+    /// The right checksum over a random body.
+    Fabricated,
     /// Longer than it says, up to what UDP carries.
     Oversized,
     /// Nothing but noise, some of it behind the right magic number.
     Random,
     /// A real frame once more.
     Replayed,
-    /// The right checksum over a random body.
-    Sealed,
-    /// The head of one real frame and the tail of another, half of them sealed.
+    /// The head of one real frame and the tail of another, half of them with the right checksum.
     Spliced,
     /// A real frame cut short.
     Truncated,
@@ -31,10 +31,10 @@ impl Malice {
     pub const ALL: [Self; 8] = [
         Self::Corrupted,
         Self::Extreme,
+        Self::Fabricated,
         Self::Oversized,
         Self::Random,
         Self::Replayed,
-        Self::Sealed,
         Self::Spliced,
         Self::Truncated,
     ];
@@ -46,7 +46,7 @@ impl Malice {
 pub enum Forgery {
     /// Anything, perfect forgeries included. Nobody may panic or grow.
     Any,
-    /// What is sealed never speaks for a living incarnation. Everything must go on as if nothing
+    /// What has the right checksum never speaks for a living incarnation. Everything must go on as if nothing
     /// had come.
     Strangers,
 }
@@ -61,6 +61,17 @@ pub struct Frames {
     /// The living incarnations of the cluster.
     living: Vec<Id>,
     frame: Vec<u8>,
+}
+
+/// Makes what a header says about the rest of the frame right. False if there is no header.
+pub(super) fn set_length_and_checksum(frame: &mut [u8]) -> bool {
+    let Some(body) = frame.len().checked_sub(HEADER_LEN) else { return false };
+    let body = u16::try_from(body).unwrap_or(u16::MAX);
+    frame[BODY_LEN].copy_from_slice(&body.to_be_bytes());
+    frame[CRC].fill(0);
+    let crc = crc32c::crc32c(frame);
+    frame[CRC].copy_from_slice(&crc.to_be_bytes());
+    true
 }
 
 // Places in the header of a frame (docs/wire.md).
@@ -107,10 +118,10 @@ impl Frames {
         match malice {
             Malice::Corrupted => self.corrupt(),
             Malice::Extreme => self.extreme(),
+            Malice::Fabricated => self.random_body(),
             Malice::Oversized => self.oversize(),
             Malice::Random => self.noise(),
             Malice::Replayed => {}
-            Malice::Sealed => self.random_body(),
             Malice::Spliced => self.splice(),
             Malice::Truncated => {
                 let length = self.below(self.frame.len());
@@ -149,7 +160,7 @@ impl Frames {
             let at = HEADER_LEN + self.below((self.frame.len() - HEADER_LEN).min(64));
             self.frame[at] = 0xFF;
         }
-        self.seal();
+        self.finish();
     }
 
     fn oversize(&mut self) {
@@ -157,7 +168,7 @@ impl Frames {
             if self.below(64) == 0 { 65_507 } else { self.frame.len() + 1 + self.below(512) };
         self.fill(length);
         match self.below(3) {
-            0 => self.seal(),
+            0 => self.finish(),
             1 => self.frame[BODY_LEN].fill(0xFF),
             _ => {}
         }
@@ -185,7 +196,7 @@ impl Frames {
             let at = FIELDS.start + self.below(FIELDS.len());
             self.frame[at] = self.byte();
         }
-        self.seal();
+        self.finish();
     }
 
     fn splice(&mut self) {
@@ -196,7 +207,7 @@ impl Frames {
         let tail = self.below(other.len());
         self.frame.extend_from_slice(&other[tail..]);
         if self.below(2) == 0 && self.frame.len() >= HEADER_LEN {
-            self.seal();
+            self.finish();
         }
     }
 
@@ -208,18 +219,14 @@ impl Frames {
     }
 
     /// Makes length, flags and checksum right, and the sender a stranger if it has to be one.
-    fn seal(&mut self) {
+    fn finish(&mut self) {
         if self.forgery == Forgery::Strangers {
             self.disown();
         }
-        let body = u16::try_from(self.frame.len() - HEADER_LEN).unwrap_or(u16::MAX);
-        self.frame[BODY_LEN].copy_from_slice(&body.to_be_bytes());
         if self.below(8) != 0 {
             self.frame[FLAGS] = u8::from(self.frame[DST] == 0xFF);
         }
-        self.frame[CRC].fill(0);
-        let crc = crc32c::crc32c(&self.frame);
-        self.frame[CRC].copy_from_slice(&crc.to_be_bytes());
+        set_length_and_checksum(&mut self.frame);
     }
 
     /// Gives the frame another cluster, or a sender's incarnation that nobody has. Each is used

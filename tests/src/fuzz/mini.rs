@@ -10,6 +10,7 @@ use gab::event::OpenOptions;
 use gab::stack::{Output, StackConfig};
 use gab::{ClientEvent, Level, PortName, Stack};
 use llt::config::{Config, Flow, LinkConfig, Timers};
+use llt::seal::Keyring;
 use llt::{ClusterId, Id, Incarnation, Instant, LinkAddr, LinkId, LltPort, NodeId, NodeSet};
 
 /// The cluster.
@@ -53,10 +54,18 @@ impl Mini {
     /// # Panics
     /// If it does not seed.
     pub fn new(seed: u64) -> Self {
+        Self::with_keys(seed, None)
+    }
+
+    /// The same with these keys.
+    ///
+    /// # Panics
+    /// If it does not seed.
+    pub fn with_keys(seed: u64, keys: Option<&Keyring>) -> Self {
         let now = Instant::from_millis(1000);
         let nodes = (0..NODES)
             .map(|node| Node {
-                stack: Stack::new(now, stack_config(node), seed + u64::from(node)),
+                stack: Stack::new(now, stack_config(node, keys), seed + u64::from(node)),
                 ejected: false,
                 delivered: 0,
                 arrived: Vec::new(),
@@ -209,7 +218,7 @@ fn address(node: u8, link: LinkId) -> LinkAddr {
     LinkAddr::V4 { ip: [127, 77, link.get(), node], port: 50_000 + u16::from(link.get()) }
 }
 
-fn stack_config(node: u8) -> StackConfig {
+fn stack_config(node: u8, keys: Option<&Keyring>) -> StackConfig {
     let ids = (0..NODES).filter_map(NodeId::new);
     let link = |link: u8| LinkConfig {
         lowpri: false,
@@ -235,6 +244,7 @@ fn stack_config(node: u8) -> StackConfig {
             timers: Timers::fast(),
             flow: Flow::default(),
             listen: Duration::ZERO,
+            keys: keys.cloned(),
         },
         gab: GabConfig {
             configured: true,

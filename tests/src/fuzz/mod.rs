@@ -1,12 +1,17 @@
 //! Hostile input: the frames, and a small cluster in memory that must bear them.
 //!
 //! The command `fuzz-decoders` drives them against everything that reads bytes of others without
-//! a socket; the process test `process_fuzz` throws the same frames at live daemons.
+//! a socket; the process test `process_fuzz` throws the same frames at live daemons. [`entry`] has
+//! the decoders as functions of any bytes, which `cargo fuzz` drives (`tests/fuzz`).
 
+pub mod corpus;
+pub mod entry;
 pub mod frames;
+pub mod insider;
 pub mod mini;
 
 pub use frames::{Forgery, Frames, Malice};
+pub use insider::Insider;
 pub use mini::Mini;
 
 /// Resident memory of this process in bytes.

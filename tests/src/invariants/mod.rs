@@ -60,6 +60,11 @@ impl Violations {
         &self.counts
     }
 
+    /// Their kinds in one line.
+    pub fn kinds(&self) -> String {
+        self.counts.keys().copied().collect::<Vec<_>>().join(", ")
+    }
+
     /// Is all well?
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

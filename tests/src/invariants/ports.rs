@@ -6,7 +6,7 @@ use gab::PortName;
 use llt::{Id, NodeSet};
 
 use super::{Context, Violations};
-use crate::history::{Life, What};
+use crate::history::{Installed, Life, What};
 
 /// Who saw which members, by port and generation.
 type Seen = BTreeMap<(PortName, u64), Vec<(Id, Vec<Id>)>>;
@@ -121,30 +121,41 @@ pub fn invariant_pt2_only_members_are_heard(context: &Context<'_>, out: &mut Vio
 /// PT3: a node that departs leaves every port with the view that it departs from.
 pub fn invariant_pt3_the_departed_are_in_no_port(context: &Context<'_>, out: &mut Violations) {
     for life in &context.history.lives {
+        let mut views = life.views.iter();
+        let mut installed = None;
+        // The last word on every port while a view was in force. Each view is announced by a
+        // membership of port a, perhaps later than it is installed, and later than the next is.
+        let mut ports: BTreeMap<PortName, NodeSet> = BTreeMap::new();
+        for (_, port, _, members) in &life.memberships {
+            if *port == PortName::CONTROL {
+                check_departed(life, installed, &ports, out);
+                installed = views.next();
+            }
+            // A held port keeps its members until the view is authorised.
+            if !context.is_held(*port) {
+                ports.insert(*port, *members);
+            }
+        }
         // A view in which the node learnt that it is out is announced to nobody.
         let last = life.ended.map(|(at, _)| at);
-        for (index, installed) in life.views.iter().enumerate() {
-            // The last word on every port while the view was in force: a slow node announces a
-            // view later than it installs it, and one turn can install two.
-            let until = life.views.get(index + 1).map(|next| next.at);
-            if Some(installed.at) == last || until == Some(installed.at) {
-                continue;
-            }
-            let mut ports: BTreeMap<PortName, NodeSet> = BTreeMap::new();
-            for (at, port, _, members) in &life.memberships {
-                // A held port keeps its members until the view is authorised.
-                if until.is_none_or(|until| *at < until) && !context.is_held(*port) {
-                    ports.insert(*port, *members);
-                }
-            }
-            for (port, members) in ports {
-                let gone = members.difference(installed.view.nodes());
-                if !gone.is_empty() {
-                    out.add("pt3-departed", || {
-                        format!("{}: port {port} keeps {gone} in {}", life.id, installed.view.vid)
-                    });
-                }
-            }
+        installed = installed.filter(|installed| Some(installed.at) != last);
+        check_departed(life, installed, &ports, out);
+    }
+}
+
+fn check_departed(
+    life: &Life,
+    installed: Option<&Installed>,
+    ports: &BTreeMap<PortName, NodeSet>,
+    out: &mut Violations,
+) {
+    let Some(installed) = installed else { return };
+    for (port, members) in ports {
+        let gone = members.difference(installed.view.nodes());
+        if !gone.is_empty() {
+            out.add("pt3-departed", || {
+                format!("{}: port {port} keeps {gone} in {}", life.id, installed.view.vid)
+            });
         }
     }
 }

@@ -74,9 +74,12 @@ impl Story {
     /// `node` installs view `round` of these nodes, its numbering starting after `base`.
     fn installs(&mut self, node: u8, round: u64, members: &[u8], base: u64) {
         let at = self.tick();
+        let nodes = set(members);
         let members = members.iter().map(|node| id(*node)).collect();
         let view = View { vid: vid(round), members };
-        self.life(node).views.push(Installed { at, view, base });
+        let life = self.life(node);
+        life.views.push(Installed { at, view, base });
+        life.memberships.push((at, PortName::CONTROL, round, nodes));
     }
 
     /// GAB announces a membership of the port, and the client reads it.

@@ -119,8 +119,14 @@ mod tests {
     fn ms11_sees_safe_messages_released_too_early() {
         let seen = (1..=20).any(|seed| {
             let mutant = Some("SafeWithoutStability".to_owned());
-            let order =
-                Order { seed, kind: Kind::Swarm, nodes: None, mutant, trace: Trace::Silent };
+            let order = Order {
+                seed,
+                kind: Kind::Swarm,
+                nodes: None,
+                mutant,
+                sealed: None,
+                trace: Trace::Silent,
+            };
             run(&order, None).violations.counts().contains_key("ms11-stability")
         });
         assert!(seen, "no seed released a SAFE message that a member lacked");

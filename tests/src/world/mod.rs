@@ -254,6 +254,12 @@ impl World {
         self.arbiter_delay[node] = delay;
     }
 
+    /// These test keys are in force at a node that runs.
+    pub fn set_keys(&mut self, node: usize, first: u8, second: Option<u8>) {
+        self.apply(node, Input::Keys { first, second });
+        self.kick(node);
+    }
+
     /// How many frames the filter holds.
     pub fn held(&self) -> usize {
         self.held.len()
@@ -361,7 +367,10 @@ impl World {
     fn ask(&mut self, node: usize, life: usize, request: &ArbiterRequest) {
         if self.keeper.apply(&request.change) {
             let record = self.keeper.record().cloned().expect("a change leaves a record");
-            self.say(|| format!("record: {} of {:?}", record.vid, members(&record.members)));
+            self.say(|| {
+                let (vid, promise) = (record.vid, record.promise);
+                format!("record: {vid} of {:?}, promises {promise}", members(&record.members))
+            });
             self.hosts.record_changed(self.now, record.into());
         }
         let reply = ArbiterReply { ticket: request.ticket, record: self.keeper.record().cloned() };

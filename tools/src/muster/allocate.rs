@@ -54,7 +54,8 @@ impl UserList {
         Ok(Self { file, entries })
     }
 
-    /// Finds ports for `links` links of `nodes` nodes and an id, and enters them for `dir`.
+    /// Finds ports on the loopback for `links` links of `nodes` nodes and an id, and enters them
+    /// for `dir`.
     ///
     /// # Errors
     /// If nothing is free; nothing was entered.
@@ -65,6 +66,21 @@ impl UserList {
             .filter(|base| self.entries.iter().all(|entry| entry.port_base != *base))
             .find(|base| is_free(*base, nodes, links, address_offset))
             .context("no block of UDP ports is free on 127.77.x.x in 49152..65535")?;
+        let cluster_id = self.enter(dir, port_base, random)?;
+        Ok(Allocation { cluster_id, port_base, address_offset })
+    }
+
+    /// Finds an id and enters it for `dir`. In namespaces all ports are free, and addresses begin
+    /// with 1, for 10.77.L.0 is the network's.
+    ///
+    /// # Errors
+    /// If none is free; nothing was entered.
+    pub fn allocate_id(&mut self, dir: &Path) -> Result<Allocation> {
+        let cluster_id = self.enter(dir, NO_PORTS, random_u64())?;
+        Ok(Allocation { cluster_id, port_base: 50_000, address_offset: 1 })
+    }
+
+    fn enter(&mut self, dir: &Path, port_base: u16, random: u64) -> Result<u16> {
         let start = u16::try_from(random >> 48).expect("sixteen bits are left");
         let cluster_id = (0..=u16::MAX)
             .map(|step| start.wrapping_add(step))
@@ -73,7 +89,7 @@ impl UserList {
             .context("no cluster id is free")?;
         self.entries.push(Entry { dir: dir.to_owned(), cluster_id, port_base });
         self.write()?;
-        Ok(Allocation { cluster_id, port_base, address_offset })
+        Ok(cluster_id)
     }
 
     /// Gives back what the cluster in `dir` has.
@@ -101,6 +117,8 @@ impl Entry {
     }
 }
 
+/// In the list for a cluster that takes no ports of this network.
+const NO_PORTS: u16 = 0;
 /// Ports of one block, one per link that a node can have.
 const BLOCK: u16 = 8;
 const PORTS: std::ops::RangeInclusive<u16> = 49_152..=65_535;

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::cluster::TimerProfile;
+use super::cluster::{Cable, TimerProfile, Transport};
+use super::commands::Usage;
+use super::netns::place::Place;
+use super::testbed::Network;
 
 /// Brings a cluster of real daemons up on this machine, breaks it, and shows it.
 #[derive(Debug, Parser)]
@@ -23,7 +26,8 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  muster up -n 3                   three nodes with two links each
+  muster up -n 3                   three nodes with two links each, on the loopback
+  muster up -n 4 --netns           four, on Ethernet: a namespace each, a bridge per link
   muster exec 0 gabconfig -a       the memberships as node 0 sees them
   muster link 2 0 down             pull the cable of node 2 on link 0
   muster partition 0,1 2           cut node 2 off
@@ -46,12 +50,16 @@ pub enum Command {
         /// Repeat every second until interrupted
         #[arg(long)]
         watch: bool,
-        /// JSON: `dir`, `cluster_id`, `ports`, and per node `id`, `name`, `pid`, `state` (running,
-        /// paused, gone), `faults`, `snapshot` (as gabd gives it, or null)
+        /// JSON: `dir`, `cluster_id`, `links`, `transport` (udp, ether), `ports` (UDP, by link),
+        /// `netns` (`holder`, `user`, `mtu`, `nft`; null without --netns), and per node `id`,
+        /// `name`, `pid`, `state` (running, paused, gone), `faults`, `snapshot` (as gabd gives it,
+        /// or null)
         #[arg(long)]
         json: bool,
     },
-    /// Run a command with a node's root, and the commands first on the PATH
+    /// Run a command with a node's root, in its namespace, and the commands first on the PATH
+    ///
+    /// NODE may be `switch`: the namespace of the bridges, for ip, nft, tcpdump.
     #[command(override_usage = "muster exec NODE COMMAND...")]
     Exec {
         /// The node, then the command with its arguments, untouched
@@ -61,9 +69,9 @@ pub enum Command {
         )]
         words: Vec<OsString>,
     },
-    /// An interactive shell with a node's root, and the commands first on the PATH
+    /// An interactive shell with a node's root, in its namespace, and the commands first on the PATH
     Shell {
-        /// Id or name
+        /// Id or name, or `switch`
         node: String,
     },
     /// kill -9 of a node's daemons, or of one
@@ -95,15 +103,11 @@ pub enum Command {
         node: String,
     },
     /// Pull or plug the cable of a node on one link
-    Link {
-        /// Id or name
-        node: String,
-        /// Number or tag
-        link: String,
-        /// Which
-        #[arg(value_enum)]
-        state: Cable,
-    },
+    ///
+    /// With --netns, a cable that is pulled takes the carrier from the node's device, as a real one
+    /// does. On the loopback there is no carrier: the node's taps lose every frame. A cable that is
+    /// up again is up in every way.
+    Link(LinkArgs),
     /// Split the cluster: nodes of different groups do not hear each other
     Partition {
         /// Nodes with commas between; nodes that no group names form one of their own
@@ -116,7 +120,7 @@ pub enum Command {
     Faults(FaultsArgs),
     /// The whole story in under a minute, each step checked and timed
     Demo(DemoArgs),
-    /// Measure ordered broadcast on a cluster of its own
+    /// Measure a cluster of its own: ordered broadcast, and what it costs when idle
     Bench(BenchArgs),
     /// One client of `bench`
     #[command(hide = true)]
@@ -125,12 +129,34 @@ pub enum Command {
         #[arg(long)]
         root: PathBuf,
     },
+    /// Keep the namespaces of a cluster
+    #[command(hide = true)]
+    Hold {
+        /// Die with this parent
+        #[arg(long)]
+        parent: Option<i32>,
+        /// How many besides the switch
+        #[arg(long)]
+        nodes: u8,
+    },
+    /// Become another program in a namespace
+    #[command(hide = true)]
+    Inside {
+        /// Which
+        place: Place,
+        /// Program and arguments
+        #[arg(required = true, last = true)]
+        command: Vec<OsString>,
+    },
     /// Leave the session and become another program
     #[command(hide = true)]
     Detach {
         /// Die with this parent
         #[arg(long)]
         parent: Option<i32>,
+        /// In this namespace
+        #[arg(long)]
+        place: Option<Place>,
         /// Program and arguments
         #[arg(required = true, last = true)]
         command: Vec<OsString>,
@@ -144,13 +170,97 @@ pub enum Daemon {
     Gabd,
 }
 
+/// Options of `link`.
+#[derive(Args, Debug)]
+pub struct LinkArgs {
+    /// Id or name
+    pub node: String,
+    /// Number or tag
+    pub link: String,
+    /// Which
+    #[arg(value_enum)]
+    pub state: UpDown,
+    /// Lose every frame but leave the carrier: the switch fails, not the cable
+    #[arg(long, conflicts_with = "one_way")]
+    pub silent: bool,
+    /// Lose only what comes in to the node, or only what goes out from it
+    #[arg(long, value_enum, value_name = "in|out", hide_possible_values = true)]
+    pub one_way: Option<Direction>,
+}
+
 /// State of a cable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum Cable {
+pub enum UpDown {
     /// Pulled.
     Down,
     /// Plugged.
     Up,
+}
+
+/// Direction of frames, as their node sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Direction {
+    /// To the node.
+    In,
+    /// From the node.
+    Out,
+}
+
+impl LinkArgs {
+    /// What the cable is to be.
+    ///
+    /// # Errors
+    /// If a way to be down is given for a cable that is to be up.
+    pub fn cable(&self) -> Result<Cable, Usage> {
+        match (self.state, self.silent, self.one_way) {
+            (UpDown::Down, true, _) => Ok(Cable::Silent),
+            (UpDown::Down, false, None) => Ok(Cable::Pulled),
+            (UpDown::Down, false, Some(Direction::In)) => Ok(Cable::OneWayIn),
+            (UpDown::Down, false, Some(Direction::Out)) => Ok(Cable::OneWayOut),
+            (UpDown::Up, false, None) => Ok(Cable::Plugged),
+            (UpDown::Up, true, _) => Err(Usage("--silent is a way to be down".into())),
+            (UpDown::Up, false, Some(_)) => Err(Usage("--one-way is a way to be down".into())),
+        }
+    }
+}
+
+/// What carries the links.
+#[derive(Args, Clone, Debug)]
+pub struct NetworkArgs {
+    /// One network namespace per node, with a cable per link into a bridge. Without root this takes
+    /// a user namespace, where the system allows it
+    #[arg(long)]
+    pub netns: bool,
+    /// What the links are [default: ether with --netns, else udp]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "udp|ether")]
+    pub transport: Option<Transport>,
+    /// MTU of cables and bridges, 576 to 9216; needs --netns [default: 1500]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(576..=9216))]
+    pub mtu: Option<u32>,
+}
+
+impl NetworkArgs {
+    /// The network they ask for.
+    ///
+    /// # Errors
+    /// If there is none such.
+    pub fn network(&self) -> Result<Network, Usage> {
+        if self.netns {
+            let transport = self.transport.unwrap_or(Transport::Ether);
+            return Ok(Network::Namespaces { transport, mtu: self.mtu.unwrap_or(1500) });
+        }
+        if self.transport == Some(Transport::Ether) {
+            return Err(Usage(
+                "--transport ether needs --netns: without it all nodes share the loopback, which \
+                 is no Ethernet; with it each node has Ethernet devices of its own"
+                    .into(),
+            ));
+        }
+        if self.mtu.is_some() {
+            return Err(Usage("--mtu needs --netns: the loopback has an MTU of its own".into()));
+        }
+        Ok(Network::Loopback)
+    }
 }
 
 /// Options of `up`.
@@ -162,33 +272,21 @@ pub struct UpArgs {
     /// Number of links
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub links: u8,
-    /// What the links are
-    #[arg(long, value_enum, default_value = "udp")]
-    pub transport: Transport,
+    /// Where they run.
+    #[command(flatten)]
+    pub network: NetworkArgs,
     /// Timers
     #[arg(long, value_enum, default_value = "fast")]
     pub timers: TimerProfile,
     /// Who authorises memberships with departures
     #[arg(long, value_enum, default_value = "none")]
     pub arbiter: Arbiter,
-    /// One network namespace per node (not in this version)
-    #[arg(long)]
-    pub netns: bool,
     /// Shared disks (not in this version)
     #[arg(long)]
     pub disks: Option<u32>,
     /// Their size (not in this version)
     #[arg(long)]
     pub disk_size: Option<String>,
-}
-
-/// Kind of links.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum Transport {
-    /// Raw Ethernet (not in this version).
-    Ether,
-    /// UDP over the loopback.
-    Udp,
 }
 
 /// Kind of arbitration.
@@ -204,9 +302,7 @@ impl UpArgs {
     /// What was asked for that this version cannot do.
     pub fn refused(&self) -> Option<&'static str> {
         match self {
-            Self { transport: Transport::Ether, .. } => Some("--transport ether"),
             Self { arbiter: Arbiter::Majority, .. } => Some("--arbiter majority"),
-            Self { netns: true, .. } => Some("--netns"),
             Self { disks: Some(_), .. } => Some("--disks"),
             Self { disk_size: Some(_), .. } => Some("--disk-size"),
             _ => None,
@@ -244,6 +340,9 @@ pub struct FaultsArgs {
 /// Options of `demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
+    /// Where the nodes run.
+    #[command(flatten)]
+    pub network: NetworkArgs,
     /// Timers
     #[arg(long, value_enum, default_value = "fast")]
     pub timers: TimerProfile,
@@ -253,7 +352,10 @@ pub struct DemoArgs {
 #[derive(Args, Clone, Debug)]
 pub struct BenchArgs {
     /// What to measure [default: all]
-    #[arg(long = "workload", value_enum)]
+    #[arg(value_enum, value_name = "WORKLOAD")]
+    pub names: Vec<Workload>,
+    /// The same
+    #[arg(long = "workload", value_enum, hide_possible_values = true)]
     pub workloads: Vec<Workload>,
     /// Number of nodes
     #[arg(short = 'n', long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -264,12 +366,15 @@ pub struct BenchArgs {
     /// Repetitions of everything, interleaved
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
-    /// Seconds of sending per round
+    /// Time of sending per round; `idle` takes at least two seconds
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub time: Duration,
-    /// What the links are
-    #[arg(long, value_enum, default_value = "udp")]
-    pub transport: Transport,
+    /// Where the nodes run.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Timers
+    #[arg(long, value_enum, default_value = "fast")]
+    pub timers: TimerProfile,
     /// Write the figures to this file, too
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -281,6 +386,14 @@ pub struct BenchArgs {
     pub plot: Option<PathBuf>,
 }
 
+impl BenchArgs {
+    /// All that is to be measured.
+    pub fn chosen(&self) -> Vec<Workload> {
+        let named: Vec<Workload> = self.names.iter().chain(&self.workloads).copied().collect();
+        if named.is_empty() { Workload::value_variants().to_vec() } else { named }
+    }
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
 pub enum Workload {
@@ -290,6 +403,8 @@ pub enum Workload {
     /// All nodes send
     #[value(name = "bcast-all")]
     BcastAll,
+    /// Nobody sends: CPU, memory, frames and bytes per daemon
+    Idle,
     /// One message under way: until it is delivered at its sender, and elsewhere
     Latency,
 }
@@ -349,6 +464,42 @@ mod tests {
         let cli = Cli::try_parse_from(["muster", "exec", "0", "--json"]).unwrap();
         let Command::Exec { words } = cli.command else { panic!("{:?}", cli.command) };
         assert_eq!(words, ["0", "--json"]);
+    }
+
+    #[test]
+    fn raw_ethernet_needs_namespaces_and_is_what_they_are_for() {
+        let network = |words: &[&str]| {
+            let cli = Cli::try_parse_from(["muster", "up"].iter().chain(words)).unwrap();
+            let Command::Up(args) = cli.command else { panic!("{:?}", cli.command) };
+            args.network.network()
+        };
+        let ether = |mtu| Network::Namespaces { transport: Transport::Ether, mtu };
+        assert_eq!(network(&[]).unwrap(), Network::Loopback);
+        assert_eq!(network(&["--netns"]).unwrap(), ether(1500));
+        assert_eq!(network(&["--netns", "--mtu", "9000"]).unwrap(), ether(9000));
+        let udp = Network::Namespaces { transport: Transport::Udp, mtu: 1500 };
+        assert_eq!(network(&["--netns", "--transport", "udp"]).unwrap(), udp);
+        let refused = network(&["--transport", "ether"]).unwrap_err();
+        assert!(refused.0.contains("needs --netns: without it"), "{refused}");
+        assert!(network(&["--mtu", "9000"]).unwrap_err().0.contains("needs --netns"));
+    }
+
+    #[test]
+    fn a_cable_can_be_down_in_four_ways() {
+        let cable = |words: &[&str]| {
+            let line = ["muster", "link", "2", "0"].iter().chain(words);
+            let cli = Cli::try_parse_from(line).map_err(|error| Usage(error.to_string()))?;
+            let Command::Link(args) = cli.command else { panic!("{:?}", cli.command) };
+            args.cable()
+        };
+        assert_eq!(cable(&["up"]).unwrap(), Cable::Plugged);
+        assert_eq!(cable(&["down"]).unwrap(), Cable::Pulled);
+        assert_eq!(cable(&["down", "--silent"]).unwrap(), Cable::Silent);
+        assert_eq!(cable(&["down", "--one-way", "in"]).unwrap(), Cable::OneWayIn);
+        assert_eq!(cable(&["down", "--one-way", "out"]).unwrap(), Cable::OneWayOut);
+        assert!(cable(&["up", "--silent"]).is_err());
+        assert!(cable(&["up", "--one-way", "in"]).is_err());
+        assert!(cable(&["down", "--silent", "--one-way", "in"]).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use clap::ValueEnum;
 use gab::admin::FaultRates;
 use serde::{Deserialize, Serialize};
 
+use super::netns::Namespaces;
 use super::process::{Process, State};
 
 /// Name of the file in the cluster's folder.
@@ -27,9 +29,14 @@ pub struct Cluster {
     pub made_dir: bool,
     /// LLT cluster id, no other cluster of this user has it.
     pub cluster_id: u16,
+    /// What the links are.
+    pub transport: Transport,
+    /// Each node is a network namespace; else all are on the loopback.
+    pub netns: Option<Namespaces>,
     /// UDP port of link 0; the others follow.
     pub port_base: u16,
-    /// Node N of link L is 127.77.L.(N + this): 0 wherever 127.77.L.0 can be bound.
+    /// Node N of link L is 127.77.L.(N + this), or 10.77.L.(N + this) in namespaces: 0 on the
+    /// loopback wherever 127.77.L.0 can be bound, else 1.
     pub address_offset: u8,
     /// Number of links, 1 to 8.
     pub links: u8,
@@ -58,15 +65,42 @@ pub struct Node {
     pub faults: Vec<LinkFaults>,
 }
 
-/// What the taps of a node do on one link.
+/// What is done to a node on one link.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct LinkFaults {
-    /// The cable is out.
-    pub cut: bool,
-    /// Nodes on the other side of a partition.
+    /// Its cable.
+    pub cable: Cable,
+    /// Nodes on the other side of a partition; the taps lose what comes from and goes to them.
     pub blocked: Vec<u8>,
-    /// Probabilities and delay.
+    /// Probabilities and delay of the taps.
     pub rates: FaultRates,
+}
+
+/// State of the cable of a node on one link.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cable {
+    /// What comes to the node is lost.
+    OneWayIn,
+    /// What the node sends is lost.
+    OneWayOut,
+    /// As it should be.
+    #[default]
+    Plugged,
+    /// It is out: in namespaces, the node's device has no carrier.
+    Pulled,
+    /// Everything is lost, and the device does not notice.
+    Silent,
+}
+
+/// What the links are.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// Raw Ethernet; needs --netns, and is its default
+    Ether,
+    /// UDP, the default without --netns
+    Udp,
 }
 
 /// Timers by name.
@@ -83,7 +117,7 @@ pub enum TimerProfile {
 }
 
 /// Format of `cluster.json`.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 impl TimerProfile {
     /// LLT's timers.
@@ -120,6 +154,19 @@ impl LinkFaults {
     /// Is there any?
     pub fn any(&self) -> bool {
         *self != Self::default()
+    }
+}
+
+impl Cable {
+    /// In words, for a listing of faults; `None` if it is plugged.
+    pub fn describe(self) -> Option<&'static str> {
+        match self {
+            Self::OneWayIn => Some("hears nothing"),
+            Self::OneWayOut => Some("is not heard"),
+            Self::Plugged => None,
+            Self::Pulled => Some("cut"),
+            Self::Silent => Some("cut silently"),
+        }
     }
 }
 
@@ -223,9 +270,18 @@ impl Cluster {
         self.port_base + u16::from(link)
     }
 
-    /// Address of a node on a link.
-    pub fn address(&self, node: u8, link: u8) -> std::net::Ipv4Addr {
-        std::net::Ipv4Addr::new(127, 77, link, node + self.address_offset)
+    /// IP address of a node on a link.
+    pub fn address(&self, node: u8, link: u8) -> Ipv4Addr {
+        Ipv4Addr::new(self.network(), 77, link, node + self.address_offset)
+    }
+
+    /// IP address of all nodes on a link, where it has one.
+    pub fn broadcast(&self, link: u8) -> Ipv4Addr {
+        Ipv4Addr::new(self.network(), 77, link, 255)
+    }
+
+    fn network(&self) -> u8 {
+        if self.netns.is_some() { 10 } else { 127 }
     }
 }
 
@@ -233,5 +289,35 @@ impl Node {
     /// What its gabd does.
     pub fn state(&self) -> State {
         self.gabd.map_or(State::Gone, Process::state)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Two nodes with two links on the loopback, and a phantom.
+    pub(in super::super) fn cluster() -> Cluster {
+        let node = |id: u8| Node {
+            id,
+            name: format!("node{id}"),
+            gabd: None,
+            faults: vec![LinkFaults::default(); 2],
+        };
+        Cluster {
+            version: VERSION,
+            dir: "/d".into(),
+            made_dir: false,
+            cluster_id: 4711,
+            transport: Transport::Udp,
+            netns: None,
+            port_base: 61_000,
+            address_offset: 0,
+            links: 2,
+            timers: TimerProfile::Fast,
+            phantoms: 1,
+            attached: false,
+            nodes: vec![node(0), node(1)],
+        }
     }
 }

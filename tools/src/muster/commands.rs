@@ -2,13 +2,15 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command as Program, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use super::cli::{Cable, Cli, Command, FaultsArgs, UpArgs};
-use super::cluster::{Cluster, LinkFaults};
+use super::cli::{Cli, Command, FaultsArgs, UpArgs};
+use super::cluster::{Cluster, LinkFaults, Transport};
+use super::netns::place::At;
+use super::netns::{self, holder};
 use super::testbed::{Down, Testbed, UpOptions};
 use super::{bench, demo};
 use super::{binaries::Binaries, daemons, places, status, wait};
@@ -66,10 +68,12 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
                 bail!("gabd of {name} did not end in time and was killed");
             }
         }
-        Command::Link { node, link, state } => {
+        Command::Link(args) => {
+            let cable = args.cable()?;
             let mut testbed = open()?;
-            let (node, link) = (testbed.cluster.find(&node)?, testbed.cluster.find_link(&link)?);
-            testbed.set_link(node, link, state == Cable::Up)?;
+            let node = testbed.cluster.find(&args.node)?;
+            let link = testbed.cluster.find_link(&args.link)?;
+            testbed.set_cable(node, link, cable)?;
         }
         Command::Partition { groups } => {
             let mut testbed = open()?;
@@ -81,7 +85,12 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(args) => return demo::run(cli.dir.as_deref(), &args),
         Command::Bench(args) => return bench::run(cli.dir.as_deref(), &args),
         Command::BenchClient { root } => bench::client::run(&root)?,
-        Command::Detach { parent, command } => daemons::detach(parent, &command)?,
+        Command::Hold { parent, nodes } => holder::run(nodes, parent)?,
+        Command::Inside { place, command } => {
+            place.enter()?;
+            daemons::become_program(&command)?;
+        }
+        Command::Detach { parent, place, command } => daemons::detach(parent, place, &command)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -106,54 +115,85 @@ fn up(dir: &Path, args: &UpArgs) -> Result<()> {
         nodes: args.nodes,
         links: args.links,
         timers: args.timers,
+        network: args.network.network()?,
         ..UpOptions::default()
     };
     let testbed = Testbed::up(dir, &options)?;
     let cluster = &testbed.cluster;
     println!(
-        "{} nodes with {} links are up in {} (cluster {}, UDP ports from {})",
+        "{} nodes with {} links are up in {} (cluster {}, {})",
         cluster.nodes.len(),
         cluster.links,
         cluster.dir.display(),
         cluster.cluster_id,
-        cluster.port_base
+        carrier(cluster)
     );
-    if cluster.address_offset != 0 {
+    if cluster.address_offset != 0 && cluster.netns.is_none() {
         println!("127.77.L.0 cannot be bound here: node N of link L is 127.77.L.(N+1)");
     }
     Ok(())
 }
 
+/// What carries the frames of a cluster, in words.
+pub(super) fn carrier(cluster: &Cluster) -> String {
+    let what = match cluster.transport {
+        Transport::Ether => "raw Ethernet".to_owned(),
+        Transport::Udp => format!("UDP ports from {}", cluster.port_base),
+    };
+    match cluster.netns {
+        None => what,
+        Some(netns) => {
+            let root = if netns.user { " of this user" } else { "" };
+            format!("{what} in network namespaces{root}, MTU {}", netns.mtu)
+        }
+    }
+}
+
 /// Becomes the command; returns only if that fails.
 fn exec(dir: &Path, words: &[OsString]) -> Result<()> {
-    let cluster = Cluster::load(dir)?;
+    let mut cluster = Cluster::load(dir)?;
+    cluster.dir = std::fs::canonicalize(dir)?;
+    let binaries = Binaries::locate()?;
     let (node, words) = words.split_first().context("no node")?;
-    let node = cluster.find(&node.to_string_lossy())?;
     let (program, arguments) = words.split_first().context("no command")?;
-    let mut command = on_node(&absolute(&cluster, node)?, &Binaries::locate()?, program)?;
+    let mut command = if node == "switch" {
+        let mut command = netns::inside(&cluster, &binaries, At::Switch)?;
+        command.arg(program).env("PATH", binaries.search_path()?);
+        command
+    } else {
+        let node = cluster.find(&node.to_string_lossy())?;
+        let root = cluster.root(node);
+        if !root.is_dir() {
+            bail!("{} is gone", root.display());
+        }
+        on_node(&cluster, node, &binaries, program)?
+    };
     let error = command.args(arguments).exec();
     Err(error).with_context(|| format!("cannot run {}", Path::new(program).display()))
 }
 
-/// A program that will run with a node's root, and the commands first on its PATH.
+/// A program that will run with a node's root, in its namespace if it has one, and the commands
+/// first on its PATH.
 ///
 /// # Errors
-/// If PATH cannot hold the commands' folder.
+/// If PATH cannot hold the commands' folder, or nobody holds the namespace any more.
 pub fn on_node(
-    root: &Path,
+    cluster: &Cluster,
+    node: u8,
     binaries: &Binaries,
     program: impl AsRef<std::ffi::OsStr>,
 ) -> Result<Program> {
     let path = binaries.search_path()?;
     // The search for the program itself goes by the new PATH, too, as a shell's would.
-    let mut command = Program::new(program);
-    command.env("MUSTER_ROOT", root).env("PATH", path);
+    let mut command = if cluster.netns.is_some() {
+        let mut command = netns::inside(cluster, binaries, At::Node(node))?;
+        command.arg(program);
+        command
+    } else {
+        Program::new(program)
+    };
+    command.env("MUSTER_ROOT", cluster.root(node)).env("PATH", path);
     Ok(command)
-}
-
-fn absolute(cluster: &Cluster, node: u8) -> Result<PathBuf> {
-    let root = cluster.root(node);
-    std::fs::canonicalize(&root).with_context(|| format!("{} is gone", root.display()))
 }
 
 fn pause(testbed: &Testbed, node: &str, pause: bool) -> Result<()> {
@@ -212,9 +252,7 @@ fn faults(mut testbed: Testbed, args: &FaultsArgs) -> Result<()> {
 /// The faults of a link in words.
 pub fn describe(faults: &LinkFaults) -> String {
     let mut words = Vec::new();
-    if faults.cut {
-        words.push("cut".to_owned());
-    }
+    words.extend(faults.cable.describe().map(str::to_owned));
     if !faults.blocked.is_empty() {
         words.push(format!("cut off from {:?}", faults.blocked));
     }

@@ -8,7 +8,7 @@ use gab::client::Admin;
 use gab::snapshot::Snapshot;
 use serde::de::DeserializeOwned;
 
-use super::cluster::Cluster;
+use super::cluster::{Cable, Cluster};
 use super::process::State;
 use super::wait;
 
@@ -70,9 +70,17 @@ pub fn apply_faults(cluster: &Cluster, node: u8) -> Result<()> {
         return Ok(());
     }
     for (link, faults) in cluster.node(node).faults.iter().enumerate() {
+        // What the switch does to a cable is not for the tap to do again.
+        let cable = match cluster.netns {
+            Some(netns) if netns.nft => Cable::Plugged,
+            Some(_) if matches!(faults.cable, Cable::Pulled | Cable::Silent) => Cable::Plugged,
+            _ => faults.cable,
+        };
         let change = FaultRequest {
             link: Some(u8::try_from(link).expect("at most eight links")),
-            cut: Some(faults.cut),
+            cut: Some(matches!(cable, Cable::Pulled | Cable::Silent)),
+            deaf: Some(cable == Cable::OneWayIn),
+            mute: Some(cable == Cable::OneWayOut),
             blocked: Some(faults.blocked.clone()),
             rates: Some(faults.rates),
             clear: false,

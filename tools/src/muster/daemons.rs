@@ -13,6 +13,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal, setsid};
 
 use super::binaries::Binaries;
 use super::cluster::Cluster;
+use super::netns::place::{At, Place};
 use super::process::{Process, State};
 
 /// Starts the gabd of a node, in a session of its own, with its output in `var/log/gabd.out`.
@@ -30,12 +31,9 @@ pub fn start(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()>
         .append(true)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    let mut command = Command::new(binaries.path("muster"));
-    command.arg("detach");
-    if cluster.attached {
-        command.arg("--parent").arg(std::process::id().to_string());
-    }
-    command.arg("--").arg(binaries.path("gabd")).arg("--testbed").arg("--root").arg(&root);
+    let place = cluster.netns.map(|netns| netns.place(At::Node(node))).transpose()?;
+    let mut command = detached(cluster, binaries, place);
+    command.arg(binaries.path("gabd")).arg("--testbed").arg("--root").arg(&root);
     command.env_remove("MUSTER_ROOT").current_dir(&root);
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
     let child = command.spawn().context("cannot start gabd")?;
@@ -43,22 +41,57 @@ pub fn start(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()>
     Ok(())
 }
 
-/// `muster detach`: leaves the caller's session and becomes `command`.
+/// The beginning of a command line: what is appended to it runs in a session of its own, in
+/// `place` if there is one, and no longer than this thread if the cluster is attached.
+pub(super) fn detached(cluster: &Cluster, binaries: &Binaries, place: Option<Place>) -> Command {
+    let mut command = Command::new(binaries.path("muster"));
+    command.arg("detach");
+    if cluster.attached {
+        command.arg("--parent").arg(std::process::id().to_string());
+    }
+    if let Some(place) = place {
+        command.arg("--place").arg(place.to_string());
+    }
+    command.arg("--");
+    command
+}
+
+/// `muster detach`: leaves the caller's session, goes to `place` and becomes `command`.
 ///
 /// A signal of the terminal then does not reach the daemon, and no code has to run between fork
 /// and exec. With `parent`, the daemon dies with the thread that started it, however that ends.
 ///
 /// # Errors
 /// Returns only if that fails.
-pub fn detach(parent: Option<i32>, command: &[OsString]) -> Result<()> {
+pub fn detach(parent: Option<i32>, place: Option<Place>, command: &[OsString]) -> Result<()> {
     setsid().context("cannot leave the session")?;
-    if let Some(parent) = parent {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        // It may have died before the line above.
-        if getppid().is_none_or(|pid| pid.as_raw_nonzero().get() != parent) {
-            bail!("process {parent} is gone");
-        }
+    if let Some(place) = place {
+        place.enter()?;
     }
+    // After that, for a change of credentials undoes it.
+    die_with(parent)?;
+    become_program(command)
+}
+
+/// From now on this process is killed when the thread of process `parent` that started it ends.
+///
+/// # Errors
+/// If it has ended already.
+pub(super) fn die_with(parent: Option<i32>) -> Result<()> {
+    let Some(parent) = parent else { return Ok(()) };
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have died before the line above.
+    if getppid().is_none_or(|pid| pid.as_raw_nonzero().get() != parent) {
+        bail!("process {parent} is gone");
+    }
+    Ok(())
+}
+
+/// Becomes another program.
+///
+/// # Errors
+/// Returns only if that fails.
+pub fn become_program(command: &[OsString]) -> Result<()> {
     let (program, arguments) = command.split_first().context("no command to run")?;
     let error = Command::new(program).args(arguments).exec();
     Err(error).with_context(|| format!("cannot run {}", Path::new(program).display()))

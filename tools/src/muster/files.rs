@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Transport};
 
 /// Makes the node's folder with its configuration.
 ///
@@ -47,16 +47,28 @@ fn llttab(cluster: &Cluster, node: u8) -> String {
     line(format_args!("set-cluster {}", cluster.cluster_id));
     for link in 0..cluster.links {
         let (port, address) = (cluster.port(link), cluster.address(node, link));
-        line(format_args!("link link{link} udp - udp {port} - {address} -"));
-    }
-    for peer in named(cluster).filter(|peer| *peer != node) {
-        for link in 0..cluster.links {
-            let address = cluster.address(peer, link);
-            line(format_args!("set-addr {peer} link{link} {address}"));
+        match (cluster.transport, cluster.netns) {
+            (Transport::Ether, _) => line(format_args!("link link{link} eth{link} - ether - -")),
+            (Transport::Udp, Some(_)) => {
+                let broadcast = cluster.broadcast(link);
+                line(format_args!("link link{link} udp - udp {port} - {address} {broadcast}"));
+            }
+            (Transport::Udp, None) => {
+                line(format_args!("link link{link} udp - udp {port} - {address} -"));
+            }
         }
     }
-    line(format_args!("set-bcasthb 0"));
-    line(format_args!("set-arp 0"));
+    // On Ethernet the nodes find each other; the loopback has no broadcasts.
+    if cluster.netns.is_none() {
+        for peer in named(cluster).filter(|peer| *peer != node) {
+            for link in 0..cluster.links {
+                let address = cluster.address(peer, link);
+                line(format_args!("set-addr {peer} link{link} {address}"));
+            }
+        }
+        line(format_args!("set-bcasthb 0"));
+        line(format_args!("set-arp 0"));
+    }
     let timers = cluster.timers.llt();
     if timers != llt::config::Timers::default() {
         let mut timer = |name: &str, value: Duration| {
@@ -84,30 +96,9 @@ fn gabtab(cluster: &Cluster) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cluster::{LinkFaults, Node, TimerProfile, VERSION};
+    use super::super::cluster::tests::cluster;
+    use super::super::netns::Namespaces;
     use super::*;
-
-    fn cluster() -> Cluster {
-        let node = |id: u8| Node {
-            id,
-            name: format!("node{id}"),
-            gabd: None,
-            faults: vec![LinkFaults::default(); 2],
-        };
-        Cluster {
-            version: VERSION,
-            dir: "/d".into(),
-            made_dir: false,
-            cluster_id: 4711,
-            port_base: 61_000,
-            address_offset: 0,
-            links: 2,
-            timers: TimerProfile::Fast,
-            phantoms: 1,
-            attached: false,
-            nodes: vec![node(0), node(1)],
-        }
-    }
 
     #[test]
     fn llttab_names_every_peer_on_every_link() {
@@ -131,6 +122,28 @@ mod tests {
              set-timer oos:10ms\n\
              set-timer retrans:100ms\n"
         );
+    }
+
+    #[test]
+    fn in_namespaces_the_links_have_broadcasts_and_need_no_addresses() {
+        let mut cluster = Cluster { address_offset: 1, ..cluster() };
+        cluster.netns = Some(Namespaces::new(1500));
+        let lines = |cluster: &Cluster| -> Vec<String> {
+            llttab(cluster, 1)
+                .lines()
+                .filter(|line| !line.starts_with("set-timer"))
+                .map(str::to_owned)
+                .collect()
+        };
+        let start = ["set-node node1", "set-cluster 4711"];
+        let udp = [
+            "link link0 udp - udp 61000 - 10.77.0.2 10.77.0.255",
+            "link link1 udp - udp 61001 - 10.77.1.2 10.77.1.255",
+        ];
+        assert_eq!(lines(&cluster), [&start[..], &udp].concat());
+        cluster.transport = Transport::Ether;
+        let ether = ["link link0 eth0 - ether - -", "link link1 eth1 - ether - -"];
+        assert_eq!(lines(&cluster), [&start[..], &ether].concat());
     }
 
     #[test]

@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use gab::snapshot::Snapshot;
 
-use super::cluster::Cluster;
+use super::cluster::{Cable, Cluster};
 use super::control;
 use super::process::State;
 use super::wait;
 
 /// Waits until port a has formed with exactly `members`, seen so by each of them, and every link
-/// between them that is not cut is UP both ways.
+/// between them whose cables are plugged is UP both ways.
 ///
 /// # Errors
 /// If a gabd of theirs ends, or the time is over: then with all that is missing.
@@ -83,7 +83,7 @@ fn missing_links(cluster: &Cluster, id: u8, peer: u8, snapshot: &Snapshot) -> Ve
     for link in 0..usize::from(cluster.links) {
         let cut = |node: u8, other: u8| {
             let faults = &cluster.node(node).faults[link];
-            faults.cut || faults.blocked.contains(&other)
+            faults.cable != Cable::Plugged || faults.blocked.contains(&other)
         };
         if cut(id, peer) || cut(peer, id) {
             continue;

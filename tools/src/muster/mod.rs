@@ -1,9 +1,9 @@
-//! muster, the testbed: real daemons on real sockets, on one machine, without root.
+//! muster, the testbed: real daemons on real sockets, on one machine.
 //!
 //! [`cluster`] is the file that describes a cluster, [`testbed`] what can be done to it, and
 //! [`commands`] the command line on top. [`demo`] tells the story, [`storm`] is the traffic under
 //! which things are broken and the check of what came of it, and [`mod@bench`] measures. The tests
-//! with real processes use the same parts.
+//! with real processes use the same parts. [`netns`] gives each node Ethernet cables of its own.
 
 pub mod allocate;
 pub mod bench;
@@ -16,6 +16,7 @@ pub mod daemons;
 pub mod demo;
 pub mod files;
 pub mod formed;
+pub mod netns;
 pub mod places;
 pub mod process;
 pub mod programs;

@@ -95,8 +95,19 @@ impl Process {
         (self.state() != State::Gone).then_some(kib << 10)
     }
 
+    /// CPU time that all its threads have had; `None` if it is gone, or the system does not count.
+    pub fn cpu_time(self) -> Option<Duration> {
+        let mut total = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.pid)).ok()? {
+            // The first number is in nanoseconds, where field 14 of stat has hundredths.
+            let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            total += text.split_ascii_whitespace().next()?.parse::<u64>().ok()?;
+        }
+        (self.state() != State::Gone).then_some(Duration::from_nanos(total))
+    }
+
     /// A descriptor of exactly this process, or `None` if it is gone.
-    fn open(self) -> Result<Option<OwnedFd>> {
+    pub(super) fn open(self) -> Result<Option<OwnedFd>> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
         // First the descriptor, then the comparison: if the number was given to another process
         // in between, the comparison shows it, and afterwards the descriptor cannot change hands.

@@ -37,7 +37,7 @@ pub fn run(testbed: &Testbed, node: u8, words: &[&str], input: &str) -> Result<S
 pub fn spawn(testbed: &Testbed, node: u8, words: &[&str]) -> Result<Child> {
     let (program, arguments) = words.split_first().context("no command")?;
     let program = testbed.binaries.path(program);
-    let mut command = on_node(&testbed.cluster.root(node), &testbed.binaries, &program)?;
+    let mut command = on_node(&testbed.cluster, node, &testbed.binaries, &program)?;
     command.args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().with_context(|| format!("cannot run {}", program.display()))
@@ -60,7 +60,7 @@ impl Listener {
         let output = folder.join(format!("listen-{port}-{node}"));
         let file = File::create(&output)?;
         let program = testbed.binaries.path("gabport");
-        let mut command = on_node(&testbed.cluster.root(node), &testbed.binaries, &program)?;
+        let mut command = on_node(&testbed.cluster, node, &testbed.binaries, &program)?;
         command.arg("-p").arg(port.to_string()).arg("listen");
         command.stdin(Stdio::null()).stdout(file);
         let child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;

@@ -10,7 +10,9 @@ use anyhow::Result;
 use gab::snapshot::Snapshot;
 use serde::Serialize;
 
-use super::cluster::{Cluster, LinkFaults};
+use super::cluster::{Cluster, LinkFaults, Transport};
+use super::netns::Namespaces;
+use super::netns::place::At;
 use super::process::State;
 use super::{commands, control, wait};
 
@@ -19,8 +21,14 @@ use super::{commands, control, wait};
 struct Status {
     dir: String,
     cluster_id: u16,
+    links: u8,
+    transport: Transport,
     /// UDP port per link.
     ports: Vec<u16>,
+    netns: Option<Namespaces>,
+    /// For people; what it says stands in the others.
+    #[serde(skip)]
+    carrier: String,
     nodes: Vec<NodeStatus>,
 }
 
@@ -81,22 +89,33 @@ fn collect(cluster: &Cluster) -> Status {
     Status {
         dir: cluster.dir.display().to_string(),
         cluster_id: cluster.cluster_id,
-        ports: (0..cluster.links).map(|link| cluster.port(link)).collect(),
+        links: cluster.links,
+        transport: cluster.transport,
+        ports: match cluster.transport {
+            Transport::Ether => Vec::new(),
+            Transport::Udp => (0..cluster.links).map(|link| cluster.port(link)).collect(),
+        },
+        netns: cluster.netns,
+        carrier: match cluster.netns.map(|netns| netns.place(At::Switch)) {
+            Some(Err(error)) => format!("{}\n{error}", commands::carrier(cluster)),
+            _ => commands::carrier(cluster),
+        },
         nodes: cluster.ids().map(node).collect(),
     }
 }
 
 fn render(status: &Status) -> String {
-    let mut text = format!("cluster {} in {}\n\n", status.cluster_id, status.dir);
+    let Status { cluster_id, dir, carrier, .. } = status;
+    let mut text = format!("cluster {cluster_id} in {dir}: {carrier}\n\n");
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
     let mut header = vec!["node".to_owned(), "name".into(), "pid".into(), "gabd".into()];
     header.push("incarnation".into());
-    header.extend((0..status.ports.len()).map(|link| format!("link{link}")));
+    header.extend((0..status.links).map(|link| format!("link{link}")));
     header.push("ports".into());
     table.set_header(header);
     for node in &status.nodes {
-        table.add_row(row(node, status.ports.len()));
+        table.add_row(row(node, usize::from(status.links)));
     }
     for line in table.lines() {
         let _ = writeln!(text, "{}", line.trim_end());

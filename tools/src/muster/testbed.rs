@@ -10,7 +10,8 @@ use rustix::process::Signal;
 
 use super::allocate::UserList;
 use super::binaries::Binaries;
-use super::cluster::{Cluster, FILE, LinkFaults, Node, TimerProfile, VERSION};
+use super::cluster::{Cable, Cluster, FILE, LinkFaults, Node, TimerProfile, Transport, VERSION};
+use super::netns::{self, Namespaces, switch};
 use super::process::State;
 use super::{control, daemons, files, formed, places};
 
@@ -35,13 +36,37 @@ pub struct UpOptions {
     pub timers: TimerProfile,
     /// Nodes that are configured everywhere but never started.
     pub phantoms: u8,
+    /// Where the nodes run.
+    pub network: Network,
     /// The daemons die with the thread that calls `up`.
     pub attached: bool,
 }
 
+/// What connects the nodes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Network {
+    /// UDP over the loopback.
+    #[default]
+    Loopback,
+    /// A namespace for each node, and cables.
+    Namespaces {
+        /// What goes over them.
+        transport: Transport,
+        /// Their MTU, 576 to 9216 bytes.
+        mtu: u32,
+    },
+}
+
 impl Default for UpOptions {
     fn default() -> Self {
-        Self { nodes: 3, links: 2, timers: TimerProfile::Fast, phantoms: 0, attached: false }
+        Self {
+            nodes: 3,
+            links: 2,
+            timers: TimerProfile::Fast,
+            phantoms: 0,
+            network: Network::Loopback,
+            attached: false,
+        }
     }
 }
 
@@ -72,7 +97,14 @@ impl Testbed {
         let lock = prepare_dir(&dir, options).map_err(unmake)?;
         let named = options.nodes + options.phantoms;
         let mut list = UserList::lock().map_err(unmake)?;
-        let given = list.allocate(&dir, named, options.links).map_err(unmake)?;
+        let (transport, netns, given) = match options.network {
+            Network::Loopback => {
+                (Transport::Udp, None, list.allocate(&dir, named, options.links).map_err(unmake)?)
+            }
+            Network::Namespaces { transport, mtu } => {
+                (transport, Some(Namespaces::new(mtu)), list.allocate_id(&dir).map_err(unmake)?)
+            }
+        };
         let node = |id: u8| Node {
             id,
             name: format!("node{id}"),
@@ -84,6 +116,8 @@ impl Testbed {
             dir,
             made_dir,
             cluster_id: given.cluster_id,
+            transport,
+            netns,
             port_base: given.port_base,
             address_offset: given.address_offset,
             links: options.links,
@@ -140,6 +174,7 @@ impl Testbed {
             }
         }
         daemons::stop(cluster, &ids, grace)?;
+        netns::release(cluster)?;
         let mut failed = Ok(());
         for root in ids.iter().map(|id| cluster.root(*id)) {
             if let Err(error) = remove(fs::remove_dir_all(&root), &root) {
@@ -211,10 +246,10 @@ impl Testbed {
     /// Pulls or plugs the cable of a node on a link.
     ///
     /// # Errors
-    /// If a gabd that runs refuses.
-    pub fn set_link(&mut self, node: u8, link: u8, up: bool) -> Result<()> {
-        self.cluster.node_mut(node).faults[usize::from(link)].cut = !up;
-        self.apply(&[node])
+    /// If the switch cannot be changed, or a gabd that runs refuses.
+    pub fn set_cable(&mut self, node: u8, link: u8, cable: Cable) -> Result<()> {
+        self.cluster.node_mut(node).faults[usize::from(link)].cable = cable;
+        self.apply_cables(&[(node, link)])
     }
 
     /// Splits the cluster: nodes of different groups do not hear each other on any link. Nodes
@@ -241,12 +276,17 @@ impl Testbed {
     /// If a gabd that runs refuses.
     pub fn heal(&mut self) -> Result<()> {
         let ids: Vec<u8> = self.cluster.ids().collect();
+        let mut cables = Vec::new();
         for id in &ids {
-            for link in &mut self.cluster.node_mut(*id).faults {
-                link.cut = false;
-                link.blocked.clear();
+            for (link, faults) in (0..).zip(&mut self.cluster.node_mut(*id).faults) {
+                if faults.cable != Cable::Plugged {
+                    faults.cable = Cable::Plugged;
+                    cables.push((*id, link));
+                }
+                faults.blocked.clear();
             }
         }
+        self.apply_cables(&cables)?;
         self.apply(&ids)
     }
 
@@ -277,6 +317,19 @@ impl Testbed {
         formed::wait_formed(&self.cluster, &self.cluster.running(), patience)
     }
 
+    /// Makes the switch, or the taps of the nodes, do what the cables of these nodes and links do.
+    fn apply_cables(&self, cables: &[(u8, u8)]) -> Result<()> {
+        self.cluster.save()?;
+        switch::set_cables(&self.cluster, &self.binaries, cables)?;
+        // Where the switch does it all, no gabd has to be told, not even one that is paused.
+        if self.cluster.netns.is_some_and(|netns| netns.nft) {
+            return Ok(());
+        }
+        let mut nodes: Vec<u8> = cables.iter().map(|(node, _)| *node).collect();
+        nodes.dedup();
+        self.apply(&nodes)
+    }
+
     fn apply(&self, nodes: &[u8]) -> Result<()> {
         for node in nodes.iter().map(|node| self.cluster.node(*node)) {
             if node.state() == State::Paused {
@@ -296,6 +349,7 @@ impl Testbed {
         for id in &ids {
             files::write(&self.cluster, *id)?;
         }
+        netns::make(&mut self.cluster, &self.binaries)?;
         for id in &ids {
             daemons::start(&mut self.cluster, *id, &self.binaries)?;
             self.cluster.save()?;

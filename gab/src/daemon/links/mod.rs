@@ -325,7 +325,7 @@ impl Links {
             return Ok(OpenedOn { opened: link_io::open(&tab)?, device: None });
         };
         let Some(state) = devices::select(self.devices.values(), device) else {
-            let device = devices::written(device);
+            let device = device.clone();
             return Err(LinkError::NoDevice { device, present: Present::now() });
         };
         Ok(OpenedOn { opened: link_io::open_on(&tab, state)?, device: Some(state.index) })

@@ -1,8 +1,10 @@
 //! Requests of administrators.
 
+use llt::io::keyfile;
+use llt::seal::Keyring;
 use llt::{Duration, Instant};
 
-use crate::admin::{AdminRequest, Configured, FaultRequest, GabConfigure};
+use crate::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, KeysInForce};
 use crate::daemon::admin::{self, Answer, good, refused};
 use crate::daemon::poller::Ready;
 use crate::daemon::reactor::{LEAVE_MAX, Phase, Reactor};
@@ -31,12 +33,30 @@ impl Reactor {
                 self.stack.llt_mut().zero_stats();
                 good(&())
             }
+            AdminRequest::ReloadKeys => self.reload_keys(now),
             AdminRequest::Snapshot => {
                 let mut snapshot = self.stack.snapshot();
                 admin::complete(&mut snapshot, settings, &self.parts.links);
                 good(&snapshot)
             }
         })
+    }
+
+    /// The file is a few lines on a local disk, as `var/incarnation` is at the start of a life.
+    fn reload_keys(&mut self, now: Instant) -> Answer {
+        let keys = match keyfile::load(&self.parts.files.keys()) {
+            Ok(keys) => keys,
+            Err(error) => return refused(None, &format!("{error}; the keys stay as they are")),
+        };
+        if let Err(error) = self.stack.llt_mut().set_keys(now, keys.clone()) {
+            return refused(None, &format!("{error}; the keys stay as they are"));
+        }
+        if let Some(keys) = &keys {
+            tracing::info!("frames are sealed, {}", admin::name_keys(keys));
+        }
+        let ids = keys.iter().flat_map(Keyring::ids).map(|id| id.to_string()).collect();
+        self.parts.settings.keys = keys;
+        good(&KeysInForce { keys: ids })
     }
 
     fn faults(&mut self, request: &FaultRequest) -> Answer {

@@ -100,6 +100,21 @@ fn a_peer_that_dies_is_gone_after_the_inactive_time_and_not_before() {
 }
 
 #[test]
+fn a_link_that_falls_silent_is_avoided_before_it_is_in_trouble() {
+    let mut net = Net::new(2, 2, 31);
+    net.connect();
+    assert_eq!(talk(&mut net, 100 * MS), 100);
+    net.cuts = vec![(0, 0, 1), (0, 1, 0)];
+    // Trouble is at 300 ms; half of it is enough to go elsewhere, and the rest to catch up.
+    talk(&mut net, 250 * MS);
+    assert_eq!(status(&mut net, 0, 1, 0), LinkStatus::Up);
+    net.take_messages(1);
+    assert_eq!(talk(&mut net, 20 * MS), 20);
+    assert_eq!(status(&mut net, 0, 1, 0), LinkStatus::Up);
+    net.check_alarms();
+}
+
+#[test]
 fn traffic_goes_on_over_the_other_link_when_one_is_cut() {
     let mut net = Net::new(2, 2, 3);
     net.connect();

@@ -7,5 +7,7 @@ mod counters;
 mod identity;
 mod links;
 mod net;
+#[cfg(feature = "auth")]
+mod sealed;
 mod sessions;
 mod streams;

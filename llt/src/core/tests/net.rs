@@ -95,6 +95,7 @@ pub(crate) fn config(me: u8, nodes: u8, links: u8) -> Config {
         timers: Timers::fast(),
         flow: Flow::default(),
         listen: Duration::ZERO,
+        keys: None,
     }
 }
 

@@ -59,8 +59,8 @@ pub struct Monitor {
     socket: OwnedFd,
     buffer: Vec<u8>,
     known: BTreeMap<u32, DeviceState>,
-    /// The devices that the listing under way has named so far.
-    listing: Option<BTreeSet<u32>>,
+    /// A listing is under way.
+    listing: Option<Listing>,
     /// A listing is wanted once the one under way is over.
     stale: bool,
 }
@@ -108,7 +108,7 @@ impl Monitor {
         }
         let kernel = SocketAddrNetlink::new(0, 0);
         rustix::net::sendto(&self.socket, &message::list_request(), SendFlags::empty(), &kernel)?;
-        self.listing = Some(BTreeSet::new());
+        self.listing = Some(Listing::default());
         self.stale = false;
         Ok(())
     }
@@ -145,7 +145,7 @@ impl Monitor {
                 }
             }
             Message::Listed { complete } => {
-                let Some(named) = self.listing.take() else { return };
+                let Some(Listing { named, .. }) = self.listing.take() else { return };
                 self.stale |= !complete;
                 if complete {
                     let gone: Vec<u32> =
@@ -161,8 +161,13 @@ impl Monitor {
 
     fn see(&mut self, seen: Seen, events: &mut Vec<DeviceEvent>) {
         let listed = seen.listed;
-        if let Some(named) = &mut self.listing {
-            named.insert(seen.index);
+        if let Some(listing) = &mut self.listing {
+            // What is told before the first answer is older than the listing; what is told after
+            // it may be of a device that came too late to be in it.
+            listing.begun |= listed;
+            if listing.begun {
+                listing.named.insert(seen.index);
+            }
         }
         let before = self.known.get(&seen.index);
         let Some(state) = seen.over(before) else { return };
@@ -171,6 +176,15 @@ impl Monitor {
         }
         self.known.insert(state.index, state);
     }
+}
+
+/// A listing under way.
+#[derive(Debug, Default)]
+struct Listing {
+    /// Answers have arrived.
+    begun: bool,
+    /// The devices that are there, as far as it goes.
+    named: BTreeSet<u32>,
 }
 
 /// The devices of this network namespace, by number.
@@ -208,14 +222,6 @@ pub fn select<'a>(
         Device::Name(name) => state.name == *name,
     };
     devices.into_iter().filter(fits).min_by_key(|state| state.index)
-}
-
-/// A device as `llttab` names it, for people.
-pub fn written(device: &Device) -> String {
-    match device {
-        Device::Mac(mac) => format!("eth-{}", LinkAddr::Mac(*mac)),
-        Device::Name(name) => name.clone(),
-    }
 }
 
 /// The devices that there are, for people who named one that is not.

@@ -7,6 +7,7 @@ use socket2::{Domain, Socket, Type};
 use crate::io::devices::Present;
 use crate::io::ether::{EtherConfig, packet};
 use crate::io::{LinkError, buffers};
+use crate::llttab::Device;
 
 pub(super) fn open(config: &EtherConfig) -> Result<Socket, LinkError> {
     let socket = new(config, Type::DGRAM)?;
@@ -33,7 +34,9 @@ pub(in crate::io) fn failed(config: &EtherConfig, source: io::Error) -> LinkErro
     match source.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => LinkError::Permission { device },
         // It went between the listing and the call.
-        Some(libc::ENODEV | libc::ENXIO) => LinkError::NoDevice { device, present: Present::now() },
+        Some(libc::ENODEV | libc::ENXIO) => {
+            LinkError::NoDevice { device: Device::Name(device), present: Present::now() }
+        }
         _ => LinkError::Device { device, source },
     }
 }

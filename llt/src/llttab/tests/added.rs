@@ -87,3 +87,23 @@ fn what_is_worth_a_word_is_said() {
     let text = "link:1: links `a` and `c` share the device eth1: they fail together";
     assert_eq!(warnings, [text]);
 }
+
+#[test]
+fn an_address_for_a_link_is_of_its_kind() {
+    let running = running();
+    let [ether, udp] = &running[..] else { panic!("{running:?}") };
+    let mac = LinkAddr::Mac([0x00, 0x15, 0x17, 0x48, 0xB5, 0x80]);
+    assert_eq!(ether.medium.parse_address("00:15:17:48:B5:80"), Ok(mac));
+    let v4 = LinkAddr::V4 { ip: [10, 0, 0, 2], port: 50000 };
+    assert_eq!(udp.medium.parse_address("10.0.0.2"), Ok(v4));
+    for (medium, text, error) in [
+        (&ether.medium, "10.0.0.2", AddressError::Ether),
+        (&ether.medium, "eth1", AddressError::Form),
+        (&ether.medium, "ff:ff:ff:ff:ff:ff", AddressError::Group),
+        (&udp.medium, "fd00::2", AddressError::V4),
+        (&udp.medium, "239.1.1.1", AddressError::Group),
+        (&udp.medium, "10.0.0.2:50000", AddressError::Form),
+    ] {
+        assert_eq!(medium.parse_address(text), Err(error), "{text}");
+    }
+}

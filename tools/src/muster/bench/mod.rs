@@ -1,10 +1,11 @@
 //! `muster bench`: real daemons, one client process per node, rounds interleaved.
 //!
-//! [`client`] is the process on each node, `job` what the two say to each other, `report` the
-//! figures. Order and completeness are verified in every round, so a figure can only come from a
+//! [`client`] is the process on each node, `job` what the two say to each other, `idle` what a
+//! cluster without clients costs, `report` the figures. Order and completeness are verified in every round, so a figure can only come from a
 //! run in which everybody was told the same.
 
 pub mod client;
+mod idle;
 mod job;
 mod report;
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 
-use super::cli::{BenchArgs, Transport, Workload};
+use super::cli::{BenchArgs, Workload};
 use super::commands::Usage;
 use super::temporary::Temporary;
 use super::testbed::UpOptions;
@@ -30,16 +31,14 @@ use report::{Figures, Key};
 /// # Errors
 /// If the cluster cannot be made, a client fails, or order or completeness is violated.
 pub fn run(dir: Option<&Path>, args: &BenchArgs) -> Result<ExitCode> {
-    let refused = [
-        (args.transport == Transport::Ether, "--transport ether"),
-        (args.peer.is_some(), "--peer"),
-        (args.plot.is_some(), "--plot"),
-    ];
+    let refused = [(args.peer.is_some(), "--peer"), (args.plot.is_some(), "--plot")];
     if let Some((_, refused)) = refused.iter().find(|(given, _)| *given) {
         return Err(Usage(format!("{refused} is not in this version")).into());
     }
     wait::catch_interrupts()?;
-    let options = UpOptions { nodes: args.nodes, ..UpOptions::default() };
+    let network = args.network.network()?;
+    let timers = args.timers;
+    let options = UpOptions { nodes: args.nodes, timers, network, ..UpOptions::default() };
     let cluster = match dir {
         Some(dir) => Temporary::up_in(dir, &options)?,
         None => Temporary::up(&options)?,
@@ -56,8 +55,20 @@ pub fn run(dir: Option<&Path>, args: &BenchArgs) -> Result<ExitCode> {
 }
 
 fn measure(cluster: &Temporary, args: &BenchArgs) -> Result<Figures> {
+    let mut figures = Figures::new(&cluster.cluster);
+    let workloads = args.chosen();
+    // Before there are clients.
+    if workloads.contains(&Workload::Idle) {
+        for _ in 0..args.rounds {
+            idle::measure(&cluster.cluster, args.time, &mut figures)?;
+        }
+    }
     let sequencer = control::snapshot(&cluster.cluster, 0)?.gab.sequencer;
     let sequencer = sequencer.context("there is no sequencer")?;
+    let plan = plan(args, &workloads, sequencer);
+    if plan.is_empty() {
+        return Ok(figures);
+    }
     let mut clients = Vec::new();
     for id in cluster.cluster.ids() {
         let program = cluster.binaries.path("muster");
@@ -66,10 +77,8 @@ fn measure(cluster: &Temporary, args: &BenchArgs) -> Result<Figures> {
     for client in &mut clients {
         client.expect_ready(args.nodes)?;
     }
-    let plan = plan(args, sequencer);
     let rounds = u64::from(args.rounds) * u64::try_from(plan.len())?;
     let bar = ProgressBar::new(rounds).with_message("rounds");
-    let mut figures = Figures::default();
     for round in 0..args.rounds {
         for (step, (key, job)) in plan.iter().enumerate() {
             wait::check_interrupt()?;
@@ -86,9 +95,7 @@ fn measure(cluster: &Temporary, args: &BenchArgs) -> Result<Figures> {
 }
 
 /// All that is measured in one round.
-fn plan(args: &BenchArgs, sequencer: u8) -> Vec<(Key, Job)> {
-    let all = [Workload::Bcast1, Workload::BcastAll, Workload::Latency];
-    let workloads = if args.workloads.is_empty() { &all[..] } else { &args.workloads };
+fn plan(args: &BenchArgs, workloads: &[Workload], sequencer: u8) -> Vec<(Key, Job)> {
     let sizes = if args.sizes.is_empty() { &[64, 1024][..] } else { &args.sizes };
     let other = (0..args.nodes).rev().find(|id| *id != sequencer).unwrap_or(sequencer);
     let time_ms = u64::try_from(args.time.as_millis()).unwrap_or(u64::MAX);
@@ -113,6 +120,7 @@ fn plan(args: &BenchArgs, sequencer: u8) -> Vec<(Key, Job)> {
                     let senders = (0..args.nodes).collect();
                     plan.push((key(*workload), job(senders, Send::Flood, time_ms)));
                 }
+                Workload::Idle => {}
                 Workload::Latency => {
                     let mut origins = vec![("sequencer", sequencer), ("other", other)];
                     origins.dedup_by_key(|(_, node)| *node);

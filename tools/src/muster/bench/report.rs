@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::super::cli::Workload;
+use super::super::cluster::{Cluster, Transport};
 use super::job::{Job, Outcome};
 
 /// What a figure is of.
@@ -16,7 +17,7 @@ pub(super) struct Key {
     pub(super) workload: Workload,
     /// Nodes.
     pub(super) n: u8,
-    /// Bytes per message.
+    /// Bytes per message; 0 where there are none.
     pub(super) size: u32,
     /// `agreed` or `safe`; latency only.
     pub(super) level: Option<&'static str>,
@@ -24,18 +25,40 @@ pub(super) struct Key {
     pub(super) from: Option<&'static str>,
 }
 
-/// Where and what of a latency.
+/// Which of the figures of a workload.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Metric {
-    /// `own`: delivery at the sender; `remote`: at another node.
-    to: &'static str,
-    percentile: &'static str,
+enum Metric {
+    /// Messages per second.
+    Rate,
+    /// A latency.
+    Latency {
+        /// `own`: delivery at the sender; `remote`: at another node.
+        to: &'static str,
+        percentile: &'static str,
+    },
+    /// What a daemon costs.
+    Cost(Cost),
 }
 
-/// All figures, one value per round.
-#[derive(Debug, Default)]
+/// What a daemon costs.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Cost {
+    /// Per cent of one core.
+    Cpu,
+    /// MiB resident.
+    Memory,
+    /// Frames sent and received per second.
+    Frames,
+    /// Bytes of them.
+    Bytes,
+}
+
+/// All figures: one value per round, of costs one per round and daemon.
+#[derive(Debug)]
 pub(super) struct Figures {
-    values: BTreeMap<(Key, Option<Metric>), Vec<f64>>,
+    transport: &'static str,
+    n: u8,
+    values: BTreeMap<(Key, Metric), Vec<f64>>,
 }
 
 /// One line of the JSON.
@@ -53,6 +76,8 @@ pub(super) struct Line {
     to: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     percentile: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<&'static str>,
     ours: Spread,
 }
 
@@ -68,6 +93,23 @@ struct Spread {
 const PERCENTILES: [(&str, f64); 3] = [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9)];
 
 impl Figures {
+    /// None yet, of this cluster.
+    pub(super) fn new(cluster: &Cluster) -> Self {
+        let transport = match (cluster.transport, cluster.netns) {
+            (Transport::Ether, _) => "ether",
+            (Transport::Udp, None) => "udp",
+            (Transport::Udp, Some(_)) => "udp in namespaces",
+        };
+        let n = u8::try_from(cluster.nodes.len()).expect("up made at most 128");
+        Self { transport, n, values: BTreeMap::new() }
+    }
+
+    /// Adds what one daemon has cost in one round.
+    pub(super) fn add_cost(&mut self, cost: Cost, value: f64) {
+        let key = Key { workload: Workload::Idle, n: self.n, size: 0, level: None, from: None };
+        self.values.entry((key, Metric::Cost(cost))).or_default().push(value);
+    }
+
     /// Adds what one round gave.
     pub(super) fn add(
         &mut self,
@@ -82,7 +124,7 @@ impl Figures {
             let delivered = outcomes.values().map(|outcome| outcome.delivered).max().unwrap_or(0);
             #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
             let rate = delivered as f64 * 1e9 / end.saturating_sub(start).max(1) as f64;
-            self.values.entry((*key, None)).or_default().push(rate);
+            self.values.entry((*key, Metric::Rate)).or_default().push(rate);
             return Ok(());
         }
         for to in ["own", "remote"] {
@@ -100,7 +142,7 @@ impl Figures {
             for (percentile, rank) in PERCENTILES {
                 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
                 let us = all.value_at_percentile(rank) as f64 / 1000.0;
-                let metric = Some(Metric { to, percentile });
+                let metric = Metric::Latency { to, percentile };
                 self.values.entry((*key, metric)).or_default().push(us);
             }
         }
@@ -109,20 +151,36 @@ impl Figures {
 
     /// The list that `--json` writes.
     pub(super) fn json(&self) -> Vec<Line> {
-        let line = |((key, metric), values): (&(Key, Option<Metric>), &Vec<f64>)| Line {
-            workload: match key.workload {
-                Workload::Bcast1 => "bcast-1",
-                Workload::BcastAll => "bcast-all",
-                Workload::Latency => "latency",
-            },
-            n: key.n,
-            size: key.size,
-            transport: "udp",
-            level: key.level,
-            from: key.from,
-            to: metric.map(|metric| metric.to),
-            percentile: metric.map(|metric| metric.percentile),
-            ours: Spread::of(values, if metric.is_some() { "us" } else { "messages/s" }),
+        let line = |((key, metric), values): (&(Key, Metric), &Vec<f64>)| {
+            let (to, percentile) = match metric {
+                Metric::Latency { to, percentile } => (Some(*to), Some(*percentile)),
+                Metric::Cost(_) | Metric::Rate => (None, None),
+            };
+            let (cost, unit) = match metric {
+                Metric::Rate => (None, "messages/s"),
+                Metric::Latency { .. } => (None, "us"),
+                Metric::Cost(Cost::Cpu) => (Some("cpu"), "% of a core"),
+                Metric::Cost(Cost::Memory) => (Some("memory"), "MiB"),
+                Metric::Cost(Cost::Frames) => (Some("frames"), "frames/s"),
+                Metric::Cost(Cost::Bytes) => (Some("bytes"), "bytes/s"),
+            };
+            Line {
+                workload: match key.workload {
+                    Workload::Bcast1 => "bcast-1",
+                    Workload::BcastAll => "bcast-all",
+                    Workload::Idle => "idle",
+                    Workload::Latency => "latency",
+                },
+                n: key.n,
+                size: key.size,
+                transport: self.transport,
+                level: key.level,
+                from: key.from,
+                to,
+                percentile,
+                cost,
+                ours: Spread::of(values, unit),
+            }
         };
         self.values.iter().map(line).collect()
     }
@@ -137,14 +195,17 @@ impl Figures {
                 line.to.map(|_| "to"),
                 line.to,
                 line.percentile,
+                line.cost,
             ]);
             let what = words.flatten().collect::<Vec<_>>().join(" ");
             let show = |value: f64| match line.ours.unit {
-                "us" => format!("{value:.1}"),
+                "us" | "MiB" => format!("{value:.1}"),
+                "% of a core" => format!("{value:.2}"),
                 _ => format!("{value:.0}"),
             };
             let Spread { median, min, max, unit } = line.ours;
-            let mut row = vec![line.workload.to_owned(), line.n.to_string(), line.size.to_string()];
+            let size = if line.size == 0 { "-".to_owned() } else { line.size.to_string() };
+            let mut row = vec![line.workload.to_owned(), line.n.to_string(), size];
             row.extend([what, show(median), show(min), show(max), unit.to_owned()]);
             table.add_row(row);
         }

@@ -22,7 +22,8 @@ pub fn run(dir: Option<&Path>, args: &DemoArgs) -> Result<ExitCode> {
     wait::catch_interrupts()?;
     // A build that this may start is no part of the story.
     Binaries::locate()?;
-    let options = UpOptions { timers: args.timers, ..UpOptions::default() };
+    let network = args.network.network()?;
+    let options = UpOptions { timers: args.timers, network, ..UpOptions::default() };
     let mut story = Story { number: 0, start: wait::now() };
     println!("{:<4}  {:<44}  {:<58}  {:>6}  ok", "step", "what", "checked", "ms");
     let mut cluster = None;

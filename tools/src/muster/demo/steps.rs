@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use gab::client::{Options, Port};
 use gab::{ClientEvent, CloseReason, PortName};
 
+use super::super::cluster::Cable;
 use super::super::programs::{self, Listener};
 use super::super::storm::{Plan, Storm, check};
 use super::super::temporary::Temporary;
@@ -115,7 +116,7 @@ fn start(cluster: &Testbed) -> Result<Storm> {
 }
 
 fn pull(cluster: &mut Testbed, storm: &Storm) -> Result<Checked> {
-    cluster.set_link(2, 0, false)?;
+    cluster.set_cable(2, 0, Cable::Pulled)?;
     wait_jeopardy(cluster, [&[2], &[2], &[0, 1]])?;
     for node in cluster.cluster.ids() {
         storm.wait_progress(node, 200, PATIENCE)?;
@@ -126,7 +127,7 @@ fn pull(cluster: &mut Testbed, storm: &Storm) -> Result<Checked> {
 }
 
 fn plug(cluster: &mut Testbed, storm: Storm) -> Result<Checked> {
-    cluster.set_link(2, 0, true)?;
+    cluster.set_cable(2, 0, Cable::Plugged)?;
     wait_jeopardy(cluster, [&[], &[], &[]])?;
     let summary = check(&storm.finish(PATIENCE)?, &[])?;
     // The views of a storm begin with that of all its clients.

@@ -9,8 +9,9 @@ use anyhow::{Context, Result};
 use gab::client::{Options, Port};
 use gab::event::SendError;
 use gab::{ClientEvent, Delivery, Level, PortView};
-use llt::{NodeId, NodeSet};
+use llt::{Instant, NodeId, NodeSet};
 
+use super::super::wait;
 use super::message::Message;
 use super::{Item, Log, Plan};
 
@@ -39,6 +40,8 @@ pub(super) struct Shared {
 pub(super) struct Counters {
     pub(super) delivered: AtomicU64,
     pub(super) closed: AtomicBool,
+    /// Nanoseconds without a delivery at most, since somebody looked.
+    pub(super) gap_ns: AtomicU64,
     accepted: AtomicU64,
     /// Saw a membership of all.
     complete: AtomicBool,
@@ -105,6 +108,9 @@ pub(super) struct Member {
     ended: NodeSet,
     own_delivered: u64,
     own_ended: bool,
+    last_delivery: Option<Instant>,
+    /// The longest time between two deliveries since `counters` were told.
+    gap: Duration,
     payload: Vec<u8>,
 }
 
@@ -122,6 +128,8 @@ impl Member {
             ended: NodeSet::EMPTY,
             own_delivered: 0,
             own_ended: false,
+            last_delivery: None,
+            gap: Duration::ZERO,
             payload: Vec::new(),
         })
     }
@@ -147,6 +155,9 @@ impl Member {
                 }
                 next = self.port.try_recv();
             }
+            let gap = std::mem::take(&mut self.gap);
+            let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
+            counters.gap_ns.fetch_max(gap, Ordering::Relaxed);
             counters.complete.fetch_or(self.members == self.everybody, Ordering::Relaxed);
             counters.delivered.store(self.deliveries(), Ordering::Relaxed);
         }
@@ -189,6 +200,10 @@ impl Member {
     }
 
     fn on_delivery(&mut self, delivery: &Delivery) {
+        let now = wait::now();
+        if let Some(last) = self.last_delivery.replace(now) {
+            self.gap = self.gap.max(now.since(last));
+        }
         let Delivery { sender, sequence, level, .. } = *delivery;
         let message = match Message::parse(&delivery.payload) {
             Ok(message) if message.sender == sender.get() => message,

@@ -134,6 +134,12 @@ impl Storm {
         self.shared.counters[&node].delivered.load(Ordering::Relaxed)
     }
 
+    /// The longest time between two deliveries to the client of `node` since this was last called,
+    /// or since the start.
+    pub fn take_longest_gap(&self, node: u8) -> Duration {
+        Duration::from_nanos(self.shared.counters[&node].gap_ns.swap(0, Ordering::Relaxed))
+    }
+
     /// Has GAB closed the registration of the client of `node`?
     pub fn is_closed(&self, node: u8) -> bool {
         self.shared.counters[&node].closed.load(Ordering::Relaxed)

@@ -1,0 +1,9 @@
+//! `llttab` and `llthosts`.
+
+#![no_main]
+
+use sim::fuzz::entry::Target;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    (Target::named("llt_config").run)(bytes);
+});

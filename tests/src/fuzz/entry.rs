@@ -1,0 +1,127 @@
+//! The decoders as functions of any bytes: the way in for `cargo fuzz` (`tests/fuzz`), for the
+//! command `fuzz-decoders` and for the test that runs the corpus.
+//!
+//! What is accepted is also read to its end: formatting it visits every field.
+
+use std::fmt::Debug;
+use std::hint::black_box;
+use std::io;
+
+use bytes::Bytes;
+use gab::ipc::Reader;
+use llt::NodeId;
+use llt::llttab::{self, LltTab, Source, TabLink};
+use llt::wire::Frame;
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+
+use super::frames;
+
+/// One decoder.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// As `cargo fuzz` and the folder of the corpus call it.
+    pub name: &'static str,
+    /// Reads any bytes; true if all of them were accepted. Never panics.
+    pub run: fn(&[u8]) -> bool,
+}
+
+/// All of them.
+pub const TARGETS: [Target; 4] = [
+    Target { name: "gab_message", run: |bytes| gab_message(&Bytes::copy_from_slice(bytes)) },
+    Target { name: "ipc_records", run: |bytes| ipc_records(&Bytes::copy_from_slice(bytes)) },
+    Target { name: "llt_config", run: llt_config },
+    Target { name: "llt_frame", run: forged_frame },
+];
+
+impl Target {
+    /// The decoder of this name.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn named(name: &str) -> Self {
+        let found = TARGETS.into_iter().find(|target| target.name == name);
+        found.unwrap_or_else(|| panic!("no decoder is called {name}"))
+    }
+}
+
+/// A frame of LLT as it is.
+pub fn llt_frame(bytes: &Bytes) -> bool {
+    accept(Frame::check(bytes))
+}
+
+/// The same, and once more with the right length and checksum: a fuzzer finds neither, and nearly
+/// everything lies behind them.
+fn forged_frame(bytes: &[u8]) -> bool {
+    let mut forged = bytes.to_vec();
+    if frames::set_length_and_checksum(&mut forged) {
+        llt_frame(&forged.into());
+    }
+    llt_frame(&Bytes::copy_from_slice(bytes))
+}
+
+/// A message of GAB.
+pub fn gab_message(bytes: &Bytes) -> bool {
+    accept(gab::wire::Message::decode(bytes.clone()))
+}
+
+/// A datagram on `gab.sock`.
+pub fn ipc_records(bytes: &Bytes) -> bool {
+    // After a broken record there is none: the last one tells.
+    Reader::new(bytes.clone()).map(accept).last().unwrap_or(false)
+}
+
+/// `llttab`, and behind a line of dashes `llthosts`; the lines of `llttab` are also read as what
+/// an administrator changes while LLT runs.
+pub fn llt_config(bytes: &[u8]) -> bool {
+    let at = bytes.windows(DASHES.len()).position(|window| window == DASHES);
+    let (tab, hosts) = match at {
+        Some(at) => (&bytes[..at], &bytes[at + DASHES.len()..]),
+        None => (bytes, HOSTS),
+    };
+    let (tab, hosts) = (Source::new("llttab", tab), Source::new("llthosts", hosts));
+    // A file that `set-node` names is not there.
+    let none = |_: &str| Err(io::Error::from(io::ErrorKind::NotFound));
+    let parsed = LltTab::parse(&tab, &hosts, &none);
+    let names = parsed.as_ref().map(|tab| tab.hosts.clone()).unwrap_or_default();
+    for line in tab.text().lines() {
+        let mut warnings = Vec::new();
+        let link = TabLink::parse_line(line, NodeId::ZERO, &names, &[], &mut warnings);
+        accept(link.map(|link| (link.config(None), warnings)));
+    }
+    let (mut timers, mut flow) = Default::default();
+    for word in llttab::words(tab.text()).flatten() {
+        black_box(llttab::parse_timer(&mut timers, word.text).is_ok());
+        black_box(llttab::parse_flow(&mut flow, word.text).is_ok());
+    }
+    black_box((llttab::check_timers(&timers).is_ok(), llttab::check_flow(&flow).is_ok()));
+    match &parsed {
+        Ok(tab) => {
+            llttab::check_timers(&tab.timers).expect("what was accepted agrees with itself");
+            llttab::check_flow(&tab.flow).expect("what was accepted agrees with itself");
+        }
+        Err(errors) => {
+            // A report of many mistakes takes longer than finding them.
+            errors.problems().iter().take(REPORTED).for_each(|problem| report(problem));
+        }
+    }
+    accept(parsed)
+}
+
+/// Whatever is wrong can be shown.
+fn report(errors: &dyn Diagnostic) {
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::none());
+    let mut text = String::new();
+    handler.render_report(&mut text, errors).expect("a string takes all");
+    black_box(text);
+}
+
+fn accept<T: Debug, E>(result: Result<T, E>) -> bool {
+    if let Ok(value) = &result {
+        black_box(format!("{value:?}"));
+    }
+    result.is_ok()
+}
+
+const REPORTED: usize = 3;
+const DASHES: &[u8] = b"\n---\n";
+const HOSTS: &[u8] = b"0 north\n1 south\n2 east\n";

@@ -1,0 +1,161 @@
+//! What LLT says of cables that are wrong, and that frames which are lost, doubled or out of order
+//! cost nothing but time, in network namespaces.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod netns;
+mod process;
+
+use netns::{ethernet, log, switch_ip, up, with};
+use process::{LIMIT, alone, port, roots};
+use tools::muster::cluster::{Cable, Transport};
+use tools::muster::storm::{Plan, Storm, Summary, check};
+use tools::muster::temporary::Temporary;
+use tools::muster::{control, programs, wait};
+
+/// One storm until each node was told `count` messages; all logs are equal and complete.
+fn storm(cluster: &Temporary, plan: Plan, count: u64) -> Summary {
+    let storm = Storm::start(&roots(cluster), plan, LIMIT).unwrap();
+    for node in cluster.cluster.ids() {
+        storm.wait_progress(node, count, LIMIT).unwrap();
+    }
+    let logs = storm.finish(LIMIT).unwrap();
+    check(&logs, &[]).unwrap_or_else(|broken| panic!("{broken}"))
+}
+
+/// Do the notes of `lltstat -nvv --json` on `node` about the link to `peer` contain `note`?
+fn has_note(cluster: &Temporary, node: u8, peer: u8, link: usize, note: &str) -> bool {
+    let words = ["lltstat", "-nvv", "--json"];
+    let text = programs::run(cluster, node, &words, "").unwrap();
+    let listing: serde_json::Value = serde_json::from_str(&text).unwrap();
+    // Whatever the listing puts around it: the entry of that node.
+    let nodes = listing["nodes"].as_array().unwrap_or_else(|| panic!("no nodes in {text}"));
+    let entry = nodes.iter().find(|entry| entry["node"] == peer);
+    let entry = entry.unwrap_or_else(|| panic!("node {peer} is not in {text}"));
+    let notes = entry["links"][link]["notes"].as_array();
+    let notes = notes.unwrap_or_else(|| panic!("no notes on link {link} in {text}"));
+    notes.iter().any(|entry| entry["note"] == note)
+}
+
+/// Waits until the note is there, or is gone; then the log and the table must say it, too.
+fn wait_note(cluster: &Temporary, (node, peer): (u8, u8), link: usize, note: &str, there: bool) {
+    let what = format!("node {node} says of link {link} to node {peer}: {note} is {there}");
+    let found = || Ok((has_note(cluster, node, peer, link, note) == there).then_some(()));
+    wait::until(&what, LIMIT, found).unwrap();
+    let lines = log(cluster, node);
+    let place = |line: &&str| {
+        line.contains(&format!("link {link} "))
+            && line.contains(&format!("node {peer} "))
+            && line.contains(note)
+    };
+    let said: Vec<&str> = lines.lines().filter(place).collect();
+    let over = said.iter().filter(|line| line.contains("any more")).count();
+    assert!(said.len() > over, "the log does not say it:\n{lines}");
+    assert_eq!(over > 0, !there, "{said:#?}");
+    let table = programs::run(cluster, node, &["lltstat", "-nvv"], "").unwrap();
+    assert_eq!(table.contains(&format!("({note}")), there, "{table}");
+}
+
+/// Node 2 and link 1 lose one direction; `hearing` nodes then hear somebody who does not hear them.
+fn one_way(cable: Cable, hearing: &[(u8, u8)]) {
+    let _alone = alone();
+    let Some(mut cluster) = up(&ethernet()) else { return };
+    let storm = Storm::start(&roots(&cluster), Plan::on(port('S')), LIMIT).unwrap();
+    cluster.set_cable(2, 1, cable).unwrap();
+    for pair in hearing {
+        wait_note(&cluster, *pair, 1, "one-way", true);
+    }
+    for node in cluster.cluster.ids() {
+        storm.wait_progress(node, 500, LIMIT).unwrap();
+    }
+    cluster.set_cable(2, 1, Cable::Plugged).unwrap();
+    for pair in hearing {
+        wait_note(&cluster, *pair, 1, "one-way", false);
+    }
+    cluster.wait_formed().unwrap();
+    let summary = check(&storm.finish(LIMIT).unwrap(), &[]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(summary.views, 1, "the membership changed");
+    cluster.down().unwrap();
+}
+
+#[test]
+fn a_node_that_hears_nothing_on_a_link_is_named_by_the_others() {
+    one_way(Cable::OneWayIn, &[(0, 2), (1, 2)]);
+}
+
+#[test]
+fn a_node_that_is_not_heard_on_a_link_is_told_and_says_so() {
+    one_way(Cable::OneWayOut, &[(2, 0), (2, 1)]);
+}
+
+#[test]
+fn frames_lost_doubled_and_out_of_order_leave_equal_logs() {
+    let _alone = alone();
+    let Some(mut cluster) = up(&ethernet()) else { return };
+    for node in 0..3 {
+        cluster
+            .change_rates(node, None, |rates| {
+                rates.loss = 0.07;
+                rates.dup = 0.05;
+                rates.reorder = 0.1;
+            })
+            .unwrap();
+    }
+    let summary = storm(&cluster, Plan::on(port('S')), 2000);
+    println!("{summary:?}");
+    assert_eq!(summary.views, 1, "the membership changed");
+    cluster.down().unwrap();
+}
+
+/// Messages of 60,000 bytes, in frames of the full size.
+fn large_messages(mtu: u32) {
+    let _alone = alone();
+    let Some(cluster) = up(&with(Transport::Ether, mtu)) else { return };
+    for node in cluster.cluster.ids() {
+        let snapshot = control::snapshot(&cluster.cluster, node).unwrap();
+        for link in &snapshot.llt.links {
+            assert_eq!(link.mtu, usize::try_from(mtu).unwrap(), "frame size of {}", link.tag);
+        }
+    }
+    let plan = Plan { size: 60_000, window: 4, ..Plan::on(port('S')) };
+    println!("MTU {mtu}: {:?}", storm(&cluster, plan, 300));
+    let notes: Vec<String> = cluster.cluster.ids().map(|node| log(&cluster, node)).collect();
+    assert!(notes.iter().all(|log| !log.contains("do not pass")), "{notes:#?}");
+    cluster.down().unwrap();
+}
+
+#[test]
+fn large_messages_pass_an_mtu_of_1500() {
+    large_messages(1500);
+}
+
+#[test]
+fn large_messages_pass_an_mtu_of_9000() {
+    large_messages(9000);
+}
+
+#[test]
+fn a_smaller_mtu_on_the_way_is_named_and_avoided() {
+    let _alone = alone();
+    let Some(cluster) = up(&ethernet()) else { return };
+    // The port of the switch: the node's own device still has 1500.
+    switch_ip(&cluster, "link set node2-link1 mtu 1000");
+    wait_note(&cluster, (0, 2), 1, "mtu", true);
+    let plan = Plan { size: 60_000, window: 4, ..Plan::on(port('S')) };
+    assert_eq!(storm(&cluster, plan, 200).views, 1, "the membership changed");
+    switch_ip(&cluster, "link set node2-link1 mtu 1500");
+    wait_note(&cluster, (0, 2), 1, "mtu", false);
+    cluster.down().unwrap();
+}
+
+#[test]
+fn crossed_cables_are_named() {
+    let _alone = alone();
+    let Some(cluster) = up(&ethernet()) else { return };
+    // Both links of node 1 go into one switch.
+    switch_ip(&cluster, "link set node1-link1 master link0");
+    wait_note(&cluster, (0, 1), 0, "crossed", true);
+    switch_ip(&cluster, "link set node1-link1 master link1");
+    wait_note(&cluster, (0, 1), 0, "crossed", false);
+    cluster.down().unwrap();
+}
