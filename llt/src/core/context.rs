@@ -42,7 +42,7 @@ pub(super) struct Context {
     pub(super) judge_at: Instant,
     /// Where the sequences of links begin.
     pub(super) first_sequence: u32,
-    /// When the layer above may be told again that an older node has our id.
+    /// When the layer above may be told again that another node has our id.
     pub(super) notice_at: Instant,
     /// Another node with our id, if there is a sign of one.
     pub(super) namesake: Option<Namesake>,
@@ -326,7 +326,7 @@ impl Context {
             }
             if before == LinkStatus::Up {
                 entry.path.interrupt();
-                peer.sender.on_link_lost(id);
+                peer.sender.on_link_lost(id, 0);
             }
             if is_silent {
                 self.note_no_one_way(peer, link);

@@ -65,7 +65,16 @@ impl Context {
 
     /// Sends a heartbeat to one peer, if its address is known.
     pub(super) fn send_heartbeat(&mut self, peer: &Peer, link: usize) {
-        let Some(to) = peer.links[link].addr.filter(|_| self.links[link].carries()) else { return };
+        if let Some(to) = peer.links[link].addr {
+            self.send_heartbeat_to(peer, link, to);
+        }
+    }
+
+    /// Sends what a peer is told to an address, if the link carries anything.
+    pub(super) fn send_heartbeat_to(&mut self, peer: &Peer, link: usize, to: LinkAddr) {
+        if !self.links[link].carries() {
+            return;
+        }
         if !peer.connected {
             self.stats.snd_connect += 1;
         }
@@ -152,7 +161,7 @@ impl Context {
         }
         let about_us = heartbeat.entry(self.config.node);
         if let Some(rumour) = &about_us {
-            self.on_rumour(rumour, fixed.sequence);
+            self.on_rumour(link, rumour, fixed.sequence);
         }
         let entry = about_us.filter(|entry| entry.incarnation == self.config.incarnation);
         let session = match entry {
@@ -220,8 +229,7 @@ impl Context {
     /// A heartbeat that came in on `link` says which of the peer's links carry nothing. They are
     /// in trouble at once, whatever has been heard on them before; the heartbeat's own is not.
     fn on_dead_links(&mut self, peer: &mut Peer, link: usize, fixed: HeartbeatHeader) {
-        let is_dead = |number: u8| fixed.dead.checked_shr(number.into()).unwrap_or(0) & 1 == 1;
-        peer.links[link].peer_dead = is_dead(fixed.link);
+        peer.links[link].peer_dead = fixed.is_dead(fixed.link);
         if fixed.dead == 0 {
             return;
         }
@@ -230,7 +238,7 @@ impl Context {
             let judge = self.judge(other);
             let entry = &mut peer.links[other];
             let is_news = !entry.peer_dead && entry.heartbeat_sequence < fixed.sequence;
-            if is_news && entry.peer_link.is_some_and(is_dead) {
+            if is_news && entry.peer_link.is_some_and(|number| fixed.is_dead(number)) {
                 entry.peer_dead = true;
                 let status = entry.judge(&judge);
                 if status != entry.status {

@@ -22,8 +22,7 @@ pub(super) struct Namesake {
     rises: u32,
     /// It has talked for long enough to be believed.
     lives: bool,
-    event_at: Instant,
-    /// When it may be told again.
+    /// When it may be told again that we have its id.
     notice_at: Instant,
 }
 
@@ -53,6 +52,9 @@ impl Context {
             return Ok(());
         };
         if incarnation < known {
+            if matches!(frame.body, Body::Heartbeat(_)) {
+                self.tell_of_younger(peer, link, from);
+            }
             return Err(Refusal::BadGeneration);
         }
         if incarnation == known {
@@ -88,6 +90,17 @@ impl Context {
                 self.begin_probation(peer, incarnation, link, from);
                 Err(Refusal::NotConnected)
             }
+        }
+    }
+
+    /// An older incarnation speaks from another address than the present one, which lives: it gets
+    /// our heartbeat, which names the younger one. What is still under way from a life that has
+    /// ended has nobody to hear it.
+    fn tell_of_younger(&mut self, peer: &mut Peer, link: usize, from: LinkAddr) {
+        let is_other = peer.links[link].addr.is_some_and(|addr| addr != from);
+        if is_other && self.now >= peer.hint_at && peer.links[link].is_heard(&self.judge(link)) {
+            peer.hint_at = self.now + self.heartbeat(link);
+            self.send_heartbeat_to(peer, link, from);
         }
     }
 
@@ -156,13 +169,18 @@ impl Context {
         if header.dst_incarnation != own || notice.older >= own {
             return Err(Refusal::BadGeneration);
         }
-        self.note_duplicate(self.config.node);
+        self.tell_own_duplicate(DuplicateScope::OwnYounger);
+        Ok(())
+    }
+
+    /// Another node has our id: the layer above is told, once in an inactive time.
+    fn tell_own_duplicate(&mut self, scope: DuplicateScope) {
+        let node = self.config.node;
+        self.note_duplicate(node);
         if self.now >= self.notice_at {
             self.notice_at = self.now + self.config.timers.peer_inact;
-            let scope = DuplicateScope::OwnYounger;
-            self.event(Event::Duplicate { node: self.config.node, scope });
+            self.event(Event::Duplicate { node, scope });
         }
-        Ok(())
     }
 
     /// A frame from our own node id: one of ours that came back, or somebody else's.
@@ -223,11 +241,10 @@ impl Context {
 
     /// A peer's heartbeat says that it hears a younger node with our id: it will not hear us, so
     /// nobody else can tell. An older life of ours is no younger node.
-    pub(super) fn on_rumour(&mut self, rumour: &Heard, sequence: u64) {
+    pub(super) fn on_rumour(&mut self, link: usize, rumour: &Heard, sequence: u64) {
         if rumour.heard && rumour.incarnation > self.config.incarnation {
-            let timers = &self.config.timers;
             // A dead one counts as heard for a trouble time.
-            let time = timers.peer_trouble.max(timers.peer_trouble_lo) + timers.heartbeat * 2;
+            let time = self.judge(link).trouble + self.config.timers.heartbeat * 2;
             self.on_namesake(rumour.incarnation, sequence, time);
         }
     }
@@ -247,7 +264,6 @@ impl Context {
             heartbeat_sequence: sequence,
             rises: 0,
             lives: false,
-            event_at: now,
             notice_at: now,
         });
         namesake.last = now;
@@ -260,16 +276,11 @@ impl Context {
         let proven = self.config.keys.is_none() || self.config.incarnation < namesake.incarnation;
         namesake.lives = namesake.rises >= 3 && now.since(namesake.since) > time;
         if namesake.lives && proven {
-            self.note_duplicate(self.config.node);
-            if now >= namesake.event_at {
-                namesake.event_at = now + self.config.timers.peer_inact;
-                let scope = if self.config.incarnation > namesake.incarnation {
-                    DuplicateScope::OwnYounger
-                } else {
-                    DuplicateScope::OwnOlder
-                };
-                self.event(Event::Duplicate { node: self.config.node, scope });
-            }
+            self.tell_own_duplicate(if self.config.incarnation > namesake.incarnation {
+                DuplicateScope::OwnYounger
+            } else {
+                DuplicateScope::OwnOlder
+            });
         }
         self.namesake = Some(namesake);
     }

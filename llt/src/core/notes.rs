@@ -223,6 +223,12 @@ impl Context {
 }
 
 impl Llt {
+    /// As if a frame had come in that the key keeps out.
+    #[cfg(test)]
+    pub(crate) fn refuse(&mut self, cause: RefusedCause, link: usize, from: LinkAddr) {
+        self.context.note_refused(cause, link, from);
+    }
+
     /// What is wrong here and belongs to no peer.
     pub fn own_notes(&self) -> Vec<OwnNote> {
         let notes = &self.context.notes;

@@ -28,6 +28,8 @@ pub(super) struct Peer {
     pub(super) links: Vec<PeerLink>,
     /// A greater incarnation that has to show that it does not share the node id.
     pub(super) probation: Option<Probation>,
+    /// When an older incarnation may be told again of the present one.
+    pub(super) hint_at: Instant,
     /// An incarnation that shares the node id with `incarnation`.
     pub(super) rejected: Option<Rejected>,
     pub(super) sender: Sender,
@@ -79,6 +81,7 @@ impl Peer {
             connected: false,
             links,
             probation: None,
+            hint_at: Instant::ZERO,
             rejected: None,
             sender: Sender::new(),
             receiver: Receiver::default(),

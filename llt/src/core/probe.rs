@@ -9,9 +9,9 @@ use super::heartbeat::{is_echo_of, low_half_word};
 use super::output::LinkStatus;
 use super::peer::Peer;
 use super::receive::Refusal;
-use crate::limits::MTU_MIN;
+use crate::limits::{HEADER_LEN, MTU_MIN};
 use crate::time::{Duration, Instant};
-use crate::wire::{Header, Heard, Kind, Probe, emit_probe};
+use crate::wire::{DATA_HEADER_LEN, Header, Heard, Kind, Probe, emit_probe};
 
 /// What is known of the frames that get through to a peer on a link.
 #[derive(Debug, Default)]
@@ -142,6 +142,8 @@ impl Context {
         } else {
             // What passed before may pass still, if it is shorter.
             path.limit = Some(path.limit.filter(|limit| *limit < size).unwrap_or(MTU_MIN));
+            let longest = path.limit.unwrap_or(MTU_MIN) - HEADER_LEN - DATA_HEADER_LEN;
+            peer.sender.on_link_lost(self.links[link].id, longest + 1);
             if let Some(&next) = SIZES.iter().find(|next| **next < size) {
                 path.begin(next);
             }

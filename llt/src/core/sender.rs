@@ -269,10 +269,12 @@ impl Sender {
         }
     }
 
-    /// A link is in trouble: what was last sent on it goes out again at once, elsewhere.
-    pub(super) fn on_link_lost(&mut self, link: LinkId) {
+    /// A link is in trouble, or takes no payloads of `least` bytes and more: what was last sent on
+    /// it goes out again at once, elsewhere or in parts.
+    pub(super) fn on_link_lost(&mut self, link: LinkId, least: usize) {
         for packet in &mut self.in_flight {
-            if packet.link == link && !packet.arrived && !packet.again {
+            let is_lost = packet.link == link && packet.data.payload.len() >= least;
+            if is_lost && !packet.arrived && !packet.again {
                 packet.again = true;
                 self.marked += 1;
             }

@@ -96,6 +96,11 @@ pub enum OwnNote {
 }
 
 impl PeerStatus {
+    /// How many of its links are up.
+    pub fn links_up(&self) -> usize {
+        self.links.iter().filter(|link| link.status == LinkStatus::Up).count()
+    }
+
     pub(super) fn of(peer: &Peer, now: Instant) -> Self {
         let srtt = peer.sender.srtt().unwrap_or_default();
         Self {

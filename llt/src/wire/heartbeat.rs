@@ -36,6 +36,13 @@ pub struct HeartbeatHeader {
     pub covers: (u8, u8),
 }
 
+impl HeartbeatHeader {
+    /// Does the sender's link `number` carry nothing?
+    pub fn is_dead(&self, number: u8) -> bool {
+        self.dead.checked_shr(number.into()).unwrap_or(0) & 1 == 1
+    }
+}
+
 /// One element of the list: a node that the sender knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Heard {

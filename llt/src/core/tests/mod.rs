@@ -4,9 +4,15 @@ mod basics;
 mod chaos;
 mod commands;
 mod counters;
+mod flow;
+mod heartbeats;
 mod identity;
 mod links;
+mod listen;
 mod net;
+mod notes;
+mod paths;
+mod property;
 #[cfg(feature = "auth")]
 mod sealed;
 mod sessions;

@@ -32,14 +32,21 @@ pub(crate) struct Net {
     /// Per mille.
     pub(crate) loss: u32,
     pub(crate) duplication: u32,
+    pub(crate) corruption: u32,
     /// Delay is drawn from this range, so that frames overtake each other.
     pub(crate) delay: (Duration, Duration),
     /// Directions that carry nothing: link, from, to.
     pub(crate) cuts: Vec<(u8, usize, usize)>,
+    /// Directions that carry no longer frames than this: link, from, to, bytes.
+    pub(crate) narrow: Vec<(u8, usize, usize, usize)>,
+    /// These links share a broadcast domain.
+    pub(crate) crossed: Vec<u8>,
     /// Nodes that do not run; what arrives for them waits.
     pub(crate) paused: Vec<bool>,
     /// Nodes that do not run; what arrives for them is lost.
     pub(crate) stopped: Vec<bool>,
+    /// Two of each node's links that are plugged in the other way round.
+    pub(crate) swapped: Vec<Option<(u8, u8)>>,
     /// The host part of each node's addresses.
     hosts: Vec<u8>,
     /// Broadcasts come back to their sender.
@@ -115,10 +122,14 @@ impl Net {
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
             loss: 0,
             duplication: 0,
+            corruption: 0,
             delay: (Duration::from_micros(50), Duration::from_micros(60)),
             cuts: Vec::new(),
+            narrow: Vec::new(),
+            crossed: Vec::new(),
             paused: vec![false; configs.len()],
             stopped: vec![false; configs.len()],
+            swapped: vec![None; configs.len()],
             hosts: configs.iter().map(|config| config.node.get()).collect(),
             loops_back: false,
             heard: vec![vec![Instant::ZERO; 256]; configs.len()],
@@ -164,29 +175,63 @@ impl Net {
         }
     }
 
+    /// The wire that a node's link is plugged in, or the link that is in a wire.
+    fn plug(&self, index: usize, number: LinkId) -> LinkId {
+        match self.swapped[index] {
+            Some((a, b)) if number.get() == a => link(b),
+            Some((a, b)) if number.get() == b => link(a),
+            _ => number,
+        }
+    }
+
     fn carry(&mut self, from: usize, link: LinkId, to: LinkAddr, frame: &Bytes) {
+        let link = self.plug(from, link);
         let source = address(link.get(), self.hosts[from]);
+        let wires = if self.crossed.contains(&link.get()) {
+            self.crossed.clone()
+        } else {
+            vec![link.get()]
+        };
         for target in 0..self.nodes.len() {
             if self.nodes[target].is_none() || self.stopped[target] {
                 continue;
             }
-            let here = address(link.get(), self.hosts[target]);
-            let is_heard = target != from || self.loops_back;
-            let is_for_it = to == here || (to == broadcast_address(link.get()) && is_heard);
-            if !is_for_it || self.cuts.contains(&(link.get(), from, target)) {
+            for &wire in &wires {
+                let here = address(wire, self.hosts[target]);
+                let is_heard = target != from || self.loops_back || wire != link.get();
+                let is_for_it = to == here || (to == broadcast_address(link.get()) && is_heard);
+                if is_for_it && self.passes(wire, from, target, frame.len()) {
+                    let wire = LinkId::new(wire).unwrap();
+                    self.deliver(self.plug(target, wire), source, target, frame);
+                }
+            }
+        }
+    }
+
+    fn passes(&self, link: u8, from: usize, to: usize, len: usize) -> bool {
+        let is_narrow = self.narrow.iter().any(|&(narrow, source, target, longest)| {
+            (narrow, source, target) == (link, from, to) && len > longest
+        });
+        !is_narrow && !self.cuts.contains(&(link, from, to))
+    }
+
+    fn deliver(&mut self, link: LinkId, from: LinkAddr, to: usize, frame: &Bytes) {
+        let copies = 1 + u32::from(self.draw(1000) < self.duplication);
+        for _ in 0..copies {
+            if self.draw(1000) < self.loss {
                 continue;
             }
-            let copies = 1 + u32::from(self.draw(1000) < self.duplication);
-            for _ in 0..copies {
-                if self.draw(1000) < self.loss {
-                    continue;
-                }
-                let (min, max) = self.delay;
-                let spread = u32::try_from((max - min).as_micros()).unwrap().max(1);
-                let delay = min + Duration::from_micros(u64::from(self.draw(spread)));
-                let flight = Flight { link, from: source, to: target, frame: frame.clone() };
-                self.inject(delay, flight);
+            let mut frame = frame.clone();
+            if self.corruption > 0 && self.draw(1000) < self.corruption {
+                let mut bytes = frame.to_vec();
+                let at = self.draw(u32::try_from(bytes.len()).unwrap()) as usize;
+                bytes[at] ^= 1 << self.draw(8);
+                frame = bytes.into();
             }
+            let (min, max) = self.delay;
+            let spread = u32::try_from((max - min).as_micros()).unwrap().max(1);
+            let delay = min + Duration::from_micros(u64::from(self.draw(spread)));
+            self.inject(delay, Flight { link, from, to, frame });
         }
     }
 

@@ -57,6 +57,7 @@ pub(super) enum Cost {
 #[derive(Debug)]
 pub(super) struct Figures {
     transport: &'static str,
+    netns: bool,
     n: u8,
     values: BTreeMap<(Key, Metric), Vec<f64>>,
 }
@@ -68,6 +69,7 @@ pub(super) struct Line {
     n: u8,
     size: u32,
     transport: &'static str,
+    netns: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     level: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,13 +97,12 @@ const PERCENTILES: [(&str, f64); 3] = [("p50", 50.0), ("p99", 99.0), ("p99.9", 9
 impl Figures {
     /// None yet, of this cluster.
     pub(super) fn new(cluster: &Cluster) -> Self {
-        let transport = match (cluster.transport, cluster.netns) {
-            (Transport::Ether, _) => "ether",
-            (Transport::Udp, None) => "udp",
-            (Transport::Udp, Some(_)) => "udp in namespaces",
+        let transport = match cluster.transport {
+            Transport::Ether => "ether",
+            Transport::Udp => "udp",
         };
         let n = u8::try_from(cluster.nodes.len()).expect("up made at most 128");
-        Self { transport, n, values: BTreeMap::new() }
+        Self { transport, netns: cluster.netns.is_some(), n, values: BTreeMap::new() }
     }
 
     /// Adds what one daemon has cost in one round.
@@ -174,6 +175,7 @@ impl Figures {
                 n: key.n,
                 size: key.size,
                 transport: self.transport,
+                netns: self.netns,
                 level: key.level,
                 from: key.from,
                 to,
