@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use llt::wire::{BROADCAST_NODE, WireError};
+use llt::wire::BROADCAST_NODE;
 
 use super::seen::{Meaning, Seen};
 
@@ -44,14 +44,14 @@ impl Talkers {
     /// not speak the rest is not known.
     pub(super) fn news(&mut self, seen: &Seen, meaning: &Meaning) -> Option<String> {
         let version = seen.frame.get(VERSION_AT)?;
-        let talker = match (meaning.source, meaning.error) {
+        let talker = match (meaning.source, meaning.foreign) {
             (Some(node), _) => {
                 // Sealed frames hide the cluster.
                 let cluster = meaning.cluster.map(|cluster| cluster.to_string());
                 format!("{}-{node}-{version}", cluster.as_deref().unwrap_or("?"))
             }
-            (None, Some(WireError::Version { max, .. })) => format!("?-?-{max}"),
-            (None, _) => return None,
+            (None, Some(newest)) => format!("?-?-{newest}"),
+            (None, None) => return None,
         };
         self.0.insert(talker.clone()).then_some(talker)
     }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     fn passes(filter: &Filter, seen: &Seen) -> bool {
-        filter.passes(seen, &seen.meaning())
+        filter.passes(seen, &seen.meaning(None))
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn each_talker_is_named_once() {
         let mut talkers = Talkers::default();
-        let mut news = |seen: &Seen| talkers.news(seen, &seen.meaning());
+        let mut news = |seen: &Seen| talkers.news(seen, &seen.meaning(None));
         assert_eq!(news(&seen(7, 0, 1)), Some("7-0-1".to_owned()));
         assert_eq!(news(&seen(7, 0, 2)), None);
         assert_eq!(news(&seen(7, 1, 0)), Some("7-1-1".to_owned()));

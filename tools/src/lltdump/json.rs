@@ -38,9 +38,9 @@ pub(super) fn object(seen: &Seen, meaning: &Meaning) -> Value {
     })
 }
 
-/// Numbers are numbers; incarnations are hexadecimal and stay text.
+/// Numbers are numbers; incarnations and keys are hexadecimal and stay text.
 fn of_field(name: &str, value: &str) -> Value {
-    let is_hex = name.ends_with("incarnation") || name == "older";
+    let is_hex = name.ends_with("incarnation") || matches!(name, "key" | "older");
     match value.parse::<u64>() {
         Ok(number) if !is_hex => Value::from(number),
         _ => Value::from(value),
@@ -78,7 +78,7 @@ mod tests {
             frame: emit_bye(&header),
         };
         assert_eq!(
-            object(&seen, &seen.meaning()),
+            object(&seen, &seen.meaning(None)),
             json!({
                 "time_ns": 5, "link": 1, "tag": "eth2", "direction": "in",
                 "source_address": "02:00:00:00:00:07", "destination_address": null, "lost": 0,

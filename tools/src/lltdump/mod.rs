@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum};
 use llt::NodeId;
-use llt::io::Clock;
+use llt::io::{Clock, keyfile};
+use llt::seal::Keyring;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use pcap_file::{DataLink, TsResolution};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -49,6 +50,9 @@ struct Cli {
     /// Write a pcap file instead of text; - is standard output
     #[arg(short = 'w', value_name = "FILE", conflicts_with_all = ["verbose", "bytes", "talkers", "json"])]
     write: Option<PathBuf>,
+    /// With -w: of sealed frames, write what the key opens
+    #[arg(long, requires = "write")]
+    open: bool,
     /// Only frames of this cluster
     #[arg(short = 'c', value_name = "CLUSTER")]
     cluster: Option<u16>,
@@ -116,6 +120,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         kinds: cli.kind.clone(),
         ether: cli.link_type.map(|link_type| link_type == LinkType::Ether),
     };
+    let keys = keys(cli);
     let mut sink = Sink::open(cli)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -131,7 +136,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         match source.next()? {
             Next::End => break,
             Next::Frame(seen) => {
-                let meaning = seen.meaning();
+                let meaning = seen.meaning(keys.as_ref());
                 if filter.passes(&seen, &meaning) && sink.put(&seen, &meaning)? {
                     left = left.map(|left| left - 1);
                 }
@@ -146,12 +151,34 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     sink.end(cli)
 }
 
+/// The keys of the node, with which sealed frames can be read. Without them they are shown as sealed.
+fn keys(cli: &Cli) -> Option<Keyring> {
+    match keyfile::load(&cli.root.path().join("etc/muster.key")) {
+        Ok(keys) => keys,
+        Err(error) => {
+            output::complain(&format!("lltdump: sealed frames are not opened: {error}"));
+            None
+        }
+    }
+}
+
 /// Where frames go.
 enum Sink {
     Json,
-    Pcap { writer: PcapWriter<Shared>, output: Shared, sap: u16, written: u64, lost: u64 },
+    Pcap(Box<Pcap>),
     Talkers(Talkers),
     Text(Detail),
+}
+
+/// A pcap file in the making.
+struct Pcap {
+    writer: PcapWriter<Shared>,
+    output: Shared,
+    sap: u16,
+    /// What a key opened takes the place of what was sealed.
+    open: bool,
+    written: u64,
+    lost: u64,
 }
 
 impl Sink {
@@ -184,7 +211,9 @@ impl Sink {
         };
         let output = Shared(Rc::new(RefCell::new(BufWriter::new(output))));
         let writer = PcapWriter::with_header(output.clone(), header).map_err(pcap_failure)?;
-        let mut sink = Self::Pcap { writer, output, sap: cli.sap, written: 0, lost: 0 };
+        let (sap, open) = (cli.sap, cli.open);
+        let pcap = Pcap { writer, output, sap, open, written: 0, lost: 0 };
+        let mut sink = Self::Pcap(Box::new(pcap));
         // Whoever reads along sees at once that this is a pcap file.
         sink.flush()?;
         Ok(sink)
@@ -194,16 +223,7 @@ impl Sink {
     fn put(&mut self, seen: &Seen, meaning: &seen::Meaning) -> Result<bool, Failure> {
         match self {
             Self::Json => output::print(&format!("{}\n", json::object(seen, meaning)))?,
-            Self::Pcap { writer, sap, written, lost, .. } => {
-                *lost += u64::from(seen.lost);
-                let Some(packet) = packet::build(seen, *sap) else { return Ok(false) };
-                let len = u32::try_from(packet.len()).unwrap_or(SNAPLEN);
-                let time = Duration::from_nanos(seen.time_ns);
-                writer
-                    .write_packet(&PcapPacket::new_owned(time, len, packet))
-                    .map_err(pcap_failure)?;
-                *written += 1;
-            }
+            Self::Pcap(pcap) => return pcap.put(seen, meaning),
             Self::Talkers(talkers) => match talkers.news(seen, meaning) {
                 Some(talker) => output::print(&(talker + "\n"))?,
                 None => return Ok(false),
@@ -214,20 +234,41 @@ impl Sink {
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
-        if let Self::Pcap { output, .. } = self {
-            output.flush()?;
+        if let Self::Pcap(pcap) = self {
+            pcap.output.flush()?;
         }
         Ok(())
     }
 
     /// Says what was written.
     fn end(self, cli: &Cli) -> Result<(), Failure> {
-        if let (Self::Pcap { written, lost, .. }, Some(path)) = (self, &cli.write) {
+        if let (Self::Pcap(pcap), Some(path)) = (self, &cli.write) {
+            let Pcap { written, lost, .. } = *pcap;
             let lost = if lost > 0 { format!(", {lost} went by unseen") } else { String::new() };
             let path = path.display();
             output::complain(&format!("lltdump: {written} frames written to {path}{lost}"));
         }
         Ok(())
+    }
+}
+
+impl Pcap {
+    fn put(&mut self, seen: &Seen, meaning: &seen::Meaning) -> Result<bool, Failure> {
+        self.lost += u64::from(seen.lost);
+        let built = match &meaning.opened {
+            Some(frame) if self.open => {
+                packet::build(&Seen { frame: frame.clone(), ..seen.clone() }, self.sap)
+            }
+            _ => packet::build(seen, self.sap),
+        };
+        let Some(packet) = built else { return Ok(false) };
+        let len = u32::try_from(packet.len()).unwrap_or(SNAPLEN);
+        let time = Duration::from_nanos(seen.time_ns);
+        self.writer
+            .write_packet(&PcapPacket::new_owned(time, len, packet))
+            .map_err(pcap_failure)?;
+        self.written += 1;
+        Ok(true)
     }
 }
 
@@ -301,7 +342,8 @@ A line has the time (UTC), the link and direction with the peer's address (or bo
 nodes, and the kind with what matters of it. Kinds: HEARTBEAT, CONN_REQ (a heartbeat to a peer that is
 not connected; they may abound), DATA, ACK, DATAGRAM, BYE, DUPLICATE, PROBE, HBREQ (asks for a
 heartbeat), SEALED (with a key: id and count), CORRUPT (with what is wrong). Acknowledgements also ride
-on DATA and DATAGRAM. In a pcap file the frames of UDP links get headers of Ethernet, IP and UDP, with node ids in the Ethernet ones.
+on DATA and DATAGRAM. Sealed frames are opened with the key of the node if it can be read; -w writes them
+as they were, with --open as what the key opens. In a pcap file the frames of UDP links get headers of Ethernet, IP and UDP, with node ids in the Ethernet ones.
 
 JSON: objects with time_ns, link, tag, direction, source_address, destination_address, lost (frames that
 went by unseen before), length, kind, cluster, source, destination (null: all), summary, and fields, an

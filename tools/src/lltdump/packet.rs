@@ -12,9 +12,10 @@ use etherparse::{
 };
 use llt::LinkAddr;
 use llt::limits::HEADER_LEN;
+use llt::seal::is_sealed;
 use llt::wire::BROADCAST_NODE;
 
-use super::seen::{SEALED, Seen};
+use super::seen::Seen;
 
 /// What begins a packet in a file or on a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -148,7 +149,7 @@ fn split(mut payload: &[u8]) -> Vec<&[u8]> {
     let mut frames = Vec::new();
     while let Some(&[high, low]) = payload.get(LENGTH_AT..LENGTH_AT + 2) {
         // What is sealed does not tell its length.
-        if payload.starts_with(SEALED) {
+        if is_sealed(payload) {
             break;
         }
         let len = HEADER_LEN + usize::from(u16::from_be_bytes([high, low]));
@@ -182,7 +183,7 @@ pub(super) fn own_address(text: &str, peer: LinkAddr) -> Option<LinkAddr> {
 
 /// Is this the beginning of a frame of ours?
 fn is_ours(payload: &[u8]) -> bool {
-    payload.starts_with(b"LL") || payload.starts_with(SEALED)
+    payload.starts_with(b"LL") || is_sealed(payload)
 }
 
 const fn v4(ip: [u8; 4], port: u16) -> LinkAddr {

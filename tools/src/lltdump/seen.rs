@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use llt::LinkAddr;
-use llt::limits::HEADER_LEN;
+use llt::seal::{ClearHeader, Keyring, OVERHEAD, Unopened, is_sealed, peek};
 use llt::wire::{BROADCAST_NODE, Description, Frame, WireError, describe, describe_error};
 
 /// One frame, wherever it was seen.
@@ -33,33 +33,38 @@ pub(super) struct Meaning {
     pub(super) source: Option<u8>,
     /// The node that it is for, or [`BROADCAST_NODE`].
     pub(super) destination: Option<u8>,
-    /// What is wrong with it.
-    pub(super) error: Option<WireError>,
+    /// It is none that a gabd could use.
+    pub(super) is_corrupt: bool,
+    /// The newest version of its sender, if it speaks none of ours.
+    pub(super) foreign: Option<u8>,
+    /// The frame in a sealed one that a key opened.
+    pub(super) opened: Option<Bytes>,
     /// In words.
     pub(super) words: Description,
 }
 
 impl Seen {
-    /// What it is.
-    pub(super) fn meaning(&self) -> Meaning {
-        if let Some(meaning) = sealed(&self.frame) {
-            return meaning;
+    /// What it is; a sealed frame is opened if one of `keys` does.
+    pub(super) fn meaning(&self, keys: Option<&Keyring>) -> Meaning {
+        if !is_sealed(&self.frame) {
+            return plain(&self.frame);
         }
-        match Frame::check(&self.frame) {
-            Ok(frame) => Meaning {
-                cluster: Some(frame.header.cluster.0),
-                source: Some(frame.header.src),
-                destination: Some(frame.header.dst),
-                error: None,
-                words: describe(&frame),
-            },
-            Err(error) => Meaning {
-                cluster: None,
-                source: None,
-                destination: None,
-                error: Some(error),
-                words: describe_error(error),
-            },
+        let clear = match ClearHeader::check(&self.frame) {
+            Ok(clear) => clear,
+            Err(error) => return corrupt(&error, self.frame.get(2).copied()),
+        };
+        match keys.map(|keys| peek(keys, &self.frame)) {
+            Some(Ok(frame)) => {
+                let mut meaning = plain(&frame);
+                let ClearHeader { key, count, .. } = clear;
+                meaning.words.summary += &format!(" (sealed with key {key}, count {count})");
+                meaning.words.fields.push(("key", key.to_string()));
+                meaning.words.fields.push(("count", count.to_string()));
+                meaning.opened = Some(frame);
+                meaning
+            }
+            None | Some(Err(Unopened::UnknownKey)) => sealed(&clear, self.frame.len()),
+            Some(Err(error)) => corrupt(&error, None),
         }
     }
 
@@ -70,76 +75,142 @@ impl Seen {
     }
 }
 
-/// What a sealed frame says in the clear (docs/wire.md, "Sealed frames"); `None` for others.
-fn sealed(frame: &[u8]) -> Option<Meaning> {
-    if !frame.starts_with(SEALED) || frame.len() < CLEAR_LEN + HEADER_LEN + TAG_LEN {
-        return None;
-    }
-    let number = |at: usize, len: usize| {
-        frame[at..at + len].iter().fold(0u64, |number, &byte| number << 8 | u64::from(byte))
-    };
-    let (source, destination, link) = (frame[8], frame[9], frame[10]);
-    let (key, count) = (format!("{:08x}", number(4, 4)), number(20, 8));
-    let inside = frame.len() - CLEAR_LEN - TAG_LEN;
-    let to = if destination == BROADCAST_NODE { "all".to_owned() } else { destination.to_string() };
-    Some(Meaning {
-        cluster: None,
-        source: Some(source),
-        destination: Some(destination),
-        error: None,
-        words: Description {
-            name: "SEALED",
-            summary: format!("with key {key}, count {count} on link {link}, {inside} bytes inside"),
-            fields: vec![
-                ("source", source.to_string()),
-                ("destination", to),
-                ("source incarnation", format!("{:x}", number(12, 8))),
-                ("link", link.to_string()),
-                ("key", key),
-                ("count", count.to_string()),
-            ],
+fn plain(frame: &Bytes) -> Meaning {
+    match Frame::check(frame) {
+        Ok(frame) => Meaning {
+            cluster: Some(frame.header.cluster.0),
+            source: Some(frame.header.src),
+            destination: Some(frame.header.dst),
+            is_corrupt: false,
+            foreign: None,
+            opened: None,
+            words: describe(&frame),
         },
-    })
+        Err(error) => {
+            let foreign = match error {
+                WireError::Version { max, .. } => Some(max),
+                WireError::Checksum | WireError::Malformed { .. } => None,
+            };
+            Meaning { words: describe_error(error), ..nothing(foreign) }
+        }
+    }
 }
 
-/// The first two bytes of a sealed frame.
-pub(super) const SEALED: &[u8] = b"LS";
-/// Bytes of a sealed frame before the encrypted ones, and after them.
-const CLEAR_LEN: usize = 28;
-const TAG_LEN: usize = 16;
+/// What a sealed frame says in the clear.
+fn sealed(clear: &ClearHeader, len: usize) -> Meaning {
+    let ClearHeader { key, src, dst, link, incarnation, count } = *clear;
+    let inside = len.saturating_sub(OVERHEAD);
+    let to = if dst == BROADCAST_NODE { "all".to_owned() } else { dst.to_string() };
+    let words = Description {
+        name: "SEALED",
+        summary: format!("with key {key}, count {count} on link {link}, {inside} bytes inside"),
+        fields: vec![
+            ("source", src.to_string()),
+            ("destination", to),
+            ("source incarnation", incarnation.to_string()),
+            ("link", link.to_string()),
+            ("key", key.to_string()),
+            ("count", count.to_string()),
+        ],
+    };
+    Meaning { source: Some(src), destination: Some(dst), is_corrupt: false, words, ..nothing(None) }
+}
+
+/// A sealed frame that is not what it should be.
+fn corrupt(error: &Unopened, newest: Option<u8>) -> Meaning {
+    let foreign = newest.filter(|_| *error == Unopened::Version);
+    let summary = format!("sealed, but {error}");
+    Meaning {
+        words: Description { name: "CORRUPT", summary, fields: Vec::new() },
+        ..nothing(foreign)
+    }
+}
+
+fn nothing(foreign: Option<u8>) -> Meaning {
+    Meaning {
+        cluster: None,
+        source: None,
+        destination: None,
+        is_corrupt: true,
+        foreign,
+        opened: None,
+        words: Description { name: "CORRUPT", summary: String::new(), fields: Vec::new() },
+    }
+}
 
 #[cfg(test)]
 mod tests {
+    use llt::limits::HEADER_LEN;
+    use llt::seal::{Key, Sealer};
+    use llt::wire::{Header, Kind, emit_bye};
+    use llt::{ClusterId, Id, Incarnation, LinkId, NodeId};
+
     use super::*;
 
-    #[test]
-    fn a_sealed_frame_says_what_is_in_the_clear() {
-        let mut frame = vec![0xee; CLEAR_LEN + 50 + TAG_LEN];
-        frame[..CLEAR_LEN].copy_from_slice(&[
-            b'L', b'S', 1, 1, 0x0a, 0x1b, 0x2c, 0x3d, // key
-            3, 0xff, 1, 0, 0, 0, 0, 0, 0, 0, 0,
-            0xa0, // source, destination, link, incarnation
-            0, 0, 0, 0, 0, 0, 1, 2,
-        ]);
-        let seen = Seen {
+    fn seen(frame: Bytes) -> Seen {
+        Seen {
             time_ns: 0,
             link: None,
             outgoing: None,
             source: None,
             destination: None,
             lost: 0,
-            frame: frame.clone().into(),
+            frame,
+        }
+    }
+
+    fn keys(byte: u8) -> Keyring {
+        Keyring::new(Key::new([byte; 32]), None).unwrap()
+    }
+
+    /// A goodbye of node 3 to all, sealed.
+    fn sealed_bye() -> Bytes {
+        let header = Header {
+            cluster: ClusterId(7),
+            kind: Kind::Bye,
+            src: 3,
+            dst: BROADCAST_NODE,
+            sequence: 0,
+            src_incarnation: Incarnation(0xa0),
+            dst_incarnation: Incarnation(0),
+            src_session: 0,
+            dst_session: 0,
+            ack: 0,
         };
-        let meaning = seen.meaning();
-        assert_eq!((meaning.source, meaning.destination), (Some(3), Some(BROADCAST_NODE)));
-        let words = &meaning.words;
-        assert_eq!(
-            (words.name, words.summary.as_str()),
-            ("SEALED", "with key 0a1b2c3d, count 258 on link 1, 50 bytes inside")
-        );
-        assert!(words.fields.contains(&("source incarnation", "a0".to_owned())));
-        // Cut short it is nothing at all.
-        let short = Seen { frame: frame[..60].to_vec().into(), ..seen };
-        assert_eq!(short.meaning().words.name, "CORRUPT");
+        let sender = Id { node: NodeId::new(3).unwrap(), incarnation: Incarnation(0xa0) };
+        let mut sealer = Sealer::new(sender, LinkId::new(1).unwrap());
+        sealer.seal(keys(1).sealing(), BROADCAST_NODE, &emit_bye(&header))
+    }
+
+    #[test]
+    fn a_key_opens_a_sealed_frame() {
+        let meaning = seen(sealed_bye()).meaning(Some(&keys(1)));
+        assert_eq!((meaning.words.name, meaning.cluster), ("BYE", Some(7)));
+        let key = keys(1).sealing().id();
+        let summary = format!("the sender's incarnation ends (sealed with key {key}, count 1)");
+        assert_eq!(meaning.words.summary, summary);
+        assert_eq!(meaning.opened.map(|frame| frame.len()), Some(HEADER_LEN));
+    }
+
+    #[test]
+    fn without_its_key_a_sealed_frame_says_what_is_in_the_clear() {
+        for keys in [None, Some(keys(2))] {
+            let meaning = seen(sealed_bye()).meaning(keys.as_ref());
+            assert_eq!((meaning.source, meaning.destination), (Some(3), Some(BROADCAST_NODE)));
+            assert_eq!((meaning.words.name, meaning.cluster), ("SEALED", None));
+            let end = ", count 1 on link 1, 48 bytes inside";
+            assert!(meaning.words.summary.ends_with(end), "{}", meaning.words.summary);
+        }
+    }
+
+    #[test]
+    fn a_forged_or_short_sealed_frame_is_corrupt() {
+        let mut forged = sealed_bye().to_vec();
+        forged[40] ^= 1;
+        let meaning = seen(forged.into()).meaning(Some(&keys(1)));
+        assert_eq!((meaning.words.name, meaning.is_corrupt), ("CORRUPT", true));
+        assert_eq!(meaning.words.summary, "sealed, but its tag does not match");
+        let short = seen(sealed_bye().slice(..60)).meaning(None);
+        assert_eq!(short.words.summary, "sealed, but it is malformed");
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn text(seen: &Seen, meaning: &Meaning, detail: Detail) -> String {
     }
     let words = &meaning.words;
     let _ = write!(out, "{} {}", words.name, words.summary);
-    if meaning.error.is_some() {
+    if meaning.is_corrupt {
         let _ = write!(out, ", {} bytes", seen.frame.len());
     }
     out.push('\n');
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn shown(seen: &Seen, detail: Detail) -> String {
-        text(seen, &seen.meaning(), detail)
+        text(seen, &seen.meaning(None), detail)
     }
 
     fn data() -> Bytes {
