@@ -20,7 +20,7 @@ fn volley(stage: &mut Stage, clients: &[Client], round: usize) -> Vec<u64> {
     for (rank, client) in clients.iter().enumerate() {
         stage.send_to(*client, (rank + 1) % clients.len());
     }
-    let broadcasts = clients.iter().map(|client| stage.broadcast(*client, round % 2 == 0));
+    let broadcasts = clients.iter().map(|client| stage.broadcast(*client, round.is_multiple_of(2)));
     broadcasts.collect()
 }
 
