@@ -1,5 +1,7 @@
 //! LLT ports besides GAB's, between pure stacks: the node of the simulator answers lltping, too.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use bytes::Bytes;
 use gab::echo::{self, Echo};
 use llt::core::SendError;
