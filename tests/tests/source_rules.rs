@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const PURE: &[&str] = &[
     "llt/src/wire",
     "llt/src/core",
+    "llt/src/seal",
     "llt/src/time.rs",
     "llt/src/ids.rs",
     "gab/src/wire",

@@ -140,6 +140,11 @@ impl Context {
         if self.config.keys.is_some() { OVERHEAD } else { 0 }
     }
 
+    /// The plain frame that every link takes, header included, in bytes.
+    pub(super) const fn frame_min(&self) -> usize {
+        MTU_MIN - self.seal_len()
+    }
+
     /// Notes a state of our own making that cannot be.
     pub(super) fn alarm(&mut self, what: &'static str) {
         self.stats.alarms += 1;
@@ -226,7 +231,7 @@ impl Context {
             .or_else(|| shortest(&|link| of(true, link) && whole(link)))
             .or_else(|| shortest(&|link| of(true, link)))
             .or_else(|| shortest(&|link| self.links[link].present));
-        frame.unwrap_or(0).max(MTU_MIN - self.seal_len()) - HEADER_LEN - DATA_HEADER_LEN
+        frame.unwrap_or(0).max(self.frame_min()) - HEADER_LEN - DATA_HEADER_LEN
     }
 
     /// Packets in flight to `peer` at most.

@@ -135,14 +135,16 @@ impl Context {
     fn on_size(&mut self, peer: &mut Peer, link: usize, size: usize, passes: bool) {
         let full = self.full_size(peer, link);
         let inact = self.config.timers.peer_inact;
+        let seal_len = self.seal_len();
         let path = &mut peer.links[link].path;
         path.series = None;
         if passes {
             path.limit = (size < full).then_some(size);
         } else {
             // What passed before may pass still, if it is shorter.
-            path.limit = Some(path.limit.filter(|limit| *limit < size).unwrap_or(MTU_MIN));
-            let longest = path.limit.unwrap_or(MTU_MIN) - HEADER_LEN - DATA_HEADER_LEN;
+            let limit = path.limit.filter(|limit| *limit < size).unwrap_or(MTU_MIN);
+            path.limit = Some(limit);
+            let longest = limit - seal_len - HEADER_LEN - DATA_HEADER_LEN;
             peer.sender.on_link_lost(self.links[link].id, longest + 1);
             if let Some(&next) = SIZES.iter().find(|next| **next < size) {
                 path.begin(next);

@@ -9,7 +9,7 @@ use super::peer::Peer;
 use super::queue::bits;
 use super::sender::Rules;
 use crate::ids::{LltPort, NodeSet};
-use crate::limits::{HEADER_LEN, MTU_MIN, SEND_QUEUE_PACKETS_MAX};
+use crate::limits::{HEADER_LEN, SEND_QUEUE_PACKETS_MAX};
 use crate::wire::{
     BROADCAST_HEADER_LEN, DATA_HEADER_LEN, DATAGRAM_HEADER_LEN, Data, Kind, emit_ack, emit_data,
     emit_datagram,
@@ -102,7 +102,7 @@ impl Context {
                 self.send_data(peer, link, &data);
                 continue;
             }
-            for part in split(&data, longest.max(MTU_MIN) - HEADER_LEN - DATA_HEADER_LEN) {
+            for part in split(&data, longest.max(self.frame_min()) - HEADER_LEN - DATA_HEADER_LEN) {
                 self.stats.snd_part += 1;
                 self.send_data(peer, link, &part);
             }
@@ -133,7 +133,7 @@ impl Context {
 
     fn acknowledge(&mut self, peer: &mut Peer) {
         // An acknowledgement fits every link.
-        let Some(link) = self.choose_link(peer, MTU_MIN) else {
+        let Some(link) = self.choose_link(peer, self.frame_min()) else {
             peer.receiver.defer_ack();
             return;
         };
