@@ -208,6 +208,62 @@ fn a_missing_right_is_named() {
     assert!(text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Without the calls for batches, as in some sandboxes, the second backend is taken by itself.
+#[test]
+fn where_batches_are_filtered_pnet_is_taken() {
+    if run_again(concat!(module_path!(), "::where_batches_are_filtered_pnet_is_taken"), &[]) {
+        return;
+    }
+    ip("link add ve0 type veth peer name ve1");
+    for name in ["ve0", "ve1"] {
+        ip(&format!("link set {name} up"));
+    }
+    wait_for_carrier("ve0");
+    let first = open("ve0", 0xCAFE, None).unwrap();
+    assert!(format!("{:?}", first.link).starts_with("EtherLink"), "{:?}", first.link);
+    refuse_recvmmsg();
+    let mut links = ["ve0", "ve1"].map(|name| open(name, 0xCAFE, None).unwrap());
+    for opened in &links {
+        assert!(format!("{:?}", opened.link).starts_with("PnetLink"), "{:?}", opened.link);
+    }
+    let [from, to] = &mut links;
+    from.link.queue(to.address, false, vec![7; 100].into());
+    from.link.flush();
+    let end = Deadline::new("the frame");
+    let mut frames = Vec::new();
+    while frames.is_empty() {
+        to.link.receive(&mut frames);
+        end.pause();
+    }
+    assert_eq!((frames[0].0, frames[0].1.len()), (from.address, 100));
+}
+
+/// From now on this thread gets `ENOSYS` for `recvmmsg`.
+#[expect(unsafe_code, reason = "no crate here installs system call filters")]
+fn refuse_recvmmsg() {
+    let number = u32::try_from(libc::SYS_recvmmsg).unwrap();
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let load = u16::try_from(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS).unwrap();
+    let equal = u16::try_from(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K).unwrap();
+    let answer = u16::try_from(libc::BPF_RET | libc::BPF_K).unwrap();
+    let refused = libc::SECCOMP_RET_ERRNO | u32::try_from(libc::ENOSYS).unwrap();
+    let mut program = [
+        step(load, 0, 0, 0),
+        step(equal, 0, 1, number),
+        step(answer, 0, 0, refused),
+        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    let pointer = &raw const program;
+    // SAFETY: both calls only read their arguments; the pointer is to a program whose length and
+    // steps are those above, and which lives until the end of this function.
+    let result = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, pointer)
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
 /// Events until one fits; it is returned.
 fn event(monitor: &mut Monitor, fits: impl Fn(&DeviceEvent) -> bool) -> DeviceEvent {
     let end = Deadline::new("an event");
