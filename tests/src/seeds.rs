@@ -48,7 +48,15 @@ pub const REGRESSIONS: &[Regression] = &[
         "a sequencer that had not heard INSTALL dropped the first submissions of its view",
     ),
     failed(Kind::Swarm, 823, "a joiner once skipped was never looked at again"),
+    failed(Kind::Swarm, 2010, "two nodes that seed overtook each other"),
     failed(Kind::Swarm, 2469, "a joiner admitted one that its own first view removed"),
+    failed(Kind::Swarm, 19_593, "two nodes that seed overtook each other"),
+    failed(Kind::Swarm, 23_020, "two nodes that seed overtook each other"),
+    failed(Kind::Swarm, 23_861, "two nodes that seed overtook each other"),
+    failed(Kind::Swarm, 24_154, "two nodes that seed overtook each other"),
+    failed(Kind::Swarm, 100_035, "failed on a build between two commits; the cause is not known"),
+    failed(Kind::Swarm, 100_764, "failed on a build between two commits; the cause is not known"),
+    failed(Kind::Swarm, 101_110, "failed on a build between two commits; the cause is not known"),
 ];
 
 const fn failed(kind: Kind, seed: u64, story: &'static str) -> Regression {
