@@ -18,8 +18,11 @@ fn files(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = folder().join(target);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
     let mut files: Vec<(String, Vec<u8>)> = entries
-        .map(|entry| entry.unwrap())
-        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .map(|entry| entry.expect("a readable folder"))
+        .map(|entry| {
+            let name = entry.file_name().into_string().expect("a name in ASCII");
+            (name, fs::read(entry.path()).expect("a readable file"))
+        })
         .collect();
     files.sort();
     files
