@@ -42,6 +42,7 @@ fn heartbeat(dst: u8, connected: bool) -> Bytes {
         window: 256,
         link: 1,
         dead: 0b10,
+        beat: 0x3940,
         open_ports: 1 | 1 << 30,
         busy_ports: 1 << 20,
         covers: (0, 127),
