@@ -106,15 +106,21 @@ impl<C: Core> Driver<C> {
         self.socket.wait(self.unsent.is_some(), deadline)
     }
 
-    /// Waits until gabd says something; `false` if it did not.
+    /// Waits until gabd says something; `false` if it did not by then. What waits to be sent goes out
+    /// meanwhile, as the socket takes it.
     pub(super) fn wait(&mut self, deadline: Deadline) -> bool {
-        self.transmit(false);
-        let said = self.core.has_event()
-            || self.core.is_over()
-            || self.receive()
-            || (self.sleep(deadline) && self.receive());
+        let said = loop {
+            self.transmit(false);
+            if self.core.has_event() || self.core.is_over() || self.receive() {
+                break true;
+            }
+            // It also wakes when the socket takes more, which nobody has asked for.
+            if !self.sleep(deadline) {
+                break false;
+            }
+        };
         self.watch();
-        said || self.core.is_over()
+        said
     }
 
     /// Sends and receives until the core is over; `false` if it is not by then.
