@@ -46,7 +46,6 @@ fn heartbeat(dst: u8, connected: bool) -> Bytes {
         open_ports: 1 | 1 << 30,
         busy_ports: 1 << 20,
         covers: (0, 127),
-        beat: 3,
     };
     let heard = Heard {
         node: node(1),

@@ -54,6 +54,7 @@ impl Stack {
             node: config.node.get(),
             cluster: config.cluster.0,
             incarnation: config.incarnation.0,
+            sealed: config.keys.is_some(),
             links: link_snapshots.collect(),
             nodes,
             ignored: self.llt.ignored().iter().map(ignored).collect(),
