@@ -190,7 +190,7 @@ fn a_device_that_is_missing_at_start_is_opened_when_it_is_there() {
     for (id, node) in nodes.iter().enumerate() {
         wait_for("port a with both", || members(node) == [0, 1]);
         let stderr = node.stderr();
-        let named = format!("could not configure link 0 (l0): there is no device n{id}l0; there");
+        let named = format!("dlatt failed: there is no device n{id}l0; there");
         assert!(stderr.contains(&named), "{stderr}");
         assert!(stderr.contains("n1l1 (Ethernet, "), "{stderr}");
     }
@@ -244,7 +244,7 @@ fn a_udp_link_is_opened_when_its_address_is_there() {
     let text = fs::read_to_string(&llttab).unwrap();
     fs::write(&llttab, text + "link far udp - udp 50999 - 10.9.0.1 -\n").unwrap();
     nodes[0].start(&[]);
-    let named = "could not configure link 2 (far): cannot bind 10.9.0.1:50999";
+    let named = "dlatt failed: cannot bind 10.9.0.1:50999";
     assert!(nodes[0].stderr().contains(named), "{}", nodes[0].stderr());
     ip("link add dry0 type veth peer name dry1");
     ip("link set dry0 up");
