@@ -1,7 +1,5 @@
 //! Every file of the corpus of `cargo fuzz` goes through its decoder.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
