@@ -15,14 +15,20 @@ use rustix::process::{Pid, PidfdFlags};
 use super::running;
 use crate::common::{Failure, Root, output};
 
+/// Where a file that `set-node` names lies: below the root, as gabd has it.
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
 /// Starts LLT with etc/llthosts and `file`, or etc/llttab. With `over` nobody listens for another
 /// node with this id.
 pub(super) fn start(root: &Root, file: Option<&Path>, over: bool) -> Result<(), Failure> {
     let etc = root.path().join("etc");
     let llttab = read(file.map_or_else(|| etc.join("llttab"), PathBuf::from))?;
     let llthosts = read(etc.join("llthosts"))?;
-    let checked = LltTab::parse(&llttab, &llthosts, &|path| std::fs::read(path))
-        .map_err(|errors| Failure::Report(format!("{:?}", miette::Report::new(errors))))?;
+    let checked =
+        LltTab::parse(&llttab, &llthosts, &|path| std::fs::read(below(root.path(), path)))
+            .map_err(|errors| Failure::Report(format!("{:?}", miette::Report::new(errors))))?;
     for warning in &checked.warnings {
         output::complain(&format!("LLT lltconfig WARNING {warning}"));
     }
@@ -171,3 +177,14 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const OWN_WORDS: &str = "LLT lltconfig ERROR ";
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const TEXT_MAX: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_the_own_node_lies_below_the_root() {
+        assert_eq!(below(Path::new("/n0"), "/etc/nodename"), Path::new("/n0/etc/nodename"));
+        assert_eq!(below(Path::new("/"), "/etc/nodename"), Path::new("/etc/nodename"));
+    }
+}
