@@ -299,9 +299,9 @@ impl Drop for Stopped<'_> {
 #[test]
 fn lltconfig_starts_listens_and_refuses_to_be_there_twice() {
     let _alone = alone();
-    let probe = std::net::UdpSocket::bind("127.66.9.1:0").unwrap();
-    let port = probe.local_addr().unwrap().port();
-    drop(probe);
+    // Above those that the system gives away: of lower ones lltconfig warns.
+    let free = |port: &u16| std::net::UdpSocket::bind(("127.66.9.1", *port)).is_ok();
+    let port = (61_000..u16::MAX).find(free).unwrap();
     let (north, twin, south) = (root(0, 1, port), root(0, 2, port), root(1, 3, port));
     let _stopped = (Stopped(north.path()), Stopped(south.path()), Stopped(twin.path()));
     assert_eq!(said(&lltconfig(south.path(), "-c -o")), (Some(0), String::new(), String::new()));
