@@ -49,6 +49,13 @@ pub enum Input {
     },
     /// LLT says goodbye to its peers.
     Bye,
+    /// A link loses its carrier, or has it again.
+    Carrier {
+        /// Which link.
+        link: u8,
+        /// It carries.
+        carrier: bool,
+    },
     /// A client closes its registration.
     Close {
         /// Who.
@@ -207,6 +214,7 @@ impl Input {
             Self::Seed => (13, 0, 0),
             Self::SendTo { client, uid, .. } => (14, u64::from(*client), *uid),
             Self::Timer => (15, 0, 0),
+            Self::Carrier { link, carrier } => (16, u64::from(*link), u64::from(*carrier)),
         };
         (kind << 56) ^ (a << 24) ^ b
     }
