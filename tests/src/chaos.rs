@@ -139,7 +139,7 @@ pub fn strike(world: &mut World, mut weights: Weights, draw: &mut Draw) {
         2 => world.mend(),
         3 => world.cut_node(node, Some(link), true),
         4 => world.leave(node, draw.between(millis(50), millis(2000))),
-        5 => world.cut_node_link(node, link, true),
+        5 => world.pull_cable(node, link),
         6 => world.net.set_loss(link, node, other, draw.unit()),
         7 => world.net.set_mute(link, node, true),
         8 => world.cut_pair(node, other, false),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use gab::core::{ArbiterReply, Notice};
 use gab::event::{ClientEvent, OpenError, PortView, SendError};
 use gab::stack::{Output, Stack};
+use llt::core::LinkChange;
 use llt::{Incarnation, Instant, LinkId, NodeId};
 
 use crate::digest::{Digest, Recorder};
@@ -213,6 +214,12 @@ impl Door<'_> {
                 return self.sent(client, None, safe, uid, sent);
             }
             Input::Bye => stack.bye(now),
+            Input::Carrier { link, carrier } => {
+                let change = if carrier { LinkChange::Carrier } else { LinkChange::NoCarrier };
+                if let Some(link) = LinkId::new(link) {
+                    stack.handle_link(now, link, change);
+                }
+            }
             Input::Close { client } => self.close(client),
             Input::Crash => {
                 self.end(if self.host.left { End::Left } else { End::Crashed });

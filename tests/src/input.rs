@@ -49,6 +49,13 @@ pub enum Input {
     },
     /// LLT says goodbye to its peers.
     Bye,
+    /// A link loses its carrier, or has it again.
+    Carrier {
+        /// Which link.
+        link: u8,
+        /// It carries.
+        carrier: bool,
+    },
     /// A client closes its registration.
     Close {
         /// Who.
@@ -217,6 +224,7 @@ impl Input {
             Self::Keys { first, second } => {
                 (16, u64::from(*first), u64::from(second.unwrap_or_default()))
             }
+            Self::Carrier { link, carrier } => (17, u64::from(*link), u64::from(*carrier)),
         };
         (kind << 56) ^ (a << 24) ^ b
     }

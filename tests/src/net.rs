@@ -68,6 +68,8 @@ struct Path {
     open_since: Instant,
     clogged_until: Instant,
     last_arrival: Instant,
+    /// The longest frame that this path takes.
+    longest: usize,
     /// Loss on this path alone, on top of the general one.
     loss: f64,
 }
@@ -96,6 +98,7 @@ impl Net {
                         open_since: Instant::ZERO,
                         clogged_until: Instant::ZERO,
                         last_arrival: Instant::ZERO,
+                        longest: usize::MAX,
                         loss: 0.0,
                     });
                 }
@@ -140,6 +143,11 @@ impl Net {
     /// Loss on one path, on top of the general one.
     pub fn set_loss(&mut self, link: usize, from: usize, to: usize, loss: f64) {
         self.path(link, from, to).loss = loss;
+    }
+
+    /// One path takes no longer frames than this, for good.
+    pub fn set_longest(&mut self, link: usize, from: usize, to: usize, longest: usize) {
+        self.path(link, from, to).longest = longest;
     }
 
     /// The card of `node` on `link` receives but does not send, or works again.
@@ -192,6 +200,10 @@ impl Net {
         let faults = self.faults;
         let index = self.index(link, from, to);
         let path = &mut self.paths[index];
+        if frame.len() > path.longest {
+            self.stats.lost += 1;
+            return Vec::new();
+        }
         if path.draw.chance(faults.loss) || path.draw.chance(path.loss) {
             self.stats.lost += 1;
             return Vec::new();

@@ -92,6 +92,10 @@ pub struct Process {
     pub due: BTreeSet<usize>,
     /// A clean leave is under way.
     pub leaving: bool,
+    /// Links whose cable is pulled so that the card knows it.
+    pub pulled: Vec<bool>,
+    /// Those of them that the stack knows of.
+    pub told: Vec<bool>,
     /// The last time it was resumed or booted.
     pub disturbed: Instant,
     /// When the stack last got a frame of each node.
@@ -117,6 +121,8 @@ impl Process {
             readable: BTreeSet::new(),
             due: BTreeSet::new(),
             leaving: false,
+            pulled: vec![false; links],
+            told: vec![false; links],
             disturbed: Instant::ZERO,
             heard: vec![Instant::ZERO; usize::from(llt::limits::NODES_MAX)],
             draw,

@@ -43,6 +43,8 @@ pub struct Profile {
     pub faults: Faults,
     /// The network after the last fault.
     pub calm: Faults,
+    /// Paths that never take long frames.
+    pub narrow: Vec<Narrow>,
     /// What breaks when.
     pub chaos: ChaosPlan,
     /// Agents of each node.
@@ -72,14 +74,18 @@ impl Profile {
         };
         let nodes = nodes.unwrap_or(drawn);
         let mut setup = draw_setup(kind, &mut draw, nodes, mutant);
-        // A branch of its own: seeds from before there were keys still draw the same.
+        // Branches of their own: what was drawn before these existed stays what it was.
         setup.sealed = kind == Kind::Swarm && seed.child("sealed").draw().chance(0.2);
+        let unicast = seed.child("unicast").draw().chance(0.5);
+        setup.links.iter_mut().for_each(|link| link.unicast = link.broadcast && unicast);
+        let narrow = draw_narrow(kind, &mut seed.child("narrow").draw(), &setup);
         let agents = draw_agents(kind, &mut draw, &setup);
         let rough = matches!(kind, Kind::Swarm | Kind::Record | Kind::Split);
         Self {
             kind,
             faults: draw_faults(kind, &mut draw),
             calm: calm(),
+            narrow,
             chaos: draw_chaos(kind, &mut draw),
             agents,
             clocks: (0..nodes).map(|_| draw_clock(rough, &mut draw)).collect(),
@@ -99,6 +105,7 @@ impl Profile {
             setup,
             faults: calm(),
             calm: calm(),
+            narrow: Vec::new(),
             chaos: ChaosPlan { weights: Weights::NONE, ..ChaosPlan::default() },
             agents: vec![Vec::new(); nodes],
             clocks: vec![Clock::default(); nodes],
@@ -108,6 +115,19 @@ impl Profile {
             liveness: Duration::from_secs(30),
         }
     }
+}
+
+/// A direction of a link that takes no frames longer than this.
+#[derive(Clone, Copy, Debug)]
+pub struct Narrow {
+    /// The link.
+    pub link: usize,
+    /// Whose frames.
+    pub from: usize,
+    /// To whom.
+    pub to: usize,
+    /// The longest frame, in bytes.
+    pub longest: usize,
 }
 
 /// A network without faults.
@@ -128,6 +148,7 @@ fn draw_setup(kind: Kind, draw: &mut Draw, nodes: u8, mutant: Option<&str>) -> S
         let broadcast = draw.chance(0.3);
         let link = |draw: &mut Draw| LinkSetup {
             broadcast,
+            unicast: false,
             lowpri: false,
             mtu: [576, 1452, 8192, 8192, 65_507][draw.pick(5)],
         };
@@ -151,6 +172,25 @@ fn draw_setup(kind: Kind, draw: &mut Draw, nodes: u8, mutant: Option<&str>) -> S
     setup.client_stall = Duration::from_secs(draw.range(1, 6));
     debug_assert_eq!(setup.timers, Timers::fast());
     setup
+}
+
+/// Now and then somebody's switch is set up wrongly. Heartbeats get through it.
+fn draw_narrow(kind: Kind, draw: &mut Draw, setup: &Setup) -> Vec<Narrow> {
+    let mut narrow = Vec::new();
+    if kind != Kind::Swarm || !draw.chance(0.15) {
+        return narrow;
+    }
+    let nodes = usize::from(setup.nodes);
+    for link in 0..setup.links.len() {
+        for from in 0..nodes {
+            for to in (0..nodes).filter(|to| *to != from) {
+                if draw.chance(0.3) {
+                    narrow.push(Narrow { link, from, to, longest: [1300, 1450][draw.pick(2)] });
+                }
+            }
+        }
+    }
+    narrow
 }
 
 fn draw_faults(kind: Kind, draw: &mut Draw) -> Faults {

@@ -47,10 +47,20 @@ pub struct Setup {
 pub struct LinkSetup {
     /// One frame reaches every node.
     pub broadcast: bool,
+    /// Heartbeats go to each node alone, and peers are looked for by broadcast.
+    #[serde(default)]
+    pub unicast: bool,
     /// Low priority.
     pub lowpri: bool,
     /// Largest frame in bytes.
     pub mtu: usize,
+}
+
+impl LinkSetup {
+    /// A link of high priority that cannot broadcast.
+    pub const fn plain(mtu: usize) -> Self {
+        Self { broadcast: false, unicast: false, lowpri: false, mtu }
+    }
 }
 
 impl Setup {
@@ -59,7 +69,7 @@ impl Setup {
         let timers = Timers::fast();
         Self {
             nodes,
-            links: vec![LinkSetup { broadcast: false, lowpri: false, mtu: 8192 }; 2],
+            links: vec![LinkSetup::plain(8192); 2],
             cluster: 77,
             timers,
             flow: Flow::default(),
@@ -81,7 +91,7 @@ impl Setup {
             lowpri: setup.lowpri,
             mtu: setup.mtu,
             broadcast: setup.broadcast.then(|| broadcast_addr(link)),
-            broadcast_heartbeats: true,
+            broadcast_heartbeats: !setup.unicast,
             discover: true,
             peers: if setup.broadcast {
                 Vec::new()

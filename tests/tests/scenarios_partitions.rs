@@ -17,7 +17,7 @@ fn with_record(nodes: u8) -> Setup {
 
 #[test]
 fn s25_one_way_loss_on_the_only_link() {
-    let link = LinkSetup { broadcast: false, lowpri: false, mtu: 8192 };
+    let link = LinkSetup::plain(8192);
     let setup = Setup { links: vec![link], ..Setup::fast(3) };
     let mut stage = Stage::formed_with(setup);
     let clients = stage.open_all('G');

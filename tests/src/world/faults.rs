@@ -36,6 +36,7 @@ impl World {
         process.incarnation = (process.incarnation + 1).max(self.now.as_nanos());
         process.disturbed = self.now;
         process.leaving = false;
+        process.told.fill(false);
         let incarnation = process.incarnation;
         let seed = process.draw.bits();
         self.apply(node, Input::Boot { incarnation, seed });
@@ -170,6 +171,16 @@ impl World {
         }
     }
 
+    /// Pulls the cable of one link of a node; half of the cards notice.
+    pub fn pull_cable(&mut self, node: usize, link: usize) {
+        self.cut_node_link(node, link, true);
+        if self.cables.chance(0.5) {
+            self.say(|| format!("node {node}: link {link} has no carrier"));
+            self.processes[node].pulled[link] = true;
+            self.wake(node);
+        }
+    }
+
     /// Cuts or mends all links of a node but `spared`.
     pub fn cut_node(&mut self, node: usize, spared: Option<usize>, cut: bool) {
         for link in (0..self.net.links()).filter(|link| Some(*link) != spared) {
@@ -207,6 +218,10 @@ impl World {
         self.say(|| "cables mended".to_owned());
         let now = self.now;
         self.net.mend(now);
+        for node in 0..self.nodes() {
+            self.processes[node].pulled.fill(false);
+            self.wake(node);
+        }
     }
 
     /// What an operator does when everybody whom the record names is dead: nobody could ever be

@@ -41,6 +41,8 @@ pub struct World {
     seed: Seed,
     arbiter: Draw,
     chaos: Draw,
+    /// Whether a card knows that its cable was pulled.
+    cables: Draw,
     /// Agents send, close and stall; else they only keep themselves alive.
     pub busy: bool,
     /// What a node's questions to the arbiter take on top.
@@ -158,6 +160,17 @@ struct Held {
     frame: Bytes,
 }
 
+/// The network of a profile.
+fn network(profile: &Profile, seed: Seed) -> Net {
+    let nodes = usize::from(profile.setup.nodes);
+    let links = profile.setup.links.len();
+    let mut net = Net::new(seed.child("net"), links, nodes, profile.faults);
+    for narrow in &profile.narrow {
+        net.set_longest(narrow.link, narrow.from, narrow.to, narrow.longest);
+    }
+    net
+}
+
 impl World {
     /// A world in which nobody runs yet; [`World::boot_all`] starts them.
     pub fn new(profile: Profile, seed: Seed, recorder: Option<Recorder>) -> Self {
@@ -181,13 +194,14 @@ impl World {
             now: Instant::ZERO,
             order: 0,
             queue: BinaryHeap::new(),
-            net: Net::new(seed.child("net"), links, nodes, profile.faults),
+            net: network(&profile, seed),
             processes: (0..nodes).map(process).collect(),
             agents: agents.collect(),
             keeper: RecordKeeper::default(),
             hosts: Hosts::new(profile.setup.clone(), recorder),
             arbiter: seed.child("arbiter").draw(),
             chaos: seed.child("chaos").draw(),
+            cables: seed.child("cables").draw(),
             profile,
             seed,
             busy: true,

@@ -63,6 +63,7 @@ impl World {
     /// Frames, then clients, then the timer, then outputs until there are none.
     pub(super) fn turn(&mut self, node: usize) {
         self.stats.turns += 1;
+        self.tell_carrier(node);
         let frames = self.drain_frames(node);
         self.run_agents(node);
         let local = self.processes[node].clock.local(self.now);
@@ -85,6 +86,18 @@ impl World {
             let at = self.processes[node].clock.world(deadline);
             // A deadline in the past would turn the world on the spot.
             self.wake_at(node, at.max(self.now + Duration::from_micros(1)));
+        }
+    }
+
+    /// The stack learns which cables are pulled, and which are plugged in again.
+    fn tell_carrier(&mut self, node: usize) {
+        for link in 0..self.net.links() {
+            let pulled = self.processes[node].pulled[link];
+            if self.processes[node].told[link] != pulled {
+                self.processes[node].told[link] = pulled;
+                let link = u8::try_from(link).expect("at most 8 links");
+                self.apply(node, Input::Carrier { link, carrier: !pulled });
+            }
         }
     }
 

@@ -91,7 +91,7 @@ fn case() -> impl Strategy<Value = Case> {
         let lowpri = proptest::collection::vec(any::<bool>(), usize::from(links));
         let faults = (0u32..200, 0u32..200, 0u32..200, 1u32..10);
         let narrow = proptest::option::of((0..links, 600usize..1500));
-        let steps = proptest::collection::vec(step(links), 1..120);
+        let steps = proptest::collection::vec(step(links), 1..200);
         (any::<u64>(), lowpri, 0..links, faults, narrow, steps).prop_map(
             |(seed, lowpri, kept, (loss, duplication, corruption, delay), narrow, steps)| Case {
                 seed,
@@ -211,7 +211,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 2000, ..ProptestConfig::default() })]
     #[test]
     fn every_port_stream_comes_out_whole_in_order_once(case in case()) {
         let mut run = Run::new(&case);
