@@ -16,6 +16,8 @@ use llt::wire::Frame;
 use llt::{Id, Incarnation, NodeId, NodeSet};
 
 use super::Mini;
+use super::entry::sealed_frame;
+use crate::setup::keyring;
 
 /// An input that its decoder accepts.
 #[derive(Clone, Debug)]
@@ -31,18 +33,24 @@ pub struct Seed {
 /// All of them.
 pub fn seeds() -> Vec<Seed> {
     let mut mini = Mini::new(1);
-    let mut frames = mini.take_seen();
+    let mut plain = mini.take_seen();
     for _ in 0..200 {
         mini.turn();
     }
-    frames.extend(mini.take_seen());
+    plain.extend(mini.take_seen());
     let mut seeds = Vec::new();
     let mut add = |target, list: BTreeMap<String, Bytes>| {
         let seed = |(name, bytes)| Seed { target, name: format!("ok-{name}"), bytes };
         seeds.extend(list.into_iter().map(seed));
     };
-    add("llt_frame", shortest(frames.iter().filter_map(named_frame)));
-    let messages = frames.iter().filter_map(payload).chain(rare_messages());
+    add("llt_frame", shortest(plain.iter().filter_map(named_frame)));
+    let keys = keyring(1, Some(2));
+    let mut sealed = Mini::with_keys(1, Some(&keys));
+    let mut frames = sealed.take_seen();
+    (0..200).for_each(|_| sealed.turn());
+    frames.extend(sealed.take_seen());
+    add("sealed_frame", shortest(frames.iter().filter_map(named_sealed)));
+    let messages = plain.iter().filter_map(payload).chain(rare_messages());
     add("gab_message", shortest(messages.filter_map(named_message)));
     add("ipc_records", shortest(records().into_iter().map(named_record)));
     seeds
@@ -63,6 +71,12 @@ fn shortest(all: impl Iterator<Item = (String, Bytes)>) -> BTreeMap<String, Byte
 fn named_frame(frame: &Bytes) -> Option<(String, Bytes)> {
     let body = format!("{:?}", Frame::check(frame).ok()?.body);
     Some((variant(&body), frame.clone()))
+}
+
+/// Those that node 1 opens.
+fn named_sealed(frame: &Bytes) -> Option<(String, Bytes)> {
+    let (name, _) = named_frame(&crate::setup::plain(frame)?)?;
+    sealed_frame(frame).then(|| (name, frame.clone()))
 }
 
 /// What a frame carries for the layer above, if it is whole.

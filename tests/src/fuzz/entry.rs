@@ -9,12 +9,14 @@ use std::io;
 
 use bytes::Bytes;
 use gab::ipc::Reader;
-use llt::NodeId;
 use llt::llttab::{self, LltTab, Source, TabLink};
+use llt::seal::{ClearHeader, Opener, peek};
 use llt::wire::Frame;
+use llt::{Id, Incarnation, LinkId, NodeId};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
 use super::frames;
+use crate::setup::keyring;
 
 /// One decoder.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +28,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     Target { name: "gab_message", run: |bytes| gab_message(&Bytes::copy_from_slice(bytes)) },
     Target { name: "ipc_records", run: |bytes| ipc_records(&Bytes::copy_from_slice(bytes)) },
     Target { name: "llt_config", run: llt_config },
     Target { name: "llt_frame", run: forged_frame },
+    Target { name: "sealed_frame", run: sealed_frame },
 ];
 
 impl Target {
@@ -57,6 +60,19 @@ fn forged_frame(bytes: &[u8]) -> bool {
         llt_frame(&forged.into());
     }
     llt_frame(&Bytes::copy_from_slice(bytes))
+}
+
+/// A sealed frame, for node 1 and for who only watches, with the first two test keys.
+pub fn sealed_frame(bytes: &[u8]) -> bool {
+    let keys = keyring(1, Some(2));
+    black_box(format!("{:?}", ClearHeader::check(bytes)));
+    let own = Id { node: NodeId::new(1).expect("below 128"), incarnation: Incarnation(1) };
+    let link = LinkId::new(0).expect("below 8");
+    let opened = Opener::new(own).open(&keys, link, |_| Incarnation(0), bytes);
+    if let Ok(plain) = &opened {
+        assert_eq!(peek(&keys, bytes).as_ref(), Ok(plain), "both see the same");
+    }
+    opened.is_ok_and(|plain| llt_frame(&plain))
 }
 
 /// A message of GAB.

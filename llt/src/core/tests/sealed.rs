@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 
-use super::net::{Net, broadcast_address, config, node};
+use super::net::{Net, broadcast_address, config, link, node};
 use crate::config::Config;
-use crate::core::{DuplicateScope, Event, LinkStatus, Llt, OwnNote, SendError, SetKeysError};
-use crate::ids::{Incarnation, LltPort};
+use crate::core::{
+    DuplicateScope, Event, LinkStatus, Llt, Note, OwnNote, PeerLinkStatus, PeerStatus,
+    RefusedCause, SendError, SetKeysError,
+};
+use crate::ids::{Id, Incarnation, LltPort};
 use crate::seal::{ClearHeader, Key, Keyring, peek};
 use crate::stats::Stats;
 use crate::time::Duration;
@@ -83,6 +86,14 @@ fn recording(links: u8, loss: u32, broadcast: bool) -> (Net, Vec<Recorded>) {
     net.stopped[3] = false;
     net.run(500 * MS);
     net.nodes[3] = None;
+    // Long enough for node 0 to ask node 1 for heartbeats, and not to give it up.
+    let before = net.sent.len();
+    net.cuts = (0..links).map(|link| (link, 1, 0)).collect();
+    net.run(780 * MS);
+    net.cuts.clear();
+    let others = net.sent.split_off(before).into_iter().filter(|(_, from, _)| *from != 1);
+    net.sent.extend(others);
+    net.run(500 * MS);
     let now = net.now;
     net.llt(2).leave(now);
     net.run(100 * MS);
@@ -104,6 +115,8 @@ fn recording(links: u8, loss: u32, broadcast: bool) -> (Net, Vec<Recorded>) {
         "Datagram false",
         "Datagram true",
         "Duplicate false",
+        "Probe false",
+        "Request false",
     ];
     assert!(others.iter().chain([&heartbeats]).all(|kind| kinds.contains(*kind)), "{kinds:?}");
     (0..2).for_each(|index| drop(net.take_events(index)));
@@ -196,6 +209,35 @@ fn the_largest_of_everything_fits_the_smallest_mtu() {
 }
 
 #[test]
+fn a_path_that_takes_only_the_shortest_frames_takes_them_sealed() {
+    let mut net = net(2, 1, 5);
+    net.narrow = vec![(0, 0, 1, 576), (0, 1, 0, 576)];
+    net.connect();
+    // Before anybody knows, and after the probes have told.
+    for _ in 0..2 {
+        let (now, to) = (net.now, net.id(1));
+        for number in 0..5 {
+            net.llt(0).send(now, LltPort::GAB, to, vec![number; 20_000].into()).unwrap();
+        }
+        let mut received = Vec::new();
+        let end = net.now + Duration::from_secs(5);
+        let done = net.run_until(end, |net| {
+            received.extend(net.take_messages(1));
+            received.len() == 5
+        });
+        assert!(done, "{} of 5", received.len());
+        assert!((0..).zip(&received).all(|(number, bytes)| *bytes == vec![number; 20_000]));
+        net.run(1000 * MS);
+        net.sent.clear();
+        net.llt(0).zero_stats();
+    }
+    net.run(100 * MS);
+    assert_eq!(net.llt(0).stats().snd_retransmit, 0);
+    assert!(matches!(net.llt(0).peers()[0].links[0].notes[..], [Note::Mtu { sent: 1500 }]));
+    net.check_alarms();
+}
+
+#[test]
 fn nodes_with_another_key_or_none_do_not_hear_each_other() {
     // Nodes 0 and 1 share a key, 2 has another, 3 and 4 have none.
     let keys = [Some(1), Some(1), Some(2), None, None];
@@ -225,12 +267,6 @@ fn nodes_with_another_key_or_none_do_not_hear_each_other() {
     net.check_alarms();
 }
 
-/// What was told but for the refusals, which are told as well.
-fn besides_refusals(mut events: Vec<Event>) -> Vec<Event> {
-    events.retain(|event| !matches!(event, Event::Refused { .. }));
-    events
-}
-
 #[test]
 fn recordings_are_refused_on_their_link_and_on_another() {
     let (mut net, recorded) = recording(2, 0, false);
@@ -241,22 +277,20 @@ fn recordings_are_refused_on_their_link_and_on_another() {
             let before = net.llt(to).peers();
             net.llt(to).zero_stats();
             let count = replay(&mut net, to, &recorded, swap);
-            let events = besides_refusals(net.take_events(to));
-            assert_eq!(events, [], "node {to}, swapped {swap}");
+            assert_eq!(told(&mut net, to), [], "node {to}, swapped {swap}");
             let stats = *net.llt(to).stats();
             assert_eq!(dropped(&stats), count);
             assert!(stats.rcv_replayed > 100);
-            let notes = net.llt(to).own_notes();
-            assert!(
-                notes.iter().any(|note| matches!(note, OwnNote::Refused { count, .. }
-                    if *count > 100)),
-                "{notes:?}"
-            );
             let after = net.llt(to).peers();
-            let states = |peers: &[crate::core::PeerStatus]| -> Vec<_> {
-                peers.iter().map(|peer| (peer.id, peer.connected, peer.links.clone())).collect()
-            };
             assert_eq!(states(&before), states(&after));
+            // A recording is no sign of life: the silence goes on.
+            assert!(silences(&before).iter().zip(silences(&after)).all(|(old, new)| *old <= new));
+            let link = link(0);
+            let refused = net.llt(to).own_notes().into_iter().find(|note| {
+                matches!(note, OwnNote::Refused { cause: RefusedCause::Replayed, link: on, count, .. }
+                    if *on == link && *count > 50)
+            });
+            assert!(refused.is_some(), "lltstat says why");
         }
     }
     // Their connection is what it was.
@@ -279,15 +313,18 @@ fn recordings_make_nothing_of_the_dead_for_who_has_just_started() {
             net.run(100 * MS);
             replay(&mut net, 0, &recorded, swap);
         }
-        let events = besides_refusals(net.take_events(0));
-        assert!(
-            events.iter().all(|event| match event {
-                Event::Link { status, .. } => *status != LinkStatus::Up,
-                // The silence of the dead is noticed, as anybody's would be.
-                event => matches!(event, Event::Requested { .. }),
-            }),
-            "{events:?}"
-        );
+        let events = told(&mut net, 0);
+        let is_harmless = |event: &Event| match event {
+            Event::Link { status, .. } => *status != LinkStatus::Up,
+            // The silence of the dead is noticed, as anybody's would be, and so are the numbers
+            // that the recording lacks.
+            Event::AddressChanged { .. }
+            | Event::Lost { .. }
+            | Event::Requested { .. }
+            | Event::Silent { .. } => true,
+            _ => false,
+        };
+        assert!(events.iter().all(is_harmless), "{events:?}");
         let peers = net.llt(0).peers();
         assert!(peers.iter().all(|peer| !peer.connected && peer.queued == 0));
     }
@@ -311,7 +348,7 @@ fn recordings_do_not_keep_the_living_from_who_has_just_started() {
     // And once they are connected, it is as if there were no recording.
     net.take_events(0);
     replay(&mut net, 0, &recorded, false);
-    assert_eq!(net.take_events(0), []);
+    assert_eq!(told(&mut net, 0), []);
 }
 
 #[test]
@@ -329,7 +366,7 @@ fn recordings_of_an_earlier_life_are_refused_by_the_peers() {
     for swap in [false, true] {
         replay(&mut net, 0, &old, swap);
     }
-    assert_eq!(net.take_events(0), []);
+    assert_eq!(told(&mut net, 0), []);
     // They are not even opened.
     let stats = *net.llt(0).stats();
     assert_eq!(stats.rcv_bad_generation, 2 * old.len() as u64);
@@ -379,7 +416,7 @@ fn a_bit_flipped_in_any_byte_of_any_kind_is_counted_and_changes_nothing() {
             damaged[at] ^= 1 << (at % 8);
             net.frame(0, *link, u8::try_from(*from).unwrap(), damaged.freeze());
         }
-        assert_eq!(besides_refusals(net.take_events(0)), []);
+        assert_eq!(told(&mut net, 0), []);
         let stats = *net.llt(0).stats();
         assert_eq!(dropped(&stats), frame.len() as u64, "{stats:?}");
         assert!(stats.rcv_bad_tag >= frame.len() as u64 - 12, "{stats:?}");
@@ -484,6 +521,26 @@ fn keys_that_would_cut_the_node_off_are_refused() {
     assert_eq!(plain.llt(0).set_keys(now, None), Ok(()));
     net.run(100 * MS);
     assert!(net.is_connected());
+}
+
+/// What is known of the peers and their links, without how long they have been silent.
+fn states(peers: &[PeerStatus]) -> Vec<(Option<Id>, bool, Vec<PeerLinkStatus>)> {
+    let still = |link: &PeerLinkStatus| PeerLinkStatus { silent_ms: None, ..link.clone() };
+    let state =
+        |peer: &PeerStatus| (peer.id, peer.connected, peer.links.iter().map(still).collect());
+    peers.iter().map(state).collect()
+}
+
+/// How long each link of each peer has been silent.
+fn silences(peers: &[PeerStatus]) -> Vec<Option<u64>> {
+    peers.iter().flat_map(|peer| &peer.links).map(|link| link.silent_ms).collect()
+}
+
+/// What a node was told but for what its key kept out.
+fn told(net: &mut Net, index: usize) -> Vec<Event> {
+    let mut events = net.take_events(index);
+    events.retain(|event| !matches!(event, Event::Refused { .. }));
+    events
 }
 
 fn duplicates(events: &[Event]) -> Vec<(u8, DuplicateScope)> {
