@@ -50,7 +50,7 @@ pub enum Command {
         /// Repeat every second until interrupted
         #[arg(long)]
         watch: bool,
-        /// JSON: `dir`, `cluster_id`, `links`, `transport` (udp, ether), `ports` (UDP, by link),
+        /// JSON: `dir`, `cluster_id`, `links`, `transport` (udp, ether), `keyed`, `ports` (UDP, by link),
         /// `netns` (`holder`, `user`, `mtu`, `nft`; null without --netns), and per node `id`,
         /// `name`, `pid`, `state` (running, paused, gone), `faults`, `snapshot` (as gabd gives it,
         /// or null)
@@ -278,6 +278,9 @@ pub struct UpArgs {
     /// Timers
     #[arg(long, value_enum, default_value = "fast")]
     pub timers: TimerProfile,
+    /// Make a key for the cluster: every frame is sealed
+    #[arg(long)]
+    pub keyed: bool,
     /// Who authorises memberships with departures
     #[arg(long, value_enum, default_value = "none")]
     pub arbiter: Arbiter,
@@ -346,6 +349,9 @@ pub struct DemoArgs {
     /// Timers
     #[arg(long, value_enum, default_value = "fast")]
     pub timers: TimerProfile,
+    /// Make a key for the cluster: every frame is sealed
+    #[arg(long)]
+    pub keyed: bool,
 }
 
 /// Options of `bench`.
@@ -375,6 +381,10 @@ pub struct BenchArgs {
     /// Timers
     #[arg(long, value_enum, default_value = "fast")]
     pub timers: TimerProfile,
+    /// Also measure a second cluster whose frames are sealed with a key, round by round beside the
+    /// first, and what sealing costs: the ratio of the two
+    #[arg(long)]
+    pub keyed: bool,
     /// Write the figures to this file, too
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -45,6 +45,9 @@ pub struct Cluster {
     /// Nodes that are configured everywhere, but that nobody starts: the highest ids.
     #[serde(default)]
     pub phantoms: u8,
+    /// All nodes have the same `etc/muster.key`.
+    #[serde(default)]
+    pub keyed: bool,
     /// The daemons die with the thread that started them.
     #[serde(default)]
     pub attached: bool,
@@ -316,6 +319,7 @@ pub(super) mod tests {
             links: 2,
             timers: TimerProfile::Fast,
             phantoms: 1,
+            keyed: false,
             attached: false,
             nodes: vec![node(0), node(1)],
         }

@@ -116,6 +116,7 @@ fn up(dir: &Path, args: &UpArgs) -> Result<()> {
         links: args.links,
         timers: args.timers,
         network: args.network.network()?,
+        keyed: args.keyed,
         ..UpOptions::default()
     };
     let testbed = Testbed::up(dir, &options)?;
@@ -140,11 +141,12 @@ pub(super) fn carrier(cluster: &Cluster) -> String {
         Transport::Ether => "raw Ethernet".to_owned(),
         Transport::Udp => format!("UDP ports from {}", cluster.port_base),
     };
+    let sealed = if cluster.keyed { ", sealed" } else { "" };
     match cluster.netns {
-        None => what,
+        None => format!("{what}{sealed}"),
         Some(netns) => {
             let root = if netns.user { " of this user" } else { "" };
-            format!("{what} in network namespaces{root}, MTU {}", netns.mtu)
+            format!("{what} in network namespaces{root}, MTU {}{sealed}", netns.mtu)
         }
     }
 }

@@ -1,10 +1,11 @@
-//! The configuration files of a node: `llttab`, `llthosts`, `gabtab`.
+//! The configuration files of a node: `llttab`, `llthosts`, `gabtab`, and the key if there is one.
 
 use std::fmt::Write;
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use llt::io::keyfile;
 
 use super::cluster::{Cluster, Transport};
 
@@ -28,7 +29,19 @@ pub fn write(cluster: &Cluster, node: u8) -> Result<()> {
         let path = root.join("etc").join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(())
+    if cluster.keyed { write_key(cluster, node) } else { Ok(()) }
+}
+
+/// Makes the key of the cluster, or copies it from a node that has it.
+fn write_key(cluster: &Cluster, node: u8) -> Result<()> {
+    let path = |node| cluster.root(node).join("etc/muster.key");
+    let made = cluster.ids().map(path).find(|path| path.exists());
+    match made {
+        // With its mode.
+        Some(made) => fs::copy(made, path(node)).map(drop).map_err(Into::into),
+        None => keyfile::write_new(&path(node)).map(drop).map_err(anyhow::Error::from),
+    }
+    .with_context(|| format!("cannot make {}", path(node).display()))
 }
 
 /// Ids of all nodes that the files name.
@@ -144,6 +157,27 @@ mod tests {
         cluster.transport = Transport::Ether;
         let ether = ["link link0 eth0 - ether - -", "link link1 eth1 - ether - -"];
         assert_eq!(lines(&cluster), [&start[..], &ether].concat());
+    }
+
+    #[test]
+    fn all_nodes_of_a_keyed_cluster_have_the_same_key_for_their_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().to_owned();
+        let cluster = Cluster { keyed: true, dir, ..cluster() };
+        (0..2).for_each(|node| write(&cluster, node).unwrap());
+        let keys = (0..2).map(|node| {
+            let path = cluster.root(node).join("etc/muster.key");
+            // Refuses a file that others can read.
+            let ring = keyfile::load(&path).unwrap().unwrap();
+            ring.ids().collect::<Vec<_>>()
+        });
+        let keys: Vec<_> = keys.collect();
+        assert_eq!(keys[0].len(), 1);
+        assert_eq!(keys[0], keys[1]);
+        let plain = Cluster { keyed: false, dir: folder.path().join("plain"), ..cluster };
+        fs::create_dir(&plain.dir).unwrap();
+        write(&plain, 0).unwrap();
+        assert!(!plain.root(0).join("etc/muster.key").exists());
     }
 
     #[test]

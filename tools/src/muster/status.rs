@@ -26,6 +26,7 @@ struct Status {
     /// UDP port per link.
     ports: Vec<u16>,
     netns: Option<Namespaces>,
+    keyed: bool,
     /// For people; what it says stands in the others.
     #[serde(skip)]
     carrier: String,
@@ -96,6 +97,7 @@ fn collect(cluster: &Cluster) -> Status {
             Transport::Udp => (0..cluster.links).map(|link| cluster.port(link)).collect(),
         },
         netns: cluster.netns,
+        keyed: cluster.keyed,
         carrier: match cluster.netns.map(|netns| netns.place(At::Switch)) {
             Some(Err(error)) => format!("{}\n{error}", commands::carrier(cluster)),
             _ => commands::carrier(cluster),

@@ -38,6 +38,8 @@ pub struct UpOptions {
     pub phantoms: u8,
     /// Where the nodes run.
     pub network: Network,
+    /// They get a key, and seal their frames.
+    pub keyed: bool,
     /// The daemons die with the thread that calls `up`.
     pub attached: bool,
 }
@@ -65,6 +67,7 @@ impl Default for UpOptions {
             timers: TimerProfile::Fast,
             phantoms: 0,
             network: Network::Loopback,
+            keyed: false,
             attached: false,
         }
     }
@@ -123,6 +126,7 @@ impl Testbed {
             links: options.links,
             timers: options.timers,
             phantoms: options.phantoms,
+            keyed: options.keyed,
             attached: options.attached,
             nodes: (0..options.nodes).map(node).collect(),
         };

@@ -8,7 +8,7 @@ use llt::Instant;
 
 use super::super::cluster::Cluster;
 use super::super::{control, wait};
-use super::report::{Cost, Figures};
+use super::report::Cost;
 
 /// What one daemon has sent and received so far.
 struct Traffic {
@@ -29,11 +29,15 @@ struct Usage {
 /// nothing.
 const TIME_MIN: Duration = Duration::from_secs(2);
 
-/// One round: `time` without a client and without a question to a daemon.
+/// One round, whose figures are given to `add` daemon by daemon: `time` without a client and without a question to a daemon.
 ///
 /// # Errors
 /// If a daemon ends, or the membership changes: then they were not idle.
-pub(super) fn measure(cluster: &Cluster, time: Duration, figures: &mut Figures) -> Result<()> {
+pub(super) fn measure(
+    cluster: &Cluster,
+    time: Duration,
+    add: &mut dyn FnMut(Cost, f64),
+) -> Result<()> {
     // Between the looks at the CPU clocks no daemon is asked anything.
     let sent = read_all(cluster, traffic)?;
     let spent = read_all(cluster, usage)?;
@@ -47,18 +51,18 @@ pub(super) fn measure(cluster: &Cluster, time: Duration, figures: &mut Figures) 
     for ((id, before), after) in cluster.ids().zip(&spent).zip(&used) {
         let seconds = after.at.since(before.at).as_secs_f64();
         let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64();
-        figures.add_cost(Cost::Cpu, cpu / seconds * 100.0);
+        add(Cost::Cpu, cpu / seconds * 100.0);
         let resident = cluster.node(id).gabd.and_then(|gabd| gabd.resident_bytes());
         let name = &cluster.node(id).name;
         let resident = resident.with_context(|| format!("gabd of {name} ended"))?;
-        figures.add_cost(Cost::Memory, figure(resident) / figure(1 << 20));
+        add(Cost::Memory, figure(resident) / figure(1 << 20));
     }
     for ((id, before), after) in cluster.ids().zip(&sent).zip(&passed) {
         let name = &cluster.node(id).name;
         ensure!(before.generation == after.generation, "{name}: the membership changed meanwhile");
         let seconds = after.at.since(before.at).as_secs_f64();
-        figures.add_cost(Cost::Frames, per_second(before.frames, after.frames, seconds));
-        figures.add_cost(Cost::Bytes, per_second(before.bytes, after.bytes, seconds));
+        add(Cost::Frames, per_second(before.frames, after.frames, seconds));
+        add(Cost::Bytes, per_second(before.bytes, after.bytes, seconds));
     }
     Ok(())
 }

@@ -1,21 +1,20 @@
 //! `muster bench`: real daemons, one client process per node, rounds interleaved.
 //!
-//! [`client`] is the process on each node, `job` what the two say to each other, `idle` what a
-//! cluster without clients costs, `report` the figures. Order and completeness are verified in every round, so a figure can only come from a
-//! run in which everybody was told the same.
+//! [`client`] is the process on each node, `job` what the two say to each other, `side` a cluster
+//! with its clients, `idle` what a cluster without clients costs, `report` the figures. Order and
+//! completeness are verified in every round, so a figure can only come from a run in which
+//! everybody was told the same. What is compared is measured side by side, round by round.
 
 pub mod client;
 mod idle;
 mod job;
 mod report;
+mod side;
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
 use super::cli::{BenchArgs, Workload};
@@ -23,8 +22,9 @@ use super::commands::Usage;
 use super::temporary::Temporary;
 use super::testbed::UpOptions;
 use super::{control, wait};
-use job::{Job, Outcome, Send};
-use report::{Figures, Key};
+use job::{Job, Send};
+use report::{Figures, Key, Measured};
+use side::Side;
 
 /// Runs the workloads and prints their figures.
 ///
@@ -39,12 +39,13 @@ pub fn run(dir: Option<&Path>, args: &BenchArgs) -> Result<ExitCode> {
     let network = args.network.network()?;
     let timers = args.timers;
     let options = UpOptions { nodes: args.nodes, timers, network, ..UpOptions::default() };
-    let cluster = match dir {
-        Some(dir) => Temporary::up_in(dir, &options)?,
-        None => Temporary::up(&options)?,
-    };
-    let figures = measure(&cluster, args);
-    cluster.down()?;
+    let mut sides = vec![(Measured::Ours, up(dir, &options)?)];
+    if args.keyed {
+        // The folder that was asked for holds the first; this one goes to a temporary one.
+        sides.push((Measured::Sealed, up(None, &UpOptions { keyed: true, ..options })?));
+    }
+    let figures = measure(&mut sides, args);
+    sides.into_iter().try_for_each(|(_, side)| side.down())?;
     let figures = figures?;
     print!("{}", figures.table());
     if let Some(path) = &args.json {
@@ -54,40 +55,52 @@ pub fn run(dir: Option<&Path>, args: &BenchArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(cluster: &Temporary, args: &BenchArgs) -> Result<Figures> {
-    let mut figures = Figures::new(&cluster.cluster);
+fn up(dir: Option<&Path>, options: &UpOptions) -> Result<Side> {
+    let cluster = match dir {
+        Some(dir) => Temporary::up_in(dir, options)?,
+        None => Temporary::up(options)?,
+    };
+    Ok(Side::new(cluster))
+}
+
+fn measure(sides: &mut [(Measured, Side)], args: &BenchArgs) -> Result<Figures> {
+    let (_, first) = sides.first().context("there is one cluster at least")?;
+    let mut figures = Figures::new(&first.cluster.cluster);
     let workloads = args.chosen();
     // Before there are clients.
     if workloads.contains(&Workload::Idle) {
         for _ in 0..args.rounds {
-            idle::measure(&cluster.cluster, args.time, &mut figures)?;
+            for (measured, side) in &*sides {
+                idle::measure(&side.cluster.cluster, args.time, &mut |cost, value| {
+                    figures.add_cost(*measured, cost, value);
+                })?;
+            }
         }
     }
-    let sequencer = control::snapshot(&cluster.cluster, 0)?.gab.sequencer;
-    let sequencer = sequencer.context("there is no sequencer")?;
-    let plan = plan(args, &workloads, sequencer);
-    if plan.is_empty() {
+    let mut plans = Vec::new();
+    for (_, side) in &*sides {
+        let sequencer = control::snapshot(&side.cluster.cluster, 0)?.gab.sequencer;
+        plans.push(plan(args, &workloads, sequencer.context("there is no sequencer")?));
+    }
+    let steps = plans.first().map_or(0, Vec::len);
+    if steps == 0 {
         return Ok(figures);
     }
-    let mut clients = Vec::new();
-    for id in cluster.cluster.ids() {
-        let program = cluster.binaries.path("muster");
-        clients.push(Client::start(&program, &cluster.cluster.root(id), id)?);
-    }
-    for client in &mut clients {
-        client.expect_ready(args.nodes)?;
-    }
-    let rounds = u64::from(args.rounds) * u64::try_from(plan.len())?;
+    sides.iter_mut().try_for_each(|(_, side)| side.start_clients())?;
+    let rounds = u64::from(args.rounds) * u64::try_from(steps * sides.len())?;
     let bar = ProgressBar::new(rounds).with_message("rounds");
     for round in 0..args.rounds {
-        for (step, (key, job)) in plan.iter().enumerate() {
-            wait::check_interrupt()?;
-            let number = round * u32::try_from(plan.len())? + u32::try_from(step)?;
-            let job = Job { round: number, ..job.clone() };
-            let outcomes = run_job(&mut clients, &job)
-                .with_context(|| format!("{key:?}, round {}", round + 1))?;
-            figures.add(key, &job, &outcomes)?;
-            bar.inc(1);
+        for step in 0..steps {
+            for ((measured, side), plan) in sides.iter_mut().zip(&plans) {
+                wait::check_interrupt()?;
+                let (key, job) = &plan[step];
+                let number = round * u32::try_from(steps)? + u32::try_from(step)?;
+                let job = Job { round: number, ..job.clone() };
+                let outcomes =
+                    side.run(&job).with_context(|| format!("{key:?}, round {}", round + 1))?;
+                figures.add(*measured, key, &job, &outcomes)?;
+                bar.inc(1);
+            }
         }
     }
     bar.finish_and_clear();
@@ -137,93 +150,4 @@ fn plan(args: &BenchArgs, workloads: &[Workload], sequencer: u8) -> Vec<(Key, Jo
         }
     }
     plan
-}
-
-/// One round on all clients; checks that all were told the same.
-fn run_job(clients: &mut [Client], job: &Job) -> Result<BTreeMap<u8, Outcome>> {
-    for client in &mut *clients {
-        client.say(job)?;
-    }
-    // Nobody sends before everybody counts.
-    for client in &mut *clients {
-        client.expect_ready(job.members)?;
-    }
-    for client in &mut *clients {
-        client.say(&"go")?;
-    }
-    let limit = Duration::from_millis(job.time_ms) + Duration::from_secs(60);
-    let mut outcomes = BTreeMap::new();
-    for client in &mut *clients {
-        outcomes.insert(client.node, client.hear::<Outcome>(limit)?);
-    }
-    let first = outcomes.values().next().context("there is at least one node")?;
-    for (node, outcome) in &outcomes {
-        ensure!(
-            (outcome.delivered, outcome.digest) == (first.delivered, first.digest),
-            "node {node} was told {} messages in another order than node 0 its {}",
-            outcome.delivered,
-            first.delivered
-        );
-    }
-    let sent: u64 = outcomes.values().map(|outcome| outcome.sent).sum();
-    ensure!(sent == first.delivered, "{sent} messages were sent and {} delivered", first.delivered);
-    Ok(outcomes)
-}
-
-/// A client process.
-struct Client {
-    node: u8,
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Client {
-    fn start(program: &Path, root: &Path, node: u8) -> Result<Self> {
-        let mut command = Command::new(program);
-        command.arg("bench-client").arg("--root").arg(root);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("cannot start a client")?;
-        let stdin = child.stdin.take().context("it was piped")?;
-        let stdout = BufReader::new(child.stdout.take().context("it was piped")?);
-        Ok(Self { node, child, stdin, stdout })
-    }
-
-    fn say(&mut self, what: &impl serde::Serialize) -> Result<()> {
-        let mut line = serde_json::to_vec(what)?;
-        line.push(b'\n');
-        self.stdin.write_all(&line).with_context(|| format!("client {} is gone", self.node))
-    }
-
-    /// One line of JSON, which comes within `limit`.
-    fn hear<T: serde::de::DeserializeOwned>(&mut self, limit: Duration) -> Result<T> {
-        use rustix::event::{PollFd, PollFlags};
-        let end = wait::now() + limit;
-        // One line is asked for at a time and read whole: the buffer is empty here.
-        while !wait::poll_fds(
-            &mut [PollFd::new(self.stdout.get_ref(), PollFlags::IN)],
-            Duration::from_millis(200),
-        ) {
-            wait::check_interrupt()?;
-            if wait::now() >= end {
-                bail!("client {} says nothing for {} s", self.node, limit.as_secs());
-            }
-        }
-        let mut line = String::new();
-        self.stdout.read_line(&mut line)?;
-        serde_json::from_str(&line).with_context(|| format!("client {} ended", self.node))
-    }
-
-    fn expect_ready(&mut self, members: u8) -> Result<()> {
-        let seen: u8 = self.hear(Duration::from_secs(60))?;
-        ensure!(seen == members, "client {} sees {seen} members", self.node);
-        Ok(())
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

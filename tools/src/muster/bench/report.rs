@@ -53,13 +53,22 @@ pub(super) enum Cost {
     Bytes,
 }
 
+/// Which cluster a figure is of.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Measured {
+    /// The one that was asked for.
+    Ours,
+    /// The same with sealed frames.
+    Sealed,
+}
+
 /// All figures: one value per round, of costs one per round and daemon.
 #[derive(Debug)]
 pub(super) struct Figures {
     transport: &'static str,
     netns: bool,
     n: u8,
-    values: BTreeMap<(Key, Metric), Vec<f64>>,
+    values: BTreeMap<(Key, Metric), BTreeMap<Measured, Vec<f64>>>,
 }
 
 /// One line of the JSON.
@@ -81,6 +90,11 @@ pub(super) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<&'static str>,
     ours: Spread,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<Spread>,
+    /// Sealed to ours, of values of the same round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed_ratio: Option<Spread>,
 }
 
 /// Median and extremes over the rounds.
@@ -106,14 +120,19 @@ impl Figures {
     }
 
     /// Adds what one daemon has cost in one round.
-    pub(super) fn add_cost(&mut self, cost: Cost, value: f64) {
+    pub(super) fn add_cost(&mut self, of: Measured, cost: Cost, value: f64) {
         let key = Key { workload: Workload::Idle, n: self.n, size: 0, level: None, from: None };
-        self.values.entry((key, Metric::Cost(cost))).or_default().push(value);
+        self.push(of, key, Metric::Cost(cost), value);
+    }
+
+    fn push(&mut self, of: Measured, key: Key, metric: Metric, value: f64) {
+        self.values.entry((key, metric)).or_default().entry(of).or_default().push(value);
     }
 
     /// Adds what one round gave.
     pub(super) fn add(
         &mut self,
+        of: Measured,
         key: &Key,
         job: &Job,
         outcomes: &BTreeMap<u8, Outcome>,
@@ -125,7 +144,7 @@ impl Figures {
             let delivered = outcomes.values().map(|outcome| outcome.delivered).max().unwrap_or(0);
             #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
             let rate = delivered as f64 * 1e9 / end.saturating_sub(start).max(1) as f64;
-            self.values.entry((*key, Metric::Rate)).or_default().push(rate);
+            self.push(of, *key, Metric::Rate, rate);
             return Ok(());
         }
         for to in ["own", "remote"] {
@@ -143,8 +162,7 @@ impl Figures {
             for (percentile, rank) in PERCENTILES {
                 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
                 let us = all.value_at_percentile(rank) as f64 / 1000.0;
-                let metric = Metric::Latency { to, percentile };
-                self.values.entry((*key, metric)).or_default().push(us);
+                self.push(of, *key, Metric::Latency { to, percentile }, us);
             }
         }
         Ok(())
@@ -152,11 +170,14 @@ impl Figures {
 
     /// The list that `--json` writes.
     pub(super) fn json(&self) -> Vec<Line> {
-        let line = |((key, metric), values): (&(Key, Metric), &Vec<f64>)| {
+        let line = |((key, metric), values): (&(Key, Metric), &BTreeMap<Measured, Vec<f64>>)| {
             let (to, percentile) = match metric {
                 Metric::Latency { to, percentile } => (Some(*to), Some(*percentile)),
                 Metric::Cost(_) | Metric::Rate => (None, None),
             };
+            let values = |of| values.get(&of);
+            let ours = values(Measured::Ours).map_or(&[][..], Vec::as_slice);
+            let sealed = values(Measured::Sealed);
             let (cost, unit) = match metric {
                 Metric::Rate => (None, "messages/s"),
                 Metric::Latency { .. } => (None, "us"),
@@ -181,7 +202,9 @@ impl Figures {
                 to,
                 percentile,
                 cost,
-                ours: Spread::of(values, unit),
+                ours: Spread::of(ours, unit),
+                sealed: sealed.map(|sealed| Spread::of(sealed, unit)),
+                sealed_ratio: sealed.map(|sealed| Spread::of(&ratios(sealed, ours), "ratio")),
             }
         };
         self.values.iter().map(line).collect()
@@ -200,16 +223,25 @@ impl Figures {
                 line.cost,
             ]);
             let what = words.flatten().collect::<Vec<_>>().join(" ");
-            let show = |value: f64| match line.ours.unit {
-                "us" | "MiB" => format!("{value:.1}"),
-                "% of a core" => format!("{value:.2}"),
-                _ => format!("{value:.0}"),
-            };
-            let Spread { median, min, max, unit } = line.ours;
-            let size = if line.size == 0 { "-".to_owned() } else { line.size.to_string() };
-            let mut row = vec![line.workload.to_owned(), line.n.to_string(), size];
-            row.extend([what, show(median), show(min), show(max), unit.to_owned()]);
-            table.add_row(row);
+            let spreads = [
+                (None, Some(line.ours)),
+                (Some("sealed"), line.sealed),
+                (Some("sealed : plain"), line.sealed_ratio),
+            ];
+            for (of, spread) in spreads {
+                let Some(Spread { median, min, max, unit }) = spread else { continue };
+                let show = |value: f64| match unit {
+                    "us" | "MiB" => format!("{value:.1}"),
+                    "% of a core" | "ratio" => format!("{value:.2}"),
+                    _ => format!("{value:.0}"),
+                };
+                let size = if line.size == 0 { "-".to_owned() } else { line.size.to_string() };
+                let words = [what.as_str(), of.unwrap_or_default()];
+                let what = words.join(" ").trim().to_owned();
+                let mut row = vec![line.workload.to_owned(), line.n.to_string(), size];
+                row.extend([what, show(median), show(min), show(max), unit.to_owned()]);
+                table.add_row(row);
+            }
         }
         for column in [1, 2, 4, 5, 6] {
             if let Some(column) = table.column_mut(column) {
@@ -218,6 +250,12 @@ impl Figures {
         }
         table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
     }
+}
+
+/// Each value to the one of the same round.
+fn ratios(values: &[f64], to: &[f64]) -> Vec<f64> {
+    let pairs = values.iter().zip(to).filter(|(_, to)| **to > 0.0);
+    pairs.map(|(value, to)| value / to).collect()
 }
 
 impl Spread {
@@ -239,5 +277,23 @@ mod tests {
         let spread = Spread::of(&[3.0, 1.0, 2.0], "us");
         assert_eq!((spread.min, spread.median, spread.max), (1.0, 2.0, 3.0));
         assert_eq!(Spread::of(&[4.0, 1.0, 2.0, 3.0], "us").median, 2.5);
+    }
+
+    #[test]
+    fn ratios_are_of_values_of_the_same_round() {
+        assert_eq!(ratios(&[1.0, 6.0, 5.0], &[2.0, 3.0, 0.0]), [0.5, 2.0]);
+        let mut figures = Figures::new(&super::super::super::cluster::tests::cluster());
+        for (ours, sealed) in [(100.0, 80.0), (200.0, 100.0), (50.0, 45.0)] {
+            figures.add_cost(Measured::Ours, Cost::Frames, ours);
+            figures.add_cost(Measured::Sealed, Cost::Frames, sealed);
+        }
+        figures.add_cost(Measured::Ours, Cost::Bytes, 7.0);
+        let lines = figures.json();
+        let ratio = lines[0].sealed_ratio.unwrap();
+        assert_eq!((ratio.min, ratio.median, ratio.max), (0.5, 0.8, 0.9));
+        assert!(lines[1].sealed.is_none() && lines[1].sealed_ratio.is_none());
+        let table = figures.table();
+        let row = table.lines().find(|row| row.contains("sealed : plain")).unwrap();
+        assert!(row.ends_with("0.80  0.50  0.90  ratio"), "{table}");
     }
 }

@@ -23,7 +23,8 @@ pub fn run(dir: Option<&Path>, args: &DemoArgs) -> Result<ExitCode> {
     // A build that this may start is no part of the story.
     Binaries::locate()?;
     let network = args.network.network()?;
-    let options = UpOptions { timers: args.timers, network, ..UpOptions::default() };
+    let options =
+        UpOptions { timers: args.timers, network, keyed: args.keyed, ..UpOptions::default() };
     let mut story = Story { number: 0, start: wait::now() };
     println!("{:<4}  {:<44}  {:<58}  {:>6}  ok", "step", "what", "checked", "ms");
     let mut cluster = None;
