@@ -107,6 +107,7 @@ impl Context {
         peer.newest_heartbeat = 0;
         peer.probation = None;
         peer.rejected = None;
+        peer.elder = None;
         peer.peer_window = usize::MAX;
         peer.open_ports = 0;
         peer.busy_ports = 0;

@@ -11,7 +11,7 @@ use crate::ids::{Incarnation, LinkAddr, LinkId, NodeId};
 use crate::time::{Duration, Instant};
 use crate::wire::{Body, Duplicate, Frame, Header, Heard, Kind, emit_bye, emit_duplicate};
 
-/// Another node with our id, or an echo of our own last life.
+/// Another node with our id or a peer's, or an echo of its last life.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Namesake {
     incarnation: Incarnation,
@@ -24,6 +24,40 @@ pub(super) struct Namesake {
     lives: bool,
     /// When it may be told again that we have its id.
     notice_at: Instant,
+}
+
+impl Namesake {
+    /// There is a sign of another node with an id, which counts if signs go on for `time`: a few
+    /// frames of a last life may still come in, but that does not go on talking.
+    fn sign(
+        known: Option<Self>,
+        incarnation: Incarnation,
+        sequence: u64,
+        context: &Context,
+        time: Duration,
+    ) -> Self {
+        let now = context.now;
+        let known = known.filter(|namesake| {
+            namesake.incarnation == incarnation
+                && now.since(namesake.last) < context.config.timers.peer_inact
+        });
+        let mut namesake = known.unwrap_or(Self {
+            incarnation,
+            since: now,
+            last: now,
+            heartbeat_sequence: sequence,
+            rises: 0,
+            lives: false,
+            notice_at: now,
+        });
+        namesake.last = now;
+        if sequence > namesake.heartbeat_sequence {
+            namesake.heartbeat_sequence = sequence;
+            namesake.rises += 1;
+        }
+        namesake.lives = namesake.rises >= 3 && now.since(namesake.since) > time;
+        namesake
+    }
 }
 
 impl Context {
@@ -52,8 +86,12 @@ impl Context {
             return Ok(());
         };
         if incarnation < known {
-            if matches!(frame.body, Body::Heartbeat(_)) {
-                self.tell_of_younger(peer, link, from);
+            if let Body::Heartbeat(heartbeat) = &frame.body {
+                if self.is_survivor(peer, link, incarnation) {
+                    self.adopt(peer, incarnation, link, from);
+                    return Ok(());
+                }
+                self.on_elder(peer, link, from, incarnation, heartbeat.header.sequence);
             }
             return Err(Refusal::BadGeneration);
         }
@@ -76,7 +114,7 @@ impl Context {
         }
         if let Some(rejected) = peer.rejected.filter(|rejected| rejected.incarnation == incarnation)
         {
-            self.remind(peer, rejected, link, from);
+            self.remind(peer, rejected, known, link, (from, from));
             return Err(Refusal::BadGeneration);
         }
         match peer.probation.filter(|probation| probation.incarnation >= incarnation) {
@@ -95,13 +133,50 @@ impl Context {
 
     /// An older incarnation speaks from another address than the present one, which lives: it gets
     /// our heartbeat, which names the younger one. What is still under way from a life that has
-    /// ended has nobody to hear it.
-    fn tell_of_younger(&mut self, peer: &mut Peer, link: usize, from: LinkAddr) {
-        let is_other = peer.links[link].addr.is_some_and(|addr| addr != from);
-        if is_other && self.now >= peer.hint_at && peer.links[link].is_heard(&self.judge(link)) {
-            peer.hint_at = self.now + self.heartbeat(link);
-            self.send_heartbeat_to(peer, link, from);
+    /// ended has nobody to hear it. If it goes on, there are two, and the present one is the
+    /// younger.
+    fn on_elder(
+        &mut self,
+        peer: &mut Peer,
+        link: usize,
+        from: LinkAddr,
+        older: Incarnation,
+        sequence: u64,
+    ) {
+        let Some(to) = peer.links[link].addr.filter(|addr| *addr != from) else { return };
+        if !peer.links[link].is_heard(&self.judge(link)) {
+            return;
         }
+        // One for each of its own: fewer would look as if some were lost.
+        self.send_heartbeat_to(peer, link, from);
+        let time = self.config.timers.heartbeat * 2;
+        let elder = Namesake::sign(peer.elder, older, sequence, self, time);
+        peer.elder = Some(elder);
+        if elder.lives {
+            let incarnation = peer.incarnation.unwrap_or_default();
+            let known = peer.rejected.filter(|rejected| rejected.incarnation == incarnation);
+            let rejected = known.unwrap_or_else(|| self.rejected(incarnation));
+            self.remind(peer, rejected, older, link, (to, from));
+        }
+    }
+
+    /// Of two that had one node id the younger is silent now: the older one has its place again.
+    /// Nobody takes it for what it was: it has to connect anew, and GAB refuses it if the younger
+    /// one had been a member.
+    fn is_survivor(&self, peer: &Peer, link: usize, incarnation: Incarnation) -> bool {
+        let trouble = self.judge(link).trouble;
+        let is_silent = peer.last_heard().is_none_or(|at| self.now.since(at) >= trouble);
+        is_silent
+            && peer.elder.is_some_and(|elder| {
+                elder.lives
+                    && elder.incarnation == incarnation
+                    && self.now.since(elder.last) < self.config.timers.peer_inact
+            })
+    }
+
+    /// An incarnation that shares its node id, of which nobody has been told.
+    fn rejected(&self, incarnation: Incarnation) -> Rejected {
+        Rejected { incarnation, notice_at: self.now, event_at: self.now }
     }
 
     /// Gives the older incarnation one and a half heartbeats to show that it lives: it is asked at
@@ -129,16 +204,22 @@ impl Context {
     /// The older incarnation lives: the newer one shares its node id.
     fn reject(&mut self, peer: &mut Peer, probation: Probation) {
         peer.probation = None;
-        let rejected = Rejected {
-            incarnation: probation.incarnation,
-            notice_at: self.now,
-            event_at: self.now,
-        };
-        self.remind(peer, rejected, probation.link.index(), probation.addr);
+        let (rejected, older) =
+            (self.rejected(probation.incarnation), peer.incarnation.unwrap_or_default());
+        let addr = probation.addr;
+        self.remind(peer, rejected, older, probation.link.index(), (addr, addr));
     }
 
-    /// Tells a rejected incarnation, and the layer above, again if it is time.
-    fn remind(&mut self, peer: &mut Peer, mut rejected: Rejected, link: usize, to: LinkAddr) {
+    /// Tells a rejected incarnation at its address, and the layer above of the address that is not
+    /// the peer's, again if it is time.
+    fn remind(
+        &mut self,
+        peer: &mut Peer,
+        mut rejected: Rejected,
+        older: Incarnation,
+        link: usize,
+        (to, stranger): (LinkAddr, LinkAddr),
+    ) {
         if self.now >= rejected.notice_at {
             rejected.notice_at = self.now + self.heartbeat(link);
             let header = Header {
@@ -148,14 +229,14 @@ impl Context {
                 ack: 0,
                 ..self.header(Kind::Duplicate, peer, link)
             };
-            let frame = emit_duplicate(&header, peer.incarnation.unwrap_or_default());
+            let frame = emit_duplicate(&header, older);
             self.transmit(link, to, true, frame);
         }
         self.note_duplicate(peer.node);
         if self.now >= rejected.event_at {
             rejected.event_at = self.now + self.config.timers.peer_inact;
             let (node, scope) = (peer.node, DuplicateScope::Peer);
-            let from = Some((self.links[link].id, to));
+            let from = Some((self.links[link].id, stranger));
             self.event(Event::Duplicate { node, scope, from });
         }
         peer.rejected = Some(rejected);
@@ -253,8 +334,7 @@ impl Context {
         }
     }
 
-    /// There is a sign of another node with our id, which counts if signs go on for this time: a
-    /// few frames of our own last life may still come in, but that does not go on talking.
+    /// There is a sign of another node with our id, which counts if signs go on for this time.
     fn on_namesake(
         &mut self,
         incarnation: Incarnation,
@@ -262,29 +342,10 @@ impl Context {
         time: Duration,
         from: Option<(LinkId, LinkAddr)>,
     ) {
-        let now = self.now;
-        let known = self.namesake.filter(|namesake| {
-            namesake.incarnation == incarnation
-                && now.since(namesake.last) < self.config.timers.peer_inact
-        });
-        let mut namesake = known.unwrap_or(Namesake {
-            incarnation,
-            since: now,
-            last: now,
-            heartbeat_sequence: sequence,
-            rises: 0,
-            lives: false,
-            notice_at: now,
-        });
-        namesake.last = now;
-        if sequence > namesake.heartbeat_sequence {
-            namesake.heartbeat_sequence = sequence;
-            namesake.rises += 1;
-        }
+        let namesake = Namesake::sign(self.namesake, incarnation, sequence, self, time);
         // Sealed frames of an earlier life of ours may have been recorded: that somebody older
         // lives is only believed of a notice that names our present incarnation.
         let proven = self.config.keys.is_none() || self.config.incarnation < namesake.incarnation;
-        namesake.lives = namesake.rises >= 3 && now.since(namesake.since) > time;
         if namesake.lives && proven {
             let scope = if self.config.incarnation > namesake.incarnation {
                 DuplicateScope::OwnYounger

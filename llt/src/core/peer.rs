@@ -1,5 +1,6 @@
 //! What is known of one other node.
 
+use super::identity::Namesake;
 use super::link::PeerLink;
 use super::output::LinkStatus;
 use super::receiver::Receiver;
@@ -28,9 +29,10 @@ pub(super) struct Peer {
     pub(super) links: Vec<PeerLink>,
     /// A greater incarnation that has to show that it does not share the node id.
     pub(super) probation: Option<Probation>,
-    /// When an older incarnation may be told again of the present one.
-    pub(super) hint_at: Instant,
-    /// An incarnation that shares the node id with `incarnation`.
+    /// An older incarnation that goes on talking, from another address.
+    pub(super) elder: Option<Namesake>,
+    /// An incarnation that shares the node id with an older one: a greater one, which is not heard,
+    /// or the present one.
     pub(super) rejected: Option<Rejected>,
     pub(super) sender: Sender,
     pub(super) receiver: Receiver,
@@ -81,7 +83,7 @@ impl Peer {
             connected: false,
             links,
             probation: None,
-            hint_at: Instant::ZERO,
+            elder: None,
             rejected: None,
             sender: Sender::new(),
             receiver: Receiver::default(),

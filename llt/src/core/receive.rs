@@ -171,6 +171,7 @@ impl Context {
         peer.peer_session = 0;
         peer.probation = None;
         peer.rejected = None;
+        peer.elder = None;
         self.forget_links(peer);
     }
 

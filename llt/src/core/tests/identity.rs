@@ -1,7 +1,7 @@
 //! Node ids that are used twice, and our own frames coming back.
 
-use super::net::{Net, broadcast_address, config, node};
-use crate::core::{DuplicateScope, Event};
+use super::net::{Net, address, broadcast_address, config, node};
+use crate::core::{DuplicateScope, Event, OwnNote};
 use crate::ids::Incarnation;
 use crate::time::Duration;
 
@@ -42,6 +42,47 @@ fn the_younger_of_two_nodes_with_one_id_is_told_and_the_view_stays() {
     net.run(3000 * MS);
     let status = net.llt(0).peers().remove(0);
     assert_eq!(status.id.map(|id| id.incarnation), Some(Incarnation(200)));
+}
+
+/// The same, but node 0 has connected to the younger one first, and the older one appears later.
+#[test]
+fn the_younger_of_two_is_told_also_if_the_older_one_comes_later() {
+    let mut configs: Vec<_> = (0..2).map(|me| config(me, 2, 2)).collect();
+    configs[1].incarnation = Incarnation(200);
+    configs.push(config(1, 2, 2));
+    let mut net = Net::with(configs, 1);
+    net.separate_address(2, 66);
+    net.stopped[2] = true;
+    net.connect_only(&[0, 1]);
+    net.run(500 * MS);
+    (0..3).for_each(|index| drop(net.take_events(index)));
+    net.stopped[2] = false;
+    net.run(3000 * MS);
+    let events = net.take_events(0);
+    assert_eq!(duplicates(&events), [(1, DuplicateScope::Peer); 3]);
+    let strangers = events.iter().filter_map(|event| match event {
+        Event::Duplicate { from, .. } => Some(from.unwrap().1),
+        _ => None,
+    });
+    let strangers: Vec<_> = strangers.collect();
+    assert!(
+        strangers.iter().all(|at| (0..2).any(|link| *at == address(link, 66))),
+        "{strangers:?}"
+    );
+    assert_eq!(net.llt(0).own_notes(), [OwnNote::Duplicate { node: node(1) }]);
+    // The younger one halts, on what it is told; nothing happens to who stays.
+    assert_eq!(duplicates(&net.take_events(1)), [(1, DuplicateScope::OwnYounger); 3]);
+    let told = net.take_events(2);
+    assert!(duplicates(&told).iter().all(|told| *told == (1, DuplicateScope::OwnOlder)));
+    assert!(!duplicates(&told).is_empty());
+    // What it hears of node 0 is answers to its own heartbeats: none is missing.
+    assert!(!told.iter().any(|event| matches!(event, Event::Lost { .. })), "{told:?}");
+    assert_eq!(net.llt(0).peers()[0].id.map(|id| id.incarnation), Some(Incarnation(200)));
+    // The older one has its place again.
+    net.nodes[1] = None;
+    net.run(3000 * MS);
+    let status = net.llt(0).peers().remove(0);
+    assert_eq!(status.id.map(|id| id.incarnation), Some(Incarnation(100)));
 }
 
 #[test]
