@@ -8,7 +8,7 @@ mod process;
 use std::time::Duration;
 
 use netns::{ethernet, trouble, up, wait_shown};
-use process::{LIMIT, alone, port, roots};
+use process::{LIMIT, alone, port, roots, size};
 use tools::muster::cluster::Cable;
 use tools::muster::storm::{Plan, Storm, Summary, check};
 use tools::muster::temporary::Temporary;
@@ -70,8 +70,11 @@ fn a_pulled_cable_is_noticed_by_its_carrier_and_loses_nothing() {
     let _alone = alone();
     let Some(mut cluster) = up(&ethernet()) else { return };
     let gaps = pull(&mut cluster, Cable::Pulled);
-    // The goal is 20 ms; a busy machine is given until the time that a silent link takes.
-    assert!(gaps[2] < trouble(&cluster), "{gaps:?}");
+    // The goal is 20 ms, which a quiet machine is held to with MUSTER_STALL_MS=20; a busy one is
+    // given the time that a silent link takes.
+    let busy = u64::try_from(trouble(&cluster).as_millis()).unwrap();
+    let limit = Duration::from_millis(size("MUSTER_STALL_MS", busy));
+    assert!(gaps[2] < limit, "{gaps:?}, median at most {limit:?}");
     cluster.down().unwrap();
 }
 

@@ -332,6 +332,26 @@ fn a_second_node_with_an_id_does_not_start() {
     assert_eq!(members(&nodes[0]), [0, 1], "the first one goes on");
 }
 
+/// The older of two nodes with one id sends from addresses that nobody is configured for; both see
+/// node 1, and not each other.
+#[test]
+fn the_younger_of_two_nodes_with_an_id_halts_at_run_time() {
+    let mut nodes = cluster(2);
+    let mut older = twin(&nodes[0]);
+    older.start(&["--testbed"]);
+    for node in &mut nodes {
+        node.start(&["--testbed"]);
+    }
+    assert_eq!(nodes[0].wait(), Some(76), "{}", nodes[0].stderr());
+    let said = nodes[0].log();
+    assert!(said.contains("LLT ERROR node 0 runs elsewhere already: halting"), "{said}");
+    let told = "LLT ERROR V-14-2-15238 node 0 already exists in cluster ";
+    wait_for("node 1 says so", || nodes[1].log().contains(told));
+    assert!(!older.log().contains("halting"), "{}", older.log());
+    older.signal(rustix::process::Signal::KILL);
+    older.wait();
+}
+
 #[test]
 fn a_gabd_without_a_link_says_so_in_the_words_of_the_original() {
     let mut node = Node::alone();
