@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Command, Parser};
+use clap::{Command, CommandFactory, Parser};
 use clap_complete::Shell;
 
 use crate::common::{Failure, exit, output};
-use crate::{gabconfig, gabport, lltconfig, lltdump, lltping, lltstat, llttest};
+use crate::{gabconfig, gabport, lltconfig, lltdump, lltping, lltstat, llttest, muster};
 
 /// Write the man pages and shell completions of all commands
 #[derive(Debug, Parser)]
@@ -28,6 +28,7 @@ enum Cli {
 /// The definitions of all commands.
 pub fn commands() -> Vec<Command> {
     vec![
+        gab::daemon::command(),
         gabconfig::command(),
         gabport::command(),
         lltconfig::command(),
@@ -35,6 +36,7 @@ pub fn commands() -> Vec<Command> {
         lltping::command(),
         lltstat::command(),
         llttest::command(),
+        muster::cli::Cli::command(),
     ]
 }
 

@@ -28,7 +28,7 @@ mod signals;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use llt::io::Clock;
 use miette::Report;
 
@@ -43,6 +43,11 @@ use crate::daemon::settings::{Settings, SettingsError};
 pub const EXIT_HALTED: u8 = 75;
 /// Exit code after another node with our id was found: an older one, or any before LLT had started.
 pub const EXIT_DUPLICATE: u8 = 76;
+
+/// The definition of gabd's command line, for its man page and completions.
+pub fn command() -> clap::Command {
+    Args::command()
+}
 
 /// Runs gabd with the arguments of the process.
 pub fn run() -> ExitCode {

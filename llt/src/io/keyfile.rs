@@ -194,7 +194,11 @@ fn write(file: &mut File, key: &Key) -> io::Result<()> {
     file.sync_all()
 }
 
-fn parse(path: &Path, text: &[u8]) -> Result<Keyring, KeyFileError> {
+/// Reads the text of a key file; `path` is for what is wrong with it.
+///
+/// # Errors
+/// `Line`, `None` or `Same`.
+pub fn parse(path: &Path, text: &[u8]) -> Result<Keyring, KeyFileError> {
     let mut keys: Vec<(usize, Key)> = Vec::with_capacity(KEYS_MAX);
     for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
         let wrong = |expected| KeyFileError::Line { path: path.to_owned(), line: number, expected };

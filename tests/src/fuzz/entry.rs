@@ -6,9 +6,11 @@
 use std::fmt::Debug;
 use std::hint::black_box;
 use std::io;
+use std::path::Path;
 
 use bytes::Bytes;
 use gab::ipc::Reader;
+use llt::io::keyfile;
 use llt::llttab::{self, LltTab, Source, TabLink};
 use llt::seal::{ClearHeader, Opener, peek};
 use llt::wire::Frame;
@@ -28,11 +30,13 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "gab_message", run: |bytes| gab_message(&Bytes::copy_from_slice(bytes)) },
     Target { name: "ipc_records", run: |bytes| ipc_records(&Bytes::copy_from_slice(bytes)) },
+    Target { name: "key_file", run: key_file },
     Target { name: "llt_config", run: llt_config },
     Target { name: "llt_frame", run: forged_frame },
+    Target { name: "packet", run: packet },
     Target { name: "sealed_frame", run: sealed_frame },
 ];
 
@@ -73,6 +77,24 @@ pub fn sealed_frame(bytes: &[u8]) -> bool {
         assert_eq!(peek(&keys, bytes).as_ref(), Ok(plain), "both see the same");
     }
     opened.is_ok_and(|plain| llt_frame(&plain))
+}
+
+/// `etc/muster.key`.
+pub fn key_file(bytes: &[u8]) -> bool {
+    match keyfile::parse(Path::new("muster.key"), bytes) {
+        Ok(keys) => keys.ids().count() > 0,
+        Err(error) => {
+            // Whatever is wrong, nothing of the text is repeated.
+            let said = error.to_string();
+            assert!(said.starts_with("muster.key"), "{said}");
+            false
+        }
+    }
+}
+
+/// A packet in a pcap file or on a device, as lltdump sees it.
+pub fn packet(bytes: &[u8]) -> bool {
+    tools::lltdump::frames_in(&Bytes::copy_from_slice(bytes)) > 0
 }
 
 /// A message of GAB.

@@ -27,10 +27,21 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::common::{Failure, NotYet, Root, exit, output, with_version};
 use filter::{Filter, KINDS, Talkers};
-use packet::Saps;
+use packet::{LinkLayer, Parsed, Saps};
 use seen::Seen;
 use source::{Next, Source};
 use text::Detail;
+
+/// How many frames lltdump finds in a packet of an Ethernet device, a plain IP device or the device
+/// `any`, whichever shows most: the way in for those who throw anything at it.
+pub fn frames_in(packet: &bytes::Bytes) -> usize {
+    let layers = [LinkLayer::Ethernet, LinkLayer::Ip, LinkLayer::LinuxSll];
+    let count = |layer| match packet::parse(layer, Saps::Any, 0, packet) {
+        Parsed::Frames(frames) => frames.len(),
+        Parsed::Fragment | Parsed::Other => 0,
+    };
+    layers.into_iter().map(count).max().unwrap_or_default()
+}
 
 /// Show the frames of LLT as they pass
 ///

@@ -144,14 +144,14 @@ pub(super) fn build(seen: &Seen, sap: u16) -> Option<Vec<u8>> {
 }
 
 /// Cuts a payload into frames, by the lengths that their headers tell. A sender may hand several of
-/// one length to the system at once, which a device shows as it got them.
+/// one length to the system at once, of which the last may be shorter; a device shows them as it
+/// got them.
 fn split(mut payload: &[u8]) -> Vec<&[u8]> {
+    if is_sealed(payload) {
+        return split_sealed(payload);
+    }
     let mut frames = Vec::new();
     while let Some(&[high, low]) = payload.get(LENGTH_AT..LENGTH_AT + 2) {
-        // What is sealed does not tell its length.
-        if is_sealed(payload) {
-            break;
-        }
         let len = HEADER_LEN + usize::from(u16::from_be_bytes([high, low]));
         match payload.get(len..) {
             Some(rest) if is_ours(rest) => {
@@ -163,6 +163,14 @@ fn split(mut payload: &[u8]) -> Vec<&[u8]> {
     }
     frames.push(payload);
     frames
+}
+
+/// What is sealed does not tell its length, but all frames of one sender to one receiver on a link
+/// begin alike; within one, what is sealed looks like that as seldom as any noise does.
+fn split_sealed(payload: &[u8]) -> Vec<&[u8]> {
+    let Some(begin) = payload.get(..SEALED_BEGIN) else { return vec![payload] };
+    let next = (SEALED_BEGIN..payload.len()).find(|at| payload[*at..].starts_with(begin));
+    payload.chunks(next.unwrap_or(payload.len())).collect()
 }
 
 /// An address of ours as listings show it; the port is that of the peer, as on every link.
@@ -230,6 +238,9 @@ const LENGTH_AT: usize = 10;
 const SOURCE_AT: usize = 8;
 /// Where the frame header holds the destination node (docs/wire.md).
 const DESTINATION_AT: usize = 9;
+/// How much of a sealed frame is the same in the next of its sender, receiver and link: all that is
+/// in the clear but the count (docs/wire.md).
+const SEALED_BEGIN: usize = 20;
 const HOPS: u8 = 64;
 
 #[cfg(test)]
@@ -281,6 +292,25 @@ mod tests {
         let packet = build(&seen, SAP).unwrap();
         assert_eq!(packet[..6], [0xff; 6]);
         assert_eq!(packet[6..14], [2, 0, 0, 0, 0, 3, 8, 0]);
+    }
+
+    #[test]
+    fn sealed_frames_that_the_system_shows_as_one_packet_are_several() {
+        let id = |node| llt::Id {
+            node: llt::NodeId::new(node).unwrap(),
+            incarnation: llt::Incarnation(1 << 60),
+        };
+        let key = llt::seal::Key::new([7; 32]);
+        let mut sealer = llt::seal::Sealer::new(id(1), llt::LinkId::new(0).unwrap());
+        let frames: Vec<Bytes> =
+            [200, 200, 90].map(|len| sealer.seal(&key, 2, &vec![1; len])).into();
+        for count in 1..=3 {
+            let payload = frames[..count].concat();
+            let cut = split(&payload);
+            assert_eq!(cut, frames[..count].iter().map(|frame| &frame[..]).collect::<Vec<_>>());
+        }
+        let short = &frames[0][..10];
+        assert_eq!(split(short), [short]);
     }
 
     #[test]
