@@ -201,6 +201,32 @@ fn a_device_that_is_missing_at_start_is_opened_when_it_is_there() {
 }
 
 #[test]
+fn a_card_that_is_named_and_numbered_is_one_card() {
+    in_namespace!(a_card_that_is_named_and_numbered_is_one_card);
+    plug(0);
+    let mut nodes = ether_cluster(1);
+    let mac = "02:00:00:00:00:77";
+    ip(&format!("link set n0l0 address {mac}"));
+    let llttab = nodes[0].root().join("etc/llttab");
+    let text = fs::read_to_string(&llttab).unwrap();
+    let twice = text.replace("n0l1", &format!("eth-{mac}"));
+    fs::write(&llttab, &twice).unwrap();
+    nodes[0].start(&[]);
+    let said = "n0l0 carries link l0 already: expected a device of its own, or another SAP";
+    let stderr = nodes[0].stderr();
+    assert!(stderr.contains(said), "{stderr}");
+    wait_for("port a", || members(&nodes[0]) == [0]);
+    nodes[0].stop();
+    // On another ethertype there is room.
+    let last = twice.lines().find(|line| line.contains("eth-")).unwrap();
+    let apart = twice.replace(last, &last.replace("ether -", "ether 0x88b5"));
+    fs::write(&llttab, apart).unwrap();
+    nodes[0].start(&[]);
+    assert!(snapshot(&nodes[0]).llt.links.iter().all(|link| link.mtu == 1500));
+    assert!(!nodes[0].stderr().contains("carries link"), "{}", nodes[0].stderr());
+}
+
+#[test]
 fn without_any_device_it_does_not_start() {
     in_namespace!(without_any_device_it_does_not_start);
     let mut nodes = ether_cluster(1);

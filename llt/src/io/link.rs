@@ -145,6 +145,14 @@ pub enum LinkError {
         /// Why.
         source: io::Error,
     },
+    /// The device carries another link of the same ethertype, whose `llttab` calls it otherwise.
+    #[error("{device} carries link {tag} already: expected a device of its own, or another SAP")]
+    InUse {
+        /// The device.
+        device: String,
+        /// The other link.
+        tag: String,
+    },
     /// The multicast group could not be joined.
     #[error("cannot join {group} on {address}: {source}")]
     Join {

@@ -323,15 +323,22 @@ impl Links {
         self.backend_of(&self.entries[index].tab, mtu)
     }
 
+    /// A backend for a link that is not open.
     fn backend_of(&self, tab: &TabLink, mtu: Option<usize>) -> Result<OpenedOn, LinkError> {
         let tab = TabLink { mtu, ..tab.clone() };
-        let Medium::Ether { device, .. } = &tab.medium else {
+        let Medium::Ether { device, sap } = &tab.medium else {
             return Ok(OpenedOn { opened: link_io::open(&tab)?, device: None });
         };
         let Some(state) = devices::select(self.devices.values(), device) else {
             let device = device.clone();
             return Err(LinkError::NoDevice { device, present: Present::now() });
         };
+        // `llttab` may call one card by its name and by its address.
+        let twin = self.on_device(state.index).into_iter().map(|at| &self.entries[at]);
+        if let Some(twin) = twin.into_iter().find(|entry| entry.sap() == *sap) {
+            let (device, tag) = (state.name.clone(), twin.tab.tag.clone());
+            return Err(LinkError::InUse { device, tag });
+        }
         Ok(OpenedOn { opened: link_io::open_on(&tab, state)?, device: Some(state.index) })
     }
 
