@@ -21,6 +21,7 @@ use pnet::util::MacAddr;
 use socket2::{Socket, Type};
 
 use crate::ids::LinkAddr;
+use crate::io::ether::queue::Queue;
 use crate::io::ether::{EtherConfig, is_down, socket};
 use crate::io::{Flushed, Link, LinkCounters, LinkError, LinkFrame, Received};
 
@@ -30,8 +31,7 @@ pub struct PnetLink {
     socket: Socket,
     sender: Box<dyn DataLinkSender>,
     receiver: Box<dyn DataLinkReceiver>,
-    urgent: Vec<Vec<u8>>,
-    data: Vec<Vec<u8>>,
+    queue: Queue<Vec<u8>>,
     counters: LinkCounters,
     address: MacAddr,
     sap: EtherType,
@@ -79,8 +79,7 @@ impl PnetLink {
             socket,
             sender,
             receiver,
-            urgent: Vec::new(),
-            data: Vec::new(),
+            queue: Queue::new(),
             counters: LinkCounters::default(),
             address: MacAddr(a, b, c, d, e, f),
             sap: EtherType(config.sap),
@@ -118,57 +117,6 @@ impl PnetLink {
             into.push((LinkAddr::Mac(from.octets()), frame));
         }
         Ok(())
-    }
-
-    fn send(
-        sender: &mut dyn DataLinkSender,
-        socket: &Socket,
-        queue: &mut Vec<Vec<u8>>,
-        counters: &mut LinkCounters,
-        down: &mut bool,
-    ) -> Flushed {
-        let (mut done, mut downs) = (0, 0);
-        while let Some(frame) = queue.get(done) {
-            counters.sent_calls += 1;
-            let error = match sender.send_to(frame, None) {
-                Some(Ok(())) => {
-                    counters.sent += 1;
-                    counters.sent_bytes += (frame.len() - HEADER_LEN) as u64;
-                    (done, downs) = (done + 1, 0);
-                    continue;
-                }
-                Some(Err(error)) => pending(socket, error),
-                None => io::ErrorKind::Unsupported.into(),
-            };
-            match error.raw_os_error() {
-                _ if error.kind() == io::ErrorKind::TimedOut => {
-                    queue.drain(..done);
-                    return Flushed::Blocked;
-                }
-                Some(libc::EINTR) => {}
-                Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => {
-                    queue.drain(..done);
-                    return Flushed::Blocked;
-                }
-                Some(libc::EMSGSIZE) => {
-                    counters.dropped_large += 1;
-                    done += 1;
-                }
-                // As in `ether`: one may be left over, two are about these frames.
-                Some(_) if is_down(&error) && downs < 1 => downs += 1,
-                Some(_) if is_down(&error) => {
-                    *down = true;
-                    counters.dropped_error += (queue.len() - done) as u64;
-                    done = queue.len();
-                }
-                _ => {
-                    counters.dropped_error += 1;
-                    done += 1;
-                }
-            }
-        }
-        queue.clear();
-        Flushed::Done
     }
 }
 
@@ -209,11 +157,6 @@ impl Link for PnetLink {
             self.counters.dropped_large += 1;
             return;
         }
-        let queue = if urgent { &mut self.urgent } else { &mut self.data };
-        if queue.len() == QUEUE_MAX {
-            self.counters.dropped_full += 1;
-            return;
-        }
         let mut bytes = vec![0; HEADER_LEN + frame.len()];
         if let Some(mut packet) = MutableEthernetPacket::new(&mut bytes) {
             packet.set_source(self.address);
@@ -221,17 +164,23 @@ impl Link for PnetLink {
             packet.set_ethertype(self.sap);
             packet.set_payload(&frame);
         }
-        queue.push(bytes);
+        self.queue.push(urgent, bytes, &mut self.counters);
     }
 
     fn flush(&mut self) -> Flushed {
-        let Self { socket, sender, urgent, data, counters, down, .. } = self;
-        for queue in [urgent, data] {
-            if Self::send(sender.as_mut(), socket, queue, counters, down) == Flushed::Blocked {
-                return Flushed::Blocked;
-            }
-        }
-        Flushed::Done
+        let Self { socket, sender, queue, counters, down, .. } = self;
+        let send = |frames: &[Vec<u8>]| {
+            let Some(frame) = frames.first() else { return Ok(0) };
+            let error = match sender.send_to(frame, None) {
+                Some(Ok(())) => return Ok(1),
+                Some(Err(error)) => pending(socket, error),
+                None => io::ErrorKind::Unsupported.into(),
+            };
+            // It has waited for room, and there was none.
+            let is_full = error.kind() == io::ErrorKind::TimedOut;
+            Err(if is_full { io::Error::from_raw_os_error(libc::EAGAIN) } else { error })
+        };
+        queue.flush(1, |frame| frame.len() - HEADER_LEN, send, counters, down)
     }
 
     fn counters(&self) -> &LinkCounters {
@@ -322,5 +271,3 @@ pub fn interfaces() -> Vec<Interface> {
 const HEADER_LEN: usize = 14;
 /// Frames in one receive, each a system call.
 const FRAMES_MAX: usize = 64;
-/// Frames that wait for the socket, urgent and others each, as on UDP links.
-const QUEUE_MAX: usize = 8192;

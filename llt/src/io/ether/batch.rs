@@ -8,6 +8,7 @@ use socket2::Socket;
 use crate::ids::LinkAddr;
 use crate::io::ether::is_down;
 use crate::io::ether::packet::{self, Address, Arrival, SLOTS};
+use crate::io::ether::queue::Queue;
 use crate::io::{Flushed, LinkCounters, LinkFrame, Received};
 
 /// What is queued for the next flush, and what the socket did not take at the last.
@@ -16,13 +17,12 @@ pub(super) struct Outgoing {
     index: u32,
     sap: u16,
     mtu: usize,
-    urgent: Vec<(Address, Bytes)>,
-    data: Vec<(Address, Bytes)>,
+    queue: Queue<(Address, Bytes)>,
 }
 
 impl Outgoing {
     pub(super) fn new(index: u32, sap: u16, mtu: usize) -> Self {
-        Self { index, sap, mtu, urgent: Vec::new(), data: Vec::new() }
+        Self { index, sap, mtu, queue: Queue::new() }
     }
 
     pub(super) fn queue(
@@ -40,66 +40,18 @@ impl Outgoing {
             counters.dropped_large += 1;
             return;
         }
-        let queue = if urgent { &mut self.urgent } else { &mut self.data };
-        if queue.len() == QUEUE_MAX {
-            counters.dropped_full += 1;
-            return;
-        }
-        queue.push((Address::new(self.index, self.sap, to), frame));
+        let frame = (Address::new(self.index, self.sap, to), frame);
+        self.queue.push(urgent, frame, counters);
     }
 
     /// Sends what is queued by calls of `send`, which takes the first frames of a batch.
     pub(super) fn flush(
         &mut self,
-        mut send: impl FnMut(&[(Address, Bytes)]) -> io::Result<usize>,
+        send: impl FnMut(&[(Address, Bytes)]) -> io::Result<usize>,
         counters: &mut LinkCounters,
         down: &mut bool,
     ) -> Flushed {
-        for queue in [&mut self.urgent, &mut self.data] {
-            let mut done = 0;
-            let mut downs = 0;
-            while done < queue.len() {
-                let batch = &queue[done..queue.len().min(done + SLOTS)];
-                counters.sent_calls += 1;
-                let error = match send(batch) {
-                    Ok(count) => {
-                        counters.sent += count as u64;
-                        let bytes = batch.iter().take(count).map(|(_, frame)| frame.len() as u64);
-                        counters.sent_bytes += bytes.sum::<u64>();
-                        done += count;
-                        downs = 0;
-                        continue;
-                    }
-                    Err(error) => error,
-                };
-                match error.raw_os_error() {
-                    Some(libc::EINTR) => {}
-                    // The queue of the device is full; the frame that met it is still ours.
-                    Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => {
-                        queue.drain(..done);
-                        return Flushed::Blocked;
-                    }
-                    Some(libc::EMSGSIZE) => {
-                        counters.dropped_large += 1;
-                        done += 1;
-                    }
-                    // One may be left over from a moment when the device was down. Two in a row
-                    // are about these frames, and all of them would meet the same.
-                    Some(_) if is_down(&error) && downs < 1 => downs += 1,
-                    Some(_) if is_down(&error) => {
-                        *down = true;
-                        counters.dropped_error += (queue.len() - done) as u64;
-                        done = queue.len();
-                    }
-                    _ => {
-                        counters.dropped_error += 1;
-                        done += 1;
-                    }
-                }
-            }
-            queue.clear();
-        }
-        Flushed::Done
+        self.queue.flush(SLOTS, |(_, frame)| frame.len(), send, counters, down)
     }
 }
 
@@ -167,6 +119,3 @@ impl Incoming {
         if count == SLOTS { Received::More } else { Received::Drained }
     }
 }
-
-/// Frames that wait for the socket, urgent and others each, as on UDP links.
-const QUEUE_MAX: usize = 8192;

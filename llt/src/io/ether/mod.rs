@@ -6,6 +6,7 @@
 
 mod batch;
 mod packet;
+pub(in crate::io) mod queue;
 pub(in crate::io) mod socket;
 
 use std::io;
