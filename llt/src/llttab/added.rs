@@ -26,7 +26,10 @@ impl TabLink {
         warnings: &mut Vec<Warning>,
     ) -> Result<Self, ConfigErrors> {
         let source = &Source::new("link", text.as_bytes());
-        let mut problems = Vec::new();
+        let mut problems: Vec<Problem> = source.size_problem().into_iter().collect();
+        if !problems.is_empty() {
+            return Err(ConfigErrors::new(problems));
+        }
         let mut links = 0;
         for line in lexer::words(source.text()) {
             let directive = line[0];

@@ -117,6 +117,11 @@ impl LltTab {
         llthosts: &Source,
         read: &dyn Fn(&str) -> io::Result<Vec<u8>>,
     ) -> Result<Self, ConfigErrors> {
+        let oversize: Vec<Problem> =
+            [llttab, llthosts].into_iter().filter_map(Source::size_problem).collect();
+        if !oversize.is_empty() {
+            return Err(ConfigErrors::new(oversize));
+        }
         let mut problems = Vec::new();
         let hosts = Hosts::parse(llthosts, &mut problems);
         let raw = parser::parse(llttab, &mut problems);

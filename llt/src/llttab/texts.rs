@@ -17,16 +17,21 @@ macro_rules! texts {
 texts! {
     // The form of a file and of a line.
     again() = "again";
+    bytes_control() = "expected no control characters but tabs and line ends";
     bytes_expected() = "expected UTF-8";
     bytes_wrong() = "the file is not text";
     directive_expected() = "expected a directive";
     directive_known(list) = "known are {list}";
     directive_unknown(word) = "`{word}` is no directive of llttab";
+    file_long(most) = "the file is longer than {most} bytes";
+    file_long_expected(most) = "expected at most {most} bytes, all of them lines of a configuration";
     first_here() = "first here";
     given_again(what) = "`{what}` is given again; this one counts";
     given_twice(directive) = "`{directive}` is given twice";
     incomplete(directive) = "`{directive}` is not complete";
     line_ends(directive) = "`{directive}` ends before this";
+    line_long(most) = "the line is longer than {most} bytes";
+    line_long_expected(most) = "expected at most {most} bytes up to the end of this line";
     not_here(word) = "`{word}` does not belong here";
     nothing_expected() = "nothing was expected here";
     start_last() = "must be the last line";
