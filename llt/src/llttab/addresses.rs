@@ -1,8 +1,10 @@
 //! `set-addr` lines, and whether anybody can be reached.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::{LinkAddr, NodeId, NodeSet};
+use crate::limits::GROUP_V6;
 use crate::llttab::check::Checker;
 use crate::llttab::device::is_single;
 use crate::llttab::link::{RawLink, is_one_node};
@@ -180,6 +182,15 @@ fn tab_link(link: &RawLink, raw: &RawTab, peers: Vec<(NodeId, LinkAddr)>) -> Tab
         // Routed links carry a broadcast address in the published samples, and `set-bcasthb 0`
         // says that it leads nowhere. An Ethernet broadcast leads everywhere on the segment.
         *broadcast = None;
+    } else if let Medium::Udp { local: SocketAddr::V6(local), broadcast: broadcast @ None } =
+        &mut medium
+        && !local.ip().is_loopback()
+        && !raw.addrs.iter().any(|line| line.tag.value == link.tag.value)
+    {
+        // Peers are discovered by multicast, so no `set-addr` on direct links (facts 1.4): where there
+        // are such lines the link is routed, and who is not named there is not looked for. The
+        // loopback carries no multicast of IPv6.
+        *broadcast = Some(IpAddr::V6(GROUP_V6));
     }
     TabLink {
         tag: link.tag.value.clone(),

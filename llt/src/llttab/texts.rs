@@ -93,7 +93,7 @@ texts! {
     // Links, each by itself.
     broadcast_expected() = "expected an IPv4 broadcast or multicast address, or `-`";
     broadcast_own() = "expected an address that reaches every node of the link, or `-`";
-    broadcast_v6_expected() = "expected an IPv6 multicast address, or `-`";
+    broadcast_v6_expected() = "expected an IPv6 multicast address, or `-` for that of LLT";
     device_expected() =
         "on Linux: an interface (eth1), or its address (eth-00:15:17:48:b5:80)";
     device_foreign(device) = "`{device}` is a device of another operating system";
