@@ -65,6 +65,13 @@ impl TabLink {
             checker.problem(&link.span, texts::link_of_others_all(), texts::link_of_others());
         }
         let made = addresses::links(&mut checker, &raw, &[link], Some(own)).pop();
+        let mut nodes = hosts.nodes();
+        nodes.remove(own);
+        if let Some(made) = &made
+            && !nodes.is_empty()
+        {
+            warnings.extend(addresses::reach(source, link, nodes, made));
+        }
         match made {
             Some(link) if problems.is_empty() => Ok(link),
             _ => Err(ConfigErrors::new(problems)),

@@ -55,6 +55,8 @@ texts! {
     limit_expected(unit, least, most) = "expected a number of {unit} from {least} to {most}";
     limit_unknown(list) = "expected a limit: {list}";
     setting_expected() = "expected name:value";
+    setting_idle(name) =
+        "`{name}` has no effect: clients are served at the end of every turn, which is sooner";
     setting_ignored(name) = "`{name}` means nothing here and is ignored: there are no RDMA links";
     setting_is(name, value) = "`{name}` is {value} here";
     setting_unset(name, value) = "`{name}` is not set and is {value}";

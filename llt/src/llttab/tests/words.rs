@@ -32,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
         "what is accepted with a word about it",
         "set-node 0\nlink a eth1 - ether - -\nset-checksum 0\nset-checksum 10\nset-arp 0\n\
          set-arp 1\nset-verbose 1\nset-verbose 1\nset-timer oos:10\nset-timer oos:20 oos:30\n\
-         set-timer rpeerinact:700\nset-dbg-minlinks 1\nset-dbg-minlinks 1\n",
+         set-timer rpeerinact:700 service:50\nset-dbg-minlinks 1\nset-dbg-minlinks 1\n",
     ),
 ];
 
