@@ -79,7 +79,8 @@ fn serve(args: &Args, files: &Files, settings: Settings) -> anyhow::Result<End> 
     files.make_folders()?;
     let lock = lock::PidLock::acquire(&files.pid())?;
     let clock = Clock::new();
-    let housekeeping = Housekeeping::start(clock, &files.log()).context("cannot start a thread")?;
+    let housekeeping = Housekeeping::start(clock, &files.log(), settings.tab.verbose)
+        .context("cannot start a thread")?;
     let end = start(args, files, settings, clock, &housekeeping, &lock);
     if let Err(error) = &end {
         tracing::error!("gabd stops: {error:#}");
