@@ -47,6 +47,7 @@ pub(super) fn running_config(settings: &Settings, testbed: bool, listening: bool
         testbed,
         listening,
         changed: settings.changed.clone(),
+        warnings: settings.warnings.clone(),
     }
 }
 

@@ -95,7 +95,7 @@ fn serve(args: &Args, files: &Files, settings: Settings) -> anyhow::Result<End> 
 fn start(
     args: &Args,
     files: &Files,
-    settings: Settings,
+    mut settings: Settings,
     clock: Clock,
     housekeeping: &Housekeeping,
     lock: &lock::PidLock,
@@ -109,10 +109,13 @@ fn start(
     }
     match &settings.keys {
         Some(keys) => tracing::info!("frames are sealed, {}", admin::name_keys(keys)),
-        None => tracing::warn!("{}", settings::UNAUTHENTICATED),
+        None => {
+            tracing::warn!("{}", settings::UNAUTHENTICATED);
+            settings.warnings.push(settings::UNAUTHENTICATED.to_owned());
+        }
     }
     let signals = signals::Signals::new().context("cannot watch for signals")?;
-    let links = links::Links::open(&settings.tab, args.testbed)?;
+    let links = links::Links::open(&settings.tab, args.testbed, &mut settings.warnings)?;
     let listener = listener::Listener::open(files)?;
     let priority = if args.testbed { 0 } else { realtime::acquire() };
     let mut reactor = Reactor::new(reactor::Parts {
