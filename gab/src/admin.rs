@@ -188,6 +188,10 @@ pub struct RunningConfig {
     pub listening: bool,
     /// What was changed since, as lines of `llttab` or sentences, oldest first.
     pub changed: Vec<String>,
+    /// What it complained of at start, beside what is wrong with `llttab`: links that were not opened,
+    /// in the words of the original's `lltconfig`, and that frames are not authenticated.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// What the taps of one gabd do, both to what it sends and to what it receives. A request replaces

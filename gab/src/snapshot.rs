@@ -82,6 +82,9 @@ pub struct LinkSnapshot {
     pub carrier: bool,
     /// Why it is not open; empty if it is. Filled by the daemon.
     pub error: String,
+    /// Why it carries nothing although it is open: its device is down, has no carrier, or takes less
+    /// than the link needs. Empty if it carries. Filled by the daemon.
+    pub obstacle: String,
     /// Frames sent. Filled by the daemon, as the counters that follow.
     pub tx_packets: u64,
     /// Bytes of them.

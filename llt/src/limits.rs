@@ -1,5 +1,7 @@
 //! Every bound of LLT, with the reason for its value.
 
+use core::net::Ipv6Addr;
+
 /// Node ids are 0 to 127; the original stops at 64 (facts 1.2), the design's upper limit is 128.
 pub const NODES_MAX: u8 = 128;
 /// Links of one node (facts 1.2).
@@ -24,6 +26,9 @@ pub const MTU_ETHER: usize = 1500;
 pub const MTU_ETHER_MAX: usize = 9216;
 /// The default ethertype ("SAP") of Ethernet links; not registered with anybody (facts 1.1).
 pub const ETHERTYPE: u16 = 0xCAFE;
+/// The default group of UDP links over IPv6, of this interface only (`ff12`: link-local, of nobody's
+/// register). Ours: the original's is not published.
+pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xFF12, 0, 0, 0, 0, 0, 0, 0xCAFE);
 /// The default MTU of a UDP link (facts 1.2).
 pub const MTU_UDP: usize = 8192;
 /// Packets that one peer's send queue may hold before even the layer above is refused: four

@@ -92,6 +92,9 @@ fn a_wrong_command_line_is_usage() {
         let (code, out, err) = run(root().path(), line);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{line}");
         assert!(err.contains("Usage:") || err.contains("error:"), "{line}: {err}");
+        // That MUSTER_ROOT is set must not look as if --root were required.
+        let usage = err.split_once("Usage:").map_or("", |(_, usage)| usage);
+        assert!(!usage.contains("--root"), "{line}: {err}");
     }
 }
 
@@ -214,6 +217,32 @@ fn lltconfig_checks_the_configuration_before_anything_else() {
     let (code, _, err) = run(root.path(), "lltconfig -c -f /no/such/file");
     assert_eq!(code, Some(1));
     assert!(err.contains("cannot read /no/such/file"), "{err}");
+    assert!(err.ends_with("; expected the configuration of LLT\n"), "{err}");
+    let (_, _, err) = run(self::root().path(), "lltconfig -c");
+    assert!(err.ends_with("; expected the configuration of LLT\n"), "{err}");
+    write_etc(root.path(), &LLTTAB.replace("set-node 0", "set-node /etc/nodename"));
+    let (_, _, err) = run(root.path(), "lltconfig -c");
+    let searched = root.path().join("etc/nodename").display().to_string();
+    // A report breaks long lines.
+    let joined: String = err.split_whitespace().filter(|word| *word != "│").collect();
+    assert!(joined.contains(&format!("lookedfor{searched}")), "{err}");
+    write_etc(root.path(), &LLTTAB.replace("set-cluster 7", &"x".repeat(70_000)));
+    let (code, _, err) = run(root.path(), "lltconfig -c");
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("the line is longer than 4096 bytes") && err.len() < 1000, "{err}");
+}
+
+#[test]
+fn lltconfig_never_overwrites_a_key() {
+    let root = root();
+    write_etc(root.path(), LLTTAB);
+    let (code, out, err) = run(root.path(), "lltconfig --keygen");
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    let (code, out, err) = run(root.path(), "lltconfig --keygen");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    let file = root.path().join("etc/muster.key");
+    let said = "is there already, and a key is never overwritten: expected another file";
+    assert_eq!(err, format!("LLT lltconfig ERROR {} {said}\n", file.display()));
 }
 
 #[test]
@@ -729,7 +758,9 @@ fn lltconfig_c_starts_gabd_and_waits_until_it_answers() {
          while [ -e {0}/args ]; do sleep 0.01; done",
         dir.display()
     );
-    let mut child = installed(dir, &script).spawn().expect("it starts");
+    let mut command = installed(dir, &script);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
     let args = wait_for(|| std::fs::read_to_string(dir.join("args")).ok());
     assert_eq!(args, format!("--root {} --llt-only\n", dir.display()));
     assert!(child.try_wait().expect("it is ours").is_none(), "it must wait for the socket");
@@ -738,11 +769,32 @@ fn lltconfig_c_starts_gabd_and_waits_until_it_answers() {
     let count = std::sync::Arc::clone(&asked);
     let gabd = Gabd::start(dir, move |mut client| {
         let before = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        client.answer(&|_| Ok(RunningConfig { listening: before < 3, ..RunningConfig::default() }));
+        let warnings = vec![OWN_WORDS.to_owned(), "frames are not authenticated".to_owned()];
+        let listening = before < 3;
+        client.answer(&|_| {
+            let warnings = warnings.clone();
+            Ok(RunningConfig { listening, warnings, ..RunningConfig::default() })
+        });
     });
-    assert!(child.wait().expect("it ends").success());
+    let (code, out, err) = told(&child.wait_with_output().expect("it ends"));
+    assert_eq!((code, out.as_str()), (Some(0), ""));
+    assert_eq!(err, format!("{OWN_WORDS}\nLLT lltconfig WARNING frames are not authenticated\n"));
     assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 4);
     gabd.end();
+}
+
+/// What gabd says of a link that it could not open.
+const OWN_WORDS: &str = "LLT lltconfig ERROR V-14-2-15074 cannot DL_ATTACH 1 on udp";
+
+#[test]
+fn lltconfig_c_tells_why_what_was_wrong_was_too_much() {
+    let root = root();
+    write_etc(root.path(), LLTTAB);
+    let script = format!("echo 'ERROR {OWN_WORDS}' >&2; echo gabd: 1 of 2 links >&2; exit 1");
+    let mut command = installed(root.path(), &script);
+    let (code, out, err) = told(&command.output().expect("it starts"));
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(err, format!("{OWN_WORDS}\nLLT lltconfig ERROR 1 of 2 links\n"));
 }
 
 #[test]

@@ -184,6 +184,7 @@ fn a_running_llt_is_changed_and_says_how_to_keep_it() {
         "retrans: 10 -> 11\nuntil gabd ends; to keep it, put into etc/llttab:\n    set-timer retrans:110ms\n"
     );
     assert_eq!(run(&cluster, 0, "lltconfig -T retrans:11"), "nothing changed: it was so already\n");
+    assert_eq!(run(&cluster, 0, "lltconfig -T rpeerinact:5"), "nothing changed\n");
     let timers = run(&cluster, 0, "lltconfig -T query");
     assert!(timers.starts_with("Current LLT timer values (.01 sec units):\n"), "{timers}");
     assert!(timers.contains("\n  retrans     = 11\n"), "{timers}");
@@ -199,6 +200,8 @@ fn a_running_llt_is_changed_and_says_how_to_keep_it() {
         ("lltconfig -x 0-9", "node 0 is this node"),
         ("lltconfig -K 0", "checksums cannot be turned off"),
         ("lltconfig -a set 1 link0 00:11:22:33:44:55", "00:11:22:33:44:55"),
+        ("lltconfig -a set 1 link0 127.77.0.2", "nodes 2 and 1 share 127.77.0.2"),
+        ("lltconfig -a delete 0 link0", "node 0 is this node, whose address is that of link0"),
         ("lltconfig -t l2 -d no-such-device -b ether", "no-such-device"),
     ] {
         let (code, said_) = fails(&cluster, 0, line);
@@ -296,6 +299,38 @@ impl Drop for Stopped<'_> {
     }
 }
 
+/// What is said at each start without a key.
+const UNAUTHENTICATED: &str =
+    "LLT lltconfig WARNING frames are not authenticated: no etc/muster.key\n";
+
+#[test]
+fn lltconfig_tells_which_link_was_not_opened() {
+    let _alone = alone();
+    let free = |port: &u16| std::net::UdpSocket::bind(("127.66.9.1", *port)).is_ok();
+    let port = (61_100..u16::MAX).find(free).unwrap();
+    let north = root(0, 1, port);
+    let _stopped = Stopped(north.path());
+    let path = north.path().join("etc/llttab");
+    let llttab = std::fs::read_to_string(&path).unwrap();
+    // 192.0.2.0/24 is nobody's address.
+    let two = llttab + &format!("link l1 udp - udp {port} - 192.0.2.1 192.0.2.255\n");
+    std::fs::write(&path, two.clone() + "set-dbg-minlinks 2\n").unwrap();
+    let (code, out, err) = said(&lltconfig(north.path(), "-c -o"));
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    let bound =
+        format!("cannot bind 192.0.2.1:{port}: Cannot assign requested address (os error 99)");
+    let not_opened = format!(
+        "LLT lltconfig ERROR V-14-2-15336 dlatt failed: {bound}\n\
+         LLT lltconfig ERROR V-14-2-15074 cannot DL_ATTACH 1 on udp\n"
+    );
+    let why = "1 of 2 links could be opened, and set-dbg-minlinks asks for 2";
+    assert_eq!(err, format!("{not_opened}LLT lltconfig ERROR {why}: {bound}\n"));
+    std::fs::write(&path, two).unwrap();
+    let (code, out, err) = said(&lltconfig(north.path(), "-c -o"));
+    assert_eq!((code, out.as_str()), (Some(0), ""), "{err}");
+    assert_eq!(err, format!("{UNAUTHENTICATED}{not_opened}"));
+}
+
 #[test]
 fn lltconfig_starts_listens_and_refuses_to_be_there_twice() {
     let _alone = alone();
@@ -304,13 +339,14 @@ fn lltconfig_starts_listens_and_refuses_to_be_there_twice() {
     let port = (61_000..u16::MAX).find(free).unwrap();
     let (north, twin, south) = (root(0, 1, port), root(0, 2, port), root(1, 3, port));
     let _stopped = (Stopped(north.path()), Stopped(south.path()), Stopped(twin.path()));
-    assert_eq!(said(&lltconfig(south.path(), "-c -o")), (Some(0), String::new(), String::new()));
+    let started = || (Some(0), String::new(), UNAUTHENTICATED.to_owned());
+    assert_eq!(said(&lltconfig(south.path(), "-c -o")), started());
     let clock = llt::io::Clock::new();
     let start = clock.now();
     let verbose = said(&lltconfig(north.path(), "-c -v"));
     let took = clock.now().since(start);
     let up = format!("node 0 (north), cluster {port}, 1 of 1 links up\n");
-    assert_eq!(verbose, (Some(0), up, String::new()));
+    assert_eq!(verbose, (Some(0), up, UNAUTHENTICATED.to_owned()));
     assert!(took >= Duration::from_secs(5), "it must listen: {took:?}");
     let again = said(&lltconfig(north.path(), "-c"));
     let already = "LLT is already running with that configuration\n".to_owned();

@@ -47,6 +47,7 @@ pub(super) fn running_config(settings: &Settings, testbed: bool, listening: bool
         testbed,
         listening,
         changed: settings.changed.clone(),
+        warnings: settings.warnings.clone(),
     }
 }
 
@@ -63,12 +64,11 @@ pub(super) fn complete(
         name.unwrap_or_default().to_owned()
     };
     llt.name = tab.name().to_owned();
-    llt.checksum = tab.checksum.unwrap_or(CHECKSUM);
+    llt.checksum = checksum(tab.checksum);
     let by_number = |number: u8| LinkId::new(number).and_then(|link| links.get(link.index()));
     for link in &mut llt.links {
         if let Some(entry) = by_number(link.link) {
-            let error = links.obstacle(usize::from(link.link));
-            complete_link(link, entry, error);
+            complete_link(link, entry, links.obstacle(usize::from(link.link)));
         }
     }
     for node in &mut llt.nodes {
@@ -104,12 +104,22 @@ fn complete_link(link: &mut LinkSnapshot, entry: &Entry, obstacle: Option<String
     link.address = own_address(entry);
     link.sap = entry.sap();
     link.addrlen = addrlen;
-    link.error = obstacle.unwrap_or_default();
+    let obstacle = obstacle.unwrap_or_default();
+    if entry.address().is_some() {
+        link.obstacle = obstacle;
+    } else {
+        link.error = obstacle;
+    }
     link.tx_packets = counters.sent;
     link.tx_bytes = counters.sent_bytes;
     link.rx_packets = counters.received;
     link.rx_bytes = counters.received_bytes;
     link.tx_dropped = counters.dropped_full + counters.dropped_error + counters.dropped_address;
+}
+
+/// The level in force. 0 is not: checksums cannot be turned off.
+fn checksum(asked: Option<u8>) -> u8 {
+    asked.filter(|&level| level != 0).unwrap_or(CHECKSUM)
 }
 
 fn own_address(entry: &Entry) -> String {
@@ -189,8 +199,8 @@ pub(super) fn faults(request: &FaultRequest, before: Faults) -> Result<Faults, S
     Ok(faults)
 }
 
-/// The level of checksums that `lltstat -c` shows if `llttab` names none: what is done is header and
-/// data of every frame.
+/// The level of checksums that `lltstat -c` shows if `llttab` names none or 0: what is done is header
+/// and data of every frame.
 const CHECKSUM: u8 = 10;
 
 #[cfg(test)]
@@ -207,6 +217,12 @@ mod tests {
         assert_eq!(after.blocked.len(), 1);
         let clear = FaultRequest { clear: true, ..FaultRequest::default() };
         assert_eq!(faults(&clear, after).unwrap(), Faults::default());
+    }
+
+    #[test]
+    fn the_level_of_checksums_is_the_one_in_force() {
+        assert_eq!([None, Some(0), Some(10)].map(checksum), [10; 3]);
+        assert_eq!([Some(1), Some(2), Some(20)].map(checksum), [1, 2, 20]);
     }
 
     #[test]

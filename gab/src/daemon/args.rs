@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::client::default_root;
+
 /// LLT and GAB of one node: heartbeats, memberships, guaranteed and ordered messages.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -27,8 +29,8 @@ Examples:
   gabd --root /tmp/n0 --testbed  a node of a testbed, with fault injection"
 )]
 pub(super) struct Args {
-    /// Folder that holds etc, run and var of this node
-    #[arg(long, env = "MUSTER_ROOT", default_value = "/", value_name = "DIR")]
+    /// Folder that holds etc, run and var of this node; else that of MUSTER_ROOT, else /
+    #[arg(long, default_value_os_t = default_root(), hide_default_value = true, value_name = "DIR")]
     pub(super) root: PathBuf,
     /// Accept fault injection through the socket, and run without real-time priority
     #[arg(long)]

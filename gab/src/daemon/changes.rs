@@ -41,14 +41,16 @@ fn apply<T>(
     let mut keep = format!("set-{what}");
     for Setting { name, value } in settings {
         let text = format!("{name}:{value}");
-        match set(values, &text).map_err(|error| format!("{text}: {error}"))? {
-            Applied::Ignored(name) => {
-                changed.warnings.push(format!("`{name}` is accepted and means nothing here"));
-            }
-            Applied::Set(_) => keep += &format!(" {text}"),
+        let applied = set(values, &text).map_err(|error| format!("{text}: {error}"))?;
+        changed.warnings.extend(applied.warning());
+        match applied {
+            Applied::Ignored(_) => {}
+            Applied::Idle(_) | Applied::Set(_) => keep += &format!(" {text}"),
         }
     }
-    changed.keep.push(keep);
+    if keep.contains(' ') {
+        changed.keep.push(keep);
+    }
     Ok(changed)
 }
 
@@ -127,9 +129,21 @@ pub(super) fn address(
     if address.is_empty() || address.contains(|c: char| c.is_whitespace() || c == '#') {
         return Err(format!("{address:?} is no address"));
     }
-    let text = format!("{}\nset-addr {node} {} {address}", line(link), link.tag);
+    let tag = &link.tag;
+    let mut text = line(link);
+    // What the others have must not be given again.
+    for (other, address) in link.peers.iter().filter(|(other, _)| *other != node) {
+        text += &format!("\nset-addr {other} {tag} {address}");
+    }
+    text += &format!("\nset-addr {node} {tag} {address}");
     let (read, _) = parse(tab, &text, &[])?;
-    read.peers.first().copied().ok_or_else(|| format!("node {node} is this node"))
+    let found = read.peers.into_iter().find(|(found, _)| *found == node);
+    found.ok_or_else(|| own(node))
+}
+
+/// What can be said of other nodes only was said of the own one.
+pub(super) fn own(node: NodeId) -> String {
+    format!("node {node} is this node")
 }
 
 /// A node by its name in `llthosts` or by its id.
@@ -204,7 +218,7 @@ link-lowpri eth9 eth9 - ether - -
 ";
         let tab = LltTab::parse(
             &Source::new("llttab", llttab.as_bytes()),
-            &Source::new("llthosts", b"0 north\n1 south\n"),
+            &Source::new("llthosts", b"0 north\n1 south\n2 east\n"),
             &|_| Err(std::io::Error::other("no file")),
         );
         tab.unwrap()
@@ -226,7 +240,14 @@ link-lowpri eth9 eth9 - ether - -
         assert_eq!(after.peer_trouble.as_millis(), 3500);
         assert!(changed.changed.contains(&"peertrouble: 200 -> 350".to_owned()), "{changed:?}");
         assert_eq!(changed.keep, ["set-timer peertrouble:350"]);
-        assert_eq!(changed.warnings, ["`rpeerinact` is accepted and means nothing here"]);
+        let said = "`rpeerinact` means nothing here and is ignored: there are no RDMA links";
+        assert_eq!(changed.warnings, [said]);
+        // One that means nothing changes nothing; one that has no effect is shown all the same.
+        let (_, changed) = timers(&before, &[set("rpeerinact", "5")]).unwrap();
+        assert_eq!((changed.changed.len(), changed.keep.len()), (0, 0));
+        let (_, changed) = timers(&before, &[set("service", "1")]).unwrap();
+        assert_eq!(changed.changed, ["service: 100 -> 1"]);
+        assert!(changed.warnings[0].starts_with("`service` has no effect: "), "{changed:?}");
     }
 
     #[test]
@@ -297,6 +318,51 @@ link-lowpri eth9 eth9 - ether - -
     }
 
     #[test]
+    fn an_address_that_another_node_has_is_refused() {
+        let tab = tab();
+        let south = NodeId::new(1).unwrap();
+        let east = NodeId::new(2).unwrap();
+        for (link, taken) in [("l0", "192.168.1.2"), ("eth9", "00:15:17:48:B4:98")] {
+            let mut link = find(&links(&tab), link).unwrap().1.clone();
+            link.peers = vec![(south, link.medium.parse_address(taken).unwrap())];
+            let error = address(&tab, &link, "east", taken).unwrap_err();
+            assert_eq!(error, format!("nodes 1 and 2 share {taken}: again"));
+            // Its own may be given again, and a free one to both.
+            assert!(address(&tab, &link, "south", taken).is_ok());
+            let free = taken.replace("98", "99").replace(".2", ".3");
+            assert_eq!(address(&tab, &link, "south", &free).unwrap().0, south);
+            assert_eq!(address(&tab, &link, "east", &free).unwrap().0, east);
+        }
+        let mut link = find(&links(&tab), "l0").unwrap().1.clone();
+        link.medium = Medium::Udp { local: "[fe80::1%3]:50000".parse().unwrap(), broadcast: None };
+        link.peers = vec![(south, link.medium.parse_address("fe80::2").unwrap())];
+        assert!(address(&tab, &link, "east", "fe80::2").unwrap_err().contains("share fe80::2"));
+        let (_, found) = address(&tab, &link, "east", "fe80::3").unwrap();
+        assert_eq!(found, link.medium.parse_address("fe80::3").unwrap());
+    }
+
+    #[test]
+    fn a_link_that_leads_to_nobody_is_worth_a_word() {
+        let tab = tab();
+        let mut request = LinkAdd {
+            tag: "x".into(),
+            device: "udp".into(),
+            kind: "udp".into(),
+            sap: Some("50999".into()),
+            address: Some("127.0.0.9".into()),
+            ..LinkAdd::default()
+        };
+        let said = |request: &LinkAdd| -> Vec<String> {
+            let (_, warnings) = link(&tab, &links(&tab), request).unwrap();
+            warnings.into_iter().map(|warning| warning.text).collect()
+        };
+        let nobody = "link `x` looks for nobody by broadcast, and no node has an address on it";
+        assert_eq!(said(&request), [nobody]);
+        request.broadcast = Some("127.0.0.255".into());
+        assert_eq!(said(&request), [""; 0]);
+    }
+
+    #[test]
     fn addresses_are_of_the_kind_of_the_link() {
         let tab = tab();
         let (_, udp) = find(&links(&tab), "l0").unwrap();
@@ -308,7 +374,7 @@ link-lowpri eth9 eth9 - ether - -
         for (link, node, text) in [
             (udp, "1", "00:15:17:48:B4:98"),
             (ether, "1", "192.168.1.2"),
-            (udp, "east", "192.168.1.2"),
+            (udp, "west", "192.168.1.2"),
             (udp, "1", "192.168.1.2\nset-arp 0"),
             (udp, "1", ""),
         ] {

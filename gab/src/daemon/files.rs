@@ -56,11 +56,6 @@ impl Files {
         self.root.join("var/incarnation")
     }
 
-    /// An absolute path of a configuration file (`set-node /etc/nodename`) lies below the root.
-    pub(super) fn below(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
-    }
-
     /// `run` must be there; without `var/log` gabd runs, but says nothing on disk.
     pub(super) fn make_folders(&self) -> anyhow::Result<()> {
         let run = self.run();

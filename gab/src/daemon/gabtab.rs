@@ -21,6 +21,9 @@ pub(super) struct Gabtab {
 impl Gabtab {
     /// Reads the file: comments, blank lines, and at most one line.
     pub(super) fn parse(source: &Source) -> Result<Self, ConfigErrors> {
+        if let Some(problem) = source.size_problem() {
+            return Err(ConfigErrors::new(vec![problem]));
+        }
         let mut problems: Vec<Problem> = source.encoding_problem().into_iter().collect();
         let mut gabtab = Self::default();
         let mut first: Option<Word<'_>> = None;
@@ -160,5 +163,7 @@ mod tests {
         assert_eq!(complaint("gabconfig -n 2").0, "the command does not configure GAB");
         assert_eq!(complaint("rm -rf x").0, "`rm` is not run from gabtab");
         assert_eq!(complaint("gabconfig -c\ngabconfig -x").0, "gabtab has two commands");
+        let long = format!("\ngabconfig -c -n{}", "3".repeat(70_000));
+        assert_eq!(complaint(&long), ("the line is longer than 4096 bytes".into(), (2, 1)));
     }
 }

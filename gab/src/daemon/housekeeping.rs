@@ -36,8 +36,8 @@ pub(super) struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Starts the thread and installs the log.
-    pub(super) fn start(clock: Clock, log: &Path) -> io::Result<Self> {
+    /// Starts the thread and installs the log, down to debug lines if it is `verbose`.
+    pub(super) fn start(clock: Clock, log: &Path, verbose: bool) -> io::Result<Self> {
         let (lines, receiver) = channel::bounded(LINES_MAX);
         let (finished, done) = channel::bounded(1);
         let dropped = Arc::new(AtomicU64::new(0));
@@ -55,7 +55,7 @@ impl Housekeeping {
             keeper.run();
             let _ = finished.send(());
         })?;
-        log::install(lines.clone(), dropped);
+        log::install(lines.clone(), dropped, verbose);
         Ok(Self { lines, done, progress })
     }
 

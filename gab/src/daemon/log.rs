@@ -22,16 +22,10 @@ pub(super) enum LogLine {
     Stop,
 }
 
-/// Sends everything of level `MUSTER_LOG` (info by default) to the file and warnings to standard
-/// error. `dropped` counts lines that found the channel full.
-pub(super) fn install(lines: Sender<LogLine>, dropped: Arc<AtomicU64>) {
-    let (filter, complaint) = match std::env::var("MUSTER_LOG") {
-        Ok(text) => match EnvFilter::try_new(&text) {
-            Ok(filter) => (filter, None),
-            Err(error) => (EnvFilter::new("info"), Some(format!("MUSTER_LOG={text}: {error}"))),
-        },
-        Err(_) => (EnvFilter::new("info"), None),
-    };
+/// Sends everything of level `MUSTER_LOG` (info by default, debug if `verbose`) to the file and
+/// warnings to standard error. `dropped` counts lines that found the channel full.
+pub(super) fn install(lines: Sender<LogLine>, dropped: Arc<AtomicU64>, verbose: bool) {
+    let (filter, complaint) = filter(std::env::var("MUSTER_LOG").ok(), verbose);
     let file = Lines { lines: lines.clone(), dropped: dropped.clone(), wrap: LogLine::File };
     let stderr = Lines { lines, dropped, wrap: LogLine::Stderr };
     let to_file = fmt::layer().with_ansi(false).with_target(false).with_writer(file);
@@ -45,6 +39,19 @@ pub(super) fn install(lines: Sender<LogLine>, dropped: Arc<AtomicU64>) {
     let _ = installed;
     if let Some(complaint) = complaint {
         tracing::warn!("{complaint}");
+    }
+}
+
+/// The filter that the environment asks for, else the one of `set-verbose`; and a complaint if it
+/// cannot be had.
+fn filter(asked: Option<String>, verbose: bool) -> (EnvFilter, Option<String>) {
+    let default = || EnvFilter::new(if verbose { "debug" } else { "info" });
+    match asked {
+        Some(text) => match EnvFilter::try_new(&text) {
+            Ok(filter) => (filter, None),
+            Err(error) => (default(), Some(format!("MUSTER_LOG={text}: {error}"))),
+        },
+        None => (default(), None),
     }
 }
 
@@ -87,5 +94,22 @@ impl Drop for Line<'_> {
         if let Err(TrySendError::Full(_)) = self.to.lines.try_send(line) {
             self.to.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_verbose_adds_debug_lines_unless_the_environment_asks_for_a_filter() {
+        let of = |asked: Option<&str>, verbose| {
+            let (filter, complaint) = filter(asked.map(str::to_owned), verbose);
+            (filter.to_string(), complaint.is_some())
+        };
+        assert_eq!(of(None, false), ("info".to_owned(), false));
+        assert_eq!(of(None, true), ("debug".to_owned(), false));
+        assert_eq!(of(Some("warn"), true), ("warn".to_owned(), false));
+        assert_eq!(of(Some("gab=loud"), true), ("debug".to_owned(), true));
     }
 }

@@ -84,7 +84,8 @@ fn serve(args: &Args, files: &Files, settings: Settings) -> anyhow::Result<End> 
     files.make_folders()?;
     let lock = lock::PidLock::acquire(&files.pid())?;
     let clock = Clock::new();
-    let housekeeping = Housekeeping::start(clock, &files.log()).context("cannot start a thread")?;
+    let housekeeping = Housekeeping::start(clock, &files.log(), settings.tab.verbose)
+        .context("cannot start a thread")?;
     let end = start(args, files, settings, clock, &housekeeping, &lock);
     if let Err(error) = &end {
         tracing::error!("gabd stops: {error:#}");
@@ -99,7 +100,7 @@ fn serve(args: &Args, files: &Files, settings: Settings) -> anyhow::Result<End> 
 fn start(
     args: &Args,
     files: &Files,
-    settings: Settings,
+    mut settings: Settings,
     clock: Clock,
     housekeeping: &Housekeeping,
     lock: &lock::PidLock,
@@ -113,10 +114,13 @@ fn start(
     }
     match &settings.keys {
         Some(keys) => tracing::info!("frames are sealed, {}", admin::name_keys(keys)),
-        None => tracing::warn!("{}", settings::UNAUTHENTICATED),
+        None => {
+            tracing::warn!("{}", settings::UNAUTHENTICATED);
+            settings.warnings.push(settings::UNAUTHENTICATED.to_owned());
+        }
     }
     let signals = signals::Signals::new().context("cannot watch for signals")?;
-    let links = links::Links::open(&settings.tab, args.testbed)?;
+    let links = links::Links::open(&settings.tab, args.testbed, &mut settings.warnings)?;
     let listener = listener::Listener::open(files)?;
     let priority = if args.testbed { 0 } else { realtime::acquire() };
     let mut reactor = Reactor::new(reactor::Parts {

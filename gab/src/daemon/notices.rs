@@ -357,6 +357,10 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
             ]
         );
         assert_eq!(
+            not_sent(&settings(), second, 3),
+            "LLT ERROR V-14-2-15300 sendto failed on link 1 (eth2), 3 frames lost"
+        );
+        assert_eq!(
             link_not_opened(0, "eth1", "Invalid argument"),
             [
                 "LLT lltconfig ERROR V-14-2-15336 dlatt failed: Invalid argument",

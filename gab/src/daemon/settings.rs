@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use llt::LinkId;
 use llt::io::keyfile::{self, KeyFileError};
-use llt::llttab::{ConfigErrors, LltTab, Source};
+use llt::llttab::{ConfigErrors, LltTab, Source, read_below};
 use llt::seal::Keyring;
 
 use crate::admin::Changed;
@@ -22,6 +22,8 @@ pub(super) struct Settings {
     tags: Vec<String>,
     /// What was changed at run time, oldest first: lines of `llttab`, or sentences.
     pub(super) changed: Vec<String>,
+    /// What was complained of at start, for `lltconfig -c`.
+    pub(super) warnings: Vec<String>,
     /// Absent: GAB waits for `gabconfig -c`.
     pub(super) gabtab: Option<Gabtab>,
     /// Absent: frames are not authenticated.
@@ -58,7 +60,7 @@ impl Settings {
             }
             Err(error) => return Err(error),
         };
-        let node_file = |path: &str| std::fs::read(files.below(path));
+        let node_file = |path: &str| read_below(files.root(), path);
         let tab = LltTab::parse(&llttab, &llthosts, &node_file);
         let parsed = gabtab_source.as_ref().map(Gabtab::parse).transpose();
         let (tab, gabtab) = match (tab, parsed) {
@@ -85,6 +87,7 @@ impl Settings {
             tags: tab.links.iter().map(|link| link.tag.clone()).collect(),
             tab,
             changed: Vec::new(),
+            warnings: Vec::new(),
             gabtab: None,
             keys: None,
             llttab_text: String::new(),

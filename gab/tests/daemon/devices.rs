@@ -49,6 +49,12 @@ fn status(node: &Node, link: usize) -> String {
     peer.map(|peer| peer.links[link].status.clone()).unwrap_or_default()
 }
 
+/// What `lltstat -l` says of link 0: why it is not open, and why it carries nothing although it is.
+fn trouble(node: &Node) -> (String, String) {
+    let link = snapshot(node).llt.links.swap_remove(0);
+    (link.error, link.obstacle)
+}
+
 /// Waits until the log, which is written by another thread, says so.
 fn logged(node: &Node, text: &str) {
     wait_for(text, || node.log().contains(text));
@@ -97,6 +103,8 @@ fn a_device_that_is_removed_is_opened_again_when_it_is_back() {
     for round in 1..=3 {
         ip("link del n0l0");
         both_see(&nodes, 0, "TROUBLE");
+        let gone = ("there is no device n0l0".to_owned(), String::new());
+        assert_eq!(trouble(&nodes[0]), gone, "it is not open");
         talk(&mut clients);
         plug(0);
         both_see(&nodes, 0, "UP");
@@ -129,8 +137,13 @@ fn a_device_set_down_and_up_again_is_noticed_at_once() {
         ip("link set n0l0 down");
         both_see(&nodes, 0, "TROUBLE");
         talk(&mut clients);
+        for (node, why) in nodes.iter().zip(["n0l0 is down", "n1l0 has no carrier"]) {
+            let open = (String::new(), why.to_owned());
+            wait_for(why, || trouble(node) == open);
+        }
         ip("link set n0l0 up");
         both_see(&nodes, 0, "UP");
+        wait_for("no trouble", || trouble(&nodes[0]) == Default::default());
     }
     logged(&nodes[0], "link 0 (l0) carries nothing: n0l0 is down");
     logged(&nodes[1], "link 0 (l0) carries nothing: n1l0 has no carrier");
@@ -240,7 +253,9 @@ fn without_any_device_it_does_not_start() {
     fs::write(&llttab, text + "set-dbg-minlinks 2\n").unwrap();
     let (code, stderr) = nodes[0].run(&[]);
     assert_eq!(code, Some(1));
-    assert!(stderr.contains("1 of 2 links could be opened: there is no device n0l1"), "{stderr}");
+    let why =
+        "1 of 2 links could be opened, and set-dbg-minlinks asks for 2: there is no device n0l1";
+    assert!(stderr.contains(why), "{stderr}");
 }
 
 #[test]

@@ -24,6 +24,12 @@ use crate::seal::{KEYS_MAX, Key, KeyId, Keyring};
 /// not write whole.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
+    /// A new key would go where a file is already; it was not touched.
+    #[error("{} is there already, and a key is never overwritten: expected another file", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line is not what it should be.
     #[error("{}:{line}: expected {expected}", path.display())]
     Line {
@@ -91,7 +97,7 @@ pub enum KeyFileError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why. `AlreadyExists`: a file is there, and was not touched.
+        /// Why.
         source: io::Error,
     },
 }
@@ -100,7 +106,7 @@ pub enum KeyFileError {
 /// to is judged.
 ///
 /// # Errors
-/// See [`KeyFileError`]: all variants but `Write`.
+/// See [`KeyFileError`]: all variants but `Exists` and `Write`.
 pub fn load(path: &Path) -> Result<Option<Keyring>, KeyFileError> {
     let failed = |source| KeyFileError::Read { path: path.to_owned(), source };
     // Without O_NONBLOCK a named pipe would hold us up until somebody writes.
@@ -174,12 +180,15 @@ pub fn line(key: &Key) -> Zeroizing<String> {
 /// Makes a key and writes a file with it, mode 0600. A file that is there already is not touched.
 ///
 /// # Errors
-/// `Write`; no file was left behind.
+/// `Exists`, or `Write`; no file was left behind.
 pub fn write_new(path: &Path) -> Result<KeyId, KeyFileError> {
     let failed = |source| KeyFileError::Write { path: path.to_owned(), source };
     let key = generate().map_err(failed)?;
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = file.map_err(failed)?;
+    let mut file = file.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
+        _ => failed(source),
+    })?;
     if let Err(error) = write(&mut file, &key) {
         drop(file);
         let _ = std::fs::remove_file(path);
@@ -371,8 +380,8 @@ mod tests {
         assert_eq!(folder.again().unwrap(), [id.to_string()]);
         let before = fs::read(folder.path()).unwrap();
         let error = write_new(&folder.path()).unwrap_err();
-        let KeyFileError::Write { source, .. } = error else { panic!("{error}") };
-        assert_eq!(source.kind(), io::ErrorKind::AlreadyExists);
+        assert!(matches!(error, KeyFileError::Exists { .. }), "{error}");
+        assert!(error.to_string().contains("a key is never overwritten"), "{error}");
         assert_eq!(fs::read(folder.path()).unwrap(), before);
         // Another one comes before it by hand.
         let mut text = line(&generate().unwrap()).as_bytes().to_vec();

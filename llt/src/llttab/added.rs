@@ -26,7 +26,10 @@ impl TabLink {
         warnings: &mut Vec<Warning>,
     ) -> Result<Self, ConfigErrors> {
         let source = &Source::new("link", text.as_bytes());
-        let mut problems = Vec::new();
+        let mut problems: Vec<Problem> = source.size_problem().into_iter().collect();
+        if !problems.is_empty() {
+            return Err(ConfigErrors::new(problems));
+        }
         let mut links = 0;
         for line in lexer::words(source.text()) {
             let directive = line[0];
@@ -62,6 +65,13 @@ impl TabLink {
             checker.problem(&link.span, texts::link_of_others_all(), texts::link_of_others());
         }
         let made = addresses::links(&mut checker, &raw, &[link], Some(own)).pop();
+        let mut nodes = hosts.nodes();
+        nodes.remove(own);
+        if let Some(made) = &made
+            && !nodes.is_empty()
+        {
+            warnings.extend(addresses::reach(source, link, nodes, made));
+        }
         match made {
             Some(link) if problems.is_empty() => Ok(link),
             _ => Err(ConfigErrors::new(problems)),

@@ -1,13 +1,15 @@
 //! `set-addr` lines, and whether anybody can be reached.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::{LinkAddr, NodeId, NodeSet};
+use crate::limits::GROUP_V6;
 use crate::llttab::check::Checker;
 use crate::llttab::device::is_single;
 use crate::llttab::link::{RawLink, is_one_node};
 use crate::llttab::parser::{At, RawAddr, RawAddress, RawTab};
-use crate::llttab::report::{Problem, Warning};
+use crate::llttab::report::{Problem, Source, Warning};
 use crate::llttab::values::node_id;
 use crate::llttab::{Device, Hosts, Medium, TabLink, at, texts};
 
@@ -180,6 +182,15 @@ fn tab_link(link: &RawLink, raw: &RawTab, peers: Vec<(NodeId, LinkAddr)>) -> Tab
         // Routed links carry a broadcast address in the published samples, and `set-bcasthb 0`
         // says that it leads nowhere. An Ethernet broadcast leads everywhere on the segment.
         *broadcast = None;
+    } else if let Medium::Udp { local: SocketAddr::V6(local), broadcast: broadcast @ None } =
+        &mut medium
+        && !local.ip().is_loopback()
+        && !raw.addrs.iter().any(|line| line.tag.value == link.tag.value)
+    {
+        // Peers are discovered by multicast, so no `set-addr` on direct links (facts 1.4): where there
+        // are such lines the link is routed, and who is not named there is not looked for. The
+        // loopback carries no multicast of IPv6.
+        *broadcast = Some(IpAddr::V6(GROUP_V6));
     }
     TabLink {
         tag: link.tag.value.clone(),
@@ -201,14 +212,10 @@ pub(super) fn reachable(
     links: &[TabLink],
     warnings: &mut Vec<Warning>,
 ) {
-    let finds = |link: &TabLink| {
-        link.medium.broadcast().is_some() && (link.broadcast_heartbeats || link.discover)
-    };
     let Some(first) = mine.first() else { return };
     if others.is_empty() {
         return;
     }
-    let known = |link: &TabLink| -> NodeSet { link.peers.iter().map(|peer| peer.0).collect() };
     let all = links.iter().map(known).fold(NodeSet::EMPTY, NodeSet::union);
     let finds_any = links.iter().any(finds);
     if !finds_any && all.intersection(others).is_empty() {
@@ -218,10 +225,7 @@ pub(super) fn reachable(
         return;
     }
     for (raw, link) in mine.iter().zip(links) {
-        if !finds(link) && known(link).intersection(others).is_empty() {
-            let text = texts::reach_link(&link.tag);
-            warnings.push(Warning::new(checker.source, raw.span.start, text));
-        }
+        warnings.extend(reach(checker.source, raw, others, link));
     }
     if !finds_any {
         for node in others.difference(all).iter() {
@@ -229,6 +233,27 @@ pub(super) fn reachable(
             warnings.push(Warning::new(checker.source, first.span.start, text));
         }
     }
+}
+
+/// A warning if a link alone leads to none of `others`.
+pub(super) fn reach(
+    source: &Source,
+    raw: &RawLink,
+    others: NodeSet,
+    link: &TabLink,
+) -> Option<Warning> {
+    let leads_nowhere = !finds(link) && known(link).intersection(others).is_empty();
+    leads_nowhere.then(|| Warning::new(source, raw.span.start, texts::reach_link(&link.tag)))
+}
+
+/// Does it look for nodes?
+fn finds(link: &TabLink) -> bool {
+    link.medium.broadcast().is_some() && (link.broadcast_heartbeats || link.discover)
+}
+
+/// Nodes with an address on it.
+fn known(link: &TabLink) -> NodeSet {
+    link.peers.iter().map(|peer| peer.0).collect()
 }
 
 /// Nodes that this one is to find.

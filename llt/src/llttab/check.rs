@@ -182,7 +182,9 @@ impl Checker<'_> {
             let message = texts::links_many(mine.len());
             self.problem(&ninth.span, message, texts::links_many_most(LINKS_MAX));
         }
-        for (index, link) in mine.iter().enumerate() {
+        // Beyond the eighth each is one too many, whatever it says: a file of links only must not take
+        // the square of its length.
+        for (index, link) in mine.iter().take(usize::from(LINKS_MAX)).enumerate() {
             for first in &mine[..index] {
                 pairs::pair(self.source, first, link, self.problems, warnings);
             }
@@ -218,9 +220,14 @@ pub(super) fn is_for(link: &RawLink, own: Option<NodeId>) -> bool {
     }
 }
 
-/// The first word of a file that `set-node` names, cut at the first dot (facts 1.3).
+/// The first word of a file that `set-node` names, cut at the first dot (facts 1.3), as it can be
+/// shown.
 fn name_in(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let word = text.split_whitespace().next().unwrap_or_default();
-    word.split('.').next().unwrap_or_default().to_owned()
+    let name = word.split('.').next().unwrap_or_default().chars().take(NAME_CHARS_MAX);
+    name.map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
+
+/// No name is longer.
+const NAME_CHARS_MAX: usize = 255;

@@ -168,12 +168,16 @@ fn settings(
     }
     for &word in &line.words[1..] {
         match set(word.text) {
-            Ok(Applied::Set(name)) => {
-                if places.insert(name, word.span()).is_some() {
+            Ok(applied) => {
+                if let Some(text) = applied.warning() {
+                    line.warn(word, text);
+                }
+                if let Applied::Idle(name) | Applied::Set(name) = applied
+                    && places.insert(name, word.span()).is_some()
+                {
                     line.warn(word, texts::given_again(name));
                 }
             }
-            Ok(Applied::Ignored(name)) => line.warn(word, texts::setting_ignored(name)),
             Err(error) => line.wrong(word, error.to_string()),
         }
     }

@@ -24,6 +24,7 @@ mod values;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use crate::config::{Config, Flow, LinkConfig, Timers};
 use crate::ids::{ClusterId, Incarnation, LinkAddr, NodeId, NodeSet};
@@ -61,7 +62,7 @@ pub struct LltTab {
     pub checksum: Option<u8>,
     /// `set-dbg-minlinks`: with fewer links that can be opened LLT does not start. 1 by default.
     pub links_min: u8,
-    /// `set-verbose`.
+    /// `set-verbose`: debug lines in the log.
     pub verbose: bool,
     /// What was accepted, but is worth a word; in the order of lines.
     pub warnings: Vec<Warning>,
@@ -108,7 +109,7 @@ pub enum Medium {
 }
 
 impl LltTab {
-    /// Reads both files. `read` reads the file that `set-node /path` names.
+    /// Reads both files. `read` reads the file that `set-node /path` names, as [`read_below`] does.
     ///
     /// # Errors
     /// Everything that is wrong with either, each with its place.
@@ -117,6 +118,11 @@ impl LltTab {
         llthosts: &Source,
         read: &dyn Fn(&str) -> io::Result<Vec<u8>>,
     ) -> Result<Self, ConfigErrors> {
+        let oversize: Vec<Problem> =
+            [llttab, llthosts].into_iter().filter_map(Source::size_problem).collect();
+        if !oversize.is_empty() {
+            return Err(ConfigErrors::new(oversize));
+        }
         let mut problems = Vec::new();
         let hosts = Hosts::parse(llthosts, &mut problems);
         let raw = parser::parse(llttab, &mut problems);
@@ -182,6 +188,20 @@ impl Medium {
             Self::Udp { local, broadcast } => broadcast.map(|ip| at(*local, ip)),
         }
     }
+}
+
+/// Reads a file that a configuration names by an absolute path, which lies below the root of the node.
+///
+/// # Errors
+/// If it cannot be read; the error names where it was looked for, if that is elsewhere.
+pub fn read_below(root: &Path, path: &str) -> io::Result<Vec<u8>> {
+    let found = root.join(path.trim_start_matches('/'));
+    std::fs::read(&found).map_err(|error| {
+        if found == Path::new(path) {
+            return error;
+        }
+        io::Error::new(error.kind(), format!("{error}; looked for {}", found.display()))
+    })
 }
 
 /// An address on a UDP link: the same port everywhere, and the same interface.

@@ -8,8 +8,10 @@ use crate::llttab::texts;
 /// What one `name:value` did.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Applied {
-    /// Accepted, and without a meaning here.
+    /// Accepted, and without a meaning here: nothing was set.
     Ignored(&'static str),
+    /// The setting of this name was set and is shown; nothing depends on it.
+    Idle(&'static str),
     /// The setting of this name was set.
     Set(&'static str),
 }
@@ -18,7 +20,16 @@ impl Applied {
     /// The name.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Ignored(name) | Self::Set(name) => name,
+            Self::Ignored(name) | Self::Idle(name) | Self::Set(name) => name,
+        }
+    }
+
+    /// What is worth a word about it.
+    pub fn warning(self) -> Option<String> {
+        match self {
+            Self::Ignored(name) => Some(texts::setting_ignored(name)),
+            Self::Idle(name) => Some(texts::setting_idle(name)),
+            Self::Set(_) => None,
         }
     }
 }

@@ -17,16 +17,21 @@ macro_rules! texts {
 texts! {
     // The form of a file and of a line.
     again() = "again";
+    bytes_control() = "expected no control characters but tabs and line ends";
     bytes_expected() = "expected UTF-8";
     bytes_wrong() = "the file is not text";
     directive_expected() = "expected a directive";
     directive_known(list) = "known are {list}";
     directive_unknown(word) = "`{word}` is no directive of llttab";
+    file_long(most) = "the file is longer than {most} bytes";
+    file_long_expected(most) = "expected at most {most} bytes, all of them lines of a configuration";
     first_here() = "first here";
     given_again(what) = "`{what}` is given again; this one counts";
     given_twice(directive) = "`{directive}` is given twice";
     incomplete(directive) = "`{directive}` is not complete";
     line_ends(directive) = "`{directive}` ends before this";
+    line_long(most) = "the line is longer than {most} bytes";
+    line_long_expected(most) = "expected at most {most} bytes up to the end of this line";
     not_here(word) = "`{word}` does not belong here";
     nothing_expected() = "nothing was expected here";
     start_last() = "must be the last line";
@@ -50,6 +55,8 @@ texts! {
     limit_expected(unit, least, most) = "expected a number of {unit} from {least} to {most}";
     limit_unknown(list) = "expected a limit: {list}";
     setting_expected() = "expected name:value";
+    setting_idle(name) =
+        "`{name}` has no effect: clients are served at the end of every turn, which is sooner";
     setting_ignored(name) = "`{name}` means nothing here and is ignored: there are no RDMA links";
     setting_is(name, value) = "`{name}` is {value} here";
     setting_unset(name, value) = "`{name}` is not set and is {value}";
@@ -88,7 +95,7 @@ texts! {
     // Links, each by itself.
     broadcast_expected() = "expected an IPv4 broadcast or multicast address, or `-`";
     broadcast_own() = "expected an address that reaches every node of the link, or `-`";
-    broadcast_v6_expected() = "expected an IPv6 multicast address, or `-`";
+    broadcast_v6_expected() = "expected an IPv6 multicast address, or `-` for that of LLT";
     device_expected() =
         "on Linux: an interface (eth1), or its address (eth-00:15:17:48:b5:80)";
     device_foreign(device) = "`{device}` is a device of another operating system";

@@ -54,7 +54,7 @@ pub(super) fn set_timer(timers: &mut Timers, text: &str) -> Result<Applied, Sett
     let value = value.ok_or(SettingError::Duration { zero })?;
     let Some(known) = known else { return Ok(Applied::Ignored(RDMA)) };
     *(known.field)(timers) = value;
-    Ok(Applied::Set(known.name))
+    Ok(if known.name == SERVICE { Applied::Idle(SERVICE) } else { Applied::Set(known.name) })
 }
 
 /// Gives timers that nobody set the value that follows from those that were.
@@ -263,6 +263,8 @@ const ORDER: [(&str, &str); 4] = [
 ];
 /// The timer of RDMA channels.
 const RDMA: &str = "rpeerinact";
+/// How often the original serves its clients; ours are served at the end of every turn.
+const SERVICE: &str = "service";
 /// How many requests for a heartbeat there are, `reqhbtime` apart.
 const REQUESTS: u32 = 5;
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -295,7 +297,9 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for name in Timers::NAMES {
             let mut timers = Timers::default();
-            assert_eq!(set_timer(&mut timers, &format!("{name}:7ms")), Ok(Applied::Set(name)));
+            let applied = set_timer(&mut timers, &format!("{name}:7ms")).unwrap();
+            assert_eq!(applied.name(), name);
+            assert_eq!(applied == Applied::Idle(name), name == SERVICE);
             assert_ne!(timers, Timers::default(), "{name}");
             assert!(seen.insert(format!("{timers:?}")), "{name}");
         }

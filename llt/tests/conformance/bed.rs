@@ -1,12 +1,12 @@
 //! Stations on one wire, for every backend.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use llt::LinkAddr;
 use llt::io::memory::Cable;
 use llt::io::{Clock, Flushed, Link, LinkFrame, Opened, Received, devices, udp};
-use llt::llttab::{Device, Medium, TabLink};
+use llt::llttab::{Device, LltTab, Medium, Source, TabLink};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::namespace::ip;
@@ -265,38 +265,34 @@ fn udp6() -> Bed {
     }
 }
 
-/// A device with an address for each station. The loopback would not do: it carries no multicast of
-/// IPv6.
+/// A device with an address for each station, and no group in the file. The loopback would not do: it
+/// carries no multicast of IPv6.
 fn udp6_multicast() -> Bed {
     ip("link set lo up");
     ip("link add mc0 type veth peer name mc1");
     ip("link set mc0 up");
     ip("link set mc1 up");
     wait_for_carrier("mc0");
-    let scope = devices::find(&Device::Name("mc0".into())).unwrap().index;
-    let at = |end: u16| {
-        let ip = Ipv6Addr::new(0xFD00, 0, 0, 0, 0, 0, 0, end);
-        SocketAddr::V6(SocketAddrV6::new(ip, 50_000, 0, scope))
-    };
+    let own = |end| format!("fd00::{end}");
     for end in 1..=3 {
-        ip(&format!("addr add {}/64 dev mc0 nodad", at(end).ip()));
+        ip(&format!("addr add {}/64 dev mc0 nodad", own(end)));
     }
     // The address is there at once, the way to it a moment later.
     let ready = Deadline::new("the way to the own addresses");
     while ip("-6 route show table local").matches("local fd00::").count() < 3 {
         ready.pause();
     }
-    let group: IpAddr = "ff05::4c4c".parse().unwrap();
-    let station = |end| {
-        let medium = Medium::Udp { local: at(end), broadcast: Some(group) };
-        Station::open(tab_link("udp6", medium))
+    let link = |end: u32| {
+        let text = format!("set-node 0\nlink udp6 udp - udp6 50000 - {} -\n", own(end));
+        let llttab = Source::new("llttab", text.as_bytes());
+        let llthosts = Source::new("llthosts", b"0 a\n1 b\n");
+        let none = |_: &str| Err(std::io::Error::other("no file"));
+        LltTab::parse(&llttab, &llthosts, &none).unwrap().links.remove(0)
     };
-    let mut everybody = at(1);
-    everybody.set_ip(group);
     Bed {
-        stations: (1..=3).map(station).collect(),
-        broadcast: Some(udp::link_addr(everybody)),
+        stations: (1..=3).map(|end| Station::open(link(end))).collect(),
+        broadcast: link(1).medium.broadcast(),
         mtu: 8192,
-        nobody: udp::link_addr(at(99)),
+        nobody: link(1).medium.parse_address(&own(99)).unwrap(),
     }
 }

@@ -138,7 +138,11 @@ fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
+        let why = error.to_string();
+        // Some name their cause themselves.
+        if !text.contains(&why) {
+            let _ = write!(text, ": {why}");
+        }
         cause = error.source();
     }
     text
@@ -161,6 +165,16 @@ mod tests {
             Failure::from(failure).to_string(),
             "cannot connect to /r/run/gab.sock: Permission denied (os error 13)"
         );
+    }
+
+    #[test]
+    fn a_cause_that_the_error_names_is_not_told_again() {
+        let error = llt::io::keyfile::KeyFileError::Write {
+            path: "/r/etc/muster.key".into(),
+            source: std::io::Error::from_raw_os_error(28),
+        };
+        let text = "cannot write /r/etc/muster.key: No space left on device (os error 28)";
+        assert_eq!(Failure::because(&error).to_string(), text);
     }
 
     #[test]

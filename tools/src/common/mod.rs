@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gab::admin::AdminRequest;
-use gab::client::Admin;
+use gab::client::{Admin, default_root};
 use gab::snapshot::Snapshot;
 
 /// Adds `--version`, without the `-V` that the originals use for something else.
@@ -28,10 +28,8 @@ pub struct Root {
     #[arg(
         long = "root",
         value_name = "DIR",
-        env = "MUSTER_ROOT",
-        default_value = "/",
+        default_value_os_t = default_root(),
         global = true,
-        hide_env = true,
         hide_default_value = true
     )]
     path: PathBuf,

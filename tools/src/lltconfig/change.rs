@@ -19,7 +19,10 @@ pub(super) fn change(root: &Root, request: &AdminRequest, json: bool) -> Result<
 
 fn text(changed: &Changed) -> String {
     if changed.changed.is_empty() {
-        return "nothing changed: it was so already\n".to_owned();
+        // What means nothing here, as the warning says, was set and keeps nothing.
+        let ignored = changed.keep.is_empty() && !changed.warnings.is_empty();
+        return if ignored { "nothing changed\n" } else { "nothing changed: it was so already\n" }
+            .to_owned();
     }
     let mut out: String = changed.changed.iter().map(|line| format!("{line}\n")).collect();
     if !changed.keep.is_empty() {
@@ -49,5 +52,7 @@ until gabd ends; to keep it, put into etc/llttab:
 "
         );
         assert_eq!(text(&Changed::default()), "nothing changed: it was so already\n");
+        let ignored = Changed { warnings: vec!["it means nothing".into()], ..Changed::default() };
+        assert_eq!(text(&ignored), "nothing changed\n");
     }
 }

@@ -93,7 +93,7 @@ pub(super) struct Cli {
     /// Its type: ether, udp or udp6
     #[arg(short = 'b', value_name = "TYPE", requires = "device", help_heading = "Links")]
     pub(super) kind: Option<String>,
-    /// Its ethertype or UDP port
+    /// Its ethertype or UDP port; a UDP link must have one
     #[arg(short = 's', value_name = "SAP", requires = "device", help_heading = "Links")]
     pub(super) sap: Option<String>,
     /// Its MTU
@@ -102,7 +102,7 @@ pub(super) struct Cli {
     /// This node's address on it; UDP only
     #[arg(short = 'I', value_name = "ADDRESS", requires = "device", help_heading = "Links")]
     pub(super) address: Option<String>,
-    /// Its broadcast or multicast address; UDP only
+    /// Its broadcast or multicast address; UDP only. Without it udp6 links use the group ff12::cafe
     #[arg(short = 'B', value_name = "ADDRESS", requires = "device", help_heading = "Links")]
     pub(super) broadcast: Option<String>,
     /// Low priority
@@ -187,10 +187,10 @@ it does not start.
 
 What is changed while LLT runs holds until gabd ends, and is not written to llttab: the answer says
 which line to put there. Timers and limits are checked by the rules of llttab, all of one call
-together; if one is refused none is changed. rpeerinact is accepted and means nothing.
+together; if one is refused none is changed. rpeerinact means nothing here, and service has no effect.
 
 JSON: without options an object with running, and config: {llttab, llthosts, pid, testbed, listening,
-changed} or null. Of -T query and -F query an object of names and values, timers in milliseconds. Of
+changed, warnings (of the start)} or null. Of -T query and -F query an object of names and values, timers in milliseconds. Of
 -a list a list of {link, tag, node, name, address, permanent}. Of a change an object of three lists of
 strings: changed, keep (lines for llttab), warnings.
 

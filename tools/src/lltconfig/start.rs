@@ -8,34 +8,28 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use gab::admin::RunningConfig;
-use llt::llttab::{LltTab, Source};
+use llt::llttab::{LltTab, Source, read_below};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags};
 
 use super::running;
 use crate::common::{Failure, Root, output};
 
-/// Where a file that `set-node` names lies: below the root, as gabd has it.
-fn below(root: &Path, path: &str) -> PathBuf {
-    root.join(path.trim_start_matches('/'))
-}
-
 /// Starts LLT with etc/llthosts and `file`, or etc/llttab. With `over` nobody listens for another
 /// node with this id.
 pub(super) fn start(root: &Root, file: Option<&Path>, over: bool) -> Result<(), Failure> {
     let etc = root.path().join("etc");
-    let llttab = read(file.map_or_else(|| etc.join("llttab"), PathBuf::from))?;
-    let llthosts = read(etc.join("llthosts"))?;
-    let checked =
-        LltTab::parse(&llttab, &llthosts, &|path| std::fs::read(below(root.path(), path)))
-            .map_err(|errors| Failure::Report(format!("{:?}", miette::Report::new(errors))))?;
+    let llttab = read(file.map_or_else(|| etc.join("llttab"), PathBuf::from), LLTTAB)?;
+    let llthosts = read(etc.join("llthosts"), "a line with id and name of each node")?;
+    let checked = LltTab::parse(&llttab, &llthosts, &|path| read_below(root.path(), path))
+        .map_err(|errors| Failure::Report(format!("{:?}", miette::Report::new(errors))))?;
     for warning in &checked.warnings {
         output::complain(&format!("LLT lltconfig WARNING {warning}"));
     }
     if let Some(config) = running(root)? {
         return already(&config, &llttab, &llthosts);
     }
-    let used = read(etc.join("llttab"))?;
+    let used = read(etc.join("llttab"), LLTTAB)?;
     if !same(used.text(), llttab.text()) {
         // gabd reads etc/llttab, also when it is started again: two truths would be one too many.
         return Err(Failure::operation(format!(
@@ -65,9 +59,11 @@ fn same(one: &str, other: &str) -> bool {
     one.trim_end() == other.trim_end()
 }
 
-fn read(path: PathBuf) -> Result<Source, Failure> {
-    let bytes = std::fs::read(&path)
-        .map_err(|error| Failure::operation(format!("cannot read {}: {error}", path.display())))?;
+fn read(path: PathBuf, expected: &str) -> Result<Source, Failure> {
+    let bytes = std::fs::read(&path).map_err(|error| {
+        let path = path.display();
+        Failure::operation(format!("cannot read {path}: {error}; expected {expected}"))
+    })?;
     Ok(Source::new(path.display().to_string(), &bytes))
 }
 
@@ -88,7 +84,8 @@ fn launch(root: &Root, over: bool) -> Result<(), Failure> {
     for _ in 0..START_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis() {
         let ended = has_ended(&mut child, POLL_INTERVAL)?;
         // Whoever was first: two starts at the same time leave one gabd, and both are content.
-        if running(root)?.is_some_and(|config| !config.listening) {
+        if let Some(config) = running(root)?.filter(|config| !config.listening) {
+            config.warnings.iter().for_each(|warning| started_with(warning));
             return Ok(());
         }
         if let Some(status) = ended {
@@ -102,11 +99,25 @@ fn launch(root: &Root, over: bool) -> Result<(), Failure> {
     )))
 }
 
-/// Why gabd did not start: what it said in the words of the original's `lltconfig`, else all.
+/// What gabd complained of and started all the same. A link that was not opened is told as the
+/// original's `lltconfig` does (facts 1.9).
+fn started_with(warning: &str) {
+    if warning.starts_with(OWN_WORDS) {
+        output::complain(warning);
+    } else {
+        output::complain(&format!("LLT lltconfig WARNING {warning}"));
+    }
+}
+
+/// Why gabd did not start: what it said in the words of the original's `lltconfig`, and what it
+/// ended with, else all.
 fn not_started(status: ExitStatus, said: &str) -> Failure {
     let own = said.lines().filter_map(|line| line.find(OWN_WORDS).map(|at| &line[at..]));
-    let own: Vec<&str> = own.collect();
+    let mut own: Vec<String> = own.map(str::to_owned).collect();
     if !own.is_empty() {
+        // Its last words say why what was wrong was too much.
+        let last = said.lines().rev().find_map(|line| line.strip_prefix("gabd: "));
+        own.extend(last.map(|last| format!("{OWN_WORDS}{last}")));
         return Failure::Report(own.join("\n"));
     }
     let said = if said.is_empty() { String::new() } else { format!(":\n{said}") };
@@ -175,16 +186,7 @@ impl Log {
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How gabd begins what it says in our name.
 const OWN_WORDS: &str = "LLT lltconfig ERROR ";
+/// What is expected of a file that cannot be read.
+const LLTTAB: &str = "the configuration of LLT";
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const TEXT_MAX: u64 = 64 << 10;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_file_of_the_own_node_lies_below_the_root() {
-        assert_eq!(below(Path::new("/n0"), "/etc/nodename"), Path::new("/n0/etc/nodename"));
-        assert_eq!(below(Path::new("/"), "/etc/nodename"), Path::new("/etc/nodename"));
-    }
-}

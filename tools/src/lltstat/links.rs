@@ -33,8 +33,8 @@ fn trouble(link: &LinkSnapshot) -> String {
         " (disabled)".to_owned()
     } else if !link.error.is_empty() {
         format!(" (not open: {})", link.error)
-    } else if !link.carrier {
-        " (no carrier)".to_owned()
+    } else if !link.obstacle.is_empty() {
+        format!(" (carries nothing: {})", link.obstacle)
     } else if link.tx_dropped > 0 {
         format!(" ({} frames were not sent)", link.tx_dropped)
     } else {
@@ -114,7 +114,11 @@ link  0  eth1 on eth-00:15:17:48:b5:80 hipri
         let mut link = LinkSnapshot { tx_dropped: 3, ..ether() };
         assert_eq!(trouble(&link), " (3 frames were not sent)");
         link.carrier = false;
-        assert_eq!(trouble(&link), " (no carrier)");
+        link.obstacle = "eth1 has no carrier".into();
+        assert_eq!(trouble(&link), " (carries nothing: eth1 has no carrier)");
+        link.obstacle.clear();
+        link.error = "there is no device eth1".into();
+        assert_eq!(trouble(&link), " (not open: there is no device eth1)");
         link.enabled = false;
         assert_eq!(trouble(&link), " (disabled)");
     }

@@ -218,7 +218,7 @@ JSON, by option:
           mtu {bytes}, one-way at a link, crossed {link, with}, duplicate {node}, late {times,
           late_ms, ago_ms}, refused {cause, link, from, count} at this node
   -l      a list of {link, tag, device, kind, address, broadcast, sap, addrlen, lowpri, mtu, enabled,
-          carrier, error, tx_packets, tx_bytes, rx_packets, rx_bytes, tx_dropped, latency_ns}; mtu
+          carrier, error, obstacle, tx_packets, tx_bytes, rx_packets, rx_bytes, tx_dropped, latency_ns}; mtu
           is that of the device, and the listing shows what is left of it for data
   -p, -P  a list of {port, usage, opens, connects}
   -N      a list of {node, name, cluster, state, link, address, silent_ms}

@@ -25,8 +25,8 @@ use session::Session;
 struct Cli {
     #[command(flatten)]
     root: Root,
-    /// The LLT port, the same at all nodes that take part
-    #[arg(short = 'p', value_name = "PORT", value_parser = node::llt_port)]
+    /// The LLT port, 1 to 29, the same at all nodes that take part
+    #[arg(short = 'p', value_name = "PORT", value_parser = port)]
     port: LltPort,
     /// Write payloads that can be verified, and verify what arrives; at both sides
     #[arg(short = 'v')]
@@ -86,6 +86,13 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     session.close()
 }
 
+/// Others may not be opened by programs, or are not free: lltping's takes clients that answer pings.
+fn port(text: &str) -> Result<LltPort, &'static str> {
+    let free =
+        node::llt_port(text).ok().filter(|port| (1..LltPort::PING.get()).contains(&port.get()));
+    free.ok_or("a port for programs is a number from 1 to 29")
+}
+
 fn size(text: &str) -> Result<usize, String> {
     let size = text.parse().ok().filter(|size| *size <= MESSAGE_MAX);
     size.ok_or_else(|| format!("a message has up to {MESSAGE_MAX} bytes"))
@@ -123,10 +130,19 @@ mod tests {
 
     #[test]
     fn the_lines_of_the_original_are_understood() {
-        for line in ["llttest -p 20", "llttest -p 5 -v -s 1024", "llttest -p 5 -s 66560"] {
+        for line in
+            ["llttest -p 1", "llttest -p 29", "llttest -p 5 -v -s 1024", "llttest -p 5 -s 66560"]
+        {
             Cli::try_parse_from(line.split(' ')).unwrap();
         }
-        for line in ["llttest", "llttest -p 32", "llttest -p 5 -s 66561", "llttest -p 5 receive"] {
+        for line in [
+            "llttest",
+            "llttest -p 0",
+            "llttest -p 30",
+            "llttest -p 31",
+            "llttest -p 5 -s 66561",
+            "llttest -p 5 receive",
+        ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }

@@ -39,11 +39,16 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Opens the links in the order of `llttab`.
+    /// Opens the links in the order of `llttab`. What is said of those that cannot be opened is added
+    /// to `warnings`, too.
     ///
     /// # Errors
     /// If fewer than required (one, or `set-dbg-minlinks`) could be opened.
-    pub(super) fn open(tab: &LltTab, testbed: bool) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        tab: &LltTab,
+        testbed: bool,
+        warnings: &mut Vec<String>,
+    ) -> anyhow::Result<Self> {
         let mut links = Self {
             node: tab.node,
             testbed,
@@ -65,6 +70,7 @@ impl Links {
                     let error_text = error.to_string();
                     for line in notices::link_not_opened(index, &link.device, &error_text) {
                         tracing::error!("{line}");
+                        warnings.push(line);
                     }
                     links.entries[index].error = error_text;
                     last = Some(error);
@@ -77,9 +83,15 @@ impl Links {
             if open == 0 {
                 tracing::error!("{}", notices::NO_LINK);
             }
+            let required = match tab.links_min {
+                1 => String::new(),
+                min => format!(", and set-dbg-minlinks asks for {min}"),
+            };
             match last {
-                Some(error) => bail!("{open} of {} links could be opened: {error}", links.len()),
-                None => bail!("{open} links are configured, more are required"),
+                Some(error) => {
+                    bail!("{open} of {} links could be opened{required}: {error}", links.len())
+                }
+                None => bail!("{open} links are configured{required}"),
             }
         }
         Ok(links)

@@ -71,6 +71,9 @@ impl Reactor {
             AddressChange::Delete { node, tag } => {
                 let node = changes::node(&settings.tab, &node)?;
                 let (link, _) = changes::find(&known(links), &tag)?;
+                if node == settings.tab.node {
+                    return Err(format!("{}, whose address is that of {tag}", changes::own(node)));
+                }
                 if !self.stack.with_llt(now, |llt| llt.forget_address(now, node, link)) {
                     return Err(format!("no address of node {node} is known on {tag}"));
                 }
@@ -87,7 +90,7 @@ impl Reactor {
                 let (link, entry) = changes::find(&known(links), &tag)?;
                 let (node, addr) = changes::address(&settings.tab, entry, &node, &address)?;
                 if !self.stack.with_llt(now, |llt| llt.set_address(now, node, link, addr)) {
-                    return Err(format!("node {node} is this node"));
+                    return Err(changes::own(node));
                 }
                 if let Some(entry) = links.tab_mut(link)
                     && !entry.peers.contains(&(node, addr))

@@ -1,7 +1,7 @@
 //! Making and preparing the sockets of a UDP link.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
 use quinn_udp::{UdpSockRef, UdpSocketState};
@@ -43,10 +43,9 @@ pub(super) fn open(config: UdpConfig) -> Result<Opened, LinkError> {
         .ok()
         .and_then(|a| a.as_socket())
         .map_or_else(|| address.port(), |a| a.port());
-    let scope = if let SocketAddr::V6(v6) = address { v6.scope_id() } else { 0 };
     let mut listen = SocketAddr::new(group, port);
-    if let SocketAddr::V6(v6) = &mut listen {
-        v6.set_scope_id(scope);
+    if let (SocketAddr::V6(listen), SocketAddr::V6(own)) = (&mut listen, address) {
+        listen.set_scope_id(interface(own));
     }
     let receiver = new(listen).map_err(failed)?;
     receiver.set_reuse_address(true).map_err(failed)?;
@@ -76,9 +75,7 @@ fn multicast_out(socket: &Socket, group: IpAddr, address: SocketAddr) -> io::Res
             socket.set_multicast_loop_v4(true)
         }
         (IpAddr::V6(group), SocketAddr::V6(own)) if group.is_multicast() => {
-            if own.scope_id() != 0 {
-                socket.set_multicast_if_v6(own.scope_id())?;
-            }
+            socket.set_multicast_if_v6(interface(own))?;
             socket.set_multicast_loop_v6(true)
         }
         _ => Ok(()),
@@ -91,11 +88,29 @@ fn join(socket: &Socket, group: IpAddr, address: SocketAddr) -> Result<(), LinkE
             socket.join_multicast_v4(&group, own.ip())
         }
         (IpAddr::V6(group), SocketAddr::V6(own)) if group.is_multicast() => {
-            socket.join_multicast_v6(&group, own.scope_id())
+            socket.join_multicast_v6(&group, interface(own))
         }
         (IpAddr::V4(Ipv4Addr { .. }) | IpAddr::V6(Ipv6Addr { .. }), _) => Ok(()),
     };
     joined.map_err(|source| LinkError::Join { group, address, source })
+}
+
+/// The interface that a link with this own address is on, which groups need: what they reach without
+/// one is the first interface that there is. 0 if it is not known.
+fn interface(own: SocketAddrV6) -> u32 {
+    if own.scope_id() != 0 || own.ip().is_unspecified() {
+        return own.scope_id();
+    }
+    // Of this thread, for another may be in another network namespace.
+    let table = std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
+    interface_in(&table, *own.ip()).unwrap_or(0)
+}
+
+/// Lines of an address and the number of its interface, both in hexadecimal.
+fn interface_in(table: &str, own: Ipv6Addr) -> Option<u32> {
+    let own = format!("{:032x}", own.to_bits());
+    let mut of_own = table.lines().filter_map(|line| line.strip_prefix(&own));
+    u32::from_str_radix(of_own.next()?.split_whitespace().next()?, 16).ok()
 }
 
 /// Turns on what batches need, and fragmentation, which `quinn-udp` turns off: the link's MTU may
@@ -130,4 +145,23 @@ pub(super) fn join_descriptors(socket: &Socket, group: &Socket) -> io::Result<Ow
         epoll::add(&both, one, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)?;
     }
     Ok(both)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interface_of_an_address_is_found() {
+        let table = "\
+fe8000000000000000fc00fffe000001 04 40 20 80     eth0
+fd000000000000000000000000000002 1a 40 00 82     eth1
+";
+        assert_eq!(interface_in(table, "fd00::2".parse().unwrap()), Some(26));
+        assert_eq!(interface_in(table, "fd00::1".parse().unwrap()), None);
+        let named =
+            |ip: &str, scope| interface(SocketAddrV6::new(ip.parse().unwrap(), 0, 0, scope));
+        assert_eq!(named("fe80::1", 7), 7);
+        assert_eq!(named("::", 0), 0);
+    }
 }

@@ -80,6 +80,7 @@ fn what_is_worth_a_word_is_said() {
         [
             "link:1: port 4145 is below 49152: the system may have given it to another program",
             "link:1: links `b` and `c` share the address 10.0.0.1: they fail together",
+            "link:1: link `c` looks for nobody by broadcast, and no node has an address on it",
         ]
     );
     let (link, warnings) = add("link c eth1 - ether 0xCAFF -", &running());

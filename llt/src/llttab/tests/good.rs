@@ -1,6 +1,7 @@
 //! A file that uses everything.
 
 use super::*;
+use crate::limits;
 
 const GOOD: &str = "\
 # three nodes, three links
@@ -67,4 +68,23 @@ fn a_multicast_address_needs_no_static_ones() {
     assert_eq!(tab.links[0].config(None).broadcast, Some(group));
     let errors = parse("set-node 0\nset-bcasthb 0\nlink a udp - udp 50000 - 127.0.0.1 239.1.1.1\n");
     assert_eq!(errors.unwrap_err().problems().len(), 1);
+}
+
+#[test]
+fn udp6_links_look_for_nodes_by_multicast_unless_the_file_says_how_to_reach_them() {
+    let group = |line: &str, more: &str| {
+        let tab = parse(&format!("set-node 0\nlink z eth1 - ether\n{line}\n{more}")).unwrap();
+        tab.links[1].config(None).broadcast
+    };
+    let direct = "link a udp - udp6 50000 - fe80::1%3 -";
+    let found = LinkAddr::V6 { ip: limits::GROUP_V6.octets(), scope: 3, port: 50_000 };
+    assert_eq!(group(direct, ""), Some(found));
+    assert_eq!(found.to_string(), "ff12::cafe");
+    assert_eq!(group(direct, "set-bcasthb 0\n"), None);
+    assert_eq!(group(direct, "set-addr 1 a fe80::2\n"), None, "a routed link");
+    assert_eq!(group(direct, "set-addr 0 a fe80::2\n"), None, "the same lines at every node");
+    assert_eq!(group("link a udp - udp6 50000 - ::1 -", ""), None, "no multicast on the loopback");
+    assert_eq!(group("link a udp - udp 50000 - 10.0.0.1 -", ""), None);
+    // Nothing else is needed.
+    parse(&format!("set-node 0\n{direct}\n")).unwrap();
 }

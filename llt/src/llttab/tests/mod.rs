@@ -88,7 +88,8 @@ fn provoked() -> Vec<String> {
             }
         }
     }
-    for errors in [words::not_text()].into_iter().chain(added::errors()) {
+    let single = [words::not_text(), words::control()].into_iter().chain(words::too_long());
+    for errors in single.chain(added::errors()) {
         errors.problems().iter().for_each(|one| collect(one, &mut found));
     }
     found

@@ -52,3 +52,17 @@ fn include_takes_back_what_exclude_said_before() {
     let back = "set-node 0\nlink a eth1 - ether - -\nexclude 0-3\ninclude 0\n";
     assert!(!parse(back).unwrap().excluded.contains(node(0)));
 }
+
+#[test]
+fn the_file_of_the_own_node_lies_below_the_root() {
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path().join("etc/nodename");
+    let error = read_below(root.path(), "/etc/nodename").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    assert!(error.to_string().ends_with(&format!("; looked for {}", at.display())), "{error}");
+    std::fs::create_dir(root.path().join("etc")).unwrap();
+    std::fs::write(&at, "north").unwrap();
+    assert_eq!(read_below(root.path(), "/etc/nodename").unwrap(), b"north");
+    let error = read_below(Path::new("/"), "/no/such/file").unwrap_err();
+    assert!(!error.to_string().contains("looked for"), "{error}");
+}
