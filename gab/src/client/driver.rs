@@ -68,18 +68,35 @@ impl<C: Core> Driver<C> {
     /// Sends what there is to send, and reads meanwhile, so that two full sockets cannot wait for
     /// each other: what comes in is bounded by its credit.
     pub(super) fn flush_all(&mut self) {
+        while !self.try_flush() {
+            self.socket.wait(true, Deadline::Never);
+        }
+    }
+
+    /// The same without waiting; `false` if the socket has no room for all, and nothing to read.
+    pub(super) fn try_flush(&mut self) -> bool {
         loop {
             self.transmit(false);
             if self.core.is_over() {
                 self.unsent = None;
             }
             if self.unsent.is_none() {
-                return;
+                return true;
             }
             if !self.receive() {
-                self.socket.wait(true, Deadline::Never);
+                return false;
             }
         }
+    }
+
+    /// The socket, to be polled.
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Is there a datagram that the socket had no room for?
+    pub(super) const fn has_unsent(&self) -> bool {
+        self.unsent.is_some()
     }
 
     /// Takes one datagram; `false` if there was none or the connection is over.

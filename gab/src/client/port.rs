@@ -186,6 +186,14 @@ impl Port {
         if self.driver.core.is_over() { Err(SendError::Closed) } else { Ok(()) }
     }
 
+    /// [`flush`](Self::flush) that does not wait: hands gabd what its socket takes now, and `false`
+    /// if that is not all. The rest goes with later calls; [`as_fd`](Self::as_fd) tells when.
+    pub fn try_flush(&mut self) -> Result<bool, SendError> {
+        let flushed = self.driver.try_flush();
+        self.driver.watch();
+        if self.driver.core.is_over() { Err(SendError::Closed) } else { Ok(flushed) }
+    }
+
     /// The next event; waits for it. After `Closed` it gives the same `Closed` again.
     pub fn recv(&mut self) -> ClientEvent {
         loop {
@@ -225,6 +233,24 @@ impl Port {
     /// The own node id.
     pub fn node(&self) -> NodeId {
         self.node
+    }
+
+    /// The socket to gabd, for who waits apart from the port, for room to send say: something came
+    /// when it is readable. It may only be polled, and duplicated for that; use
+    /// [`as_fd`](Self::as_fd) to wait for events.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.driver.socket()
+    }
+
+    /// Is something accepted that gabd's socket had no room for yet? It goes with a later call,
+    /// once [`socket`](Self::socket) is writable.
+    pub fn has_unsent(&self) -> bool {
+        self.driver.has_unsent()
+    }
+
+    /// Has the registration ended? The reason is its last event.
+    pub fn is_closed(&self) -> bool {
+        self.driver.core.is_over()
     }
 
     /// How much may be sent without waiting: messages, bytes.

@@ -99,7 +99,6 @@ impl Clients {
     /// Something arrived on an LLT port; without a client it is dropped.
     pub(super) fn llt_arrived(
         &mut self,
-        now: Instant,
         stack: &Stack,
         from: Id,
         (port, datagram): (LltPort, bool),
@@ -107,7 +106,7 @@ impl Clients {
     ) {
         for number in self.ports.clients(port) {
             if let Some(conn) = self.conns.get_mut(&number) {
-                conn.llt_arrived(now, stack, from.node, datagram, payload.clone());
+                conn.llt_arrived(stack, from.node, datagram, payload.clone());
                 self.dirty.insert(number);
             }
         }
@@ -226,17 +225,6 @@ impl Clients {
         more
     }
 
-    /// When a connection has lingered long enough.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.conns.values().filter_map(Conn::deadline).min()
-    }
-
-    /// Time has passed.
-    pub(super) fn handle_timer(&mut self, now: Instant) {
-        let due = self.conns.iter().filter(|(_, conn)| conn.deadline().is_some_and(|d| d <= now));
-        self.dirty.extend(due.map(|(&number, _)| number));
-    }
-
     /// GAB closed a registration on this port, or all (`None`).
     pub(super) fn find_closed(&mut self, now: Instant, stack: &mut Stack, port: Option<PortName>) {
         for (&number, conn) in &mut self.conns {
@@ -248,19 +236,19 @@ impl Clients {
     }
 
     /// Ends every registration: the stack that knew them is gone.
-    pub(super) fn stop_registered(&mut self, now: Instant, reason: CloseReason) {
+    pub(super) fn stop_registered(&mut self, reason: CloseReason) {
         for (&number, conn) in &mut self.conns {
             if conn.port().is_some() {
-                conn.stop(now, reason);
+                conn.stop(reason);
                 self.dirty.insert(number);
             }
         }
     }
 
     /// Ends every connection.
-    pub(super) fn stop_all(&mut self, now: Instant, reason: CloseReason) {
+    pub(super) fn stop_all(&mut self, reason: CloseReason) {
         for (&number, conn) in &mut self.conns {
-            conn.stop(now, reason);
+            conn.stop(reason);
             self.dirty.insert(number);
         }
     }

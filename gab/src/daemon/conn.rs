@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bytes::Bytes;
-use llt::{Duration, Instant, LltPort};
+use llt::{Instant, LltPort};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -64,8 +64,9 @@ pub(super) struct Heard {
 enum Phase {
     /// Serving.
     Open,
-    /// Nothing is heard any more; what is queued is sent until this instant.
-    Closing(Instant),
+    /// Nothing is heard any more; what is queued is sent when the client reads, however late: it
+    /// may be stopped, and has to find out why it was closed. It costs a connection till then.
+    Closing,
     /// The socket is gone, but the registration stays until the process is gone.
     Orphan,
     /// To be removed.
@@ -138,14 +139,6 @@ impl Conn {
     /// Is only the process left?
     pub(super) fn is_orphan(&self) -> bool {
         self.phase == Phase::Orphan
-    }
-
-    /// When the connection ends whether all was sent or not.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Closing(until) => Some(until),
-            Phase::Open | Phase::Orphan | Phase::Gone => None,
-        }
     }
 
     /// Wants to read, wants to write.
@@ -429,9 +422,7 @@ impl Conn {
                 return false;
             }
         }
-        if let Phase::Closing(until) = self.phase
-            && (now >= until || self.packer.is_empty() && self.sending.is_none())
-        {
+        if self.phase == Phase::Closing && self.packer.is_empty() && self.sending.is_none() {
             self.phase = Phase::Gone;
             self.shut();
         }
@@ -461,14 +452,14 @@ impl Conn {
             self.credit.messages -= cost.messages;
             self.credit.bytes -= cost.bytes;
             filled += cost.bytes + 128;
-            self.push(now, event);
+            self.push(event);
         }
         self.registration.is_some()
     }
 
-    fn push(&mut self, now: Instant, event: ClientEvent) {
+    fn push(&mut self, event: ClientEvent) {
         match event {
-            ClientEvent::Closed(reason) => self.closed(now, reason),
+            ClientEvent::Closed(reason) => self.closed(reason),
             ClientEvent::Deliver(delivery) => self.packer.push(&Record::Deliver(delivery)),
             ClientEvent::Status(view) => self.packer.push(&Record::Status(view)),
             ClientEvent::View(view) => self.packer.push(&Record::View(view)),
@@ -476,7 +467,7 @@ impl Conn {
     }
 
     /// The registration ended; the connection follows when the client knows.
-    fn closed(&mut self, now: Instant, reason: CloseReason) {
+    fn closed(&mut self, reason: CloseReason) {
         self.registration = None;
         self.llt = None;
         self.traced = None;
@@ -484,7 +475,7 @@ impl Conn {
         self.held.clear();
         self.packer.push(&Record::Closed(errno(reason.errno())));
         if self.phase == Phase::Open {
-            self.phase = Phase::Closing(now + LINGER);
+            self.phase = Phase::Closing;
         }
     }
 
@@ -501,7 +492,7 @@ impl Conn {
                 self.held.push_back(ClientEvent::Closed(reason));
                 self.fill(now, stack);
                 if self.registration.is_some() {
-                    self.closed(now, reason);
+                    self.closed(reason);
                 }
                 if self.phase == Phase::Orphan {
                     self.phase = Phase::Gone;
@@ -513,12 +504,12 @@ impl Conn {
     }
 
     /// Ends the connection from our side.
-    pub(super) fn stop(&mut self, now: Instant, reason: CloseReason) {
+    pub(super) fn stop(&mut self, reason: CloseReason) {
         if self.phase == Phase::Open {
             if self.registration.is_some() || self.llt.is_some() {
-                self.closed(now, reason);
+                self.closed(reason);
             }
-            self.phase = Phase::Closing(now + LINGER);
+            self.phase = Phase::Closing;
         }
     }
 
@@ -570,7 +561,7 @@ impl Conn {
     fn protocol_error(&mut self, now: Instant, stack: &mut Stack, error: &dyn std::fmt::Display) {
         tracing::warn!("a client broke the protocol of gab.sock and is closed: {error}");
         self.unregister(now, stack);
-        self.closed(now, CloseReason::Protocol);
+        self.closed(CloseReason::Protocol);
     }
 
     /// Answers the request under way, in parts that fit a datagram.
@@ -613,7 +604,7 @@ impl Conn {
                 Err(Errno::INTR) => self.sending = Some(datagram),
                 // The other end is gone, and reading will tell; there is nobody to send to.
                 Err(_) => {
-                    if matches!(self.phase, Phase::Closing(_)) {
+                    if self.phase == Phase::Closing {
                         self.phase = Phase::Gone;
                     }
                 }
@@ -638,8 +629,6 @@ fn narrow(value: usize) -> u32 {
 
 /// Datagrams to one client in one turn: the others want their share.
 const DATAGRAMS_PER_TURN: usize = 4;
-/// How long a closed connection waits for the client to read the rest.
-const LINGER: Duration = Duration::from_secs(5);
 /// Bytes of an answer in one record.
 const ANSWER_PART: usize = 64 << 10;
 

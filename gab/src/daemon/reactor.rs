@@ -296,7 +296,7 @@ impl Reactor {
                 Output::Left => self.left(now),
                 Output::Llt { from, port, datagram, payload } => {
                     let what = (port, datagram);
-                    self.clients.llt_arrived(now, &self.stack, from, what, &payload);
+                    self.clients.llt_arrived(&self.stack, from, what, &payload);
                 }
                 Output::LltWritable(node) => self.clients.llt_writable(node),
                 Output::Notice(notice) => self.noticed(now, &notice),
@@ -403,7 +403,7 @@ impl Reactor {
         }
         tracing::warn!("thrown out: every port is closed, and the node begins a new life");
         self.clients.find_closed(now, &mut self.stack, None);
-        self.clients.stop_registered(now, CloseReason::Ejected);
+        self.clients.stop_registered(CloseReason::Ejected);
         if matches!(self.phase, Phase::Leaving { .. } | Phase::Unconfiguring { .. }) {
             // Being thrown out is one way of having left; the new life must not join again.
             self.gab.configured = false;
@@ -474,7 +474,7 @@ impl Reactor {
     /// The last thing: every connection is ended and LLT says goodbye.
     fn part(&mut self, now: Instant) {
         self.phase = Phase::Parting { until: now + PART_MAX };
-        self.clients.stop_all(now, CloseReason::Stopped);
+        self.clients.stop_all(CloseReason::Stopped);
         self.stack.bye(now);
         self.unfinished = true;
     }
@@ -508,7 +508,6 @@ impl Reactor {
         if self.listening.is_some_and(|until| until <= now) {
             self.started(now);
         }
-        self.clients.handle_timer(now);
         let changes = self.parts.links.handle_timer(now, &self.poller);
         self.links_changed(now, changes);
         if self.retry_listener.is_some_and(|at| at <= now) {
@@ -529,7 +528,7 @@ impl Reactor {
         let links = self.parts.links.next_deadline();
         let stack = self.hold_timer.or_else(|| self.stack.next_deadline());
         let own = [phase, links, self.listening, self.retry_links, self.retry_listener];
-        own.into_iter().chain([self.clients.next_deadline()]).fold(stack, earliest)
+        own.into_iter().fold(stack, earliest)
     }
 
     fn publish(&self, busy_since: Option<Instant>) {

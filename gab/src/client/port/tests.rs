@@ -356,3 +356,28 @@ fn listen(path: &Path) -> OwnedFd {
     rustix::net::listen(&fd, 4).unwrap();
     fd
 }
+
+#[test]
+fn what_the_socket_had_no_room_for_goes_with_a_later_flush() {
+    const MESSAGES: u32 = 1000;
+    let (told, wait) = std::sync::mpsc::channel::<()>();
+    let (mut port, gabd) = with((MESSAGES, MESSAGES * 60_000), move |mut gabd| {
+        wait.recv().unwrap();
+        std::iter::from_fn(|| gabd.next()).filter(|record| *record != Record::Close).count()
+    });
+    let mut sent = 0;
+    while !port.has_unsent() {
+        port.try_broadcast(&vec![1; 60_000], Level::Agreed, false).unwrap();
+        sent += 1;
+    }
+    assert_eq!(port.try_flush(), Ok(false));
+    told.send(()).unwrap();
+    while !port.try_flush().unwrap() {
+        let mut fds = [PollFd::from_borrowed_fd(port.socket(), PollFlags::IN | PollFlags::OUT)];
+        let timeout = Timespec::try_from(LONG).unwrap();
+        assert_eq!(rustix::event::poll(&mut fds, Some(&timeout)), Ok(1));
+    }
+    assert!(!port.has_unsent() && !port.is_closed());
+    drop(port);
+    assert_eq!(gabd.join().unwrap(), sent);
+}

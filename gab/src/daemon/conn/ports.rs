@@ -68,7 +68,6 @@ impl Conn {
     /// Something arrived on the client's port.
     pub(in crate::daemon) fn llt_arrived(
         &mut self,
-        now: Instant,
         stack: &Stack,
         from: NodeId,
         datagram: bool,
@@ -78,7 +77,7 @@ impl Conn {
         let Some(llt) = &mut self.llt else { return };
         if llt.arrived(flow, from, datagram, payload) == Arrival::Overrun {
             tracing::warn!("the client of LLT port {} does not read: closed", llt.port().get());
-            self.closed(now, CloseReason::NotReading);
+            self.closed(CloseReason::NotReading);
         }
     }
 

@@ -1,0 +1,48 @@
+//! What the tests of the C library share: real nodes, C programs, and how to wait for them.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod build;
+mod node;
+mod program;
+
+use std::path::Path;
+use std::time::Duration;
+
+pub(crate) use build::library_folder;
+#[allow(unused_imports, reason = "each test program uses a part of it")]
+pub(crate) use node::{Node, cluster};
+#[allow(unused_imports, reason = "each test program uses a part of it")]
+pub(crate) use program::{Program, compile};
+
+/// The folder of this crate.
+pub(crate) fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Must a test whose tool is missing fail? Else it says that it is skipped, and why.
+pub(crate) fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    eprintln!("skipped: {why}");
+}
+
+/// Can this program be run?
+pub(crate) fn has(program: &str, version: &str) -> bool {
+    std::process::Command::new(program).arg(version).output().is_ok_and(|o| o.status.success())
+}
+
+/// Waits until `done`, for as long as a machine that is busy with other tests may need.
+pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = now() + Duration::from_secs(120);
+    while !done() {
+        assert!(now() < deadline, "{what} did not come");
+        let moment = rustix::time::Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+        rustix::event::poll(&mut [], Some(&moment)).unwrap();
+    }
+}
+
+/// Time on the monotonic clock.
+pub(crate) fn now() -> Duration {
+    rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).try_into().unwrap()
+}
