@@ -12,6 +12,7 @@ use bytes::Bytes;
 use gab::core::Notice;
 use gab::event::CloseReason;
 use gab::ids::Vid;
+use gab::snapshot::NodeLinkSnapshot;
 use gab::wire::{Body, Entry, Message};
 use gab::{PortName, View};
 use llt::Instant;
@@ -499,6 +500,14 @@ pub fn members_at(world: &World, node: usize) -> Vec<usize> {
         view.into_iter().flat_map(|view| &view.members).map(|id| id.node.index()).collect();
     nodes.sort_unstable();
     nodes
+}
+
+/// A link of a node to another one, as the listing of the first shows it.
+pub fn link_of(world: &World, node: usize, peer: usize, link: usize) -> NodeLinkSnapshot {
+    let nodes = world.hosts.stack(node).map(|stack| stack.snapshot().llt.nodes);
+    let mut known = nodes.into_iter().flatten().filter(|other| usize::from(other.node) == peer);
+    let links = known.next().map(|other| other.links).unwrap_or_default();
+    links.into_iter().nth(link).unwrap_or_default()
 }
 
 /// The latest life of a node.
