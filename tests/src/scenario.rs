@@ -8,16 +8,18 @@ use core::time::Duration;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use gab::core::Notice;
 use gab::event::CloseReason;
 use gab::ids::Vid;
+use gab::snapshot::NodeLinkSnapshot;
 use gab::wire::{Body, Entry, Message};
 use gab::{PortName, View};
 use llt::Instant;
 use llt::wire::Frame;
 
 use crate::client::{Act, Agent, Plan};
-use crate::history::{ClientLog, Life, What};
+use crate::history::{ClientLog, End, Life, What};
 use crate::input::OpenFlags;
 use crate::invariants::{self, Violations};
 use crate::liveness;
@@ -225,6 +227,17 @@ impl Stage {
         });
     }
 
+    /// The views that the latest life of a node has installed, with the node ids of each, sorted.
+    pub fn views_at(&self, node: usize) -> Vec<(Vid, Vec<usize>)> {
+        let nodes = |view: &View| {
+            let mut nodes: Vec<usize> = view.members.iter().map(|id| id.node.index()).collect();
+            nodes.sort_unstable();
+            nodes
+        };
+        let views = self.life(node).views.iter();
+        views.map(|installed| (installed.view.vid, nodes(&installed.view))).collect()
+    }
+
     /// How many different views were installed by anybody.
     pub fn views(&self) -> usize {
         invariants::Context::new(&self.world.hosts.history, false, false).views.len()
@@ -238,6 +251,29 @@ impl Stage {
         };
         let sides: Vec<u64> = (0..self.world.nodes()).map(side).collect();
         self.world.partition(&sides);
+    }
+
+    /// The operator seeds by hand on a node (`gabconfig -x`).
+    pub fn seed(&mut self, node: usize) {
+        self.world.seed(node);
+    }
+
+    /// A node leaves in order, and from the moment it has left nobody hears it any more: its
+    /// process starts again by itself, but stays outside until somebody mends its cables.
+    #[track_caller]
+    pub fn leave(&mut self, node: usize) {
+        let leaver = self.life(node).id;
+        self.world.leave(node, Duration::from_millis(500));
+        self.wait(&format!("node {node} has left"), |world| {
+            let life = world.hosts.history.lives.iter().find(|life| life.id == leaver);
+            life.is_some_and(|life| life.ended.is_some_and(|(_, end)| end == End::Left))
+        });
+        self.world.cut_node(node, None, true);
+    }
+
+    /// A caught frame reaches the socket that it was meant for once more.
+    pub fn replay(&mut self, caught: &Caught) {
+        self.world.inject(caught.link, caught.from, caught.to, caught.frame.clone());
     }
 
     /// From now on this decides about every frame; it sees what GAB says in it.
@@ -365,7 +401,7 @@ impl Gram<'_> {
 }
 
 /// GAB's message in a frame, if the frame carries a whole one.
-pub fn message_of(frame: &bytes::Bytes) -> Option<Message> {
+pub fn message_of(frame: &Bytes) -> Option<Message> {
     let frame = crate::setup::plain(frame)?;
     let payload = match Frame::check(&frame).ok()?.body {
         llt::wire::Body::Data(data) if data.first && data.last => data.payload,
@@ -407,6 +443,56 @@ impl Note {
     }
 }
 
+/// Frames that a filter caught and the script reads.
+#[derive(Clone, Debug, Default)]
+pub struct Catch(Rc<RefCell<Vec<Caught>>>);
+
+/// A frame that left a node.
+#[derive(Clone, Debug)]
+pub struct Caught {
+    /// On which link.
+    pub link: usize,
+    /// Who sent it.
+    pub from: usize,
+    /// Who would receive it.
+    pub to: usize,
+    /// The name of GAB's message in it, or nothing.
+    pub kind: &'static str,
+    /// The frame.
+    pub frame: Bytes,
+}
+
+impl Catch {
+    /// Keeps a copy of the frame.
+    pub fn keep(&self, gram: &Gram<'_>) {
+        let Packet { link, from, to, frame, .. } = gram.packet;
+        let caught = Caught { link, from, to, kind: gram.kind(), frame: frame.clone() };
+        self.0.borrow_mut().push(caught);
+    }
+
+    /// How many frames of this kind there are.
+    pub fn count(&self, kind: &str) -> usize {
+        self.0.borrow().iter().filter(|caught| caught.kind == kind).count()
+    }
+
+    /// All of them, in their order; the catch is empty then.
+    pub fn take(&self) -> Vec<Caught> {
+        self.0.take()
+    }
+}
+
+/// A plain frame with these changes to its bytes, and a checksum that fits them.
+pub fn forge(frame: &Bytes, change: impl FnOnce(&mut [u8])) -> Bytes {
+    /// Where the checksum stands: over everything, itself taken as zero (docs/wire.md).
+    const CRC: core::ops::Range<usize> = 44..48;
+    let mut bytes = frame.to_vec();
+    change(&mut bytes);
+    bytes[CRC].fill(0);
+    let crc = crc32c::crc32c(&bytes);
+    bytes[CRC].copy_from_slice(&crc.to_be_bytes());
+    bytes.into()
+}
+
 /// The node ids of a node's view, sorted; empty if it has none.
 pub fn members_at(world: &World, node: usize) -> Vec<usize> {
     let view = world.hosts.stack(node).and_then(|stack| stack.gab().view());
@@ -414,6 +500,14 @@ pub fn members_at(world: &World, node: usize) -> Vec<usize> {
         view.into_iter().flat_map(|view| &view.members).map(|id| id.node.index()).collect();
     nodes.sort_unstable();
     nodes
+}
+
+/// A link of a node to another one, as the listing of the first shows it.
+pub fn link_of(world: &World, node: usize, peer: usize, link: usize) -> NodeLinkSnapshot {
+    let nodes = world.hosts.stack(node).map(|stack| stack.snapshot().llt.nodes);
+    let mut known = nodes.into_iter().flatten().filter(|other| usize::from(other.node) == peer);
+    let links = known.next().map(|other| other.links).unwrap_or_default();
+    links.into_iter().nth(link).unwrap_or_default()
 }
 
 /// The latest life of a node.

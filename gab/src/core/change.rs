@@ -553,15 +553,27 @@ impl Gab {
     }
 }
 
-/// Members that can all talk to each other (facts algorithms 2.3). The one with the most missing
-/// connections goes first; of equals one that is not in the view, then one in jeopardy, then the
-/// last in rank. `None` if that is us: another has to propose.
+/// Members that can all talk to each other (facts algorithms 2.3). First those of the view settle it
+/// among themselves: the one with the most missing connections goes; of equals one in jeopardy, then
+/// the last in rank. Then newcomers that do not get on with all that are left go in the same way:
+/// they can come later, perhaps a moment later, when their connections are made, and no member is
+/// thrown out for them. `None` if we are not left: another has to propose.
 fn clique(me: Id, members: Vec<Id>, old: &[Id], states: &BTreeMap<Id, &State>) -> Option<Vec<Id>> {
+    let (inside, newcomers): (Vec<Id>, Vec<Id>) =
+        members.into_iter().partition(|id| old.contains(id));
+    let mut members = settle(inside, &[], states);
+    let fixed = members.clone();
+    members.extend(newcomers);
+    let members = settle(members, &fixed, states);
+    members.contains(&me).then_some(members)
+}
+
+/// Takes out whoever lacks most connections until nobody lacks any, but nobody of `fixed`.
+fn settle(mut members: Vec<Id>, fixed: &[Id], states: &BTreeMap<Id, &State>) -> Vec<Id> {
     let hears = |from: Id, to: Id| -> Option<Connection> {
         states.get(&from)?.row.iter().copied().find(|connection| connection.peer == to)
     };
     let connected = |a: Id, b: Id| a == b || hears(a, b).is_some() && hears(b, a).is_some();
-    let mut members = members;
     loop {
         let missing = |id: Id| members.iter().filter(|&&other| !connected(id, other)).count();
         let in_jeopardy = |id: Id| {
@@ -570,12 +582,13 @@ fn clique(me: Id, members: Vec<Id>, old: &[Id], states: &BTreeMap<Id, &State>) -
         let worst = members
             .iter()
             .enumerate()
-            .map(|(rank, &id)| (missing(id), !old.contains(&id), in_jeopardy(id), rank))
-            .max()?;
-        if worst.0 == 0 {
-            return members.contains(&me).then_some(members);
-        }
-        members.remove(worst.3);
+            .filter(|(_, id)| !fixed.contains(id))
+            .map(|(rank, &id)| (missing(id), in_jeopardy(id), rank))
+            .max();
+        match worst {
+            Some((lacks, _, rank)) if lacks > 0 => members.remove(rank),
+            Some(_) | None => return members,
+        };
     }
 }
 
@@ -615,8 +628,14 @@ mod tests {
         assert_eq!(choose(0, &[0, 1, 2], &[0, 1, 2], &[]), Some(vec![0, 1, 2]));
         // One way is no way.
         assert_eq!(choose(0, &[0, 1, 2], &[0, 1, 2], &[(0, 2)]), Some(vec![0, 1]));
-        // Whoever lacks most goes, even if it ranks first; a newcomer before a member.
+        // Whoever lacks most goes, even if it ranks first.
         assert_eq!(choose(1, &[0, 1, 2, 3], &[0, 1, 2, 3], &[(0, 1), (0, 2)]), Some(vec![1, 2, 3]));
+        // No member goes for newcomers, however many have no connection with it yet.
+        assert_eq!(choose(0, &[0, 1, 2, 3], &[0, 1], &[(1, 2), (1, 3)]), Some(vec![0, 1]));
+        // Of newcomers those that get on with all members stay.
+        assert_eq!(choose(0, &[0, 1, 2, 3], &[0, 1], &[(2, 3), (1, 3)]), Some(vec![0, 1, 2]));
+        // A member that goes anyway keeps no newcomer out.
+        assert_eq!(choose(0, &[0, 1, 2], &[0, 1], &[(0, 1), (1, 2)]), Some(vec![0, 2]));
         assert_eq!(choose(0, &[0, 1, 2], &[1, 2], &[(0, 1)]), None, "we are the one that goes");
     }
 }

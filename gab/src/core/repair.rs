@@ -8,7 +8,7 @@ use rand_core::Rng;
 
 use super::{Gab, GabOutput, Notice};
 use crate::limits::{BATCH_BYTES, REPAIR_BYTES, WINDOW_SLOTS};
-use crate::wire::{Body, Entry, Ordered, Repair};
+use crate::wire::{Body, Entry, NAK_LEN, NAK_RANGE_LEN, Ordered, Repair};
 
 /// State of repairing.
 #[derive(Debug, Default)]
@@ -116,7 +116,7 @@ impl Gab {
         if at > now {
             return;
         }
-        let ranges = stream.missing(stream.high);
+        let mut ranges = stream.missing(stream.high);
         let sequencer = view.sequencer();
         if ranges.is_empty() && self.repair.attempts > 0
             || sequencer == self.id && ranges.is_empty()
@@ -137,6 +137,9 @@ impl Gab {
         self.repair.ask = Some((now + wait, (wait * 2).min(ASK_MAX)));
         if target != self.id {
             self.counters.naks_sent += 1;
+            // What one datagram does not name is asked for after it: LLT would not take a longer one.
+            let room = self.transport.datagram_max.saturating_sub(NAK_LEN) / NAK_RANGE_LEN;
+            ranges.truncate(room.max(1));
             let nak = Body::Nak(ranges).encode(self.head());
             self.out.push_back(GabOutput::Datagram(target, nak));
         }

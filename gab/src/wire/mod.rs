@@ -26,6 +26,10 @@ pub const HEAD_LEN: usize = 36;
 pub const ORD_LEN: usize = HEAD_LEN + 26;
 /// Bytes of a DATA message before its piece of the payload.
 pub const DATA_LEN: usize = HEAD_LEN + 24;
+/// Bytes of a NAK message before its ranges.
+pub const NAK_LEN: usize = HEAD_LEN + 2;
+/// Bytes of one range in it.
+pub const NAK_RANGE_LEN: usize = 16;
 /// Ranges that one NAK names at the most; what is missing beyond follows in the next.
 pub const NAK_RANGES_MAX: usize = 64;
 

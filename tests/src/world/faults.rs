@@ -181,6 +181,20 @@ impl World {
         }
     }
 
+    /// The interface of one link of a node is taken down: nothing passes, and the node knows it.
+    pub fn take_down(&mut self, node: usize, link: usize) {
+        self.cut_node_link(node, link, true);
+        self.processes[node].pulled[link] = true;
+        self.wake(node);
+    }
+
+    /// The operator seeds by hand on a node (`gabconfig -x`).
+    pub fn seed(&mut self, node: usize) {
+        self.say(|| format!("node {node}: seeded by hand"));
+        self.apply(node, Input::Seed);
+        self.wake(node);
+    }
+
     /// Cuts or mends all links of a node but `spared`.
     pub fn cut_node(&mut self, node: usize, spared: Option<usize>, cut: bool) {
         for link in (0..self.net.links()).filter(|link| Some(*link) != spared) {
