@@ -23,7 +23,6 @@ pub const fn expected(mutant: Mutant) -> Expected {
             Expected::Caught(Kind::Record)
         }
         Mutant::CutFromProposer
-        | Mutant::InstallOnMajority
         | Mutant::NoDuplicateCheck
         | Mutant::NoViewCheck
         | Mutant::P2pAcrossGenerations
@@ -33,6 +32,7 @@ pub const fn expected(mutant: Mutant) -> Expected {
         | Mutant::WedgedAcks => Expected::Caught(Kind::Swarm),
         Mutant::NoEjection => Expected::Caught(Kind::Split),
         Mutant::ForeignLineage => Expected::CaughtBy(scripts::member_of_another_view),
+        Mutant::InstallOnMajority => Expected::CaughtBy(scripts::installed_without_a_member),
         Mutant::RaceOutsideChain => Expected::CaughtBy(scripts::named_for_a_foreign_view),
         Mutant::ReadyAfterPromise => Expected::CaughtBy(scripts::late_proposal),
         Mutant::DropAtReady => Expected::Harmless(

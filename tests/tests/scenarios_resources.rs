@@ -43,7 +43,7 @@ fn traffic(stage: &mut Stage, clients: &[Client]) -> Catch {
 /// A counter of LLT, summed over all nodes.
 fn total(stage: &Stage, of: impl Fn(&llt::stats::Stats) -> u64) -> u64 {
     let stacks = (0..stage.world.nodes()).filter_map(|node| stage.world.hosts.stack(node));
-    stacks.map(|stack| of(&stack.llt().stats())).sum()
+    stacks.map(|stack| of(stack.llt().stats())).sum()
 }
 
 #[test]
@@ -140,8 +140,10 @@ const FRAME: &str = "4c4c010101020b000304003405060708\
                      35363738";
 
 fn bytes(hex: &str) -> Bytes {
-    let digits = hex.as_bytes().chunks(2);
-    digits.map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).expect("a digit");
+    let pairs = hex.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| pair.iter().fold(0, |byte, other| byte * 16 + digit(other));
+    pairs.map(|pair| u8::try_from(byte(pair)).expect("two digits")).collect()
 }
 
 #[test]
