@@ -129,14 +129,18 @@ impl Process {
 
 /// State letter and start time of `/proc/PID/stat`. The name in it may contain anything, so the
 /// fields are counted from the last parenthesis on.
+///
+/// The letter is that of the first thread, which can be a zombie while others still hold what the
+/// process had open, its locks among them: until they are gone too, it runs.
 fn stat(pid: i32) -> Option<(char, u64)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields = text.get(text.rfind(')')? + 1..)?;
     let mut fields = fields.split_ascii_whitespace();
     let letter = fields.next()?.chars().next()?;
-    // `next` took field 3; field 22 is the nineteenth after it.
-    let start = fields.nth(18)?.parse().ok()?;
-    Some((letter, start))
+    // `next` took field 3; field 20 is the seventeenth after it, field 22 the second after that.
+    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    let start = fields.nth(1)?.parse().ok()?;
+    Some((if letter == 'Z' && threads > 1 { 'R' } else { letter }, start))
 }
 
 #[cfg(test)]
