@@ -50,7 +50,12 @@ impl Gab {
             self.change = None;
         }
         let me = self.id.node;
-        self.stream = Some(Stream::new(me, &proposal.members, proposal.sequence));
+        let sequence = proposal.sequence;
+        self.stream = Some(match &self.stream {
+            Some(stream) => stream.next(&proposal.members, sequence),
+            None => Stream::new(me, &proposal.members, sequence),
+        });
+        self.prepared.clear();
         self.undelivered.clear();
         self.sequencer = Sequencer::default();
         self.order = super::order::Ordering::default();
@@ -66,6 +71,9 @@ impl Gab {
             }
         }
         self.change_ports(now, &proposal.members);
+        if old.is_none() && self.membership.seed_now {
+            self.notice(Notice::SeededByHand { members: self.cluster_nodes() });
+        }
         self.pending.restart();
         self.settle_suspicions();
         self.race(now);

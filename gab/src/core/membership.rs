@@ -6,7 +6,7 @@ use llt::time::earliest;
 use llt::{Duration, Id, Incarnation, Instant, NodeId, NodeSet};
 use rand_core::Rng;
 
-use super::Gab;
+use super::{Gab, Notice};
 use crate::ids::{Vid, View};
 
 /// Suspicions, and the memory that keeps a lineage one.
@@ -64,7 +64,9 @@ impl Gab {
             suspicion.sure |= sure;
         }
         self.abandon_change_with(now, id);
-        self.tell_status(now);
+        if !self.over {
+            self.tell_status(now);
+        }
     }
 
     /// A node that leaves is out as soon as its LEAVE is delivered.
@@ -202,13 +204,17 @@ impl Gab {
         *times += 1;
     }
 
+    /// Is a configured node connected that is in a view?
+    pub(super) fn meets_seeded(&self) -> bool {
+        self.peers.values().any(|peer| {
+            peer.hello.as_ref().is_some_and(|(vid, hello)| !vid.is_none() && hello.configured)
+        })
+    }
+
     /// Seeding: an unseeded node never forms a view by itself. It needs the configured number of
     /// nodes or the operator, and nobody who is in a view already.
     fn seed_due(&self) -> Option<Instant> {
-        let seeded = self.peers.values().any(|peer| {
-            peer.hello.as_ref().is_some_and(|(vid, hello)| !vid.is_none() && hello.configured)
-        });
-        if seeded {
+        if self.meets_seeded() {
             return None;
         }
         if self.membership.seed_now {
@@ -217,7 +223,7 @@ impl Gab {
         let ready = self.unseeded_peers().filter(|&id| !self.is_skipped(id)).count() + 1;
         let visible = u32::try_from(ready).unwrap_or(u32::MAX);
         let may_seed = |count: u32| count != 0 && count <= visible;
-        if !may_seed(self.config.seed.unwrap_or(0)) {
+        if !may_seed(self.seed_count()) {
             // Perhaps with those that did not answer before.
             let skipped = self.unseeded_peers().filter(|&id| self.is_skipped(id));
             return skipped.map(|id| self.skipped_until(id)).min();
@@ -285,7 +291,9 @@ impl Gab {
         let member = self.view.as_ref().is_some_and(|view| view.contains(silent));
         if !member {
             self.skip_joiner(now, silent);
-        } else if now >= since + self.config.stable * 12 {
+        } else if now >= since + self.config.stable * self.config.policy.conn_wait {
+            let conn_wait = self.config.policy.conn_wait;
+            self.notice(Notice::Stalled { node: silent.node, conn_wait });
             self.suspect(now, silent, true);
         }
     }

@@ -21,6 +21,7 @@ mod output;
 mod p2p;
 mod pending;
 mod ports;
+mod quorum;
 mod registration;
 mod repair;
 mod sequencer;
@@ -40,14 +41,14 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 pub use arbiter::{ArbiterReply, ArbiterRequest, Record, RecordChange};
 #[cfg(any(test, feature = "sim"))]
 pub use config::Mutant;
-pub use config::{ArbiterKind, GabConfig};
+pub use config::{ArbiterKind, Configuration, GabConfig, Policy};
 pub use listing::Sizes;
-pub use output::{ClientId, Counters, GabOutput, Notice};
+pub use output::{ClientId, Counters, GabOutput, HaltCause, Notice};
 
 use crate::event::{ClientEvent, Level, SendError};
 use crate::ids::{PortName, Vid, View};
 use crate::limits::MESSAGE_MAX;
-use crate::wire::{Body, EntryKind, Head, Hello, Message, Proposal};
+use crate::wire::{Body, EntryKind, Head, Hello, Message, Prepared, Proposal};
 
 /// GAB of one node, as a pure state machine. [`crate::stack::Stack`] puts it on top of LLT.
 ///
@@ -81,6 +82,8 @@ pub struct Gab {
     accepting: Option<Proposal>,
     /// A proposal that this node has said READY to.
     ready: Option<Proposal>,
+    /// Every view that this node was READY for since its own came into force.
+    prepared: Vec<Prepared>,
     /// The view change that this node proposes.
     change: Option<change::Change>,
     authorisation: authorise::Authorisation,
@@ -158,6 +161,7 @@ impl Gab {
             frozen_since: now,
             accepting: None,
             ready: None,
+            prepared: Vec::new(),
             change: None,
             authorisation: authorise::Authorisation::default(),
             pending: pending::Pending::default(),
@@ -310,6 +314,9 @@ impl Gab {
             return;
         }
         self.expire_change(now);
+        if self.over {
+            return;
+        }
         self.retry_p2p(now);
         self.watch_members(now);
         self.close_stalled(now);
@@ -504,4 +511,6 @@ mutants! {
     is_mutant_p2p => P2pAcrossGenerations;
     is_mutant_no_ejection => NoEjection;
     is_mutant_stale_payload => StalePayload;
+    is_mutant_minority => MinorityGoesOn;
+    is_mutant_ready_views => ReadyViewsNotCounted;
 }
