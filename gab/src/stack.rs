@@ -293,7 +293,10 @@ impl Stack {
                 self.ports.on_peer_down(peer);
                 self.gab.handle_peer_down(now, peer, reason);
             }
-            Event::Link { peer, links_up, .. } => self.gab.handle_links(now, peer, links_up),
+            Event::Link { peer, links_up, silent_ms, .. } => {
+                let silence = Duration::from_millis(silent_ms);
+                self.gab.handle_links(now, peer, links_up, silence);
+            }
             Event::Late { late_ms } => self.gab.handle_late(now, Duration::from_millis(late_ms)),
             Event::AddressChanged { .. }
             | Event::Delayed { .. }

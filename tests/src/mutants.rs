@@ -32,6 +32,7 @@ pub const fn expected(mutant: Mutant) -> Expected {
         | Mutant::StalePayload
         | Mutant::WedgedAcks => Expected::Caught(Kind::Swarm),
         Mutant::NoEjection => Expected::Caught(Kind::Split),
+        Mutant::JeopardyNotAgreed => Expected::Caught(Kind::Jeopardy),
         Mutant::MinorityGoesOn => Expected::Caught(Kind::Quorum),
         Mutant::ForeignLineage => Expected::CaughtBy(scripts::member_of_another_view),
         Mutant::RaceOutsideChain => Expected::CaughtBy(scripts::named_for_a_foreign_view),

@@ -99,6 +99,7 @@ impl Gab {
             row: self.connections(),
             leaving: self.leaving.is_some_and(|leaving| leaving.announced),
             prepared: self.prepared.clone(),
+            lost_in_jeopardy: self.lost_in_jeopardy(),
         }
     }
 
@@ -394,11 +395,13 @@ impl Gab {
             let newest = removed.entry(id.node).or_insert(id.incarnation);
             *newest = (*newest).max(id.incarnation);
         }
+        let jeopardy = self.departed_in_jeopardy(&members);
         let Some(change) = &mut self.change else { return };
         let proposal = Proposal {
             vid: change.vid,
             base: self.view.as_ref().map_or(Vid::NONE, |view| view.vid),
             members: members.clone(),
+            jeopardy,
             cut,
             sequence: self.stream.as_ref().map_or(0, |stream| stream.sequence) + cut,
             generation: self.table.generation,
@@ -615,9 +618,21 @@ mod tests {
                     .map(|&peer| Connection { peer, jeopardy: false })
                     .collect();
                 let (installed, ready) = (Vid::NONE, Vid::NONE);
-                let (leaving, prepared) = (false, Vec::new());
+                let (leaving, prepared, lost_in_jeopardy) = (false, Vec::new(), Vec::new());
                 let beyond = Bytes::new();
-                (from, State { installed, ready, cont: 0, beyond, row, leaving, prepared })
+                (
+                    from,
+                    State {
+                        installed,
+                        ready,
+                        cont: 0,
+                        beyond,
+                        row,
+                        leaving,
+                        prepared,
+                        lost_in_jeopardy,
+                    },
+                )
             })
             .collect();
         let states = states.iter().map(|(&id, state)| (id, state)).collect();

@@ -140,12 +140,14 @@ pub enum Mutant {
     MinorityGoesOn,
     /// Under a majority, views that were only prepared are not counted against.
     ReadyViewsNotCounted,
+    /// Each member tells by itself who was lost in jeopardy.
+    JeopardyNotAgreed,
 }
 
 #[cfg(any(test, feature = "sim"))]
 impl Mutant {
     /// Every rule that can be broken.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::WedgedAcks,
         Self::LeftoversBeforeArbitration,
         Self::NoViewCheck,
@@ -167,5 +169,6 @@ impl Mutant {
         Self::StalePayload,
         Self::MinorityGoesOn,
         Self::ReadyViewsNotCounted,
+        Self::JeopardyNotAgreed,
     ];
 }

@@ -216,6 +216,7 @@ impl Gab {
         let links_up =
             self.peers.get(&peer.node).filter(|p| p.id == peer).map_or(1, |p| p.links_up);
         self.peers.insert(peer.node, Peer { id: peer, links_up, hello: None, busy: 0 });
+        self.note_jeopardy(now, peer, links_up, llt::Duration::ZERO);
         self.greet(peer);
     }
 
@@ -226,12 +227,16 @@ impl Gab {
             self.peers.remove(&peer.node);
         }
         let sure = matches!(reason, DownReason::Left | DownReason::Restarted);
+        self.end_jeopardy(peer, sure);
         self.suspect(now, peer, sure);
     }
 
-    /// The number of good links to a peer changed.
-    pub fn handle_links(&mut self, now: Instant, peer: Id, links_up: u8) {
+    /// The number of good links to a peer changed; the link that changed has been silent for so long.
+    pub fn handle_links(&mut self, now: Instant, peer: Id, links_up: u8, silence: llt::Duration) {
         self.turn(now);
+        if self.peers.get(&peer.node).is_some_and(|known| known.id == peer) {
+            self.note_jeopardy(now, peer, links_up, silence);
+        }
         if let Some(known) = self.peers.get_mut(&peer.node).filter(|known| known.id == peer) {
             known.links_up = links_up;
         }
@@ -513,4 +518,5 @@ mutants! {
     is_mutant_stale_payload => StalePayload;
     is_mutant_minority => MinorityGoesOn;
     is_mutant_ready_views => ReadyViewsNotCounted;
+    is_mutant_own_jeopardy => JeopardyNotAgreed;
 }

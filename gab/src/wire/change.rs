@@ -42,6 +42,8 @@ pub struct State {
     pub row: Vec<Connection>,
     /// It has announced that it leaves.
     pub leaving: bool,
+    /// Members of it that had one link left before they were lost.
+    pub lost_in_jeopardy: Vec<Id>,
     /// Every view that it was ready for since `installed` came into force, each list of members
     /// once.
     pub prepared: Vec<Prepared>,
@@ -74,6 +76,8 @@ pub struct Proposal {
     pub base: Vid,
     /// Its members in rank order.
     pub members: Vec<Id>,
+    /// Members of the base that were in jeopardy when they were lost.
+    pub jeopardy: Vec<Id>,
     /// The cut: all slots of the base up to here are delivered before it.
     pub cut: u64,
     /// The sequence that the new view's slot 0 stands for.
@@ -145,6 +149,7 @@ impl State {
             out.put_u8(u8::from(connection.jeopardy));
         }
         out.put_u8(u8::from(self.leaving));
+        out.put_ids(&self.lost_in_jeopardy);
         out.put_u8(u8::try_from(self.prepared.len()).expect("bounded where it is collected"));
         for prepared in &self.prepared {
             out.put_vid(prepared.vid);
@@ -167,6 +172,7 @@ impl State {
             row.push(Connection { peer: reader.id()?, jeopardy: reader.u8("a flag")? != 0 });
         }
         let leaving = reader.u8("a flag")? != 0;
+        let lost_in_jeopardy = reader.ids()?;
         let count = reader.u8("a count of views")?;
         if usize::from(count) > READY_VIEWS_MAX {
             return Err(Malformed::new("views that can be remembered"));
@@ -178,7 +184,7 @@ impl State {
         if cont > COUNTER_MAX {
             return Err(Malformed::new("a slot that can exist"));
         }
-        Ok(Self { installed, ready, cont, beyond, row, leaving, prepared })
+        Ok(Self { installed, ready, cont, beyond, row, leaving, lost_in_jeopardy, prepared })
     }
 }
 
@@ -187,6 +193,7 @@ impl Proposal {
         out.put_vid(self.base);
         out.put_vid(self.vid);
         out.put_ids(&self.members);
+        out.put_ids(&self.jeopardy);
         out.put_u64(self.cut);
         out.put_u64(self.sequence);
         out.put_u64(self.generation);
@@ -209,6 +216,7 @@ impl Proposal {
         let base = reader.vid()?;
         let vid = reader.vid()?;
         let members = reader.ids()?;
+        let jeopardy = reader.ids()?;
         let cut = reader.u64("a cut")?;
         let sequence = reader.u64("a sequence")?;
         let generation = reader.u64("a generation")?;
@@ -230,7 +238,7 @@ impl Proposal {
         if members.is_empty() || vid <= base || ports.len() > PORTS_MAX {
             return Err(Malformed::new("a view after its base"));
         }
-        Ok(Self { vid, base, members, cut, sequence, generation, removed, ports })
+        Ok(Self { vid, base, members, jeopardy, cut, sequence, generation, removed, ports })
     }
 }
 
@@ -256,6 +264,7 @@ mod tests {
             beyond: Bytes::from_static(&[0b10]),
             row: vec![Connection { peer: id(1), jeopardy: true }],
             leaving: true,
+            lost_in_jeopardy: vec![id(1)],
             prepared: prepared.to_vec(),
         }
     }
@@ -275,7 +284,7 @@ mod tests {
             let head = [0, 0, 0, 0, 0, 0, 0, round];
             [&head[..], &a, &[2], &a, &b].concat()
         };
-        assert_eq!(tail, [&[1, 2][..], &view(3), &view(4)].concat());
+        assert_eq!(tail, [&[1, 1][..], &b, &[2], &view(3), &view(4)].concat());
         assert_eq!(State::read(&mut Reader::new(bytes)).unwrap(), state());
     }
 

@@ -125,6 +125,7 @@ pub const INVARIANTS: &[Invariant] = &[
     ports::invariant_pt1_generations_rise,
     ports::invariant_pt2_only_members_are_heard,
     ports::invariant_pt3_the_departed_are_in_no_port,
+    ports::invariant_pt3_jeopardy_of_the_departed_is_agreed,
     primary::invariant_pc1_authorised_views_form_one_chain,
     primary::invariant_pc3_held_ports_hear_nothing_unauthorised,
     primary::invariant_pc4_after_the_end_nothing_is_read,

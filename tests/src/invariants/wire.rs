@@ -112,6 +112,7 @@ mod tests {
             beyond,
             row: Vec::new(),
             leaving: false,
+            lost_in_jeopardy: Vec::new(),
             prepared: Vec::new(),
         };
         message(round, 0, Body::State(state))
