@@ -35,8 +35,8 @@ fn s37_the_lowest_node_is_in_the_minority_and_only_the_majority_goes_on() {
     stage.wait_view(&[2, 3, 4]);
     stage.wait("the two have halted", |world| world.stats.halts == 2);
     assert_halted(&stage, &[0, 1]);
-    for node in 0..2 {
-        assert_eq!(stage.closings(clients[node]), [CloseReason::Ejected]);
+    for (node, client) in clients[..2].iter().enumerate() {
+        assert_eq!(stage.closings(*client), [CloseReason::Ejected]);
         assert!(stage.noticed(node, |notice| matches!(notice, Notice::QuorumLost { .. })));
     }
     let uid = stage.broadcast(clients[2], true);
