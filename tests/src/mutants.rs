@@ -23,7 +23,6 @@ pub const fn expected(mutant: Mutant) -> Expected {
             Expected::Caught(Kind::Record)
         }
         Mutant::CutFromProposer
-        | Mutant::InstallOnMajority
         | Mutant::NoDuplicateCheck
         | Mutant::NoViewCheck
         | Mutant::P2pAcrossGenerations
@@ -35,6 +34,7 @@ pub const fn expected(mutant: Mutant) -> Expected {
         Mutant::JeopardyNotAgreed => Expected::Caught(Kind::Jeopardy),
         Mutant::MinorityGoesOn => Expected::Caught(Kind::Quorum),
         Mutant::ForeignLineage => Expected::CaughtBy(scripts::member_of_another_view),
+        Mutant::InstallOnMajority => Expected::CaughtBy(scripts::installed_without_a_member),
         Mutant::RaceOutsideChain => Expected::CaughtBy(scripts::named_for_a_foreign_view),
         Mutant::ReadyViewsNotCounted => Expected::CaughtBy(scripts::quorum_of_ready_views),
         Mutant::ReadyAfterPromise => Expected::CaughtBy(scripts::late_proposal),

@@ -25,6 +25,43 @@ fn setup(nodes: u8, mutant: Option<Mutant>) -> Setup {
     Setup { stable: ms(250), mutant, ..Setup::fast(nodes) }
 }
 
+/// Node 3 has died. Node 2 never gets the PROPOSE of the view of 0, 1 and 2, nor a message that is
+/// below its cut, and stays where it is. Nobody may install that view.
+///
+/// What is then read in it at nodes 0 and 1, and lost with them, node 2 cannot know to be missing.
+/// No client can tell that from a partition, so the script looks at the views themselves.
+pub fn installed_without_a_member(mutant: Option<Mutant>) -> Violations {
+    let patient = Setup { stuck: ms(10_000), ..setup(4, mutant) };
+    let mut stage = Stage::formed_with(patient);
+    let clients = stage.open_all('G');
+    let note = Note::default();
+    let seen = note.clone();
+    stage.filter(move |gram| match gram.kind() {
+        "COLLECT" if gram.is_from_to(0, 1) => {
+            seen.write("collect");
+            Verdict::Pass
+        }
+        "ORD" | "RETR" | "PROPOSE" if gram.packet.to == 2 => Verdict::Drop,
+        _ => Verdict::Pass,
+    });
+    stage.world.crash(3);
+    stage.broadcast(clients[0], true);
+    stage.wait("node 0 installs its view, or tries again", |world| {
+        members_at(world, 0) == [0, 1, 2] || note.count("collect") > 1
+    });
+    let ready = stage.world.hosts.stack(2).and_then(|stack| stack.gab().prepared());
+    if members_at(&stage.world, 0) == [0, 1, 2] && ready.is_none_or(|view| view.vid < stage.vid(0))
+    {
+        let (now, vid) = (stage.now(), stage.vid(0));
+        let text = format!("{vid} is in force, and node 2 is not READY for it");
+        stage.world.hosts.history.fault(now, "install-without-ready", text);
+    }
+    stage.world.crash(0);
+    stage.world.crash(1);
+    stage.wait("node 2 goes on alone", |world| members_at(world, 2) == [2]);
+    stage.finish()
+}
+
 /// Nodes 0 and 1 lose each other and both want node 2. Node 2 promises node 0 first, then node 1,
 /// whose view is the higher, and is READY for that. Only then, before it hears that node 1 has
 /// installed it, the late PROPOSE of node 0 arrives.
