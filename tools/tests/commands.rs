@@ -98,7 +98,10 @@ fn a_wrong_command_line_is_usage() {
 #[test]
 fn options_of_the_originals_that_are_missing_are_refused_by_name() {
     for (line, said) in [
-        ("gabconfig -j", "GAB gabconfig ERROR option -j (halt on rejoin) is not in this version"),
+        (
+            "gabconfig -p",
+            "GAB gabconfig ERROR option -p (halt on process death) is not in this version",
+        ),
         ("gabconfig -c -n2 -k", "option -k (keep killing)"),
         ("gabconfig -Q sendq:7", "option -Q (queue limits)"),
         ("gabconfig -c -f 15000", "option -f (IOFENCE timeout)"),

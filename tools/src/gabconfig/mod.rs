@@ -94,10 +94,10 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             print(&driver(&gab))
         };
     }
+    let mut admin = cli.root.admin()?;
     for warning in warnings(cli) {
         eprintln!("GAB gabconfig WARNING {warning}");
     }
-    let mut admin = cli.root.admin()?;
     if cli.unconfigure {
         admin.set_timeout(LEAVE_TIMEOUT);
         return Ok(admin.request(&AdminRequest::GabUnconfigure)?);
