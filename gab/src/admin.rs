@@ -144,8 +144,9 @@ pub struct Setting {
     pub value: String,
 }
 
-/// `gabconfig -c`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+/// What `gabconfig -c` and its switches change; what is absent stays.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct GabConfigure {
     /// `-c`: allow registrations and joining.
     pub configure: bool,
@@ -155,6 +156,56 @@ pub struct GabConfigure {
     pub seed: bool,
     /// `-t`: stable timeout in milliseconds.
     pub stable_ms: Option<u64>,
+    /// `-q` or `-d`: only a majority goes on.
+    pub quorum: Option<bool>,
+    /// `-j` or `-J`: halt when thrown out.
+    pub rejoin_halt: Option<bool>,
+    /// `-s`: nobody asks for a majority.
+    pub single_network: Option<bool>,
+    /// `-S`.
+    pub set: Vec<GabTunable>,
+}
+
+/// A parameter that `gabconfig -S name:value` sets at run time (facts 2.6).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GabTunable {
+    /// `conn_wait`: a member that stalls view changes for so many stable times is dropped.
+    ConnWait(u32),
+}
+
+/// Why a text is no [`GabTunable`].
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TunableError {
+    /// There is no such name, or no colon.
+    #[error("expected conn_wait:N")]
+    Name,
+    /// The value is out of its range.
+    #[error("expected {name} from {least} to {most}")]
+    Value {
+        /// Whose.
+        name: &'static str,
+        /// The least that it takes.
+        least: u32,
+        /// The most.
+        most: u32,
+    },
+}
+
+impl std::str::FromStr for GabTunable {
+    type Err = TunableError;
+
+    fn from_str(text: &str) -> Result<Self, TunableError> {
+        let (name, value) = text.split_once(':').ok_or(TunableError::Name)?;
+        if name != "conn_wait" {
+            return Err(TunableError::Name);
+        }
+        let (least, most) = (1, 256);
+        let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+        let number = value.parse().ok().filter(|n| digits && (least..=most).contains(n));
+        let number = number.ok_or(TunableError::Value { name: "conn_wait", least, most })?;
+        Ok(Self::ConnWait(number))
+    }
 }
 
 /// Answer to [`AdminRequest::GabConfigure`].

@@ -55,7 +55,9 @@ pub struct PortView {
     pub joined: NodeSet,
     /// Those of the view before that are gone.
     pub left: NodeSet,
-    /// Members with one link left, as this node sees it.
+    /// Members with one link left, as this node sees it; and those of `left` that were so before
+    /// they were lost, which is the same at every member: their services are not to be taken over
+    /// (facts 2.9).
     pub jeopardy: NodeSet,
     /// Nodes of the cluster without a client on this port.
     pub visible: NodeSet,

@@ -43,6 +43,15 @@ pub const P2P_HELD_MESSAGES: usize = 256;
 pub const REPAIR_BYTES: usize = 256 << 10;
 /// Bytes of one batch of submitted messages or repaired slots: one LLT message.
 pub const BATCH_BYTES: usize = 60 << 10;
+/// Bytes to one peer, and as many more for each message, that wait until LLT has room for them: the
+/// point-to-point messages of all ports, and some batches. Whoever takes nothing of so much gets no
+/// more of it: its connection is ended.
+pub const BLOCKED_BYTES: usize = 32 << 20;
+/// What a message that waits costs besides its bytes.
+pub const BLOCKED_MESSAGE_COST: usize = 64;
+/// Different lists of members that a node remembers to have been READY for in one view: each takes
+/// a view change that failed after everybody in it had agreed.
+pub const READY_VIEWS_MAX: usize = 16;
 /// View ids of the own history that are remembered. The record never lags behind by more view
 /// changes than happen while one arbitration runs.
 pub const CHAIN_MAX: usize = 4096;

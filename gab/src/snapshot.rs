@@ -282,6 +282,14 @@ pub struct GabSnapshot {
     pub node_count: u32,
     /// Stable timeout in milliseconds.
     pub stable_ms: u64,
+    /// `-q`: only a majority goes on.
+    pub quorum: bool,
+    /// `-j`: halt when thrown out.
+    pub rejoin_halt: bool,
+    /// `-s`: no majority is asked for, whatever `-q` says.
+    pub single_network: bool,
+    /// A member that stalls changes for so many stable times is dropped.
+    pub conn_wait: u32,
     /// The view as `round.node/incarnation`; empty if none.
     pub view: String,
     /// Node id of the sequencer, if there is a view.

@@ -10,9 +10,13 @@ use llt::core::{Event, LinkChange, SendError as LltError};
 use llt::time::earliest;
 use llt::{Duration, Id, Instant, LinkAddr, LinkId, Llt, LltPort, NodeId, NodeSet};
 
-use crate::core::{ArbiterReply, ArbiterRequest, Gab, GabConfig, GabOutput, Notice, Transport};
+use crate::core::{
+    ArbiterReply, ArbiterRequest, Configuration, Gab, GabConfig, GabOutput, HaltCause, Notice,
+    Transport,
+};
 use crate::event::{ClientEvent, Level, OpenError, OpenOptions, SendError};
 use crate::ids::PortName;
+use crate::limits::{BLOCKED_BYTES, BLOCKED_MESSAGE_COST};
 use crate::snapshot::Snapshot;
 
 pub use crate::core::ClientId;
@@ -26,7 +30,7 @@ pub struct Stack {
     llt: Llt,
     gab: Gab,
     /// Messages that LLT had no room for, by peer, until it says that it has.
-    blocked: BTreeMap<Id, VecDeque<Bytes>>,
+    blocked: BTreeMap<Id, Blocked>,
     /// The LLT ports besides GAB's.
     ports: Ports,
     /// The instant of the turn.
@@ -48,6 +52,14 @@ pub enum Output {
         /// A kernel-type client was registered.
         halt: bool,
     },
+    /// This node must not go on: every client has a `Closed` event waiting. Say LLT's goodbye
+    /// ([`Stack::bye`]), so that nobody waits for it, and stop.
+    Halt {
+        /// Why.
+        cause: HaltCause,
+        /// The port that it is about.
+        port: PortName,
+    },
     /// The clean leave is done: nobody waits for this node any more.
     Left,
     /// Something arrived on an LLT port that is not GAB's: for its client, if it has one.
@@ -67,6 +79,14 @@ pub enum Output {
     Notice(Notice),
     /// Put a frame on a wire.
     Transmit(llt::core::Transmit),
+}
+
+/// Messages to one peer that LLT had no room for.
+#[derive(Debug, Default)]
+struct Blocked {
+    messages: VecDeque<Bytes>,
+    /// Their bytes, and what they cost besides.
+    bytes: usize,
 }
 
 /// What a [`Stack`] is built from.
@@ -116,10 +136,10 @@ impl Stack {
         self.gab.handle_arbiter(now, reply);
     }
 
-    /// `gabconfig -c [-nN] [-t ms]`: allows registrations and joining; what is `None` stays.
-    pub fn configure(&mut self, now: Instant, seed: Option<u32>, stable: Option<Duration>) {
+    /// `gabconfig -c`: allows registrations and joining; what is `None` stays.
+    pub fn configure(&mut self, now: Instant, change: Configuration) {
         self.now = self.now.max(now);
-        self.gab.configure(now, seed, stable);
+        self.gab.configure(now, change);
     }
 
     /// `gabconfig -x`: seeds with whoever is visible now.
@@ -273,7 +293,10 @@ impl Stack {
                 self.ports.on_peer_down(peer);
                 self.gab.handle_peer_down(now, peer, reason);
             }
-            Event::Link { peer, links_up, .. } => self.gab.handle_links(now, peer, links_up),
+            Event::Link { peer, links_up, silent_ms, .. } => {
+                let silence = Duration::from_millis(silent_ms);
+                self.gab.handle_links(now, peer, links_up, silence);
+            }
             Event::Late { late_ms } => self.gab.handle_late(now, Duration::from_millis(late_ms)),
             Event::AddressChanged { .. }
             | Event::Delayed { .. }
@@ -307,26 +330,38 @@ impl Stack {
             GabOutput::Arbiter(request) => Output::Arbiter(request),
             GabOutput::Client(client) => Output::Client(client),
             GabOutput::Ejected { halt } => Output::Ejected { halt },
+            GabOutput::Halt { cause, port } => Output::Halt { cause, port },
             GabOutput::Left => Output::Left,
             GabOutput::Notice(notice) => Output::Notice(notice),
         })
     }
 
     fn send(&mut self, now: Instant, to: Id, payload: Bytes) {
-        if let Some(queue) = self.blocked.get_mut(&to) {
-            queue.push_back(payload);
+        // A peer that is not connected any more is reported by LLT itself.
+        if !self.blocked.contains_key(&to)
+            && self.llt.send(now, LltPort::GAB, to, payload.clone()) != Err(LltError::WouldBlock)
+        {
             return;
         }
-        // A peer that is not connected any more is reported by LLT itself.
-        if self.llt.send(now, LltPort::GAB, to, payload.clone()) == Err(LltError::WouldBlock) {
-            self.blocked.insert(to, VecDeque::from([payload]));
+        let blocked = self.blocked.entry(to).or_default();
+        blocked.bytes += payload.len() + BLOCKED_MESSAGE_COST;
+        blocked.messages.push_back(payload);
+        if blocked.bytes > BLOCKED_BYTES {
+            // Nothing may be left out of what is reliable, so it ends; the peer is told.
+            self.blocked.remove(&to);
+            self.llt.reset(now, to);
         }
     }
 
     fn unblock(&mut self, now: Instant, to: Id) {
-        for payload in self.blocked.remove(&to).unwrap_or_default() {
+        for payload in self.blocked.remove(&to).unwrap_or_default().messages {
             self.send(now, to, payload);
         }
+    }
+
+    /// The most bytes that wait for one peer until LLT has room (at most [`BLOCKED_BYTES`]).
+    pub fn blocked_bytes(&self) -> usize {
+        self.blocked.values().map(|blocked| blocked.bytes).max().unwrap_or(0)
     }
 
     /// When [`Stack::handle_timer`] wants to be called, at the latest.
@@ -375,5 +410,49 @@ impl Stack {
     /// GAB's side, for listings and checks.
     pub fn gab(&self) -> &Gab {
         &self.gab
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llt::Incarnation;
+    use llt::config::{Flow, Timers};
+
+    use super::*;
+
+    #[test]
+    fn what_waits_for_one_peer_is_bounded() {
+        let node = |id| NodeId::new(id).unwrap();
+        let link = llt::config::LinkConfig {
+            lowpri: false,
+            mtu: 1452,
+            broadcast: None,
+            broadcast_heartbeats: true,
+            discover: true,
+            peers: Vec::new(),
+        };
+        let llt = llt::Config {
+            node: node(0),
+            incarnation: Incarnation(1),
+            cluster: llt::ClusterId(7),
+            links: vec![link],
+            excluded: NodeSet::EMPTY,
+            configured: [node(0), node(1)].into_iter().collect(),
+            timers: Timers::fast(),
+            flow: Flow::default(),
+            listen: Duration::ZERO,
+            keys: None,
+        };
+        let config = StackConfig { llt, gab: GabConfig::default() };
+        let mut stack = Stack::new(Instant::ZERO, config, 1);
+        let peer = Id { node: node(1), incarnation: Incarnation(1) };
+        stack.blocked.insert(peer, Blocked::default());
+        let message = Bytes::from(vec![0; 1 << 20]);
+        for count in 1..=31 {
+            stack.send(Instant::ZERO, peer, message.clone());
+            assert_eq!(stack.blocked_bytes(), count * ((1 << 20) + BLOCKED_MESSAGE_COST));
+        }
+        stack.send(Instant::ZERO, peer, message);
+        assert_eq!(stack.blocked_bytes(), 0, "nothing of it reaches the peer any more");
     }
 }

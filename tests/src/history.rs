@@ -41,6 +41,8 @@ pub struct Life {
     pub started: Instant,
     /// World time and how; `None` while it lives.
     pub ended: Option<(Instant, End)>,
+    /// When it was asked to leave in order.
+    pub leaves: Option<Instant>,
     /// Installed views in order.
     pub views: Vec<Installed>,
     /// Memberships that GAB announced: time, port, generation, members.
@@ -58,6 +60,8 @@ pub enum End {
     Crashed,
     /// Thrown out by the others.
     Ejected,
+    /// By itself, on the side of a split without a majority.
+    Halted,
     /// Left in order.
     Left,
 }

@@ -39,6 +39,8 @@ struct Host {
     clients: BTreeMap<u32, usize>,
     /// The clean leave is done.
     left: bool,
+    /// It must not go on.
+    halted: bool,
 }
 
 /// What came of an input.
@@ -178,13 +180,15 @@ impl Hosts {
             id: stack.id(),
             started: at,
             ended: None,
+            leaves: None,
             views: Vec::new(),
             memberships: Vec::new(),
             notices: Vec::new(),
             clients: Vec::new(),
         });
         let life = self.history.lives.len() - 1;
-        self.hosts[node] = Some(Host { stack, life, clients: BTreeMap::new(), left: false });
+        self.hosts[node] =
+            Some(Host { stack, life, clients: BTreeMap::new(), left: false, halted: false });
     }
 }
 
@@ -222,7 +226,11 @@ impl Door<'_> {
             }
             Input::Close { client } => self.close(client),
             Input::Crash => {
-                self.end(if self.host.left { End::Left } else { End::Crashed });
+                self.end(match (self.host.left, self.host.halted) {
+                    (true, _) => End::Left,
+                    (false, true) => End::Halted,
+                    (false, false) => End::Crashed,
+                });
             }
             Input::Flush => return Applied::Outputs(self.flush()),
             Input::Frame { link, from, frame } => self.frame(link, from, frame, setup),
@@ -232,7 +240,11 @@ impl Door<'_> {
                     self.history.fault(self.at, "keys", text);
                 }
             }
-            Input::Leave => stack.leave(now),
+            Input::Leave => {
+                stack.leave(now);
+                let at = self.at;
+                self.life().leaves.get_or_insert(at);
+            }
             Input::Open { client, port, options } => {
                 let opened = stack.open(now, client_id(client), port, options.into());
                 if let Err(error) = opened {
@@ -381,6 +393,11 @@ impl Door<'_> {
             self.observe_view();
             self.drain_all();
             self.end(End::Ejected);
+        }
+        if outputs.iter().any(|output| matches!(output, Output::Halt { .. })) {
+            self.observe_view();
+            self.drain_all();
+            self.host.halted = true;
         }
         self.host.left |= outputs.iter().any(|output| matches!(output, Output::Left));
         outputs

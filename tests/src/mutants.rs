@@ -31,9 +31,12 @@ pub const fn expected(mutant: Mutant) -> Expected {
         | Mutant::StalePayload
         | Mutant::WedgedAcks => Expected::Caught(Kind::Swarm),
         Mutant::NoEjection => Expected::Caught(Kind::Split),
+        Mutant::JeopardyNotAgreed => Expected::Caught(Kind::Jeopardy),
+        Mutant::MinorityGoesOn => Expected::Caught(Kind::Quorum),
         Mutant::ForeignLineage => Expected::CaughtBy(scripts::member_of_another_view),
         Mutant::InstallOnMajority => Expected::CaughtBy(scripts::installed_without_a_member),
         Mutant::RaceOutsideChain => Expected::CaughtBy(scripts::named_for_a_foreign_view),
+        Mutant::ReadyViewsNotCounted => Expected::CaughtBy(scripts::quorum_of_ready_views),
         Mutant::ReadyAfterPromise => Expected::CaughtBy(scripts::late_proposal),
         Mutant::DropAtReady => Expected::Harmless(
             "slots beyond the cut were delivered by nobody alive; a later round recovers less",

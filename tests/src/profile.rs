@@ -20,6 +20,8 @@ pub enum Kind {
     Jeopardy,
     /// Frozen processes.
     Pause,
+    /// Only a majority goes on: splits, crashes, leaves.
+    Quorum,
     /// With the arbitration record, held ports and splits.
     Record,
     /// Many nodes.
@@ -68,6 +70,7 @@ impl Profile {
         let drawn = match kind {
             Kind::Scale => u8::try_from(draw.range(32, 40)).expect("at most 40"),
             Kind::Smoke => 3,
+            Kind::Quorum => [2, 3, 3, 4, 4, 5, 5, 5, 6][draw.pick(9)],
             Kind::Jeopardy | Kind::Pause | Kind::Record | Kind::Split | Kind::Swarm => {
                 [2, 3, 3, 4, 4, 4, 5, 5, 6][draw.pick(9)]
             }
@@ -80,7 +83,7 @@ impl Profile {
         setup.links.iter_mut().for_each(|link| link.unicast = link.broadcast && unicast);
         let narrow = draw_narrow(kind, &mut seed.child("narrow").draw(), &setup);
         let agents = draw_agents(kind, &mut draw, &setup);
-        let rough = matches!(kind, Kind::Swarm | Kind::Record | Kind::Split);
+        let rough = matches!(kind, Kind::Quorum | Kind::Swarm | Kind::Record | Kind::Split);
         Self {
             kind,
             faults: draw_faults(kind, &mut draw),
@@ -168,6 +171,7 @@ fn draw_setup(kind: Kind, draw: &mut Draw, nodes: u8, mutant: Option<&str>) -> S
         }
     }
     setup.arbiter = kind == Kind::Record;
+    setup.quorum = kind == Kind::Quorum;
     // A stalled reader must be given up within the run, or nothing after it is tested.
     setup.client_stall = Duration::from_secs(draw.range(1, 6));
     debug_assert_eq!(setup.timers, Timers::fast());
@@ -216,6 +220,17 @@ fn draw_chaos(kind: Kind, draw: &mut Draw) -> ChaosPlan {
             Weights { last_link: 40, link_cut: 40, mute: 10, crash: 5, heal: 30, ..Weights::NONE }
         }
         Kind::Pause => Weights { pause: 60, slow: 10, crash: 5, heal: 10, ..Weights::NONE },
+        Kind::Quorum => Weights {
+            crash: 15,
+            leave: 10,
+            one_way: 5,
+            pair_cut: 15,
+            partition: 40,
+            pause: 5,
+            quick: 5,
+            heal: 30,
+            ..Weights::NONE
+        },
         Kind::Record => Weights {
             crash: 15,
             quick: 5,
@@ -242,9 +257,12 @@ fn draw_chaos(kind: Kind, draw: &mut Draw) -> ChaosPlan {
         length: Duration::from_millis(match kind {
             Kind::Smoke => 1500,
             Kind::Scale => 4000,
-            Kind::Jeopardy | Kind::Pause | Kind::Record | Kind::Split | Kind::Swarm => {
-                draw.range(3000, 9000)
-            }
+            Kind::Jeopardy
+            | Kind::Pause
+            | Kind::Quorum
+            | Kind::Record
+            | Kind::Split
+            | Kind::Swarm => draw.range(3000, 9000),
         }),
     }
 }

@@ -28,7 +28,7 @@ pub fn replay(record: impl BufRead, limit: Option<u64>) -> anyhow::Result<Replay
     else {
         bail!("line 1: expected `setup`");
     };
-    let arbiter = setup.arbiter;
+    let by = setup.arbitration();
     let nodes = usize::from(setup.nodes);
     let mut hosts = Hosts::new(*setup, None);
     let mut inputs = 0;
@@ -54,5 +54,5 @@ pub fn replay(record: impl BufRead, limit: Option<u64>) -> anyhow::Result<Replay
             break;
         }
     }
-    Ok(Replayed { violations: invariants::check(&hosts.history, arbiter, false), inputs, same })
+    Ok(Replayed { violations: invariants::check(&hosts.history, by, false), inputs, same })
 }

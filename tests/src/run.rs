@@ -117,10 +117,10 @@ fn rest(world: &mut World, watch: &mut Watch, deadline: Instant) -> bool {
 /// Judges what has happened in a world so far.
 pub fn verdict(world: &World, recovery: Option<Duration>) -> Outcome {
     let history = &world.hosts.history;
-    let arbiter = world.hosts.setup().arbiter;
-    let views = invariants::Context::new(history, arbiter, false).views.len();
+    let by = world.hosts.setup().arbitration();
+    let views = invariants::Context::new(history, by, false).views.len();
     Outcome {
-        violations: invariants::check(history, arbiter, recovery.is_some()),
+        violations: invariants::check(history, by, recovery.is_some()),
         digest: world.hosts.digest().value(),
         sent: history.sent.len(),
         read: history.deliveries(),

@@ -21,7 +21,7 @@ use llt::wire::Frame;
 use crate::client::{Act, Agent, Plan};
 use crate::history::{ClientLog, End, Life, What};
 use crate::input::OpenFlags;
-use crate::invariants::{self, Violations};
+use crate::invariants::{self, Arbitration, Violations};
 use crate::liveness;
 use crate::net::Faults;
 use crate::payload::{self, Uid};
@@ -240,7 +240,7 @@ impl Stage {
 
     /// How many different views were installed by anybody.
     pub fn views(&self) -> usize {
-        invariants::Context::new(&self.world.hosts.history, false, false).views.len()
+        invariants::Context::new(&self.world.hosts.history, Arbitration::None, false).views.len()
     }
 
     /// Node ids of the groups of a partition; nodes that are not named are alone.
@@ -319,10 +319,17 @@ impl Stage {
             .collect()
     }
 
+    /// How the lives of a node ended, in order.
+    pub fn ends(&self, node: usize) -> Vec<End> {
+        let lives = self.world.hosts.history.lives.iter();
+        let lives = lives.filter(|life| life.id.node.index() == node);
+        lives.filter_map(|life| life.ended).map(|(_, how)| how).collect()
+    }
+
     /// Judges what has happened so far.
     pub fn judge(&self) -> Violations {
-        let arbiter = self.world.hosts.setup().arbiter;
-        invariants::check(&self.world.hosts.history, arbiter, false)
+        let by = self.world.hosts.setup().arbitration();
+        invariants::check(&self.world.hosts.history, by, false)
     }
 
     /// Heals everything, waits for rest, sends a message from every client, and judges it all.
@@ -342,8 +349,8 @@ impl Stage {
             agent.probes = (1, 1);
         }
         settled = settled && self.rests();
-        let arbiter = self.world.hosts.setup().arbiter;
-        invariants::check(&self.world.hosts.history, arbiter, settled)
+        let by = self.world.hosts.setup().arbitration();
+        invariants::check(&self.world.hosts.history, by, settled)
     }
 
     fn rests(&mut self) -> bool {

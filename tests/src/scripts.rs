@@ -193,3 +193,50 @@ pub fn named_for_a_foreign_view(mutant: Option<Mutant>) -> Violations {
     stage.world.set_arbiter_delay(0, Duration::ZERO);
     stage.finish()
 }
+
+/// Of five nodes 0, 1 and 2 agree on a view without 3 and 4, whom 0 and 1 do not hear any more. Node
+/// 0 installs it, and node 1 does; before node 2 hears of that it is cut off, together with 3 and 4.
+///
+/// The three are most of the view that all five had. But nodes 0 and 1 are most of the view that they
+/// went on to, and go on: there would be two (PC6). Node 2 was READY for it, says so, and that counts.
+pub fn quorum_of_ready_views(mutant: Option<Mutant>) -> Violations {
+    cut_off_when_ready(mutant).finish()
+}
+
+/// [`quorum_of_ready_views`], up to where nodes 0 and 1 have gone on and node 2 is with 3 and 4.
+pub fn cut_off_when_ready(mutant: Option<Mutant>) -> Stage {
+    let mut stage = Stage::formed_with(Setup { quorum: true, ..setup(5, mutant) });
+    stage.open_all('G');
+    let note = Note::default();
+    let seen = note.clone();
+    stage.filter(move |gram| {
+        let (from, to) = (gram.packet.from, gram.packet.to);
+        let lost = match (from, to, gram.kind()) {
+            // Node 0 is the first to ask node 2.
+            (3..=4, 2, "COLLECT") => !seen.says("node 0 installs"),
+            (0..=1, 2, kind) => {
+                if (from, kind) == (0, "INSTALL") {
+                    seen.write("node 0 installs");
+                }
+                // What comes after INSTALL would prove it.
+                !kind.is_empty() && seen.says("node 0 installs")
+            }
+            _ => false,
+        };
+        if lost { Verdict::Drop } else { Verdict::Pass }
+    });
+    for one in 0..2 {
+        for other in 3..5 {
+            stage.world.cut_pair(one, other, true);
+        }
+    }
+    stage.wait("two install the view of three", |world| {
+        (0..2).all(|node| members_at(world, node) == [0, 1, 2])
+    });
+    for one in 0..2 {
+        stage.world.cut_pair(one, 2, true);
+    }
+    stage.wait("the two go on", |world| (0..2).all(|node| members_at(world, node) == [0, 1]));
+    stage.pass(ms(2000));
+    stage
+}

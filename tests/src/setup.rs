@@ -1,12 +1,14 @@
 //! What all nodes of a simulated cluster are configured with.
 
 use bytes::Bytes;
-use gab::core::{ArbiterKind, GabConfig, Mutant};
+use gab::core::{ArbiterKind, GabConfig, Mutant, Policy};
 use gab::stack::StackConfig;
 use llt::config::{Flow, LinkConfig, Timers};
 use llt::seal::{Key, Keyring, is_sealed, peek};
 use llt::{ClusterId, Duration, Incarnation, LinkAddr, NodeId, NodeSet};
 use serde::{Deserialize, Serialize};
+
+use crate::invariants::Arbitration;
 
 /// The cluster as configured; serialisable, because a replay starts with it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -31,6 +33,12 @@ pub struct Setup {
     pub inline_max: usize,
     /// Ask the arbitration record.
     pub arbiter: bool,
+    /// `-q`: only a majority goes on.
+    #[serde(default)]
+    pub quorum: bool,
+    /// `conn_wait`; 0 for the default.
+    #[serde(default)]
+    pub conn_wait: u32,
     /// A client that leaves its queue full for longer is closed.
     pub client_stall: Duration,
     /// Where the sequences of links begin; 0 as they do in life.
@@ -78,6 +86,8 @@ impl Setup {
             stuck: timers.peer_inact,
             inline_max: 1024,
             arbiter: false,
+            quorum: false,
+            conn_wait: 0,
             client_stall: Duration::from_secs(15),
             first_sequence: 0,
             sealed: false,
@@ -121,10 +131,28 @@ impl Setup {
                 stable: self.stable,
                 stuck: self.stuck,
                 inline_max: self.inline_max,
-                arbiter: if self.arbiter { ArbiterKind::Record } else { ArbiterKind::None },
+                arbiter: match self.arbitration() {
+                    Arbitration::Majority => ArbiterKind::Majority,
+                    Arbitration::None => ArbiterKind::None,
+                    Arbitration::Record => ArbiterKind::Record,
+                },
+                configured_nodes: u32::from(self.nodes),
+                policy: Policy {
+                    conn_wait: if self.conn_wait == 0 { 12 } else { self.conn_wait },
+                    ..Policy::default()
+                },
                 client_stall: self.client_stall,
                 mutant: self.mutant.as_deref().and_then(mutant_by_name),
             },
+        }
+    }
+
+    /// Who authorises views with departures.
+    pub fn arbitration(&self) -> Arbitration {
+        match (self.arbiter, self.quorum) {
+            (true, _) => Arbitration::Record,
+            (false, true) => Arbitration::Majority,
+            (false, false) => Arbitration::None,
         }
     }
 

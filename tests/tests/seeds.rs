@@ -38,7 +38,7 @@ fn swarm_seeds_hold() {
 
 #[test]
 fn seeds_of_the_other_profiles_hold() {
-    for kind in [Kind::Jeopardy, Kind::Pause, Kind::Record, Kind::Split] {
+    for kind in [Kind::Jeopardy, Kind::Pause, Kind::Quorum, Kind::Record, Kind::Split] {
         (1..=5).for_each(|seed| holds(kind, seed, "profile"));
     }
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use gab::admin::{
     AddressChange, AdminError, AdminRequest, Changed, Configured, Exclude, GabConfigure,
-    RunningConfig, Setting,
+    GabTunable, RunningConfig, Setting,
 };
 use gab::ipc::Record;
 use gab::snapshot::{
@@ -101,7 +101,10 @@ fn a_wrong_command_line_is_usage() {
 #[test]
 fn options_of_the_originals_that_are_missing_are_refused_by_name() {
     for (line, said) in [
-        ("gabconfig -j", "GAB gabconfig ERROR option -j (halt on rejoin) is not in this version"),
+        (
+            "gabconfig -p",
+            "GAB gabconfig ERROR option -p (halt on process death) is not in this version",
+        ),
         ("gabconfig -c -n2 -k", "option -k (keep killing)"),
         ("gabconfig -Q sendq:7", "option -Q (queue limits)"),
         ("gabconfig -c -f 15000", "option -f (IOFENCE timeout)"),
@@ -307,11 +310,28 @@ fn gabconfig_passes_on_what_it_was_given_and_says_if_it_was_so_already() {
     let (code, out, err) = ask("gabconfig -c -n3 -t 100", |request| {
         let count = Some(3);
         let stable_ms = Some(100);
-        let expected = GabConfigure { configure: true, count, seed: false, stable_ms };
+        let expected =
+            GabConfigure { configure: true, count, stable_ms, ..GabConfigure::default() };
         assert_eq!(request, AdminRequest::GabConfigure(expected));
         Ok(Configured { already: false })
     });
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
+    let (code, out, err) = ask("gabconfig -q -J -s -S conn_wait:7", |request| {
+        let expected = GabConfigure {
+            quorum: Some(true),
+            rejoin_halt: Some(false),
+            single_network: Some(true),
+            set: vec![GabTunable::ConnWait(7)],
+            ..GabConfigure::default()
+        };
+        assert_eq!(request, AdminRequest::GabConfigure(expected));
+        Ok(Configured { already: false })
+    });
+    let warning = "GAB gabconfig WARNING -s is for tests only: no side of a split gives up\n";
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", warning));
+    let (code, _, err) = ask("gabconfig -x", |_| Ok(Configured { already: false }));
+    assert_eq!(code, Some(0));
+    assert!(err.starts_with("GAB gabconfig WARNING -x seeds this node now: "), "{err}");
     let (code, out, _) = ask("gabconfig -c", |_| Ok(Configured { already: true }));
     assert_eq!((code, out.as_str()), (Some(0), "GAB is already configured like that\n"));
 }

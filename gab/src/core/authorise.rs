@@ -76,15 +76,16 @@ impl Authorisation {
 impl Gab {
     /// May what is due on this port go to its clients?
     pub(super) fn may_release(&self, port: PortName) -> bool {
-        self.config.arbiter == ArbiterKind::None
+        self.config.arbiter != ArbiterKind::Record
             || !port.is_arbitrated()
             || self.authorisation.authorised
             || self.is_mutant_leftovers_released()
     }
 
-    /// Is the view in force authorised? Always, without an arbiter.
+    /// Is the view in force authorised? Always, without a record: what a majority does not
+    /// authorise does not come into force.
     pub fn is_authorised(&self) -> bool {
-        self.config.arbiter == ArbiterKind::None || self.authorisation.authorised
+        self.config.arbiter != ArbiterKind::Record || self.authorisation.authorised
     }
 
     fn ask(&mut self, change: RecordChange) -> u64 {
@@ -104,7 +105,7 @@ impl Gab {
 
     /// Looks at the record until the view is authorised or lost.
     pub(super) fn race(&mut self, now: Instant) {
-        let none = self.config.arbiter == ArbiterKind::None;
+        let none = self.config.arbiter != ArbiterKind::Record;
         if none
             || self.over
             || self.view.is_none()

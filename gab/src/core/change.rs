@@ -97,6 +97,9 @@ impl Gab {
             cont: self.stream.as_ref().map_or(0, |stream| stream.cont),
             beyond: self.stream.as_ref().map(super::stream::Stream::beyond).unwrap_or_default(),
             row: self.connections(),
+            leaving: self.leaving.is_some_and(|leaving| leaving.announced),
+            prepared: self.prepared.clone(),
+            lost_in_jeopardy: self.lost_in_jeopardy(),
         }
     }
 
@@ -193,7 +196,7 @@ impl Gab {
         }
     }
 
-    fn states(&self) -> impl Iterator<Item = (Id, &State)> {
+    pub(super) fn states(&self) -> impl Iterator<Item = (Id, &State)> {
         let change = self.change.iter();
         change.flat_map(|change| {
             change.target.iter().filter_map(|&id| Some((id, change.states.get(&id.node)?)))
@@ -380,6 +383,10 @@ impl Gab {
 
     /// Step 5.
     fn propose(&mut self, now: Instant, members: Vec<Id>, cut: u64) {
+        if let Some(lack) = self.lacks_quorum(&members) {
+            self.lose_quorum(now, lack);
+            return;
+        }
         let timeout = self.change_timeout();
         // Those that this very view removes as well: a joiner has no view before to see it by.
         let mut removed = self.membership.removed.clone();
@@ -388,11 +395,13 @@ impl Gab {
             let newest = removed.entry(id.node).or_insert(id.incarnation);
             *newest = (*newest).max(id.incarnation);
         }
+        let jeopardy = self.departed_in_jeopardy(&members);
         let Some(change) = &mut self.change else { return };
         let proposal = Proposal {
             vid: change.vid,
             base: self.view.as_ref().map_or(Vid::NONE, |view| view.vid),
             members: members.clone(),
+            jeopardy,
             cut,
             sequence: self.stream.as_ref().map_or(0, |stream| stream.sequence) + cut,
             generation: self.table.generation,
@@ -462,6 +471,11 @@ impl Gab {
                 stream.discard_beyond(proposal.cut);
             }
         }
+        if !self.note_prepared(&proposal) {
+            // What cannot be remembered must not be said.
+            tracing::debug!(node = self.id.node.get(), "too many views were prepared");
+            return;
+        }
         let (vid, proposer) = (proposal.vid, proposal.vid.proposer);
         self.ready = Some(proposal);
         if proposer == self.id {
@@ -516,6 +530,9 @@ impl Gab {
         self.change = None;
         for id in silent {
             self.blame(now, id, since);
+        }
+        if self.over {
+            return;
         }
         if self.view.is_some() {
             self.start_change(now, since);
@@ -614,7 +631,21 @@ mod tests {
                     .map(|&peer| Connection { peer, jeopardy: false })
                     .collect();
                 let (installed, ready) = (Vid::NONE, Vid::NONE);
-                (from, State { installed, ready, cont: 0, beyond: Bytes::new(), row })
+                let (leaving, prepared, lost_in_jeopardy) = (false, Vec::new(), Vec::new());
+                let beyond = Bytes::new();
+                (
+                    from,
+                    State {
+                        installed,
+                        ready,
+                        cont: 0,
+                        beyond,
+                        row,
+                        leaving,
+                        prepared,
+                        lost_in_jeopardy,
+                    },
+                )
             })
             .collect();
         let states = states.iter().map(|(&id, state)| (id, state)).collect();

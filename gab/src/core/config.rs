@@ -19,6 +19,11 @@ pub struct GabConfig {
     pub inline_max: usize,
     /// Who authorises views with departures.
     pub arbiter: ArbiterKind,
+    /// Nodes that are named in the configuration: under [`ArbiterKind::Majority`] no fewer seed by
+    /// themselves. 0 if it is not known.
+    pub configured_nodes: u32,
+    /// What the options of `gabconfig` may change at any time.
+    pub policy: Policy,
     /// A client that leaves its receive queue full for longer is closed.
     pub client_stall: Duration,
     /// A rule to break, for proving that checkers see it.
@@ -35,6 +40,8 @@ impl Default for GabConfig {
             stuck: Duration::from_millis(16_000),
             inline_max: 1024,
             arbiter: ArbiterKind::None,
+            configured_nodes: 0,
+            policy: Policy::default(),
             client_stall: Duration::from_millis(15_000),
             #[cfg(any(test, feature = "sim"))]
             mutant: None,
@@ -42,9 +49,42 @@ impl Default for GabConfig {
     }
 }
 
+/// Settings that take effect at once, with the defaults of facts 2.3 and 2.6.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// A member that stalls view changes for so many stable times is dropped, 1 to 256.
+    pub conn_wait: u32,
+    /// `-j`: halt when the others throw this node out, kernel-type clients or not.
+    pub rejoin_halt: bool,
+    /// `-s`: nobody is asked whether a view is authorised by its count. For tests only.
+    pub single_network: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { conn_wait: 12, rejoin_halt: false, single_network: false }
+    }
+}
+
+/// What [`Gab::configure`](super::Gab::configure) changes; what is `None` stays.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Configuration {
+    /// `-n N`.
+    pub seed: Option<u32>,
+    /// `-t`.
+    pub stable: Option<Duration>,
+    /// `-q`, `-d`: ask a majority or nobody; a configuration with a record keeps it.
+    pub quorum: Option<bool>,
+    /// The rest.
+    pub policy: Option<Policy>,
+}
+
 /// Who authorises views with departures (protocols.md, precise rules 9, 10).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum ArbiterKind {
+    /// More than half of the view before, or half of it with its lowest node (`-q`); a side that
+    /// has less halts.
+    Majority,
     /// Every view is authorised.
     #[default]
     None,
@@ -96,12 +136,18 @@ pub enum Mutant {
     NoEjection,
     /// A payload that came apart is taken without its checksum.
     StalePayload,
+    /// Under a majority, a side with less than it goes on.
+    MinorityGoesOn,
+    /// Under a majority, views that were only prepared are not counted against.
+    ReadyViewsNotCounted,
+    /// Each member tells by itself who was lost in jeopardy.
+    JeopardyNotAgreed,
 }
 
 #[cfg(any(test, feature = "sim"))]
 impl Mutant {
     /// Every rule that can be broken.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::WedgedAcks,
         Self::LeftoversBeforeArbitration,
         Self::NoViewCheck,
@@ -121,5 +167,8 @@ impl Mutant {
         Self::P2pAcrossGenerations,
         Self::NoEjection,
         Self::StalePayload,
+        Self::MinorityGoesOn,
+        Self::ReadyViewsNotCounted,
+        Self::JeopardyNotAgreed,
     ];
 }

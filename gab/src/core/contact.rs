@@ -21,7 +21,8 @@ impl Gab {
             configured: self.config.configured && self.leaving.is_none(),
             was_frozen: self.membership.was_frozen,
             refused: self.removed(peer.node).is_some_and(|newest| peer.incarnation <= newest),
-            seed: self.config.seed.unwrap_or(0),
+            quorum: self.is_majority_ruled(),
+            seed: self.seed_count(),
             members: self.view.as_ref().map(|view| view.members.clone()).unwrap_or_default(),
         };
         self.send_about(peer, self.view_id(), &Body::Hello(hello));
@@ -47,7 +48,17 @@ impl Gab {
             self.eject(now, vid);
             return;
         }
+        let (before, quorum) = (peer.hello.take(), hello.quorum);
+        let news = before.is_none_or(|(_, before)| before.quorum != quorum);
+        let configured = hello.configured && self.config.configured;
         peer.hello = Some((vid, hello));
+        if news && configured && quorum != self.is_majority_ruled() {
+            self.notice(Notice::QuorumDiffers { node: from.node });
+        }
+        if self.meets_seeded() {
+            // This node joins that; if it vanishes, the operator has to decide again.
+            self.membership.seed_now = false;
+        }
         self.membership.highest_round = self.membership.highest_round.max(vid.round);
         self.note_joiners(now);
         self.meet(now, from);
@@ -83,7 +94,10 @@ impl Gab {
         let frozen_older =
             if vid > ours.vid { self.membership.was_frozen } else { hello.was_frozen };
         let left_behind = ours_there || theirs_here;
-        if loses(&ours.members, ours.vid, &hello.members, vid, left_behind, frozen_older) {
+        // A majority went on from the view in which the other side still stands, however few they
+        // are by now: it may not outvote them as a crowd. Either has to know that it is so.
+        let went_on = self.is_majority_ruled() || hello.quorum || frozen_older;
+        if loses(&ours.members, ours.vid, &hello.members, vid, left_behind, went_on) {
             self.eject(now, vid);
         } else if theirs_here {
             // It has gone on without us and will be thrown out: no use waiting for it.
@@ -104,7 +118,8 @@ impl Gab {
 
     /// This node is out: its clients learn that it was they who were thrown out.
     pub(super) fn eject(&mut self, now: Instant, by: Vid) {
-        let halt = self.clients.by_id.values().any(|client| client.options.kernel);
+        let kernel = self.clients.by_id.values().any(|client| client.options.kernel);
+        let halt = kernel || self.config.policy.rejoin_halt && self.view.is_some();
         self.notice(Notice::Ejected { by });
         self.close_all(now, CloseReason::Ejected);
         self.end();
@@ -142,14 +157,14 @@ fn loses(
     theirs: &[Id],
     their_vid: Vid,
     left_behind: bool,
-    frozen_older: bool,
+    went_on: bool,
 ) -> bool {
     let ours_is_newer = our_vid > their_vid;
     let (newer, older) = if ours_is_newer { (ours, theirs) } else { (theirs, ours) };
     // Members of both have moved on to the newer view, or are about to.
     let stayed: Vec<Id> = older.iter().filter(|id| !newer.contains(id)).copied().collect();
     let lowest = |ids: &[Id]| ids.iter().map(|id| id.node).min().unwrap_or(NodeId::ZERO);
-    let newer_wins = if frozen_older && left_behind || stayed.len() < newer.len() {
+    let newer_wins = if went_on && left_behind || stayed.len() < newer.len() {
         true
     } else if stayed.len() > newer.len() {
         false
@@ -177,10 +192,10 @@ mod tests {
     }
 
     /// Who loses, asked from both sides, which must agree.
-    fn loser(newer: &[u8], older: &[u8], left_behind: bool, frozen: bool) -> &'static str {
+    fn loser(newer: &[u8], older: &[u8], left_behind: bool, went_on: bool) -> &'static str {
         let (n, o) = (ids(newer), ids(older));
-        let newer_loses = loses(&n, vid(9), &o, vid(8), left_behind, frozen);
-        let older_loses = loses(&o, vid(8), &n, vid(9), left_behind, frozen);
+        let newer_loses = loses(&n, vid(9), &o, vid(8), left_behind, went_on);
+        let older_loses = loses(&o, vid(8), &n, vid(9), left_behind, went_on);
         assert_ne!(newer_loses, older_loses, "exactly one side gives up");
         if newer_loses { "newer" } else { "older" }
     }
@@ -198,5 +213,9 @@ mod tests {
         assert_eq!(loser(&[1], &[0, 1], true, false), "older");
         // Two of three were frozen and know it: the one that went on keeps its history.
         assert_eq!(loser(&[0], &[0, 1, 2], true, true), "older");
+        // Under a majority two of five had it in a view of three, and three slept meanwhile.
+        assert_eq!(loser(&[0, 1], &[0, 1, 2, 3, 4], true, true), "older");
+        // Where nobody is left behind, nobody has gone on: the count decides.
+        assert_eq!(loser(&[0], &[1, 2], false, true), "newer");
     }
 }

@@ -2,6 +2,7 @@
 
 use llt::{Id, Instant, NodeSet};
 
+use super::ports::Departed;
 use super::sequencer::Sequencer;
 use super::stream::Stream;
 use super::{Gab, Notice};
@@ -50,7 +51,12 @@ impl Gab {
             self.change = None;
         }
         let me = self.id.node;
-        self.stream = Some(Stream::new(me, &proposal.members, proposal.sequence));
+        let sequence = proposal.sequence;
+        self.stream = Some(match &self.stream {
+            Some(stream) => stream.next(&proposal.members, sequence),
+            None => Stream::new(me, &proposal.members, sequence),
+        });
+        self.prepared.clear();
         self.undelivered.clear();
         self.sequencer = Sequencer::default();
         self.order = super::order::Ordering::default();
@@ -65,7 +71,10 @@ impl Gab {
                 peer.hello = None;
             }
         }
-        self.change_ports(now, &proposal.members);
+        self.change_ports(now, &proposal);
+        if old.is_none() && self.membership.seed_now {
+            self.notice(Notice::SeededByHand { members: self.cluster_nodes() });
+        }
         self.pending.restart();
         self.settle_suspicions();
         self.race(now);
@@ -116,14 +125,20 @@ impl Gab {
     }
 
     /// Port a takes the next generation, and so does every port that lost a member.
-    fn change_ports(&mut self, now: Instant, members: &[Id]) {
-        let nodes: NodeSet = members.iter().map(|id| id.node).collect();
-        for (name, generation) in self.table.install(members) {
+    fn change_ports(&mut self, now: Instant, proposal: &Proposal) {
+        let set = |ids: &[Id]| -> NodeSet { ids.iter().map(|id| id.node).collect() };
+        let nodes = set(&proposal.members);
+        let jeopardy = if self.is_mutant_own_jeopardy() {
+            set(&self.lost_in_jeopardy())
+        } else {
+            set(&proposal.jeopardy)
+        };
+        for (name, generation) in self.table.install(&proposal.members) {
             if name == PortName::CONTROL {
                 self.control_generation = generation;
                 self.notice(Notice::Membership { port: name, generation, members: nodes });
             } else {
-                self.depart(now, name, nodes, generation);
+                self.depart(now, name, Departed { keep: nodes, generation, jeopardy });
             }
         }
     }

@@ -6,7 +6,7 @@ use llt::time::earliest;
 use llt::{Duration, Id, Incarnation, Instant, NodeId, NodeSet};
 use rand_core::Rng;
 
-use super::Gab;
+use super::{Gab, Notice};
 use crate::ids::{Vid, View};
 
 /// Suspicions, and the memory that keeps a lineage one.
@@ -19,6 +19,11 @@ pub(crate) struct Membership {
     last_suspicion: Option<Instant>,
     /// The newest incarnation of each node that was removed: none up to it is admitted (VW6).
     pub(crate) removed: BTreeMap<NodeId, Incarnation>,
+    /// Peers that one link is left to, and since when.
+    jeopardy_since: BTreeMap<Id, Instant>,
+    /// Members that had one link left, and then fell silent on that, too: until a view is without
+    /// them, or they are heard again.
+    lost_in_jeopardy: BTreeSet<Id>,
     /// Ids of the views that this node has installed.
     pub(crate) chain: BTreeSet<Vid>,
     /// Since when somebody waits to join.
@@ -64,7 +69,9 @@ impl Gab {
             suspicion.sure |= sure;
         }
         self.abandon_change_with(now, id);
-        self.tell_status(now);
+        if !self.over {
+            self.tell_status(now);
+        }
     }
 
     /// A node that leaves is out as soon as its LEAVE is delivered.
@@ -202,13 +209,17 @@ impl Gab {
         *times += 1;
     }
 
+    /// Is a configured node connected that is in a view?
+    pub(super) fn meets_seeded(&self) -> bool {
+        self.peers.values().any(|peer| {
+            peer.hello.as_ref().is_some_and(|(vid, hello)| !vid.is_none() && hello.configured)
+        })
+    }
+
     /// Seeding: an unseeded node never forms a view by itself. It needs the configured number of
     /// nodes or the operator, and nobody who is in a view already.
     fn seed_due(&self) -> Option<Instant> {
-        let seeded = self.peers.values().any(|peer| {
-            peer.hello.as_ref().is_some_and(|(vid, hello)| !vid.is_none() && hello.configured)
-        });
-        if seeded {
+        if self.meets_seeded() {
             return None;
         }
         if self.membership.seed_now {
@@ -217,7 +228,7 @@ impl Gab {
         let ready = self.unseeded_peers().filter(|&id| !self.is_skipped(id)).count() + 1;
         let visible = u32::try_from(ready).unwrap_or(u32::MAX);
         let may_seed = |count: u32| count != 0 && count <= visible;
-        if !may_seed(self.config.seed.unwrap_or(0)) {
+        if !may_seed(self.seed_count()) {
             // Perhaps with those that did not answer before.
             let skipped = self.unseeded_peers().filter(|&id| self.is_skipped(id));
             return skipped.map(|id| self.skipped_until(id)).min();
@@ -285,7 +296,9 @@ impl Gab {
         let member = self.view.as_ref().is_some_and(|view| view.contains(silent));
         if !member {
             self.skip_joiner(now, silent);
-        } else if now >= since + self.config.stable * 12 {
+        } else if now >= since + self.config.stable * self.config.policy.conn_wait {
+            let conn_wait = self.config.policy.conn_wait;
+            self.notice(Notice::Stalled { node: silent.node, conn_wait });
             self.suspect(now, silent, true);
         }
     }
@@ -305,6 +318,7 @@ impl Gab {
             self.membership.first_suspicion = None;
             self.membership.last_suspicion = None;
         }
+        self.membership.lost_in_jeopardy.retain(|id| view.is_some_and(|view| view.contains(*id)));
         self.membership.joiner_since = None;
         self.membership.seed_now = false;
         self.membership.was_frozen = false;
@@ -326,6 +340,58 @@ impl Gab {
         view.members.iter().filter(one).map(|id| id.node).collect()
     }
 
+    /// So many links to a peer are good now; the one that changed has been silent for so long. A
+    /// node that dies is missed on each link at a time of its own: it was in jeopardy only if one
+    /// link was all that was left before the last silence began.
+    pub(super) fn note_jeopardy(
+        &mut self,
+        now: Instant,
+        peer: Id,
+        links_up: u8,
+        silence: Duration,
+    ) {
+        let membership = &mut self.membership;
+        match links_up {
+            0 => {
+                let since = membership.jeopardy_since.remove(&peer);
+                if since.is_some_and(|since| since + silence <= now) {
+                    membership.lost_in_jeopardy.insert(peer);
+                }
+            }
+            1 => {
+                membership.jeopardy_since.entry(peer).or_insert(now);
+                membership.lost_in_jeopardy.remove(&peer);
+            }
+            _ => {
+                membership.jeopardy_since.remove(&peer);
+                membership.lost_in_jeopardy.remove(&peer);
+            }
+        }
+    }
+
+    /// The connection to a peer is over; `sure`: it said so, or has started anew.
+    pub(super) fn end_jeopardy(&mut self, peer: Id, sure: bool) {
+        self.membership.jeopardy_since.remove(&peer);
+        if sure {
+            self.membership.lost_in_jeopardy.remove(&peer);
+        }
+    }
+
+    /// Members that were in jeopardy when they were lost, as STATE reports it.
+    pub(super) fn lost_in_jeopardy(&self) -> Vec<Id> {
+        self.membership.lost_in_jeopardy.iter().copied().collect()
+    }
+
+    /// Of those whom a view is without: who was in jeopardy when it was lost, for anybody who has
+    /// reported.
+    pub(super) fn departed_in_jeopardy(&self, members: &[Id]) -> Vec<Id> {
+        let Some(view) = &self.view else { return Vec::new() };
+        let reports = || self.states().filter(|(_, state)| state.installed == view.vid);
+        let lost = |id: &Id| reports().any(|(_, state)| state.lost_in_jeopardy.contains(id));
+        let departed = view.members.iter().filter(|id| !members.contains(id));
+        departed.filter(|id| lost(id)).copied().collect()
+    }
+
     /// Nodes of the view.
     pub(super) fn cluster_nodes(&self) -> NodeSet {
         self.view.as_ref().map(View::nodes).unwrap_or_default()
@@ -338,5 +404,51 @@ impl Gab {
             .filter(|peer| !self.membership.suspects.contains_key(&peer.id))
             .map(|peer| crate::wire::Connection { peer: peer.id, jeopardy: peer.links_up == 1 })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{GabConfig, Transport};
+    use super::*;
+
+    const SEC: Duration = Duration::from_secs(1);
+
+    /// Node 0 with node 1, to which two links are good; then so many are, at that second, by a link
+    /// that has been silent for so many seconds. Was node 1 lost in jeopardy?
+    fn lost(links: &[(u32, u8, u32)]) -> bool {
+        let id = |node| Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) };
+        let transport = Transport { datagram_max: 1400, has_broadcast: false };
+        let mut gab = Gab::new(Instant::ZERO, id(0), GabConfig::default(), transport, 1);
+        let vid = Vid { round: 1, proposer: id(0) };
+        gab.view = Some(View { vid, members: vec![id(0), id(1)] });
+        gab.handle_peer_up(Instant::ZERO, id(1));
+        gab.handle_links(Instant::ZERO, id(1), 2, Duration::ZERO);
+        for &(at, up, silence) in links {
+            gab.handle_links(Instant::ZERO + SEC * at, id(1), up, SEC * silence);
+        }
+        gab.lost_in_jeopardy() == [id(1)]
+    }
+
+    #[test]
+    fn only_who_had_one_link_left_before_it_fell_silent_is_lost_in_jeopardy() {
+        assert!(lost(&[(12, 1, 2), (72, 0, 2)]), "a link was lost a minute before");
+        assert!(!lost(&[(12, 0, 2)]), "both at once");
+        assert!(!lost(&[(12, 1, 2), (14, 0, 4)]), "a crash, seen later on a link of low priority");
+        assert!(!lost(&[(12, 1, 2), (20, 2, 0), (72, 0, 2)]), "the link came back in between");
+        assert!(!lost(&[(12, 1, 2), (72, 0, 2), (73, 1, 0)]), "it is heard again");
+        assert!(!lost(&[(12, 1, 2), (72, 1, 0)]), "it is not lost");
+    }
+
+    #[test]
+    fn who_left_in_order_is_not_lost() {
+        let id = |node| Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) };
+        let transport = Transport { datagram_max: 1400, has_broadcast: false };
+        let mut gab = Gab::new(Instant::ZERO, id(0), GabConfig::default(), transport, 1);
+        gab.handle_peer_up(Instant::ZERO, id(1));
+        gab.handle_links(Instant::ZERO + SEC * 9, id(1), 0, SEC);
+        assert_eq!(gab.lost_in_jeopardy(), [id(1)]);
+        gab.handle_peer_down(Instant::ZERO + SEC * 9, id(1), llt::core::DownReason::Left);
+        assert_eq!(gab.lost_in_jeopardy(), []);
     }
 }

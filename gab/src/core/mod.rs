@@ -21,6 +21,7 @@ mod output;
 mod p2p;
 mod pending;
 mod ports;
+mod quorum;
 mod registration;
 mod repair;
 mod sequencer;
@@ -40,14 +41,14 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 pub use arbiter::{ArbiterReply, ArbiterRequest, Record, RecordChange};
 #[cfg(any(test, feature = "sim"))]
 pub use config::Mutant;
-pub use config::{ArbiterKind, GabConfig};
+pub use config::{ArbiterKind, Configuration, GabConfig, Policy};
 pub use listing::Sizes;
-pub use output::{ClientId, Counters, GabOutput, Notice};
+pub use output::{ClientId, Counters, GabOutput, HaltCause, Notice};
 
 use crate::event::{ClientEvent, Level, SendError};
 use crate::ids::{PortName, Vid, View};
 use crate::limits::MESSAGE_MAX;
-use crate::wire::{Body, EntryKind, Head, Hello, Message, Proposal};
+use crate::wire::{Body, EntryKind, Head, Hello, Message, Prepared, Proposal};
 
 /// GAB of one node, as a pure state machine. [`crate::stack::Stack`] puts it on top of LLT.
 ///
@@ -81,6 +82,8 @@ pub struct Gab {
     accepting: Option<Proposal>,
     /// A proposal that this node has said READY to.
     ready: Option<Proposal>,
+    /// Every view that this node was READY for since its own came into force.
+    prepared: Vec<Prepared>,
     /// The view change that this node proposes.
     change: Option<change::Change>,
     authorisation: authorise::Authorisation,
@@ -158,6 +161,7 @@ impl Gab {
             frozen_since: now,
             accepting: None,
             ready: None,
+            prepared: Vec::new(),
             change: None,
             authorisation: authorise::Authorisation::default(),
             pending: pending::Pending::default(),
@@ -212,6 +216,7 @@ impl Gab {
         let links_up =
             self.peers.get(&peer.node).filter(|p| p.id == peer).map_or(1, |p| p.links_up);
         self.peers.insert(peer.node, Peer { id: peer, links_up, hello: None, busy: 0 });
+        self.note_jeopardy(now, peer, links_up, llt::Duration::ZERO);
         self.greet(peer);
     }
 
@@ -222,12 +227,16 @@ impl Gab {
             self.peers.remove(&peer.node);
         }
         let sure = matches!(reason, DownReason::Left | DownReason::Restarted);
+        self.end_jeopardy(peer, sure);
         self.suspect(now, peer, sure);
     }
 
-    /// The number of good links to a peer changed.
-    pub fn handle_links(&mut self, now: Instant, peer: Id, links_up: u8) {
+    /// The number of good links to a peer changed; the link that changed has been silent for so long.
+    pub fn handle_links(&mut self, now: Instant, peer: Id, links_up: u8, silence: llt::Duration) {
         self.turn(now);
+        if self.peers.get(&peer.node).is_some_and(|known| known.id == peer) {
+            self.note_jeopardy(now, peer, links_up, silence);
+        }
         if let Some(known) = self.peers.get_mut(&peer.node).filter(|known| known.id == peer) {
             known.links_up = links_up;
         }
@@ -310,6 +319,9 @@ impl Gab {
             return;
         }
         self.expire_change(now);
+        if self.over {
+            return;
+        }
         self.retry_p2p(now);
         self.watch_members(now);
         self.close_stalled(now);
@@ -504,4 +516,7 @@ mutants! {
     is_mutant_p2p => P2pAcrossGenerations;
     is_mutant_no_ejection => NoEjection;
     is_mutant_stale_payload => StalePayload;
+    is_mutant_minority => MinorityGoesOn;
+    is_mutant_ready_views => ReadyViewsNotCounted;
+    is_mutant_own_jeopardy => JeopardyNotAgreed;
 }

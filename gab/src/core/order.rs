@@ -57,6 +57,8 @@ impl Gab {
         let now = self.now;
         if !self.over {
             self.propose_if_due(now);
+        }
+        if !self.over {
             self.continue_leave(now);
             self.end_hold(now);
             if self.view.is_some() && !self.is_frozen() && !self.is_held() {

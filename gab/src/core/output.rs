@@ -27,12 +27,26 @@ pub enum GabOutput {
         /// A kernel-type client was registered.
         halt: bool,
     },
+    /// This node must not go on: stop it. Every client has a `Closed` event waiting.
+    Halt {
+        /// Why.
+        cause: HaltCause,
+        /// The port that it is about.
+        port: PortName,
+    },
     /// The clean leave is done.
     Left,
     /// For the log.
     Notice(Notice),
     /// Send reliably and in order.
     Send(Id, Bytes),
+}
+
+/// Why a node halts itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HaltCause {
+    /// It is on the side of a split that has no majority (`-q`).
+    Quorum,
 }
 
 /// Things an administrator may want to read; the daemon words them as facts 2.15 does.
@@ -61,12 +75,36 @@ pub enum Notice {
         /// Its members.
         members: NodeSet,
     },
+    /// Another node counts majorities and this one does not, or the other way round.
+    QuorumDiffers {
+        /// Which.
+        node: NodeId,
+    },
+    /// Too few of a view are left to go on from it.
+    QuorumLost {
+        /// Its members, without those that left in order.
+        of: NodeSet,
+        /// Those of them that are here.
+        present: NodeSet,
+    },
+    /// A view was formed because an operator said so (`-x`).
+    SeededByHand {
+        /// Its members.
+        members: NodeSet,
+    },
     /// A member acknowledges far behind the others and paces them.
     SlowMember {
         /// Which.
         node: NodeId,
         /// How many slots behind.
         behind: u64,
+    },
+    /// A member did not answer view changes for longer than it may: it is dropped.
+    Stalled {
+        /// Which.
+        node: NodeId,
+        /// The limit, in stable times.
+        conn_wait: u32,
     },
     /// A member hears us but its acknowledgement stands still: it is thrown out.
     StuckMember {

@@ -53,9 +53,20 @@ enum Item {
     /// A membership change by a client.
     Change { node: NodeId, client: Option<u64>, generation: u64 },
     /// A view of only these nodes.
-    Departed { keep: NodeSet, generation: u64 },
+    Departed(Departed),
     /// A message.
     Message { sender: NodeId, level: Level, sequence: u64, payload: Bytes },
+}
+
+/// Who left a port with a view change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Departed {
+    /// Nodes that stay.
+    pub(crate) keep: NodeSet,
+    /// The port's generation from here on.
+    pub(crate) generation: u64,
+    /// Of those that left: who had one link left before.
+    pub(crate) jeopardy: NodeSet,
 }
 
 impl Gab {
@@ -169,8 +180,8 @@ impl Gab {
     }
 
     /// A view change leaves only these nodes on a port (PT3).
-    pub(super) fn depart(&mut self, now: Instant, name: PortName, keep: NodeSet, generation: u64) {
-        self.hold_or_release(now, name, Item::Departed { keep, generation });
+    pub(super) fn depart(&mut self, now: Instant, name: PortName, departed: Departed) {
+        self.hold_or_release(now, name, Item::Departed(departed));
     }
 
     fn release(&mut self, now: Instant, name: PortName, item: Item) {
@@ -200,13 +211,14 @@ impl Gab {
                 }
                 let rejoined =
                     if client.is_some() { [node].into_iter().collect() } else { NodeSet::EMPTY };
-                self.change_membership(now, name, generation, before.difference(rejoined));
+                let before = before.difference(rejoined);
+                self.change_membership(now, name, generation, before, NodeSet::EMPTY);
             }
-            Item::Departed { keep, generation } => {
+            Item::Departed(Departed { keep, generation, jeopardy }) => {
                 let port = self.ports.entry(name).or_default();
                 let before = port.nodes();
                 port.members.retain(|&node, _| keep.contains(node));
-                self.change_membership(now, name, generation, before);
+                self.change_membership(now, name, generation, before, jeopardy);
             }
         }
     }
@@ -218,6 +230,7 @@ impl Gab {
         name: PortName,
         generation: u64,
         before: NodeSet,
+        lost_in_jeopardy: NodeSet,
     ) {
         let me = self.id.node;
         let (jeopardy, cluster) = (self.jeopardy(), self.cluster_nodes());
@@ -233,12 +246,15 @@ impl Gab {
             visible: cluster.difference(members),
         };
         port.told = (view.jeopardy, view.visible);
+        let lost = lost_in_jeopardy.intersection(view.left);
         for id in port.attached(me) {
             let Some(client) = self.clients.get_mut(id) else { continue };
             let first = !std::mem::replace(&mut client.attached, true);
             let (joined, left) =
                 if first { (members, NodeSet::EMPTY) } else { (view.joined, view.left) };
-            self.clients.push(now, id, ClientEvent::View(PortView { joined, left, ..view }));
+            let jeopardy = view.jeopardy.union(lost.intersection(left));
+            let view = PortView { joined, left, jeopardy, ..view };
+            self.clients.push(now, id, ClientEvent::View(view));
         }
         self.out.push_back(GabOutput::Notice(Notice::Membership {
             port: name,

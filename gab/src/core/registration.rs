@@ -1,12 +1,12 @@
 //! Opening and closing ports, seeding by hand, leaving.
 
 use bytes::Bytes;
-use llt::{Duration, Instant};
+use llt::{Duration, Id, Instant};
 
 use super::clients::Client;
 use super::p2p::P2pOut;
 use super::ports::LocalPort;
-use super::{ClientId, Gab, GabOutput, Leaving, Notice};
+use super::{ArbiterKind, ClientId, Configuration, Gab, GabOutput, Leaving, Notice};
 use crate::event::{ClientEvent, CloseReason, Level, OpenError, OpenOptions};
 use crate::ids::PortName;
 use crate::limits::CLIENTS_MAX;
@@ -125,14 +125,26 @@ impl Gab {
         }
     }
 
-    /// `gabconfig -c [-nN] [-t ms]`: allows registrations and joining.
-    pub fn configure(&mut self, now: Instant, seed: Option<u32>, stable: Option<Duration>) {
+    /// `gabconfig -c`: allows registrations and joining. Whether a majority is asked counts from
+    /// the next view change on.
+    pub fn configure(&mut self, now: Instant, change: Configuration) {
         self.turn(now);
         self.config.configured = true;
-        self.config.seed = seed.or(self.config.seed);
-        self.config.stable = stable.unwrap_or(self.config.stable);
+        self.config.seed = change.seed.or(self.config.seed);
+        self.config.stable = change.stable.unwrap_or(self.config.stable);
+        self.config.policy = change.policy.unwrap_or(self.config.policy);
+        let before = self.config.arbiter;
+        if let Some(quorum) = change.quorum.filter(|_| before != ArbiterKind::Record) {
+            self.config.arbiter = if quorum { ArbiterKind::Majority } else { ArbiterKind::None };
+        }
         self.note_joiners(now);
-        self.greet_outsiders();
+        if self.config.arbiter == before {
+            self.greet_outsiders();
+        } else {
+            // The members, too, compare.
+            let peers: Vec<Id> = self.peers.values().map(|peer| peer.id).collect();
+            peers.into_iter().for_each(|peer| self.greet(peer));
+        }
     }
 
     /// The inactive time of LLT is another one now.
@@ -144,7 +156,7 @@ impl Gab {
     /// this node joins that.
     pub fn seed(&mut self, now: Instant) {
         self.turn(now);
-        self.membership.seed_now = self.view.is_none();
+        self.membership.seed_now = self.view.is_none() && !self.meets_seeded();
     }
 
     /// Leaves in order: clients are told, ports are closed, what was accepted is ordered, and the

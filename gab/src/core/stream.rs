@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use llt::{Id, NodeId};
+use llt::{Id, NodeId, NodeSet};
 
 use super::table::{PortTable, Verdict};
 use crate::ids::PortName;
 use crate::limits::WINDOW_SLOTS;
-use crate::wire::{Entry, NAK_RANGES_MAX};
+use crate::wire::{Entry, EntryKind, NAK_RANGES_MAX};
 
 /// Names one message within a view: its source, port and number.
 pub(crate) type MessageKey = (NodeId, PortName, u64);
@@ -43,6 +43,8 @@ pub(crate) struct Stream {
     slotted: BTreeMap<(NodeId, PortName), u64>,
     /// Payload bytes in slots that are not yet freed.
     bytes: usize,
+    /// Members whose LEAVE is among the slots up to `cont`, or was in the view before.
+    left: NodeSet,
 }
 
 /// What became of an entry that was offered.
@@ -69,7 +71,20 @@ impl Stream {
             wanted: BTreeMap::new(),
             slotted: BTreeMap::new(),
             bytes: 0,
+            left: NodeSet::EMPTY,
         }
+    }
+
+    /// The stream that follows this one. Who has left is a member of the next view still, if only
+    /// the cut delivers its LEAVE.
+    pub(crate) fn next(&self, members: &[Id], sequence: u64) -> Self {
+        let nodes: NodeSet = members.iter().map(|id| id.node).collect();
+        Self { left: self.left.intersection(nodes), ..Self::new(self.me, members, sequence) }
+    }
+
+    /// Is the node's LEAVE ordered?
+    pub(crate) fn has_left(&self, node: NodeId) -> bool {
+        self.left.contains(node)
     }
 
     /// No slot beyond can exist: the sequencer's window is counted from what we have acknowledged.
@@ -151,6 +166,9 @@ impl Stream {
         let slot = self.slots.get_mut(at)?.as_mut()?;
         slot.entry.payload.as_ref()?;
         self.cont = next;
+        if slot.entry.kind == EntryKind::Leave {
+            self.left.insert(slot.entry.src);
+        }
         let verdict = table.apply(&slot.entry);
         slot.verdict = Some(verdict);
         // What is void is as good as delivered: nobody will.
@@ -353,6 +371,7 @@ mod tests {
             let beyond = stream.beyond();
             let state = crate::wire::State {
                 installed: Vid::NONE, ready: Vid::NONE, cont, beyond, row: Vec::new(),
+                leaving: false, prepared: Vec::new(), lost_in_jeopardy: Vec::new(),
             };
             for slot in 1..210 {
                 prop_assert_eq!(state.holds(slot), slots.contains(&slot) || slot <= cont);

@@ -15,13 +15,15 @@ use crate::client::default_root;
     max_term_width = 100,
     after_help = "\
 Files, below the root: etc/llttab, etc/llthosts, etc/gabtab (absent: GAB is not configured);
-run/gab.sock, run/gabd.pid; var/log/gabd.log, var/incarnation.
+run/gab.sock, run/gabd.pid, run/gabd.halted (why the last gabd halted); var/log/gabd.log,
+var/incarnation.
 
 Environment: MUSTER_LOG is a filter of the log (info, gab=debug, ...); MUSTER_NO_RT=1 asks for
 neither real-time priority nor locked memory.
 
-Exit status: 0 after a clean end; 1 if it could not start; 75 if the node was thrown out of the
-cluster with a kernel-type client registered; 76 if another node has the same id.
+Exit status: 0 after a clean end; 1 if it could not start; 75 if the node halted: it was
+thrown out of the cluster with a kernel-type client registered or under gabconfig -j, or it was on
+the side without a majority under gabconfig -q; 76 if another node has the same id.
 
 Examples:
   gabd                         run this machine's node

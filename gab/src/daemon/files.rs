@@ -48,6 +48,11 @@ impl Files {
         self.run().join("gabd.pid")
     }
 
+    /// Why the last gabd halted this node; gone when the next one starts.
+    pub(super) fn halted(&self) -> PathBuf {
+        self.run().join("gabd.halted")
+    }
+
     pub(super) fn log(&self) -> PathBuf {
         self.root.join("var/log/gabd.log")
     }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use llt::limits::NODES_MAX;
 use llt::llttab::{ConfigErrors, Problem, Source, Word, words};
 
+use crate::admin::GabTunable;
+use crate::core::Policy;
+
 /// What the line asks for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Gabtab {
@@ -16,9 +19,26 @@ pub(super) struct Gabtab {
     pub(super) seed: bool,
     /// `-t ms`.
     pub(super) stable: Option<Duration>,
+    /// `-q` or `-d`.
+    pub(super) quorum: Option<bool>,
+    /// `-j` or `-J`.
+    pub(super) rejoin_halt: Option<bool>,
+    /// `-s`.
+    pub(super) single_network: bool,
+    /// `-S conn_wait:N`.
+    pub(super) conn_wait: Option<u32>,
 }
 
 impl Gabtab {
+    /// What the line makes of a policy.
+    pub(super) fn policy(&self, policy: Policy) -> Policy {
+        Policy {
+            conn_wait: self.conn_wait.unwrap_or(policy.conn_wait),
+            rejoin_halt: self.rejoin_halt.unwrap_or(policy.rejoin_halt),
+            single_network: self.single_network || policy.single_network,
+        }
+    }
+
     /// Reads the file: comments, blank lines, and at most one line.
     pub(super) fn parse(source: &Source) -> Result<Self, ConfigErrors> {
         if let Some(problem) = source.size_problem() {
@@ -70,7 +90,9 @@ impl Gabtab {
                 match letter {
                     'c' => self.configure = true,
                     'x' => self.seed = true,
-                    'n' | 't' => {
+                    's' => self.single_network = true,
+                    'd' | 'q' | 'j' | 'J' => self.switch(source, letter, word, problems),
+                    'n' | 'S' | 't' => {
                         let attached = &letters[at + 1..];
                         let value = if attached.is_empty() {
                             rest.next().copied()
@@ -89,6 +111,26 @@ impl Gabtab {
         }
     }
 
+    /// A switch that has an opposite.
+    fn switch(
+        &mut self,
+        source: &Source,
+        letter: char,
+        word: Word<'_>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let (switch, on, opposite) = match letter {
+            'd' => (&mut self.quorum, false, 'q'),
+            'q' => (&mut self.quorum, true, 'd'),
+            'J' => (&mut self.rejoin_halt, false, 'j'),
+            _ => (&mut self.rejoin_halt, true, 'J'),
+        };
+        if switch.replace(on) == Some(!on) {
+            let text = format!("-{letter} and -{opposite} exclude each other");
+            problems.push(Problem::new(source, word.span(), text, "expected only one of them"));
+        }
+    }
+
     fn value(
         &mut self,
         source: &Source,
@@ -99,6 +141,7 @@ impl Gabtab {
     ) {
         let (least, most, what) = match letter {
             'n' => (1, u64::from(NODES_MAX), "a number of nodes"),
+            'S' => return self.tunable(source, option, value, problems),
             _ => (1, 3_600_000, "milliseconds"),
         };
         let expected = format!("expected {what} from {least} to {most}");
@@ -121,9 +164,38 @@ impl Gabtab {
     }
 }
 
+impl Gabtab {
+    /// `-S name:value`.
+    fn tunable(
+        &mut self,
+        source: &Source,
+        option: Word<'_>,
+        value: Option<Word<'_>>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let Some(word) = value else {
+            let expected = "expected NAME:VALUE";
+            problems.push(Problem::new(source, option.span(), "-S has no value", expected));
+            return;
+        };
+        match word.text.parse() {
+            Ok(GabTunable::ConnWait(times)) => self.conn_wait = Some(times),
+            Err(error) => {
+                let text = format!("`{}` is no value of -S", word.text);
+                problems.push(Problem::new(source, word.span(), text, format!("{error}")));
+            }
+        }
+    }
+}
+
 fn unknown(source: &Source, word: Word<'_>) -> Problem {
     let text = format!("`{}` is not known here", word.text);
-    Problem::new(source, word.span(), text, "expected -c, -n N, -x or -t MS")
+    Problem::new(
+        source,
+        word.span(),
+        text,
+        "expected -c, -d, -j, -J, -n N, -q, -s, -S NAME:VALUE, -t MS or -x",
+    )
 }
 
 #[cfg(test)]
@@ -149,6 +221,18 @@ mod tests {
         assert_eq!(all.stable, Some(Duration::from_millis(250)));
         assert!(all.seed);
         assert_eq!(parse("# nothing\n").unwrap(), Gabtab::default());
+        let switches = Gabtab {
+            configure: true,
+            count: Some(4),
+            quorum: Some(true),
+            rejoin_halt: Some(true),
+            single_network: true,
+            conn_wait: Some(4),
+            ..Gabtab::default()
+        };
+        assert_eq!(parse("/sbin/gabconfig -cqj -s -n4 -S conn_wait:4").unwrap(), switches);
+        let off = parse("gabconfig -c -d -J").unwrap();
+        assert_eq!((off.quorum, off.rejoin_halt), (Some(false), Some(false)));
     }
 
     #[test]
@@ -160,6 +244,10 @@ mod tests {
         assert_eq!(complaint("\n/sbin/gabconfig -c -n\n").0, "-n has no value");
         assert_eq!(complaint("gabconfig -c -nx"), ("`x` is no value of -n".into(), (1, 16)));
         assert_eq!(complaint("gabconfig -c -n 0").1, (1, 17));
+        assert_eq!(complaint("gabconfig -c -q -d").0, "-d and -q exclude each other");
+        assert_eq!(complaint("gabconfig -c -S").0, "-S has no value");
+        assert_eq!(complaint("gabconfig -c -S conn_wait:0").0, "`conn_wait:0` is no value of -S");
+        assert_eq!(complaint("gabconfig -c -Sx:1"), ("`x:1` is no value of -S".into(), (1, 16)));
         assert_eq!(complaint("gabconfig -n 2").0, "the command does not configure GAB");
         assert_eq!(complaint("rm -rf x").0, "`rm` is not run from gabtab");
         assert_eq!(complaint("gabconfig -c\ngabconfig -x").0, "gabtab has two commands");

@@ -6,7 +6,7 @@ use llt::Instant;
 use llt::io::{Clock, incarnation};
 use llt::llttab::LltTab;
 
-use crate::core::GabConfig;
+use crate::core::{ArbiterKind, Configuration, GabConfig, Policy};
 use crate::daemon::files::Files;
 use crate::daemon::links::Links;
 use crate::daemon::settings::Settings;
@@ -21,6 +21,10 @@ pub(super) struct GabState {
     pub(super) count: Option<u32>,
     /// `-t`.
     pub(super) stable: Duration,
+    /// `-q`.
+    pub(super) quorum: bool,
+    /// What else options change.
+    pub(super) policy: Policy,
 }
 
 impl GabState {
@@ -31,6 +35,18 @@ impl GabState {
             configured: gabtab.configure,
             count: gabtab.count,
             stable: gabtab.stable.unwrap_or(default.stable),
+            quorum: gabtab.quorum.unwrap_or(false),
+            policy: gabtab.policy(default.policy),
+        }
+    }
+
+    /// All of it, for a stack; seeding waits while LLT only listens.
+    pub(super) fn configuration(&self, listening: bool) -> Configuration {
+        Configuration {
+            seed: self.count.filter(|_| !listening),
+            stable: Some(self.stable),
+            quorum: Some(self.quorum),
+            policy: Some(self.policy),
         }
     }
 
@@ -67,6 +83,9 @@ pub(super) fn begin(
             configured: gab.configured,
             seed: gab.count,
             stable: gab.stable,
+            arbiter: if gab.quorum { ArbiterKind::Majority } else { ArbiterKind::None },
+            configured_nodes: settings.nodes(),
+            policy: gab.policy,
             stuck: settings.tab.timers.peer_inact,
             ..GabConfig::default()
         },

@@ -38,8 +38,9 @@ use crate::daemon::housekeeping::Housekeeping;
 use crate::daemon::reactor::{End, Reactor};
 use crate::daemon::settings::{Settings, SettingsError};
 
-/// Exit code after this node was thrown out while a kernel-type client was registered: whoever
-/// supervises gabd decides when it comes back (precise rule 11).
+/// Exit code after this node halted itself: thrown out with a kernel-type client registered or under
+/// `-j`, or on the side of a split without a majority (`-q`). Whoever supervises gabd decides when
+/// it comes back (precise rule 11).
 pub const EXIT_HALTED: u8 = 75;
 /// Exit code after another node with our id was found: an older one, or any before LLT had started.
 pub const EXIT_DUPLICATE: u8 = 76;
@@ -83,6 +84,8 @@ pub fn run() -> ExitCode {
 fn serve(args: &Args, files: &Files, settings: Settings) -> anyhow::Result<End> {
     files.make_folders()?;
     let lock = lock::PidLock::acquire(&files.pid())?;
+    // It says why the last one ended, and nothing of this one.
+    let _ = std::fs::remove_file(files.halted());
     let clock = Clock::new();
     let housekeeping = Housekeeping::start(clock, &files.log(), settings.tab.verbose)
         .context("cannot start a thread")?;

@@ -24,7 +24,7 @@ pub(super) fn log(settings: &Settings, notice: &Notice) {
             Some(line) => line,
             None => return,
         },
-        other => gab_line(other),
+        other => gab_line(settings, other),
     };
     match loudness {
         Loudness::Debug => tracing::debug!("{text}"),
@@ -70,6 +70,18 @@ pub(super) fn not_sent(settings: &Settings, link: LinkId, frames: u64) -> String
 /// Not one link could be opened: gabd does not start.
 pub(super) const NO_LINK: &str =
     "LLT lltconfig ERROR V-14-2-15664 LLT could not configure any link";
+
+/// `-s`.
+pub(super) const SINGLE_NETWORK: &str =
+    "GAB WARNING single network (-s): no side of a split gives up; for tests only";
+
+/// `-q`, and `-n` is smaller than what seeds under it.
+pub(super) fn seeds_later(count: u32, nodes: u32) -> String {
+    format!(
+        "GAB WARNING with -q this node seeds by itself when all {nodes} nodes of llthosts are \
+         visible, not {count}"
+    )
+}
 
 /// A line of the log about an event; `None` if it is none that people look for.
 fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
@@ -207,7 +219,15 @@ fn nobody(like: LinkAddr) -> LinkAddr {
     }
 }
 
-fn gab_line(notice: &Notice) -> (Loudness, String) {
+/// A node with its name, if it has one.
+fn named(settings: &Settings, node: NodeId) -> String {
+    match settings.tab.hosts.name(node) {
+        Some(name) => format!("node {node} ({name})"),
+        None => format!("node {node}"),
+    }
+}
+
+fn gab_line(settings: &Settings, notice: &Notice) -> (Loudness, String) {
     match notice {
         Notice::ClientClosed { port, reason } => {
             (Loudness::Warn, format!("GAB WARNING V-15-1-20138 Port {port} isolated: {reason}"))
@@ -225,11 +245,34 @@ fn gab_line(notice: &Notice) -> (Loudness, String) {
             let text = format!("Port {port} gen {generation:x} membership {set}");
             (Loudness::Info, format!("GAB INFO V-15-1-20036 {text}"))
         }
+        Notice::QuorumDiffers { node } => {
+            let who = named(settings, *node);
+            let text = "does not have the quorum flag (-q) as this node has it";
+            (Loudness::Warn, format!("GAB WARNING {who} {text}"))
+        }
+        Notice::QuorumLost { of, present } => {
+            let (all, here) = (of.len(), present.len());
+            let (of, present) = (node_columns(*of), node_columns(*present));
+            let text = format!("{here} of {all} are left, {present} of {of}");
+            (Loudness::Warn, format!("GAB WARNING quorum lost: {text}"))
+        }
+        Notice::SeededByHand { members } => {
+            let text = format!("seeded by hand (-x) with {}", node_columns(*members));
+            (Loudness::Warn, format!("GAB WARNING {text}: no other node may have a membership"))
+        }
         Notice::SlowMember { node, behind } => {
-            (Loudness::Info, format!("GAB INFO node {node} is slow: {behind} slots behind"))
+            let who = named(settings, *node);
+            (Loudness::Info, format!("GAB INFO {who} is slow: {behind} slots behind"))
+        }
+        Notice::Stalled { node, conn_wait } => {
+            let who = named(settings, *node);
+            let text =
+                format!("stalls the reconfiguration: dropped after {conn_wait} stable times");
+            (Loudness::Warn, format!("GAB WARNING {who} {text}"))
         }
         Notice::StuckMember { node } => {
-            (Loudness::Warn, format!("GAB WARNING node {node} acknowledges nothing: thrown out"))
+            let who = named(settings, *node);
+            (Loudness::Warn, format!("GAB WARNING {who} acknowledges nothing: thrown out"))
         }
         Notice::WaitingForSeed { port } => {
             let id = if *port == PortName::CONTROL { 20026 } else { 20005 };
@@ -410,6 +453,31 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
         let port = PortName::new('h').unwrap();
         let notice = Notice::Membership { port, generation: 0x00c7_da09, members: set(&[0, 1]) };
         let line = "GAB INFO V-15-1-20036 Port h gen c7da09 membership 01";
-        assert_eq!(gab_line(&notice), (Loudness::Info, line.into()));
+        assert_eq!(gab_line(&settings(), &notice), (Loudness::Info, line.into()));
+    }
+
+    #[test]
+    fn what_becomes_of_members_is_told_by_name() {
+        let node = NodeId::new(1).unwrap();
+        let lines = [
+            Notice::QuorumDiffers { node },
+            Notice::QuorumLost { of: set(&[0, 1, 2]), present: set(&[1]) },
+            Notice::SeededByHand { members: set(&[0]) },
+            Notice::SlowMember { node, behind: 1400 },
+            Notice::Stalled { node, conn_wait: 12 },
+            Notice::StuckMember { node: NodeId::new(7).unwrap() },
+        ]
+        .map(|notice| gab_line(&settings(), &notice).1);
+        assert_eq!(
+            lines,
+            [
+                "GAB WARNING node 1 (south) does not have the quorum flag (-q) as this node has it",
+                "GAB WARNING quorum lost: 1 of 3 are left, ;1 of 012",
+                "GAB WARNING seeded by hand (-x) with 0: no other node may have a membership",
+                "GAB INFO node 1 (south) is slow: 1400 slots behind",
+                "GAB WARNING node 1 (south) stalls the reconfiguration: dropped after 12 stable times",
+                "GAB WARNING node 7 acknowledges nothing: thrown out",
+            ]
+        );
     }
 }

@@ -18,7 +18,7 @@ use llt::time::earliest;
 use llt::{Duration, Instant, LinkId};
 use parking_lot::Mutex;
 
-use crate::core::Notice;
+use crate::core::{HaltCause, Notice};
 use crate::daemon::args::Args;
 use crate::daemon::clients::Clients;
 use crate::daemon::files::Files;
@@ -32,6 +32,7 @@ use crate::daemon::reactor::traces::Traces;
 use crate::daemon::settings::Settings;
 use crate::daemon::signals::Signals;
 use crate::event::CloseReason;
+use crate::ids::PortName;
 use crate::stack::{Output, Stack};
 
 use unsent::Unsent;
@@ -43,7 +44,8 @@ pub(super) enum End {
     Clean,
     /// An older node has our id.
     Duplicate,
-    /// It was thrown out with a kernel-type client registered.
+    /// It must not go on: it is on the side of a split without a majority, or was thrown out with a
+    /// kernel-type client registered or under `-j`.
     Halted,
     /// A second signal cut the leaving short.
     Killed,
@@ -155,8 +157,11 @@ impl Reactor {
     /// Nobody else has our id, or nobody listened: LLT connects from now on.
     fn started(&mut self, now: Instant) {
         notices::protocol();
+        if self.gab.configured {
+            self.warn_of_policy(None);
+        }
         if self.listening.take().is_some() && self.gab.configured {
-            self.stack.configure(now, self.gab.count, Some(self.gab.stable));
+            self.stack.configure(now, self.gab.configuration(false));
         }
         if std::mem::take(&mut self.seed) {
             self.stack.seed(now);
@@ -293,6 +298,10 @@ impl Reactor {
                     self.ejected(now, halt);
                     return true;
                 }
+                Output::Halt { cause, port } => {
+                    self.lost(now, cause, port);
+                    return true;
+                }
                 Output::Left => self.left(now),
                 Output::Llt { from, port, datagram, payload } => {
                     let what = (port, datagram);
@@ -395,10 +404,7 @@ impl Reactor {
     /// This node was thrown out (precise rule 11).
     fn ejected(&mut self, now: Instant, halt: bool) {
         if halt {
-            for port in self.clients.kill_kernel_clients() {
-                tracing::error!("GAB: Port {port} halting system due to network failure");
-            }
-            self.phase = Phase::Ended(End::Halted);
+            self.halt(PortName::CONTROL, NETWORK_FAILURE);
             return;
         }
         tracing::warn!("thrown out: every port is closed, and the node begins a new life");
@@ -412,9 +418,60 @@ impl Reactor {
         self.left(now);
     }
 
+    /// This node must not go on: its clients learn it, and the others that it is gone.
+    fn lost(&mut self, now: Instant, cause: HaltCause, port: PortName) {
+        let HaltCause::Quorum = cause;
+        self.clients.find_closed(now, &mut self.stack, None);
+        self.clients.stop_registered(CloseReason::Ejected);
+        self.stack.bye(now);
+        self.send_last(now);
+        self.flush_links(now);
+        self.halt(port, QUORUM_LOST);
+    }
+
+    /// The halt policy `exit`: kernel-type clients are killed, the reason is said in the words of
+    /// the original's panic, and the process ends.
+    fn halt(&mut self, port: PortName, why: &str) {
+        let mut ports = self.clients.kill_kernel_clients();
+        if ports.is_empty() {
+            ports.push(port);
+        }
+        for port in ports {
+            tracing::error!("GAB: Port {port} halting system due to {why}");
+        }
+        let path = self.parts.files.halted();
+        if let Err(error) = std::fs::write(&path, format!("{why}\n")) {
+            tracing::warn!("cannot write {}: {error}", path.display());
+        }
+        self.phase = Phase::Ended(End::Halted);
+    }
+
+    /// Policies that an operator should know of, once when they come into force.
+    fn warn_of_policy(&self, before: Option<GabState>) {
+        let GabState { quorum, policy, count, .. } = self.gab;
+        if policy.single_network && before.is_none_or(|before| !before.policy.single_network) {
+            tracing::warn!("{}", notices::SINGLE_NETWORK);
+        }
+        let nodes = self.parts.settings.nodes();
+        let news = before.is_none_or(|before| (before.quorum, before.count) != (quorum, count));
+        if let Some(count) = count.filter(|&count| quorum && news && count < nodes) {
+            tracing::warn!("{}", notices::seeds_later(count, nodes));
+        }
+    }
+
     /// Ends this life of the node, with the frames that it still wants to send, and begins a new
     /// one on the same links.
     fn renew(&mut self, now: Instant) {
+        self.send_last(now);
+        let Parts { clock, files, settings, links, .. } = &self.parts;
+        let listen = self.listening.map_or(Duration::ZERO, |until| until.since(now));
+        let begun = self.gab.while_listening(self.listening.is_some());
+        self.stack = life::begin(*clock, now, files, settings, links, begun, listen);
+        self.begin(now);
+    }
+
+    /// What this life of the stack has to say still.
+    fn send_last(&mut self, now: Instant) {
         self.clients.flush(now, &mut self.stack, &self.poller);
         while let Some(output) = self.stack.poll_output() {
             if let Output::Transmit(frame) = output
@@ -423,11 +480,6 @@ impl Reactor {
                 link.send(now, frame);
             }
         }
-        let Parts { clock, files, settings, links, .. } = &self.parts;
-        let listen = self.listening.map_or(Duration::ZERO, |until| until.since(now));
-        let begun = self.gab.while_listening(self.listening.is_some());
-        self.stack = life::begin(*clock, now, files, settings, links, begun, listen);
-        self.begin(now);
     }
 
     /// A new stack learns which links are dead from the start, and which LLT ports are open.
@@ -541,6 +593,9 @@ impl Reactor {
     }
 }
 
+/// Why a node halts, in the original's panic and for `muster status`.
+const NETWORK_FAILURE: &str = "network failure";
+const QUORUM_LOST: &str = "loss of quorum";
 /// Frames of one link in one turn, and the time they may take: heartbeats stay on time under any
 /// load (architecture.md 5).
 const FRAMES_PER_TURN: usize = 256;

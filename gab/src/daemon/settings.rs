@@ -95,6 +95,11 @@ impl Settings {
         }
     }
 
+    /// How many nodes `llthosts` names.
+    pub(super) fn nodes(&self) -> u32 {
+        u32::try_from(self.tab.hosts.nodes().len()).unwrap_or(u32::MAX)
+    }
+
     /// The tag of a link, also of one that was removed.
     pub(super) fn tag(&self, link: LinkId) -> &str {
         self.tags.get(link.index()).map_or("?", String::as_str)

@@ -7,7 +7,7 @@ use llt::{Id, Incarnation, NodeId};
 
 use super::codec::{COUNTER_MAX, Malformed, Put, Reader};
 use crate::ids::{PortName, Vid};
-use crate::limits::{PORTS_MAX, WINDOW_SLOTS};
+use crate::limits::{PORTS_MAX, READY_VIEWS_MAX, WINDOW_SLOTS};
 
 /// Who a node is and which view it is in.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,7 +19,9 @@ pub struct Hello {
     /// The addressee's incarnation was removed from the sender's lineage: it can only come back
     /// with a new one.
     pub refused: bool,
-    /// `-n N`; 0 if not given.
+    /// It asks a majority (`-q`).
+    pub quorum: bool,
+    /// From how many visible nodes on it seeds; 0 if it does not.
     pub seed: u32,
     /// Members of its view (the head names it); none if it is in no view.
     pub members: Vec<Id>,
@@ -38,6 +40,22 @@ pub struct State {
     pub beyond: Bytes,
     /// Whom it is connected with.
     pub row: Vec<Connection>,
+    /// It has announced that it leaves.
+    pub leaving: bool,
+    /// Members of it that had one link left before they were lost.
+    pub lost_in_jeopardy: Vec<Id>,
+    /// Every view that it was ready for since `installed` came into force, each list of members
+    /// once.
+    pub prepared: Vec<Prepared>,
+}
+
+/// A view that a node was ready for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Prepared {
+    /// Its id, the greatest if there were several with these members.
+    pub vid: Vid,
+    /// Its members.
+    pub members: Vec<Id>,
 }
 
 /// One entry of a node's row of the connectivity matrix.
@@ -58,6 +76,8 @@ pub struct Proposal {
     pub base: Vid,
     /// Its members in rank order.
     pub members: Vec<Id>,
+    /// Members of the base that were in jeopardy when they were lost.
+    pub jeopardy: Vec<Id>,
     /// The cut: all slots of the base up to here are delivered before it.
     pub cut: u64,
     /// The sequence that the new view's slot 0 stands for.
@@ -84,7 +104,8 @@ impl Hello {
         out.put_u8(
             u8::from(self.configured)
                 | u8::from(self.was_frozen) << 1
-                | u8::from(self.refused) << 2,
+                | u8::from(self.refused) << 2
+                | u8::from(self.quorum) << 3,
         );
         out.put_u32(self.seed);
         out.put_ids(&self.members);
@@ -96,6 +117,7 @@ impl Hello {
             configured: flags & 1 != 0,
             was_frozen: flags & 2 != 0,
             refused: flags & 4 != 0,
+            quorum: flags & 8 != 0,
             seed: reader.u32("a seed count")?,
             members: reader.ids()?,
         })
@@ -126,6 +148,13 @@ impl State {
             out.put_id(connection.peer);
             out.put_u8(u8::from(connection.jeopardy));
         }
+        out.put_u8(u8::from(self.leaving));
+        out.put_ids(&self.lost_in_jeopardy);
+        out.put_u8(u8::try_from(self.prepared.len()).expect("bounded where it is collected"));
+        for prepared in &self.prepared {
+            out.put_vid(prepared.vid);
+            out.put_ids(&prepared.members);
+        }
     }
 
     pub(super) fn read(reader: &mut Reader) -> Result<Self, Malformed> {
@@ -142,10 +171,20 @@ impl State {
         for _ in 0..count {
             row.push(Connection { peer: reader.id()?, jeopardy: reader.u8("a flag")? != 0 });
         }
+        let leaving = reader.u8("a flag")? != 0;
+        let lost_in_jeopardy = reader.ids()?;
+        let count = reader.u8("a count of views")?;
+        if usize::from(count) > READY_VIEWS_MAX {
+            return Err(Malformed::new("views that can be remembered"));
+        }
+        let mut prepared = Vec::new();
+        for _ in 0..count {
+            prepared.push(Prepared { vid: reader.vid()?, members: reader.ids()? });
+        }
         if cont > COUNTER_MAX {
             return Err(Malformed::new("a slot that can exist"));
         }
-        Ok(Self { installed, ready, cont, beyond, row })
+        Ok(Self { installed, ready, cont, beyond, row, leaving, lost_in_jeopardy, prepared })
     }
 }
 
@@ -154,6 +193,7 @@ impl Proposal {
         out.put_vid(self.base);
         out.put_vid(self.vid);
         out.put_ids(&self.members);
+        out.put_ids(&self.jeopardy);
         out.put_u64(self.cut);
         out.put_u64(self.sequence);
         out.put_u64(self.generation);
@@ -176,6 +216,7 @@ impl Proposal {
         let base = reader.vid()?;
         let vid = reader.vid()?;
         let members = reader.ids()?;
+        let jeopardy = reader.ids()?;
         let cut = reader.u64("a cut")?;
         let sequence = reader.u64("a sequence")?;
         let generation = reader.u64("a generation")?;
@@ -197,6 +238,79 @@ impl Proposal {
         if members.is_empty() || vid <= base || ports.len() > PORTS_MAX {
             return Err(Malformed::new("a view after its base"));
         }
-        Ok(Self { vid, base, members, cut, sequence, generation, removed, ports })
+        Ok(Self { vid, base, members, jeopardy, cut, sequence, generation, removed, ports })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(node: u8) -> Id {
+        Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(u64::from(node) + 1) }
+    }
+
+    fn vid(round: u64) -> Vid {
+        Vid { round, proposer: id(0) }
+    }
+
+    fn state() -> State {
+        let prepared =
+            [3, 4].map(|round| Prepared { vid: vid(round), members: vec![id(0), id(1)] });
+        State {
+            installed: vid(2),
+            ready: vid(4),
+            cont: 9,
+            beyond: Bytes::from_static(&[0b10]),
+            row: vec![Connection { peer: id(1), jeopardy: true }],
+            leaving: true,
+            lost_in_jeopardy: vec![id(1)],
+            prepared: prepared.to_vec(),
+        }
+    }
+
+    fn bytes(state: &State) -> Bytes {
+        let mut out = BytesMut::new();
+        state.put(&mut out);
+        out.freeze()
+    }
+
+    #[test]
+    fn a_state_ends_with_what_it_was_ready_for() {
+        let bytes = bytes(&state());
+        let tail = bytes.slice(17 + 17 + 8 + 2 + 1 + 1 + 10..);
+        let (a, b) = ([0, 0, 0, 0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0, 0, 0, 2]);
+        let view = |round: u8| {
+            let head = [0, 0, 0, 0, 0, 0, 0, round];
+            [&head[..], &a, &[2], &a, &b].concat()
+        };
+        assert_eq!(tail, [&[1, 1][..], &b, &[2], &view(3), &view(4)].concat());
+        assert_eq!(State::read(&mut Reader::new(bytes)).unwrap(), state());
+    }
+
+    #[test]
+    fn more_views_than_can_be_remembered_are_refused() {
+        let one = state().prepared[0].clone();
+        let many = |count| State { prepared: vec![one.clone(); count], ..state() };
+        assert!(State::read(&mut Reader::new(bytes(&many(READY_VIEWS_MAX)))).is_ok());
+        assert!(State::read(&mut Reader::new(bytes(&many(READY_VIEWS_MAX + 1)))).is_err());
+    }
+
+    #[test]
+    fn flags_of_hello_do_not_touch_each_other() {
+        for bit in 0..4 {
+            let hello = Hello {
+                configured: bit == 0,
+                was_frozen: bit == 1,
+                refused: bit == 2,
+                quorum: bit == 3,
+                seed: 5,
+                members: vec![id(1)],
+            };
+            let mut out = BytesMut::new();
+            hello.put(&mut out);
+            assert_eq!(out[0], 1 << bit);
+            assert_eq!(Hello::read(&mut Reader::new(out.freeze())).unwrap(), hello);
+        }
     }
 }

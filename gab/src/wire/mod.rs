@@ -10,7 +10,7 @@ mod entry;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-pub use change::{Connection, Hello, PortTableEntry, Proposal, State};
+pub use change::{Connection, Hello, PortTableEntry, Prepared, Proposal, State};
 pub use codec::Malformed;
 pub(crate) use codec::Put;
 pub(crate) use codec::Reader;

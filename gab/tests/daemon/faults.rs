@@ -2,13 +2,13 @@
 
 use std::process::{Command, Stdio};
 
-use gab::admin::{FaultRates, FaultRequest};
+use gab::admin::{AdminRequest, Configured, FaultRates, FaultRequest, GabConfigure};
 use gab::client::{Options, Port};
 use gab::{ClientEvent, CloseReason, Level};
 use rustix::process::Signal;
 
 use crate::node::{Node, cluster, wait_for};
-use crate::support::{deliveries, faults, members, next, options, port, snapshot, view};
+use crate::support::{ask, deliveries, faults, members, next, options, port, snapshot, view};
 
 fn formed(size: u8) -> Vec<Node> {
     let mut nodes = cluster(size);
@@ -112,6 +112,24 @@ fn a_partition_ejects_one_side_and_its_clients_are_told() {
     view(&mut again, |view| view.members.len() == 3);
     clients[0].broadcast(b"welcome", Level::Safe, false).unwrap();
     assert_eq!(deliveries(&mut again, 1)[0].1, b"welcome");
+}
+
+#[test]
+fn a_node_that_is_to_halt_on_rejoin_halts_without_a_kernel_type_client() {
+    let mut nodes = formed(3);
+    let request = GabConfigure { rejoin_halt: Some(true), ..GabConfigure::default() };
+    let done: Configured = ask(&nodes[2], AdminRequest::GabConfigure(request)).unwrap();
+    assert!(!done.already && snapshot(&nodes[2]).gab.rejoin_halt);
+    faults(&nodes[2], FaultRequest { blocked: Some(vec![0, 1]), ..FaultRequest::default() });
+    wait_for("it goes on alone", || members(&nodes[2]) == [2]);
+    faults(&nodes[2], FaultRequest { clear: true, ..FaultRequest::default() });
+    assert_eq!(nodes[2].wait(), Some(75));
+    let why = std::fs::read_to_string(nodes[2].root().join("run/gabd.halted")).unwrap();
+    assert_eq!(why, "network failure\n");
+    assert_eq!(members(&nodes[0]), [0, 1]);
+    nodes[2].start(&["--testbed"]);
+    assert!(!nodes[2].root().join("run/gabd.halted").exists());
+    wait_for("it joins", || members(&nodes[2]) == [0, 1, 2]);
 }
 
 #[test]

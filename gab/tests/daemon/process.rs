@@ -103,7 +103,7 @@ fn without_gabtab_gab_waits_for_gabconfig() {
     let refused = Port::register(port('A'), &options(&node)).unwrap_err();
     assert!(matches!(refused, RegisterError::Open(OpenError::Unconfigured)), "{refused:?}");
     let request = GabConfigure { configure: true, count: Some(1), ..GabConfigure::default() };
-    let done: Configured = ask(&node, AdminRequest::GabConfigure(request)).unwrap();
+    let done: Configured = ask(&node, AdminRequest::GabConfigure(request.clone())).unwrap();
     assert!(!done.already);
     let again: Configured = ask(&node, AdminRequest::GabConfigure(request)).unwrap();
     assert!(again.already);

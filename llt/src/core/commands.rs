@@ -7,7 +7,7 @@ use super::link::PeerLink;
 use super::output::{AddLinkError, DownReason, RemoveLinkError};
 use super::status::LinkState;
 use crate::config::{Flow, LinkConfig, Timers};
-use crate::ids::{LinkAddr, LinkId, LltPort, NodeId, NodeSet};
+use crate::ids::{Id, LinkAddr, LinkId, LltPort, NodeId, NodeSet};
 use crate::time::{Duration, Instant};
 
 /// Ports that are open on every node.
@@ -62,6 +62,21 @@ impl Llt {
             }
         }
         self.add_configured_peers();
+    }
+
+    /// Ends the connection to this life of a peer ([`DownReason::Reset`]) and tells it so: what was
+    /// under way to it is lost, and a new connection follows. Nothing happens if it is not connected.
+    pub fn reset(&mut self, now: Instant, id: Id) {
+        self.begin(now);
+        let context = &mut self.context;
+        let peer = self.peers.get_mut(id.node.index()).and_then(Option::as_mut);
+        let Some(peer) = peer.filter(|peer| peer.connected && peer.id() == Some(id)) else {
+            return;
+        };
+        context.disconnect(peer, DownReason::Reset);
+        for link in 0..peer.links.len() {
+            context.send_heartbeat(peer, link);
+        }
     }
 
     /// Adds a link, which takes the lowest free number; it is enabled and has carrier.

@@ -79,6 +79,7 @@ struct Totals {
     partitions: u64,
     pauses: u64,
     ejections: u64,
+    halts: u64,
     leaves: u64,
     frames: u64,
     time: Duration,
@@ -265,6 +266,7 @@ impl Totals {
         self.partitions += outcome.stats.partitions;
         self.pauses += outcome.stats.pauses;
         self.ejections += outcome.stats.ejections;
+        self.halts += outcome.stats.halts;
         self.leaves += outcome.stats.leaves;
         self.frames += outcome.frames;
         self.time += outcome.time;
@@ -315,6 +317,7 @@ fn print(args: &Args, totals: &Totals, wall: Duration) {
     println!("messages     {} sent, {} read", totals.sent, totals.read);
     println!("views        {}", totals.views);
     println!("crashes      {}", totals.crashes);
+    println!("halts        {}", totals.halts);
     println!("leaves       {}", totals.leaves);
     println!("partitions   {}", totals.partitions);
     println!("pauses       {}", totals.pauses);

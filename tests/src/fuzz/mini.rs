@@ -199,7 +199,11 @@ impl Mini {
                 Output::Llt { from, port, payload, .. } => {
                     self.nodes[node].arrived.push((from.node, port, payload));
                 }
-                Output::Arbiter(_) | Output::Left | Output::LltWritable(_) | Output::Notice(_) => {}
+                Output::Arbiter(_)
+                | Output::Halt { .. }
+                | Output::Left
+                | Output::LltWritable(_)
+                | Output::Notice(_) => {}
             }
         }
     }

@@ -110,7 +110,7 @@ fn forgotten(stable: u64, cont: u64, keeps: impl Fn(u64) -> bool) -> Option<u64>
     (stable + 1..=cont).find(|slot| !keeps(*slot))
 }
 
-/// MS14: no more slots are unstable than the window has.
+/// MS14: no more slots are unstable than the window has, and no more waits for LLT than may.
 fn invariant_ms14_the_window_is_bounded(world: &mut World, node: usize) {
     let now = world.now();
     let Some(stack) = world.hosts.stack(node) else { return };
@@ -119,6 +119,11 @@ fn invariant_ms14_the_window_is_bounded(world: &mut World, node: usize) {
     if unstable > gab::limits::WINDOW_SLOTS {
         let text = format!("node {node}: {unstable} slots are not stable");
         world.hosts.history.fault(now, "ms14-window", text);
+    }
+    let Some(blocked) = world.hosts.stack(node).map(gab::Stack::blocked_bytes) else { return };
+    if blocked > gab::limits::BLOCKED_BYTES {
+        let text = format!("node {node}: {blocked} bytes wait for one peer");
+        world.hosts.history.fault(now, "ms14-blocked", text);
     }
 }
 

@@ -71,14 +71,26 @@ impl Violations {
     }
 }
 
+/// Who authorises views with departures.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Arbitration {
+    /// A majority of the view before.
+    Majority,
+    /// Nobody.
+    #[default]
+    None,
+    /// The record.
+    Record,
+}
+
 /// Judges a history by every invariant. With `settled`, the run came to rest after its last fault,
 /// so what had to come true must have come true.
-pub fn check(history: &History, arbiter: bool, settled: bool) -> Violations {
+pub fn check(history: &History, by: Arbitration, settled: bool) -> Violations {
     let mut out = Violations::default();
     for fault in &history.faults {
         out.add(fault.kind, || format!("{}: {}", fault.at, fault.text));
     }
-    let context = Context::new(history, arbiter, settled);
+    let context = Context::new(history, by, settled);
     for invariant in INVARIANTS {
         invariant(&context, &mut out);
     }
@@ -113,9 +125,11 @@ pub const INVARIANTS: &[Invariant] = &[
     ports::invariant_pt1_generations_rise,
     ports::invariant_pt2_only_members_are_heard,
     ports::invariant_pt3_the_departed_are_in_no_port,
+    ports::invariant_pt3_jeopardy_of_the_departed_is_agreed,
     primary::invariant_pc1_authorised_views_form_one_chain,
     primary::invariant_pc3_held_ports_hear_nothing_unauthorised,
     primary::invariant_pc4_after_the_end_nothing_is_read,
+    primary::invariant_pc6_majority_views_are_one_chain,
 ];
 
 /// A history, with what several invariants need to know.
@@ -125,8 +139,10 @@ pub struct Context<'a> {
     pub history: &'a History,
     /// The run came to rest after its last fault.
     pub settled: bool,
-    /// An arbiter decided over views.
+    /// The record decided over views.
     pub arbiter: bool,
+    /// Majorities did.
+    pub majority: bool,
     /// Every installed view.
     pub views: BTreeMap<Vid, Facts<'a>>,
     /// Every registration and what it read by broadcast.
@@ -178,7 +194,7 @@ pub struct Broadcast {
 
 impl<'a> Context<'a> {
     /// Indexes a history.
-    pub fn new(history: &'a History, arbiter: bool, settled: bool) -> Self {
+    pub fn new(history: &'a History, by: Arbitration, settled: bool) -> Self {
         let mut views: BTreeMap<Vid, Facts<'a>> = BTreeMap::new();
         let mut readers = Vec::new();
         for (index, life) in history.lives.iter().enumerate() {
@@ -207,7 +223,8 @@ impl<'a> Context<'a> {
                 }
             }
         }
-        Self { history, settled, arbiter, views, readers, streams }
+        let (arbiter, majority) = (by == Arbitration::Record, by == Arbitration::Majority);
+        Self { history, settled, arbiter, majority, views, readers, streams }
     }
 
     /// The views from which `vid` descends, itself first.

@@ -143,6 +143,29 @@ pub fn invariant_pt3_the_departed_are_in_no_port(context: &Context<'_>, out: &mu
     }
 }
 
+/// PT3: who is lost in jeopardy is so for everybody who is told of it: services are taken over
+/// everywhere or nowhere.
+pub fn invariant_pt3_jeopardy_of_the_departed_is_agreed(
+    context: &Context<'_>,
+    out: &mut Violations,
+) {
+    let mut told: BTreeMap<_, NodeSet> = BTreeMap::new();
+    for reader in &context.readers {
+        for (_, view) in reader.log.port_views().filter(|(_, view)| !view.left.is_empty()) {
+            // Parts of a split may use the same generation, but not with the same members.
+            let sets = (view.members.bits(), view.left.bits());
+            let lost = view.jeopardy.intersection(view.left);
+            let known = *told.entry((reader.log.port, view.generation, sets)).or_insert(lost);
+            if known != lost {
+                out.add("pt3-jeopardy", || {
+                    let generation = view.generation;
+                    format!("{}: {lost} at {generation:x}, others {known}", context.name(reader))
+                });
+            }
+        }
+    }
+}
+
 fn check_departed(
     life: &Life,
     installed: Option<&Installed>,

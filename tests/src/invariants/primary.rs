@@ -1,4 +1,7 @@
-//! PC1, PC3, PC4: with an arbiter, one chain of authorised views; nothing after the end.
+//! PC1, PC3, PC4: with an arbiter, one chain of authorised views; nothing after the end. PC6: under
+//! a majority, one chain of views.
+
+use std::collections::BTreeMap;
 
 use gab::ids::Vid;
 use llt::{Id, Instant};
@@ -62,6 +65,43 @@ fn nobody_left(context: &Context<'_>, vid: Vid, from: Vid) -> bool {
         return false;
     };
     then.view.members.iter().all(|member| now.view.contains(*member))
+}
+
+/// PC6 (ours): under a majority a view holds one of the view before it, and of several views that
+/// follow on the same one, which only a proposer that dies or is cut off leaves behind, only the
+/// last goes on.
+pub fn invariant_pc6_majority_views_are_one_chain(context: &Context<'_>, out: &mut Violations) {
+    if !context.majority {
+        return;
+    }
+    let mut after: BTreeMap<Vid, Vec<Vid>> = BTreeMap::new();
+    for (vid, facts) in &context.views {
+        let Some(before) = facts.before else { continue };
+        after.entry(before).or_default().push(*vid);
+        let Some(base) = context.views.get(&before) else { continue };
+        if !goes_on(context, &base.view.members, &facts.view.members, facts.first) {
+            out.add("pc6-majority", || format!("{vid} is no majority of {before}"));
+        }
+    }
+    for (base, vids) in &after {
+        for vid in &vids[..vids.len() - 1] {
+            if after.contains_key(vid) {
+                out.add("pc6-chain", || format!("of {vids:?}, which follow {base}, {vid} went on"));
+            }
+        }
+    }
+}
+
+/// Are these members enough of `base` to go on? Who was about to leave in order does not count.
+fn goes_on(context: &Context<'_>, base: &[Id], members: &[Id], at: Instant) -> bool {
+    let leaves = |id: &Id| {
+        let life = context.history.lives.iter().find(|life| life.id == *id);
+        life.and_then(|life| life.leaves).is_some_and(|since| since <= at)
+    };
+    let of: Vec<&Id> = base.iter().filter(|id| members.contains(id) || !leaves(id)).collect();
+    let present = of.iter().filter(|id| members.contains(id)).count();
+    let lowest = of.iter().min_by_key(|id| id.node).is_none_or(|id| members.contains(id));
+    present * 2 > of.len() || present * 2 == of.len() && lowest
 }
 
 /// PC4: a client whose registration ended reads nothing more.

@@ -6,7 +6,7 @@ use gab::ids::Vid;
 use gab::{PortName, View};
 use llt::{Id, Incarnation, Instant, NodeId, NodeSet};
 
-use super::check;
+use super::{Arbitration, check};
 use crate::history::{ClientLog, End, Entry, History, Installed, Life, Read, Sent, What};
 use crate::input::RecordValue;
 
@@ -44,6 +44,7 @@ impl Story {
             id: id(node),
             started: at(0),
             ended: None,
+            leaves: None,
             views: Vec::new(),
             memberships: Vec::new(),
             notices: Vec::new(),
@@ -150,19 +151,19 @@ impl Story {
         &mut self.history.lives[usize::from(node)]
     }
 
-    fn kinds(&self, arbiter: bool, settled: bool) -> Vec<&'static str> {
-        check(&self.history, arbiter, settled).counts().keys().copied().collect()
+    fn kinds(&self, by: Arbitration, settled: bool) -> Vec<&'static str> {
+        check(&self.history, by, settled).counts().keys().copied().collect()
     }
 
     #[track_caller]
     fn fails(&self, kind: &str) {
-        let kinds = self.kinds(false, true);
+        let kinds = self.kinds(Arbitration::None, true);
         assert!(kinds.contains(&kind), "expected {kind}, found {kinds:?}");
     }
 
     #[track_caller]
     fn holds(&self) {
-        let violations = check(&self.history, false, true);
+        let violations = check(&self.history, Arbitration::None, true);
         assert!(violations.is_empty(), "{:#?}", violations.list());
     }
 }
@@ -403,7 +404,7 @@ fn ms10_with_an_arbiter_sees_safe_messages_of_a_side_that_lost() {
         story.installs(node, 3, &[0, 1], 0);
     }
     record(&mut story, 3, &[0, 1]);
-    let kinds = story.kinds(true, false);
+    let kinds = story.kinds(Arbitration::Record, false);
     assert!(kinds.contains(&"pc3-held"), "{kinds:?}");
 }
 
@@ -415,7 +416,7 @@ fn pc1_sees_a_record_that_jumps_to_another_lineage() {
     record(&mut story, 2, &[0, 1, 2]);
     record(&mut story, 3, &[0, 1]);
     record(&mut story, 4, &[2]);
-    assert!(story.kinds(true, false).contains(&"pc1-chain"));
+    assert!(story.kinds(Arbitration::Record, false).contains(&"pc1-chain"));
 }
 
 fn record(story: &mut Story, round: u64, members: &[u8]) {

@@ -105,7 +105,16 @@ mod tests {
 
     fn state(round: u64, installed: u64, cont: u64) -> Message {
         let (installed, beyond) = (vid(installed), Bytes::new());
-        let state = State { installed, ready: Vid::NONE, cont, beyond, row: Vec::new() };
+        let state = State {
+            installed,
+            ready: Vid::NONE,
+            cont,
+            beyond,
+            row: Vec::new(),
+            leaving: false,
+            lost_in_jeopardy: Vec::new(),
+            prepared: Vec::new(),
+        };
         message(round, 0, Body::State(state))
     }
 

@@ -156,6 +156,18 @@ impl World {
         }
     }
 
+    /// The node is on the side of a split that must not go on: it says goodbye and ends, and somebody
+    /// starts it again.
+    pub(super) fn halted(&mut self, node: usize) {
+        self.say(|| format!("node {node}: halts itself"));
+        self.stats.halts += 1;
+        self.apply(node, Input::Bye);
+        self.flush(node);
+        self.stop(node);
+        let down = self.processes[node].draw.between(Duration::ZERO, Duration::from_secs(1));
+        self.restart_after(node, down);
+    }
+
     /// Cuts or mends both directions between two nodes on one link.
     fn set_pair(&mut self, link: usize, one: usize, other: usize, cut: bool) {
         let now = self.now;

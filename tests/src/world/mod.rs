@@ -110,6 +110,8 @@ pub struct WorldStats {
     pub crashes: u64,
     /// Stacks thrown out by the others.
     pub ejections: u64,
+    /// Stacks that halted themselves for want of a majority.
+    pub halts: u64,
     /// Clean leaves begun.
     pub leaves: u64,
     /// Splits of all nodes into groups.

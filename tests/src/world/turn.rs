@@ -251,6 +251,7 @@ impl World {
                     self.processes[node].readable.insert(client.0);
                 }
                 Output::Ejected { halt } => self.ejected(node, halt),
+                Output::Halt { .. } => self.halted(node),
                 Output::Left => self.left(node),
                 // No agent of a story is the client of an LLT port.
                 Output::Llt { .. } | Output::LltWritable(_) => {}

@@ -38,9 +38,9 @@ pub fn driver(gab: &GabSnapshot) -> String {
         ("Control port seed", able(gab.seeded)),
         ("Halt on process death", able(false)),
         ("Missed heartbeat halt", able(false)),
-        ("Halt on rejoin", able(false)),
+        ("Halt on rejoin", able(gab.rejoin_halt)),
         ("Keep on killing", able(false)),
-        ("Quorum flag", able(false)),
+        ("Quorum flag", able(gab.quorum)),
         ("Restart", able(false)),
         ("Node count", gab.node_count.to_string()),
         ("Send queue limit", SEND_QUEUE_MESSAGES.to_string()),
@@ -62,6 +62,10 @@ pub(super) struct Driver<'a> {
     seeded: bool,
     node_count: u32,
     stable_ms: u64,
+    quorum: bool,
+    rejoin_halt: bool,
+    single_network: bool,
+    conn_wait: u32,
     send_queue_limit: usize,
     recv_queue_limit: usize,
     view: &'a str,
@@ -79,6 +83,10 @@ impl<'a> Driver<'a> {
             seeded: gab.seeded,
             node_count: gab.node_count,
             stable_ms: gab.stable_ms,
+            quorum: gab.quorum,
+            rejoin_halt: gab.rejoin_halt,
+            single_network: gab.single_network,
+            conn_wait: gab.conn_wait,
             send_queue_limit: SEND_QUEUE_MESSAGES,
             recv_queue_limit: RECEIVE_QUEUE_MESSAGES,
             view: &gab.view,
@@ -181,6 +189,11 @@ IOFENCE timeout (ms) : 15000
 Stable timeout (ms)  : 5000
 "
         );
+        let switched = GabSnapshot { quorum: true, rejoin_halt: true, ..GabSnapshot::default() };
+        let switched = driver(&switched);
+        for row in ["Halt on rejoin       : Enabled\n", "Quorum flag          : Enabled\n"] {
+            assert!(switched.contains(row), "{switched}");
+        }
         let unconfigured = driver(&GabSnapshot::default());
         assert!(unconfigured.contains("Driver state         : Unconfigured\n"), "{unconfigured}");
     }

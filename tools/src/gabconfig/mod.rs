@@ -6,7 +6,7 @@ mod nodeset;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use gab::admin::{AdminRequest, Configured, GabConfigure};
+use gab::admin::{AdminRequest, Configured, GabConfigure, GabTunable};
 
 use crate::common::output::{print, print_json};
 use crate::common::{Failure, NotYet, Root, exit, with_version};
@@ -32,10 +32,30 @@ struct Cli {
     /// Show the configuration
     #[arg(short = 'l', group = "what", conflicts_with = "unconfigure")]
     driver: bool,
+    /// Quorum off: every side of a split goes on
+    #[arg(short = 'd', groups = ["what", "change"])]
+    no_quorum: bool,
+    /// Halt the node when the others throw it out, even without kernel-type clients
+    #[arg(short = 'j', groups = ["what", "change"])]
+    rejoin_halt: bool,
+    /// -j off
+    #[arg(short = 'J', groups = ["what", "change"], conflicts_with = "rejoin_halt")]
+    no_rejoin_halt: bool,
     /// Seed the cluster as soon as N nodes are there
     #[arg(short = 'n', value_name = "N", requires = "configure", group = "change",
         value_parser = clap::value_parser!(u32).range(1..=128))]
     count: Option<u32>,
+    /// Quorum on: a side with less than half of the membership before it halts; of exact halves that
+    /// with the lowest node id goes on
+    #[arg(short = 'q', groups = ["what", "change"], conflicts_with = "no_quorum")]
+    quorum: bool,
+    /// Single network: nobody asks for a quorum. For tests only
+    #[arg(short = 's', groups = ["what", "change"])]
+    single_network: bool,
+    /// Set a parameter: conn_wait:N, the stable times after which a member that stalls a
+    /// reconfiguration is dropped (1 to 256)
+    #[arg(short = 'S', value_name = "NAME:VALUE", groups = ["what", "change"])]
+    set: Vec<GabTunable>,
     /// Stable timeout in milliseconds: wait after the first change before a new membership
     #[arg(short = 't', value_name = "MS", groups = ["what", "change"],
         value_parser = clap::value_parser!(u64).range(1..=600_000))]
@@ -75,6 +95,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         };
     }
     let mut admin = cli.root.admin()?;
+    for warning in warnings(cli) {
+        eprintln!("GAB gabconfig WARNING {warning}");
+    }
     if cli.unconfigure {
         admin.set_timeout(LEAVE_TIMEOUT);
         return Ok(admin.request(&AdminRequest::GabUnconfigure)?);
@@ -84,9 +107,33 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         count: cli.count,
         seed: cli.seed,
         stable_ms: cli.stable_ms,
+        quorum: switch(cli.quorum, cli.no_quorum),
+        rejoin_halt: switch(cli.rejoin_halt, cli.no_rejoin_halt),
+        single_network: cli.single_network.then_some(true),
+        set: cli.set.clone(),
     };
     let Configured { already } = admin.request(&AdminRequest::GabConfigure(request))?;
     if already { print("GAB is already configured like that\n") } else { Ok(()) }
+}
+
+/// What an option and its opposite say.
+fn switch(on: bool, off: bool) -> Option<bool> {
+    (on || off).then_some(on)
+}
+
+/// What the operator should know before it is done.
+fn warnings(cli: &Cli) -> Vec<&'static str> {
+    let mut warnings = Vec::new();
+    if cli.seed {
+        warnings.push(
+            "-x seeds this node now: make sure that no other node of the cluster has a membership, \
+             or there are two clusters",
+        );
+    }
+    if cli.single_network {
+        warnings.push("-s is for tests only: no side of a split gives up");
+    }
+    warnings
 }
 
 /// Leaving waits for a membership without this node, however long its timers are.
@@ -96,21 +143,15 @@ const NOT_YET: &[NotYet] = &[
     NotYet::flag('b', "halt instead of killing a client without a heartbeat"),
     NotYet::flag('B', "-b off"),
     NotYet::flag('C', "list names of kernel clients"),
-    NotYet::flag('d', "quorum off"),
     NotYet::flag('e', "show static tunables"),
     NotYet::value('f', "IOFENCE timeout"),
-    NotYet::flag('j', "halt on rejoin"),
-    NotYet::flag('J', "-j off"),
     NotYet::flag('k', "keep killing"),
     NotYet::flag('K', "logging daemon off"),
     NotYet::value('m', "disk heartbeat miss count"),
     NotYet::flag('p', "halt on process death"),
     NotYet::flag('P', "-p off"),
-    NotYet::flag('q', "quorum on"),
     NotYet::value('Q', "queue limits"),
     NotYet::flag('R', "restart"),
-    NotYet::flag('s', "single network"),
-    NotYet::value('S', "set a parameter at run time"),
     NotYet::flag('u', "undocumented"),
     NotYet::flag('v', "driver version"),
     NotYet::value('V', "set the protocol version"),
@@ -121,6 +162,9 @@ const EXAMPLES: &str = "\
 Examples:
   gabconfig -c -n3     configure; seed when three nodes are there (this line stands in etc/gabtab)
   gabconfig -c -x      configure, and seed now with whoever is there
+  gabconfig -c -n4 -q  the same with quorum: a side of a split without a majority halts
+  gabconfig -S conn_wait:6
+                       drop who stalls a reconfiguration after 6 stable times
   gabconfig -a         show the memberships
   gabconfig -a --json  the same for programs
   gabconfig -U         leave the cluster
@@ -130,8 +174,12 @@ an absent node in columns 0, 10, 20 and so on. Generations are hexadecimal.
 
 JSON of -a: a list of {port, generation, members, jeopardy, visible, clients}: node sets are lists of
 ids, clients counts those of this node. JSON of -l: an object with configured, seeded, node_count,
-stable_ms, send_queue_limit, recv_queue_limit, view, sequencer, last_slot, stable_slot, changing,
-counters.
+stable_ms, quorum, rejoin_halt, single_network, conn_wait, send_queue_limit, recv_queue_limit, view,
+sequencer, last_slot, stable_slot, changing, counters.
+
+Quorum: every node should have the same setting; a change counts from the next membership on. A node
+that halts leaves its gabd ended with status 75, until somebody starts it. With -q a node seeds by
+itself only when all nodes of llthosts are visible.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 gabd is not running.";
 
@@ -161,6 +209,27 @@ mod tests {
             assert_eq!((cli.count, cli.seed), (count, seed), "{line}");
         }
         assert_eq!(parse("gabconfig -c -n2 -t 100").unwrap().stable_ms, Some(100));
+        let cli = parse("gabconfig -cqj -s -n4 -S conn_wait:4").unwrap();
+        assert!(cli.quorum && cli.rejoin_halt && cli.single_network);
+        assert_eq!(cli.set, [GabTunable::ConnWait(4)]);
+    }
+
+    #[test]
+    fn switches_work_without_c_and_warn_where_they_must() {
+        for (line, quorum, rejoin) in [
+            ("gabconfig -q", Some(true), None),
+            ("gabconfig -d", Some(false), None),
+            ("gabconfig -j", None, Some(true)),
+            ("gabconfig -J", None, Some(false)),
+            ("gabconfig -S conn_wait:256", None, None),
+        ] {
+            let cli = parse(line).unwrap();
+            assert_eq!(switch(cli.quorum, cli.no_quorum), quorum, "{line}");
+            assert_eq!(switch(cli.rejoin_halt, cli.no_rejoin_halt), rejoin, "{line}");
+            assert_eq!(warnings(&cli), [""; 0], "{line}");
+        }
+        assert!(warnings(&parse("gabconfig -c -x").unwrap())[0].contains("two clusters"));
+        assert!(warnings(&parse("gabconfig -s").unwrap())[0].contains("tests only"));
     }
 
     #[test]
@@ -173,6 +242,13 @@ mod tests {
             "gabconfig -a -l",
             "gabconfig -a -c",
             "gabconfig -U -x",
+            "gabconfig -q -d",
+            "gabconfig -j -J",
+            "gabconfig -a -q",
+            "gabconfig -S conn_wait:0",
+            "gabconfig -S conn_wait:257",
+            "gabconfig -S conn_wait",
+            "gabconfig -S isolate_time:1",
             "gabconfig -c --json",
             "gabconfig --json",
             "gabconfig -Z",

@@ -281,7 +281,8 @@ pub struct UpArgs {
     /// Make a key for the cluster: every frame is sealed
     #[arg(long)]
     pub keyed: bool,
-    /// Who authorises memberships with departures
+    /// Who authorises memberships with departures: majority is gabconfig -q, a side that has none
+    /// halts
     #[arg(long, value_enum, default_value = "none")]
     pub arbiter: Arbiter,
     /// Shared disks (not in this version)
@@ -295,7 +296,7 @@ pub struct UpArgs {
 /// Kind of arbitration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Arbiter {
-    /// More than half (not in this version).
+    /// More than half, or half with the lowest node.
     Majority,
     /// Every membership is authorised.
     None,
@@ -305,7 +306,6 @@ impl UpArgs {
     /// What was asked for that this version cannot do.
     pub fn refused(&self) -> Option<&'static str> {
         match self {
-            Self { arbiter: Arbiter::Majority, .. } => Some("--arbiter majority"),
             Self { disks: Some(_), .. } => Some("--disks"),
             Self { disk_size: Some(_), .. } => Some("--disk-size"),
             _ => None,

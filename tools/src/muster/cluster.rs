@@ -48,6 +48,9 @@ pub struct Cluster {
     /// All nodes have the same `etc/muster.key`.
     #[serde(default)]
     pub keyed: bool,
+    /// Only a majority goes on (`gabconfig -q`).
+    #[serde(default)]
+    pub quorum: bool,
     /// The daemons die with the thread that started them.
     #[serde(default)]
     pub attached: bool,
@@ -320,6 +323,7 @@ pub(super) mod tests {
             timers: TimerProfile::Fast,
             phantoms: 1,
             keyed: false,
+            quorum: false,
             attached: false,
             nodes: vec![node(0), node(1)],
         }

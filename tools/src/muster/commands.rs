@@ -7,7 +7,7 @@ use std::process::{Command as Program, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use super::cli::{Cli, Command, FaultsArgs, UpArgs};
+use super::cli::{Arbiter, Cli, Command, FaultsArgs, UpArgs};
 use super::cluster::{Cluster, LinkFaults, Transport};
 use super::netns::place::At;
 use super::netns::{self, holder};
@@ -116,6 +116,7 @@ fn up(dir: &Path, args: &UpArgs) -> Result<()> {
         links: args.links,
         timers: args.timers,
         network: args.network.network()?,
+        quorum: args.arbiter == Arbiter::Majority,
         keyed: args.keyed,
         ..UpOptions::default()
     };

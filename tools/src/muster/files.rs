@@ -104,7 +104,8 @@ fn llthosts(cluster: &Cluster) -> String {
 
 fn gabtab(cluster: &Cluster) -> String {
     let (count, stable) = (cluster.nodes.len(), cluster.timers.stable().as_millis());
-    format!("/sbin/gabconfig -c -n{count} -t {stable}\n")
+    let quorum = if cluster.quorum { " -q" } else { "" };
+    format!("/sbin/gabconfig -c -n{count} -t {stable}{quorum}\n")
 }
 
 #[cfg(test)]
@@ -184,5 +185,7 @@ mod tests {
     fn the_other_files_name_all_nodes_and_the_seed_count() {
         assert_eq!(llthosts(&cluster()), "0 node0\n1 node1\n2 node2\n");
         assert_eq!(gabtab(&cluster()), "/sbin/gabconfig -c -n2 -t 100\n");
+        let majority = Cluster { quorum: true, ..cluster() };
+        assert_eq!(gabtab(&majority), "/sbin/gabconfig -c -n2 -t 100 -q\n");
     }
 }

@@ -39,6 +39,8 @@ struct NodeStatus {
     name: String,
     pid: Option<i32>,
     state: State,
+    /// Why its gabd halted the node, if it did and was not started since.
+    halted: Option<String>,
     faults: Vec<LinkFaults>,
     snapshot: Option<Snapshot>,
 }
@@ -83,6 +85,7 @@ fn collect(cluster: &Cluster) -> Status {
             name: node.name.clone(),
             pid: node.gabd.filter(|_| state != State::Gone).map(|process| process.pid),
             state,
+            halted: (state == State::Gone).then(|| halted(cluster, id)).flatten(),
             faults: node.faults.clone(),
             snapshot: control::snapshot(cluster, id).ok(),
         }
@@ -104,6 +107,12 @@ fn collect(cluster: &Cluster) -> Status {
         },
         nodes: cluster.ids().map(node).collect(),
     }
+}
+
+/// What the gabd of a node wrote when it halted.
+fn halted(cluster: &Cluster, node: u8) -> Option<String> {
+    let text = std::fs::read_to_string(cluster.root(node).join("run/gabd.halted")).ok()?;
+    Some(text.trim().to_owned())
 }
 
 fn render(status: &Status) -> String {
@@ -136,6 +145,7 @@ fn render(status: &Status) -> String {
 
 fn row(node: &NodeStatus, links: usize) -> Vec<String> {
     let state = match node.state {
+        State::Gone if node.halted.is_some() => "halted",
         State::Gone => "gone",
         State::Paused => "paused",
         State::Running => "running",

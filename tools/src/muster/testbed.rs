@@ -40,6 +40,8 @@ pub struct UpOptions {
     pub network: Network,
     /// They get a key, and seal their frames.
     pub keyed: bool,
+    /// Only a majority goes on; not with phantoms, for then nobody would seed.
+    pub quorum: bool,
     /// The daemons die with the thread that calls `up`.
     pub attached: bool,
 }
@@ -68,6 +70,7 @@ impl Default for UpOptions {
             phantoms: 0,
             network: Network::Loopback,
             keyed: false,
+            quorum: false,
             attached: false,
         }
     }
@@ -127,6 +130,7 @@ impl Testbed {
             timers: options.timers,
             phantoms: options.phantoms,
             keyed: options.keyed,
+            quorum: options.quorum,
             attached: options.attached,
             nodes: (0..options.nodes).map(node).collect(),
         };

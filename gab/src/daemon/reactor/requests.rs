@@ -4,7 +4,8 @@ use llt::io::keyfile;
 use llt::seal::Keyring;
 use llt::{Duration, Instant};
 
-use crate::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, KeysInForce};
+use crate::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, GabTunable, KeysInForce};
+use crate::core::Configuration;
 use crate::daemon::admin::{self, Answer, good, refused};
 use crate::daemon::poller::Ready;
 use crate::daemon::reactor::{LEAVE_MAX, Parts, Phase, Reactor};
@@ -30,7 +31,7 @@ impl Reactor {
                 good(&admin::running_config(settings, args.testbed, listening))
             }
             AdminRequest::Faults(request) => self.faults(&request),
-            AdminRequest::GabConfigure(request) => self.configure(now, request),
+            AdminRequest::GabConfigure(request) => self.configure(now, &request),
             AdminRequest::GabUnconfigure => return self.unconfigure(now, number),
             request @ (AdminRequest::LltAddress(_)
             | AdminRequest::LltExclude(_)
@@ -108,7 +109,7 @@ impl Reactor {
         good(&())
     }
 
-    fn configure(&mut self, now: Instant, request: GabConfigure) -> Answer {
+    fn configure(&mut self, now: Instant, request: &GabConfigure) -> Answer {
         if !matches!(self.phase, Phase::Running) {
             return refused(None, "gabd is stopping or GAB is being unconfigured");
         }
@@ -121,12 +122,21 @@ impl Reactor {
         }
         self.gab.count = request.count.or(before.count);
         self.gab.stable = request.stable_ms.map_or(before.stable, Duration::from_millis);
+        self.gab.quorum = request.quorum.unwrap_or(before.quorum);
+        let policy = &mut self.gab.policy;
+        policy.rejoin_halt = request.rejoin_halt.unwrap_or(policy.rejoin_halt);
+        policy.single_network = request.single_network.unwrap_or(policy.single_network);
+        for &GabTunable::ConnWait(times) in &request.set {
+            policy.conn_wait = times;
+        }
         let already = self.gab == before && !request.seed;
         let listening = self.listening.is_some();
         if self.gab.configured && self.gab != before {
+            self.warn_of_policy(Some(before));
             // Seeding waits until LLT has started.
-            let count = request.count.filter(|_| !listening);
-            self.stack.configure(now, count, Some(self.gab.stable));
+            let seed = request.count.filter(|_| !listening);
+            let change = self.gab.configuration(listening);
+            self.stack.configure(now, Configuration { seed, ..change });
         }
         if request.seed && listening {
             self.seed = true;

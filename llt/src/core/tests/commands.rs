@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::net::{Net, address, config, link, node, port};
 use crate::config::LinkConfig;
 use crate::core::{AddLinkError, DownReason, Event, LinkStatus, RemoveLinkError, SendError};
-use crate::ids::{LltPort, NodeSet};
+use crate::ids::{Id, Incarnation, LltPort, NodeSet};
 use crate::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -203,6 +203,36 @@ fn an_excluded_peer_is_disconnected_told_and_may_come_back() {
     assert!(net.llt(0).stats().rcv_unconfigured > 5);
     let now = net.now;
     net.llt(0).set_excluded(now, NodeSet::EMPTY);
+    net.connect();
+    net.check_alarms();
+}
+
+#[test]
+fn a_connection_that_is_reset_ends_on_both_sides_and_comes_back() {
+    let mut net = Net::new(3, 2, 7);
+    net.connect();
+    net.run(100 * MS);
+    (0..3).for_each(|index| drop(net.take_events(index)));
+    let (now, peer) = (net.now, net.llt(1).config().id());
+    let before = Id { incarnation: Incarnation(peer.incarnation.0 + 1), ..peer };
+    net.llt(0).reset(now, before);
+    net.run(MS);
+    assert!(net.llt(0).peers().iter().all(|peer| peer.connected), "another life is meant");
+    let now = net.now;
+    net.llt(0).reset(now, peer);
+    net.run(MS);
+    let downs = |net: &mut Net, index: usize| -> Vec<Id> {
+        let events = net.take_events(index).into_iter();
+        events
+            .filter_map(|event| match event {
+                Event::PeerDown { peer, reason: DownReason::Reset } => Some(peer),
+                _ => None,
+            })
+            .collect()
+    };
+    assert_eq!(downs(&mut net, 0), [peer]);
+    assert_eq!(downs(&mut net, 1).len(), 1);
+    assert_eq!(downs(&mut net, 2), []);
     net.connect();
     net.check_alarms();
 }
