@@ -4,8 +4,18 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use sim::fuzz::corpus;
-use sim::fuzz::entry::TARGETS;
+use sim::fuzz::entry::{TARGETS, Target};
+use tools::lltdump;
+
+/// What lltdump finds in a packet of a pcap file or of a device.
+const PACKET: Target =
+    Target { name: "packet", run: |bytes| lltdump::frames_in(&Bytes::copy_from_slice(bytes)) > 0 };
+
+fn targets() -> impl Iterator<Item = Target> {
+    TARGETS.into_iter().chain([PACKET])
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
@@ -29,7 +39,7 @@ fn files(target: &str) -> Vec<(String, Vec<u8>)> {
 /// Their names say what the decoder is to think of them.
 #[test]
 fn decoders_accept_what_is_right_and_refuse_what_is_wrong() {
-    for target in TARGETS {
+    for target in targets() {
         let files = files(target.name);
         for (name, bytes) in &files {
             let accepted = (target.run)(bytes);
@@ -46,9 +56,8 @@ fn decoders_accept_what_is_right_and_refuse_what_is_wrong() {
 
 #[test]
 fn the_corpus_has_one_of_each_kind() {
-    let there: BTreeSet<(&str, String)> = TARGETS
-        .iter()
-        .flat_map(|target| files(target.name).into_iter().map(|(name, _)| (target.name, name)))
+    let there: BTreeSet<(&str, String)> = targets()
+        .flat_map(|target| files(target.name).into_iter().map(move |(name, _)| (target.name, name)))
         .collect();
     let seeds = corpus::seeds();
     assert!(seeds.len() > 30, "{}", seeds.len());
@@ -61,13 +70,17 @@ fn the_corpus_has_one_of_each_kind() {
 #[test]
 fn there_is_a_fuzz_target_for_each_decoder() {
     let manifest = fs::read_to_string(folder().with_file_name("Cargo.toml")).unwrap();
-    for target in TARGETS {
+    for target in targets() {
         let path = format!("targets/{}.rs", target.name);
         assert!(manifest.contains(&format!("path = \"{path}\"")), "{path}");
         let text = fs::read_to_string(
             folder().with_file_name("targets").join(path.rsplit('/').next().unwrap()),
         );
-        assert!(text.unwrap().contains(&format!("\"{}\"", target.name)));
+        let call = match target.name {
+            "packet" => "tools::lltdump::frames_in".to_owned(),
+            name => format!("\"{name}\""),
+        };
+        assert!(text.unwrap().contains(&call), "{path}: {call}");
     }
 }
 

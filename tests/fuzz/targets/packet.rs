@@ -2,8 +2,6 @@
 
 #![no_main]
 
-use sim::fuzz::entry::Target;
-
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    (Target::named("packet").run)(bytes);
+    tools::lltdump::frames_in(&bytes::Bytes::copy_from_slice(bytes));
 });

@@ -8,18 +8,15 @@ use std::sync::OnceLock;
 /// The folder with the libraries of this build.
 pub(crate) fn library_folder() -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| build(&["-p", "gab-capi"]));
+    BUILT.get_or_init(build);
     let folder = output_folder();
     assert!(folder.join("libgab.so").is_file(), "no libgab.so in {}", folder.display());
     folder
 }
 
-/// gabd of this build, built with what the testbed also builds together, lest each builds anew
-/// what the other built.
+/// gabd of this build.
 pub(super) fn gabd() -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| build(&["-p", "gab", "-p", "tools", "--bins"]));
-    output_folder().join("gabd")
+    library_folder().join("gabd")
 }
 
 /// Where programs and libraries lie: one above the test programs.
@@ -28,8 +25,10 @@ fn output_folder() -> PathBuf {
     own.parent().and_then(Path::parent).unwrap().to_owned()
 }
 
-/// Builds with the profile and target of this test, unless `MUSTER_NO_BUILD` forbids it.
-fn build(what: &[&str]) {
+/// Builds with the profile and target of this test, unless `MUSTER_NO_BUILD` forbids it: together
+/// with what the testbed builds, so that everything has the same features and nobody builds anew
+/// what the other built.
+fn build() {
     if std::env::var_os("MUSTER_NO_BUILD").is_some() {
         return;
     }
@@ -39,7 +38,7 @@ fn build(what: &[&str]) {
     let above = folder.parent().unwrap();
     let profile = folder.file_name().unwrap().to_str().unwrap();
     let mut command = Command::new(env!("CARGO"));
-    command.arg("build").args(what).arg("--manifest-path");
+    command.args(["build", "-p", "gab", "-p", "gab-capi", "-p", "tools", "--manifest-path"]);
     command.arg(super::here().join("../../Cargo.toml"));
     command.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
     if marked(above) {
@@ -50,5 +49,5 @@ fn build(what: &[&str]) {
     }
     let output = command.stdin(Stdio::null()).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{what:?} cannot be built:\n{stderr}");
+    assert!(output.status.success(), "gabd and libgab cannot be built:\n{stderr}");
 }
