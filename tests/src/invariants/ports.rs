@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use gab::PortName;
-use llt::{Id, NodeSet};
+use gab::event::PortView;
+use llt::{Id, Instant, NodeSet};
 
 use super::{Context, Violations};
 use crate::history::{Installed, Life, What};
@@ -70,7 +71,7 @@ fn note(seen: &mut Seen, life: &Life, key: (PortName, u64), members: NodeSet, vi
 pub fn invariant_pt1_generations_rise(context: &Context<'_>, out: &mut Violations) {
     for reader in &context.readers {
         let node = context.history.lives[reader.life].id.node;
-        let mut last: Option<gab::PortView> = None;
+        let mut last: Option<PortView> = None;
         for (_, view) in reader.log.port_views() {
             let follows = last.is_none_or(|last| {
                 view.generation > last.generation
@@ -152,10 +153,12 @@ pub fn invariant_pt3_jeopardy_of_the_departed_is_agreed(
     let mut told: BTreeMap<_, NodeSet> = BTreeMap::new();
     for reader in &context.readers {
         for (_, view) in reader.log.port_views().filter(|(_, view)| !view.left.is_empty()) {
-            // Parts of a split may use the same generation, but not with the same members.
-            let sets = (view.members.bits(), view.left.bits());
+            // Parts of a split may use the same generation, but not with the same members; nor have
+            // those that all have started anew the same incarnations.
+            let members = identities(&context.history.lives[reader.life], reader.log.port, view);
+            let key = (reader.log.port, view.generation, view.left.bits(), members);
             let lost = view.jeopardy.intersection(view.left);
-            let known = *told.entry((reader.log.port, view.generation, sets)).or_insert(lost);
+            let known = *told.entry(key).or_insert(lost);
             if known != lost {
                 out.add("pt3-jeopardy", || {
                     let generation = view.generation;
@@ -164,6 +167,17 @@ pub fn invariant_pt3_jeopardy_of_the_departed_is_agreed(
             }
         }
     }
+}
+
+/// Who the members of a port were when its membership became this one.
+fn identities(life: &Life, port: PortName, view: &PortView) -> Vec<Id> {
+    let is_this = |(_, name, generation, _): &&(Instant, PortName, u64, NodeSet)| {
+        *name == port && *generation == view.generation
+    };
+    let at = life.memberships.iter().find(is_this).map(|(at, ..)| *at);
+    let in_force = life.views.iter().rfind(|installed| at.is_none_or(|at| installed.at <= at));
+    let ids = in_force.iter().flat_map(|installed| &installed.view.members);
+    ids.filter(|id| view.members.contains(id.node)).copied().collect()
 }
 
 fn check_departed(
