@@ -50,6 +50,21 @@ pub const REGRESSIONS: &[Regression] = &[
     failed(Kind::Swarm, 823, "a joiner once skipped was never looked at again"),
     failed(Kind::Swarm, 2010, "two nodes that seed overtook each other"),
     failed(Kind::Swarm, 2469, "a joiner admitted one that its own first view removed"),
+    failed(
+        Kind::Swarm,
+        5458,
+        "a check took clusters of different lives, with equal generations, for one",
+    ),
+    failed(
+        Kind::Swarm,
+        7139,
+        "a check took clusters of different lives, with equal generations, for one",
+    ),
+    failed(
+        Kind::Swarm,
+        14_093,
+        "a check took clusters of different lives, with equal generations, for one",
+    ),
     failed(Kind::Swarm, 19_593, "two nodes that seed overtook each other"),
     failed(Kind::Swarm, 23_020, "two nodes that seed overtook each other"),
     failed(Kind::Swarm, 23_861, "two nodes that seed overtook each other"),
