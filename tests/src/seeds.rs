@@ -65,6 +65,11 @@ pub const REGRESSIONS: &[Regression] = &[
         14_093,
         "a check took clusters of different lives, with equal generations, for one",
     ),
+    failed(
+        Kind::Swarm,
+        16_680,
+        "a joiner that had lost two lives of a node reported both, and nobody could read that",
+    ),
     failed(Kind::Swarm, 19_593, "two nodes that seed overtook each other"),
     failed(Kind::Swarm, 23_020, "two nodes that seed overtook each other"),
     failed(Kind::Swarm, 23_861, "two nodes that seed overtook each other"),

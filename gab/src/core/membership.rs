@@ -355,6 +355,8 @@ impl Gab {
             0 => {
                 let since = membership.jeopardy_since.remove(&peer);
                 if since.is_some_and(|since| since + silence <= now) {
+                    // One life of a node at a time, however often it is lost.
+                    membership.lost_in_jeopardy.retain(|id| id.node != peer.node);
                     membership.lost_in_jeopardy.insert(peer);
                 }
             }
@@ -377,9 +379,12 @@ impl Gab {
         }
     }
 
-    /// Members that were in jeopardy when they were lost, as STATE reports it.
+    /// Members that were in jeopardy when they were lost, as STATE reports it. A node in no view
+    /// has lost no members.
     pub(super) fn lost_in_jeopardy(&self) -> Vec<Id> {
-        self.membership.lost_in_jeopardy.iter().copied().collect()
+        let Some(view) = &self.view else { return Vec::new() };
+        let lost = self.membership.lost_in_jeopardy.iter().copied();
+        lost.filter(|id| view.contains(*id)).collect()
     }
 
     /// Of those whom a view is without: who was in jeopardy when it was lost, for anybody who has
