@@ -379,12 +379,9 @@ impl Gab {
         }
     }
 
-    /// Members that were in jeopardy when they were lost, as STATE reports it. A node in no view
-    /// has lost no members.
+    /// Nodes that were in jeopardy when they were lost, as STATE reports it: one life of each.
     pub(super) fn lost_in_jeopardy(&self) -> Vec<Id> {
-        let Some(view) = &self.view else { return Vec::new() };
-        let lost = self.membership.lost_in_jeopardy.iter().copied();
-        lost.filter(|id| view.contains(*id)).collect()
+        self.membership.lost_in_jeopardy.iter().copied().collect()
     }
 
     /// Of those whom a view is without: who was in jeopardy when it was lost, for anybody who has
