@@ -136,6 +136,10 @@ impl Clients {
         let (mut open, mut busy) = (0, 0);
         for (number, port) in self.ports.all() {
             if let Some(conn) = self.conns.get_mut(&number) {
+                if new {
+                    conn.restart_llt();
+                    self.dirty.insert(number);
+                }
                 conn.judge_llt(stack);
                 open |= 1 << port.get();
                 busy |= u32::from(conn.is_llt_busy()) << port.get();

@@ -226,6 +226,12 @@ impl PortClient {
         self.blocked.remove(node);
     }
 
+    /// A new life of the node has streams of its own: what the old one had no room for is nothing
+    /// that this one will tell of.
+    pub(super) fn restart(&mut self) {
+        self.blocked = NodeSet::EMPTY;
+    }
+
     /// How much more the client may send: messages, bytes.
     pub(super) fn room(&self) -> (usize, usize) {
         let (messages, bytes) = OUTBOX;
@@ -249,3 +255,26 @@ pub(super) const OUTBOX: (usize, usize) = (1024, 64 * MESSAGE_MAX);
 const INBOX_MESSAGES_MAX: usize = 65_536;
 /// Bytes of the same.
 const INBOX_BYTES_MAX: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::tests::stack;
+
+    #[test]
+    fn a_new_life_is_offered_what_the_old_one_had_no_room_for() {
+        let (now, port) = (Instant::ZERO, LltPort::new(7).expect("below 32"));
+        let mut client = PortClient::new(port);
+        let mut old = stack();
+        let own = old.id().node;
+        old.set_llt_ports(now, 1 << 7, 1 << 7);
+        client.submit(own, true, Bytes::from_static(b"waits"));
+        assert_eq!(client.send(now, &mut old), []);
+        assert!(!client.is_idle(), "the client of the port here is busy");
+
+        let mut new = stack();
+        client.restart();
+        assert_eq!(client.send(now, &mut new), []);
+        assert!(client.is_idle());
+    }
+}

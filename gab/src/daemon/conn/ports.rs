@@ -65,6 +65,13 @@ impl Conn {
         }
     }
 
+    /// The node has a new stack: what waits is offered to that.
+    pub(in crate::daemon) fn restart_llt(&mut self) {
+        if let Some(llt) = &mut self.llt {
+            llt.restart();
+        }
+    }
+
     /// Something arrived on the client's port.
     pub(in crate::daemon) fn llt_arrived(
         &mut self,
