@@ -14,7 +14,7 @@ use llt::{Id, Instant, NodeId};
 
 use super::authorise::Consulted;
 use super::stream::add_to_ranges;
-use super::{ArbiterKind, Gab, GabOutput};
+use super::{ArbiterKind, Gab, GabOutput, Notice};
 use crate::ids::Vid;
 use crate::wire::{Body, Connection, Proposal, State};
 
@@ -472,8 +472,7 @@ impl Gab {
             }
         }
         if !self.note_prepared(&proposal) {
-            // What cannot be remembered must not be said.
-            tracing::debug!(node = self.id.node.get(), "too many views were prepared");
+            self.notice(Notice::TooManyChanges { failed: self.prepared.len() });
             return;
         }
         let (vid, proposer) = (proposal.vid, proposal.vid.proposer);

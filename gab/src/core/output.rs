@@ -111,6 +111,12 @@ pub enum Notice {
         /// Which.
         node: NodeId,
     },
+    /// So many view changes with different members have failed since the view in force that no more
+    /// of them can be remembered, as a majority needs it: this node takes part in no other.
+    TooManyChanges {
+        /// How many.
+        failed: usize,
+    },
     /// A registration waits for the first membership of port a.
     WaitingForSeed {
         /// The port.

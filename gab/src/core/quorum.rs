@@ -42,7 +42,9 @@ impl Gab {
         }
     }
 
-    /// Remembers a view that this node is about to be READY for; false if there were too many.
+    /// Remembers a view that this node is about to be READY for; false if there were too many: what
+    /// cannot be remembered must not be said. Where nobody counts majorities the oldest is
+    /// forgotten.
     pub(super) fn note_prepared(&mut self, proposal: &Proposal) -> bool {
         if self.view.is_none() {
             // Whoever counts a view has a majority of the one before in common with it, and those
@@ -54,7 +56,10 @@ impl Gab {
             return true;
         }
         if self.prepared.len() >= READY_VIEWS_MAX {
-            return false;
+            if self.is_majority_ruled() {
+                return false;
+            }
+            self.prepared.remove(0);
         }
         self.prepared.push(Prepared { vid: proposal.vid, members: proposal.members.clone() });
         true
@@ -68,7 +73,8 @@ impl Gab {
             return None;
         }
         let left = |node: NodeId| self.stream.as_ref().is_some_and(|s| s.has_left(node));
-        let base: Vec<Id> = view.members.iter().filter(|id| !left(id.node)).copied().collect();
+        let staying = |of: &[Id]| of.iter().filter(|id| !left(id.node)).copied().collect();
+        let base: Vec<Id> = staying(&view.members);
         if base.iter().all(|id| members.contains(id)) {
             // Nobody is missed, so there is no other side.
             return None;
@@ -81,7 +87,7 @@ impl Gab {
         if !self.is_mutant_ready_views() {
             let reports = self.states().filter(|(_, state)| state.installed == view.vid);
             let prepared = reports.flat_map(|(_, state)| &state.prepared);
-            counted.extend(prepared.filter(|p| p.vid > view.vid).map(|p| p.members.clone()));
+            counted.extend(prepared.filter(|p| p.vid > view.vid).map(|p| staying(&p.members)));
         }
         let lacking = counted.into_iter().find(|of| !is_majority(of, &voters))?;
         let present = lacking.iter().filter(|id| voters.contains(id)).map(|id| id.node).collect();
@@ -116,12 +122,14 @@ fn is_majority(of: &[Id], voters: &[Id]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use llt::Incarnation;
     use proptest::prelude::*;
 
+    use super::super::{GabConfig, Transport};
     use super::*;
+    use crate::ids::{Vid, View};
 
     fn id(node: u8) -> Id {
         Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) }
@@ -129,6 +137,48 @@ mod tests {
 
     fn ids(nodes: &[u8]) -> Vec<Id> {
         nodes.iter().map(|&node| id(node)).collect()
+    }
+
+    /// A member of a view of eighteen, that is READY for as many views of seventeen of them.
+    fn ready_for_many(arbiter: ArbiterKind) -> (Gab, Vec<bool>) {
+        let config = GabConfig { arbiter, ..GabConfig::default() };
+        let transport = Transport { datagram_max: 1400, has_broadcast: false };
+        let mut gab = Gab::new(Instant::ZERO, id(0), config, transport, 1);
+        let all: Vec<Id> = (0..18).map(id).collect();
+        gab.view = Some(View { vid: Vid { round: 1, proposer: id(0) }, members: all.clone() });
+        let noted = (1..18).map(|without| {
+            let members = all.iter().filter(|id| id.node.get() != without).copied().collect();
+            let vid = Vid { round: 1 + u64::from(without), proposer: id(0) };
+            gab.note_prepared(&Proposal {
+                vid,
+                base: Vid::NONE,
+                members,
+                jeopardy: Vec::new(),
+                cut: 0,
+                sequence: 0,
+                generation: 0,
+                removed: BTreeMap::new(),
+                ports: BTreeMap::new(),
+            })
+        });
+        let noted = noted.collect();
+        (gab, noted)
+    }
+
+    #[test]
+    fn what_a_majority_would_need_is_remembered_or_not_said() {
+        let (gab, noted) = ready_for_many(ArbiterKind::Majority);
+        assert_eq!(noted.iter().position(|noted| !noted), Some(READY_VIEWS_MAX));
+        assert_eq!(gab.prepared.len(), READY_VIEWS_MAX);
+        assert_eq!(gab.prepared[0].vid.round, 2);
+    }
+
+    #[test]
+    fn where_nobody_counts_no_number_of_failed_changes_ends_them() {
+        let (gab, noted) = ready_for_many(ArbiterKind::None);
+        assert!(noted.iter().all(|&noted| noted));
+        assert_eq!(gab.prepared.len(), READY_VIEWS_MAX);
+        assert_eq!(gab.prepared[0].vid.round, 3, "the oldest was forgotten");
     }
 
     #[test]

@@ -260,6 +260,10 @@ fn gab_line(settings: &Settings, notice: &Notice) -> (Loudness, String) {
             let text = format!("seeded by hand (-x) with {}", node_columns(*members));
             (Loudness::Warn, format!("GAB WARNING {text}: no other node may have a membership"))
         }
+        Notice::TooManyChanges { failed } => {
+            let text = "takes part in no other until a view is formed without it";
+            (Loudness::Warn, format!("GAB WARNING {failed} view changes failed: this node {text}"))
+        }
         Notice::SlowMember { node, behind } => {
             let who = named(settings, *node);
             (Loudness::Info, format!("GAB INFO {who} is slow: {behind} slots behind"))
@@ -466,6 +470,7 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
             Notice::SlowMember { node, behind: 1400 },
             Notice::Stalled { node, conn_wait: 12 },
             Notice::StuckMember { node: NodeId::new(7).unwrap() },
+            Notice::TooManyChanges { failed: 16 },
         ]
         .map(|notice| gab_line(&settings(), &notice).1);
         assert_eq!(
@@ -477,6 +482,8 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
                 "GAB INFO node 1 (south) is slow: 1400 slots behind",
                 "GAB WARNING node 1 (south) stalls the reconfiguration: dropped after 12 stable times",
                 "GAB WARNING node 7 acknowledges nothing: thrown out",
+                "GAB WARNING 16 view changes failed: this node takes part in no other until a view \
+                 is formed without it",
             ]
         );
     }
