@@ -22,8 +22,9 @@ pub(crate) struct Membership {
     /// Peers that one link is left to, and since when.
     jeopardy_since: BTreeMap<Id, Instant>,
     /// Members that had one link left, and then fell silent on that, too: until a view is without
-    /// them, or they are heard again.
-    lost_in_jeopardy: BTreeSet<Id>,
+    /// them, or they are heard again. Of each node one life, the last that was lost: STATE has room
+    /// for no more.
+    lost_in_jeopardy: BTreeMap<NodeId, Incarnation>,
     /// Ids of the views that this node has installed.
     pub(crate) chain: BTreeSet<Vid>,
     /// Since when somebody waits to join.
@@ -42,6 +43,15 @@ pub(crate) struct Membership {
     /// Until then nothing is ordered or delivered: what waits in our sockets is of the past, and
     /// whether we are still a member is not known yet.
     held_until: Option<Instant>,
+}
+
+impl Membership {
+    /// Whatever it was, this life of the node is not lost in jeopardy.
+    fn is_heard(&mut self, peer: Id) {
+        if self.lost_in_jeopardy.get(&peer.node) == Some(&peer.incarnation) {
+            self.lost_in_jeopardy.remove(&peer.node);
+        }
+    }
 }
 
 /// Why a member is given up.
@@ -318,7 +328,9 @@ impl Gab {
             self.membership.first_suspicion = None;
             self.membership.last_suspicion = None;
         }
-        self.membership.lost_in_jeopardy.retain(|id| view.is_some_and(|view| view.contains(*id)));
+        self.membership.lost_in_jeopardy.retain(|&node, &mut incarnation| {
+            view.is_some_and(|view| view.contains(Id { node, incarnation }))
+        });
         self.membership.joiner_since = None;
         self.membership.seed_now = false;
         self.membership.was_frozen = false;
@@ -355,18 +367,16 @@ impl Gab {
             0 => {
                 let since = membership.jeopardy_since.remove(&peer);
                 if since.is_some_and(|since| since + silence <= now) {
-                    // One life of a node at a time, however often it is lost.
-                    membership.lost_in_jeopardy.retain(|id| id.node != peer.node);
-                    membership.lost_in_jeopardy.insert(peer);
+                    membership.lost_in_jeopardy.insert(peer.node, peer.incarnation);
                 }
             }
             1 => {
                 membership.jeopardy_since.entry(peer).or_insert(now);
-                membership.lost_in_jeopardy.remove(&peer);
+                membership.is_heard(peer);
             }
             _ => {
                 membership.jeopardy_since.remove(&peer);
-                membership.lost_in_jeopardy.remove(&peer);
+                membership.is_heard(peer);
             }
         }
     }
@@ -375,13 +385,14 @@ impl Gab {
     pub(super) fn end_jeopardy(&mut self, peer: Id, sure: bool) {
         self.membership.jeopardy_since.remove(&peer);
         if sure {
-            self.membership.lost_in_jeopardy.remove(&peer);
+            self.membership.is_heard(peer);
         }
     }
 
     /// Nodes that were in jeopardy when they were lost, as STATE reports it: one life of each.
     pub(super) fn lost_in_jeopardy(&self) -> Vec<Id> {
-        self.membership.lost_in_jeopardy.iter().copied().collect()
+        let lost = self.membership.lost_in_jeopardy.iter();
+        lost.map(|(&node, &incarnation)| Id { node, incarnation }).collect()
     }
 
     /// Of those whom a view is without: who was in jeopardy when it was lost, for anybody who has
@@ -440,6 +451,22 @@ mod tests {
         assert!(!lost(&[(12, 1, 2), (20, 2, 0), (72, 0, 2)]), "the link came back in between");
         assert!(!lost(&[(12, 1, 2), (72, 0, 2), (73, 1, 0)]), "it is heard again");
         assert!(!lost(&[(12, 1, 2), (72, 1, 0)]), "it is not lost");
+    }
+
+    #[test]
+    fn of_two_lives_that_are_lost_state_has_the_last() {
+        let life = |of| Id { node: NodeId::new(1).unwrap(), incarnation: Incarnation(of) };
+        let own = Id { node: NodeId::new(0).unwrap(), incarnation: Incarnation(1) };
+        let transport = Transport { datagram_max: 1400, has_broadcast: false };
+        let mut gab = Gab::new(Instant::ZERO, own, GabConfig::default(), transport, 1);
+        for (of, at) in [(1, 9), (2, 20)] {
+            gab.handle_peer_up(Instant::ZERO + SEC * at, life(of));
+            gab.handle_links(Instant::ZERO + SEC * at, life(of), 1, Duration::ZERO);
+            gab.handle_links(Instant::ZERO + SEC * (at + 9), life(of), 0, SEC);
+        }
+        assert_eq!(gab.lost_in_jeopardy(), [life(2)]);
+        gab.handle_links(Instant::ZERO + SEC * 40, life(1), 1, Duration::ZERO);
+        assert_eq!(gab.lost_in_jeopardy(), [life(2)], "the life before says nothing of this one");
     }
 
     #[test]

@@ -128,6 +128,11 @@ impl Put for BytesMut {
 
     fn put_ids(&mut self, ids: &[Id]) {
         self.put_u8(u8::try_from(ids.len()).expect("at most 128 nodes"));
+        debug_assert!(
+            ids.iter().map(|id| id.node).collect::<std::collections::BTreeSet<_>>().len()
+                == ids.len(),
+            "nobody takes a list that has a node twice: {ids:?}"
+        );
         for &id in ids {
             self.put_id(id);
         }
