@@ -319,12 +319,13 @@ impl Stack {
                 return None;
             }
             GabOutput::Datagram(to, payload) => {
-                // Unreliable: a peer that is gone is reported by LLT itself.
-                let _ = self.llt.datagram(now, LltPort::GAB, to, payload);
+                let sent = self.llt.datagram(now, LltPort::GAB, to, payload);
+                self.judge_sent(sent);
                 return None;
             }
             GabOutput::Broadcast(payload) => {
-                let _ = self.llt.broadcast(now, LltPort::GAB, payload);
+                let sent = self.llt.broadcast(now, LltPort::GAB, payload);
+                self.judge_sent(sent);
                 return None;
             }
             GabOutput::Arbiter(request) => Output::Arbiter(request),
@@ -337,11 +338,11 @@ impl Stack {
     }
 
     fn send(&mut self, now: Instant, to: Id, payload: Bytes) {
-        // A peer that is not connected any more is reported by LLT itself.
-        if !self.blocked.contains_key(&to)
-            && self.llt.send(now, LltPort::GAB, to, payload.clone()) != Err(LltError::WouldBlock)
-        {
-            return;
+        if !self.blocked.contains_key(&to) {
+            let sent = self.llt.send(now, LltPort::GAB, to, payload.clone());
+            if sent != Err(LltError::WouldBlock) {
+                return self.judge_sent(sent);
+            }
         }
         let blocked = self.blocked.entry(to).or_default();
         blocked.bytes += payload.len() + BLOCKED_MESSAGE_COST;
@@ -353,9 +354,26 @@ impl Stack {
         }
     }
 
+    /// GAB is told of peers that are gone by LLT itself, and does without datagrams that LLT has no
+    /// room for. What can be sent to nobody it must not have made.
+    fn judge_sent(&mut self, sent: Result<(), LltError>) {
+        match sent {
+            Ok(()) | Err(LltError::NotConnected | LltError::WouldBlock) => {}
+            Err(LltError::TooLarge { .. }) => self.gab.alarm("a message is too large for LLT"),
+        }
+    }
+
     fn unblock(&mut self, now: Instant, to: Id) {
-        for payload in self.blocked.remove(&to).unwrap_or_default().messages {
-            self.send(now, to, payload);
+        let Some(mut blocked) = self.blocked.remove(&to) else { return };
+        while let Some(payload) = blocked.messages.pop_front() {
+            let sent = self.llt.send(now, LltPort::GAB, to, payload.clone());
+            if sent == Err(LltError::WouldBlock) {
+                blocked.messages.push_front(payload);
+                self.blocked.insert(to, blocked);
+                return;
+            }
+            blocked.bytes -= payload.len() + BLOCKED_MESSAGE_COST;
+            self.judge_sent(sent);
         }
     }
 
@@ -396,15 +414,10 @@ impl Stack {
         self.gab.set_stuck(timers.peer_inact);
     }
 
-    /// A command of an administrator to LLT.
+    /// A command of an administrator to LLT, or something that a test wants of it.
     pub fn with_llt<T>(&mut self, now: Instant, command: impl FnOnce(&mut Llt) -> T) -> T {
         self.now = self.now.max(now);
         command(&mut self.llt)
-    }
-
-    /// LLT's side, to zero statistics.
-    pub fn llt_mut(&mut self) -> &mut Llt {
-        &mut self.llt
     }
 
     /// GAB's side, for listings and checks.
@@ -414,45 +427,120 @@ impl Stack {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use llt::Incarnation;
     use llt::config::{Flow, Timers};
+    use llt::core::DownReason;
 
     use super::*;
 
-    #[test]
-    fn what_waits_for_one_peer_is_bounded() {
-        let node = |id| NodeId::new(id).unwrap();
+    /// A node with one link, to each other node at its address there.
+    fn node(id: u8) -> Stack {
+        let [zero, one] = [0, 1].map(|id| NodeId::new(id).expect("below 128"));
         let link = llt::config::LinkConfig {
             lowpri: false,
             mtu: 1452,
             broadcast: None,
             broadcast_heartbeats: true,
             discover: true,
-            peers: Vec::new(),
+            peers: vec![(zero, address(0)), (one, address(1))],
         };
         let llt = llt::Config {
-            node: node(0),
+            node: NodeId::new(id).expect("below 128"),
             incarnation: Incarnation(1),
             cluster: llt::ClusterId(7),
             links: vec![link],
             excluded: NodeSet::EMPTY,
-            configured: [node(0), node(1)].into_iter().collect(),
+            configured: [zero, one].into_iter().collect(),
             timers: Timers::fast(),
             flow: Flow::default(),
             listen: Duration::ZERO,
             keys: None,
         };
-        let config = StackConfig { llt, gab: GabConfig::default() };
-        let mut stack = Stack::new(Instant::ZERO, config, 1);
-        let peer = Id { node: node(1), incarnation: Incarnation(1) };
-        stack.blocked.insert(peer, Blocked::default());
+        Stack::new(Instant::ZERO, StackConfig { llt, gab: GabConfig::default() }, 1)
+    }
+
+    fn address(node: u8) -> LinkAddr {
+        LinkAddr::Mac([2, 0, 0, 0, 0, node])
+    }
+
+    /// Node 0, alone.
+    pub(crate) fn stack() -> Stack {
+        node(0)
+    }
+
+    /// Carries frames between two nodes for so long. Returns what else they said.
+    fn exchange(now: &mut Instant, nodes: &mut [Stack; 2], time: Duration) -> Vec<Output> {
+        let link = LinkId::new(0).expect("the first");
+        let until = *now + time;
+        let mut said = Vec::new();
+        while *now < until {
+            let mut quiet = true;
+            for at in 0..2_u8 {
+                while let Some(output) = nodes[usize::from(at)].poll_output() {
+                    quiet = false;
+                    match output {
+                        Output::Transmit(sent) => {
+                            nodes[usize::from(1 - at)].handle_frame(
+                                *now,
+                                link,
+                                address(at),
+                                sent.frame,
+                            );
+                        }
+                        other => said.push(other),
+                    }
+                }
+            }
+            if quiet {
+                *now += Duration::from_millis(1);
+                nodes.iter_mut().for_each(|node| node.handle_timer(*now));
+            }
+        }
+        said
+    }
+
+    #[test]
+    fn what_waits_for_one_peer_is_bounded() {
+        let (mut now, mut nodes) = (Instant::ZERO, [node(0), node(1)]);
+        exchange(&mut now, &mut nodes, Duration::from_secs(1));
+        let peer = nodes[1].id();
+        assert!(nodes[0].connected().contains(peer.node));
+
+        nodes[0].blocked.insert(peer, Blocked::default());
         let message = Bytes::from(vec![0; 1 << 20]);
         for count in 1..=31 {
-            stack.send(Instant::ZERO, peer, message.clone());
-            assert_eq!(stack.blocked_bytes(), count * ((1 << 20) + BLOCKED_MESSAGE_COST));
+            nodes[0].send(now, peer, message.clone());
+            assert_eq!(nodes[0].blocked_bytes(), count * ((1 << 20) + BLOCKED_MESSAGE_COST));
         }
-        stack.send(Instant::ZERO, peer, message);
-        assert_eq!(stack.blocked_bytes(), 0, "nothing of it reaches the peer any more");
+        nodes[0].send(now, peer, message);
+        assert_eq!(nodes[0].blocked_bytes(), 0, "nothing of it reaches the peer any more");
+
+        let said = exchange(&mut now, &mut nodes, Duration::from_millis(100));
+        let ends = said.iter().filter(|output| {
+            let reset = DownReason::Reset;
+            matches!(output, Output::Notice(Notice::Llt(Event::PeerDown { reason, .. })) if *reason == reset)
+        });
+        assert_eq!(ends.count(), 2, "both ends of the connection know: {said:?}");
+    }
+
+    #[test]
+    fn what_waits_goes_out_in_order_and_as_far_as_there_is_room() {
+        let (mut now, mut nodes) = (Instant::ZERO, [node(0), node(1)]);
+        exchange(&mut now, &mut nodes, Duration::from_secs(1));
+        let peer = nodes[1].id();
+        let message = Bytes::from(vec![0; 60_000]);
+        while nodes[0].blocked_bytes() == 0 {
+            nodes[0].send(now, peer, message.clone());
+        }
+        for _ in 0..3 {
+            nodes[0].send(now, peer, message.clone());
+        }
+        assert_eq!(nodes[0].blocked_bytes(), 4 * (60_000 + BLOCKED_MESSAGE_COST));
+        nodes[0].unblock(now, peer);
+        assert_eq!(nodes[0].blocked_bytes(), 4 * (60_000 + BLOCKED_MESSAGE_COST), "no room yet");
+        exchange(&mut now, &mut nodes, Duration::from_secs(1));
+        assert_eq!(nodes[0].blocked_bytes(), 0);
+        assert_eq!(nodes[0].gab.counters().alarms, 0);
     }
 }

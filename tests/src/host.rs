@@ -174,7 +174,8 @@ impl Hosts {
         let config = self.setup.stack_config(id, inc);
         let mut stack = Stack::new(local, config, seed);
         if self.setup.first_sequence > 0 {
-            stack.llt_mut().start_link_sequences_at(self.setup.first_sequence);
+            let first = self.setup.first_sequence;
+            stack.with_llt(local, |llt| llt.start_link_sequences_at(first));
         }
         self.history.lives.push(Life {
             id: stack.id(),
@@ -235,7 +236,8 @@ impl Door<'_> {
             Input::Flush => return Applied::Outputs(self.flush()),
             Input::Frame { link, from, frame } => self.frame(link, from, frame, setup),
             Input::Keys { first, second } => {
-                if let Err(error) = stack.llt_mut().set_keys(now, Some(keyring(first, second))) {
+                let keys = Some(keyring(first, second));
+                if let Err(error) = stack.with_llt(now, |llt| llt.set_keys(now, keys)) {
                     let text = format!("node {}: {error}", self.node);
                     self.history.fault(self.at, "keys", text);
                 }

@@ -468,7 +468,7 @@ impl Gab {
     }
 
     /// "Impossible" from ourselves: counted and logged, fails every test.
-    fn alarm(&mut self, what: &'static str) {
+    pub(crate) fn alarm(&mut self, what: &'static str) {
         self.counters.alarms += 1;
         tracing::error!(node = self.id.node.get(), what, "alarm");
     }

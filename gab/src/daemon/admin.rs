@@ -151,12 +151,15 @@ fn llt_port(llt: &LltSnapshot, configured: NodeSet, port: LltPort, usage: &str) 
     }
 }
 
-/// The links that a request names; an error says what is wrong with it.
-pub(super) fn fault_links(request: &FaultRequest, links: usize) -> Result<Vec<usize>, String> {
+/// Those of the links that a request names; an error says what is wrong with it.
+pub(super) fn fault_links(request: &FaultRequest, links: &[usize]) -> Result<Vec<usize>, String> {
     match request.link.map(usize::from) {
-        None => Ok((0..links).collect()),
-        Some(link) if link < links => Ok(vec![link]),
-        Some(link) => Err(format!("there is no link {link}: expected 0 to {}", links - 1)),
+        None => Ok(links.to_vec()),
+        Some(link) if links.contains(&link) => Ok(vec![link]),
+        Some(link) => {
+            let links: Vec<_> = links.iter().map(usize::to_string).collect();
+            Err(format!("there is no link {link}: expected one of {}", links.join(", ")))
+        }
     }
 }
 
@@ -232,7 +235,8 @@ mod tests {
         let error = faults(&request, Faults::default()).unwrap_err();
         assert_eq!(error, "loss is 5: expected a probability from 0 to 1");
         let request = FaultRequest { link: Some(2), ..FaultRequest::default() };
-        assert_eq!(fault_links(&request, 2).unwrap_err(), "there is no link 2: expected 0 to 1");
+        let error = fault_links(&request, &[0, 1, 3]).unwrap_err();
+        assert_eq!(error, "there is no link 2: expected one of 0, 1, 3");
         let request = FaultRequest { blocked: Some(vec![200]), ..FaultRequest::default() };
         assert!(faults(&request, Faults::default()).is_err());
     }

@@ -50,6 +50,13 @@ impl GabState {
         }
     }
 
+    /// `-U`, or thrown out on the way to it. A stack that has left stays out for good, and what
+    /// was said before does not make the next `-c` seed: alone, it joins a seeded cluster only.
+    pub(super) fn unconfigure(&mut self) {
+        self.configured = false;
+        self.count = None;
+    }
+
     /// What of it is in force while LLT only listens: clients may register and wait, and nothing is
     /// seeded that nobody else could see.
     pub(super) fn while_listening(self, listening: bool) -> Self {

@@ -412,7 +412,7 @@ impl Reactor {
         self.clients.stop_registered(CloseReason::Ejected);
         if matches!(self.phase, Phase::Leaving { .. } | Phase::Unconfiguring { .. }) {
             // Being thrown out is one way of having left; the new life must not join again.
-            self.gab.configured = false;
+            self.gab.unconfigure();
         }
         self.renew(now);
         self.left(now);
@@ -491,11 +491,11 @@ impl Reactor {
                 self.stack.handle_link(now, link, LinkChange::NoCarrier);
             }
             if !entry.is_enabled() {
-                self.stack.llt_mut().enable_link(now, link, false);
+                self.stack.with_llt(now, |llt| llt.enable_link(now, link, false));
             }
             if entry.is_removed() {
                 // It is only there to keep the numbers of the others, and never the last.
-                let _ = self.stack.llt_mut().remove_link(now, link);
+                let _ = self.stack.with_llt(now, |llt| llt.remove_link(now, link));
             }
         }
     }
@@ -506,10 +506,7 @@ impl Reactor {
             Phase::Leaving { .. } => self.part(now),
             Phase::Unconfiguring { waiting, .. } => {
                 if self.gab.configured {
-                    // A stack that has left stays out for good: joining again takes a new life.
-                    self.gab.configured = false;
-                    // `-c` alone joins a seeded cluster only, whatever was said before `-U`.
-                    self.gab.count = None;
+                    self.gab.unconfigure();
                     self.stack.bye(now);
                     self.renew(now);
                 }

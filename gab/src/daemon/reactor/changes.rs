@@ -7,7 +7,7 @@ use llt::core::{AddLinkError, LinkChange, RemoveLinkError};
 use llt::llttab::TabLink;
 use llt::{Instant, LinkId};
 
-use crate::admin::{AddressChange, AdminRequest, Changed, Exclude, LinkAdd, Setting};
+use crate::admin::{AddressChange, Changed, Exclude, LinkAdd, Setting};
 use crate::daemon::admin::{Answer, good, refused};
 use crate::daemon::changes;
 use crate::daemon::links::Links;
@@ -15,18 +15,11 @@ use crate::daemon::reactor::{Parts, Reactor};
 
 impl Reactor {
     /// Does one of the requests that change LLT, and tells what it did.
-    pub(super) fn change(&mut self, now: Instant, request: AdminRequest) -> Answer {
-        let changed = match request {
-            AdminRequest::LltAddress(change) => self.change_address(now, change),
-            AdminRequest::LltExclude(request) => self.exclude(now, request),
-            AdminRequest::LltFlow(settings) => self.set_flow(now, &settings),
-            AdminRequest::LltLinkAdd(request) => self.add_link(now, &request),
-            AdminRequest::LltLinkEnable { tag, enabled } => self.enable_link(now, &tag, enabled),
-            AdminRequest::LltLinkRemove { tag } => self.remove_link(now, &tag),
-            AdminRequest::LltTimers(settings) => self.set_timers(now, &settings),
-            other => Err(format!("{other:?} changes nothing of LLT")),
-        };
-        match changed {
+    pub(super) fn change(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<Changed, String>,
+    ) -> Answer {
+        match change(self) {
             Ok(changed) => {
                 for line in &changed.changed {
                     tracing::info!("LLT INFO changed: {line}");
@@ -38,21 +31,29 @@ impl Reactor {
         }
     }
 
-    fn set_timers(&mut self, now: Instant, settings: &[Setting]) -> Result<Changed, String> {
+    pub(super) fn set_timers(
+        &mut self,
+        now: Instant,
+        settings: &[Setting],
+    ) -> Result<Changed, String> {
         let (timers, changed) = changes::timers(&self.parts.settings.tab.timers, settings)?;
         self.parts.settings.tab.timers = timers;
         self.stack.set_timers(now, timers);
         Ok(changed)
     }
 
-    fn set_flow(&mut self, now: Instant, settings: &[Setting]) -> Result<Changed, String> {
+    pub(super) fn set_flow(
+        &mut self,
+        now: Instant,
+        settings: &[Setting],
+    ) -> Result<Changed, String> {
         let (flow, changed) = changes::flow(&self.parts.settings.tab.flow, settings)?;
         self.parts.settings.tab.flow = flow;
         self.stack.with_llt(now, |llt| llt.set_flow(now, flow));
         Ok(changed)
     }
 
-    fn exclude(&mut self, now: Instant, request: Exclude) -> Result<Changed, String> {
+    pub(super) fn exclude(&mut self, now: Instant, request: Exclude) -> Result<Changed, String> {
         let tab = &mut self.parts.settings.tab;
         let (excluded, changed) = changes::exclude(tab.node, tab.excluded, request)?;
         tab.excluded = excluded;
@@ -60,7 +61,11 @@ impl Reactor {
         Ok(changed)
     }
 
-    fn change_address(&mut self, now: Instant, change: AddressChange) -> Result<Changed, String> {
+    pub(super) fn change_address(
+        &mut self,
+        now: Instant,
+        change: AddressChange,
+    ) -> Result<Changed, String> {
         let Parts { settings, links, .. } = &mut self.parts;
         let mut changed = Changed::default();
         match change {
@@ -105,7 +110,7 @@ impl Reactor {
         Ok(changed)
     }
 
-    fn add_link(&mut self, now: Instant, request: &LinkAdd) -> Result<Changed, String> {
+    pub(super) fn add_link(&mut self, now: Instant, request: &LinkAdd) -> Result<Changed, String> {
         let Self { parts: Parts { settings, links, .. }, poller, stack, .. } = self;
         let (tab, warnings) = changes::link(&settings.tab, &known(links), request)?;
         let tag = tab.tag.clone();
@@ -130,7 +135,12 @@ impl Reactor {
         })
     }
 
-    fn enable_link(&mut self, now: Instant, tag: &str, enabled: bool) -> Result<Changed, String> {
+    pub(super) fn enable_link(
+        &mut self,
+        now: Instant,
+        tag: &str,
+        enabled: bool,
+    ) -> Result<Changed, String> {
         let links = &mut self.parts.links;
         let (link, _) = changes::find(&known(links), tag)?;
         let mut changed = Changed::default();
@@ -147,7 +157,7 @@ impl Reactor {
         Ok(changed)
     }
 
-    fn remove_link(&mut self, now: Instant, tag: &str) -> Result<Changed, String> {
+    pub(super) fn remove_link(&mut self, now: Instant, tag: &str) -> Result<Changed, String> {
         let links = &mut self.parts.links;
         let (link, entry) = changes::find(&known(links), tag)?;
         let line = changes::line(entry);

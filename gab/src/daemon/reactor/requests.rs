@@ -33,16 +33,18 @@ impl Reactor {
             AdminRequest::Faults(request) => self.faults(&request),
             AdminRequest::GabConfigure(request) => self.configure(now, &request),
             AdminRequest::GabUnconfigure => return self.unconfigure(now, number),
-            request @ (AdminRequest::LltAddress(_)
-            | AdminRequest::LltExclude(_)
-            | AdminRequest::LltFlow(_)
-            | AdminRequest::LltLinkAdd(_)
-            | AdminRequest::LltLinkEnable { .. }
-            | AdminRequest::LltLinkRemove { .. }
-            | AdminRequest::LltTimers(_)) => self.change(now, request),
+            AdminRequest::LltAddress(change) => self.change(|to| to.change_address(now, change)),
+            AdminRequest::LltExclude(request) => self.change(|to| to.exclude(now, request)),
+            AdminRequest::LltFlow(settings) => self.change(|to| to.set_flow(now, &settings)),
+            AdminRequest::LltLinkAdd(request) => self.change(|to| to.add_link(now, &request)),
+            AdminRequest::LltLinkEnable { tag, enabled } => {
+                self.change(|to| to.enable_link(now, &tag, enabled))
+            }
+            AdminRequest::LltLinkRemove { tag } => self.change(|to| to.remove_link(now, &tag)),
+            AdminRequest::LltTimers(settings) => self.change(|to| to.set_timers(now, &settings)),
             AdminRequest::LltUnconfigure => self.llt_unconfigure(now),
             AdminRequest::LltZero => {
-                self.stack.llt_mut().zero_stats();
+                self.stack.with_llt(now, llt::Llt::zero_stats);
                 good(&())
             }
             AdminRequest::ReloadKeys => self.reload_keys(now),
@@ -60,7 +62,7 @@ impl Reactor {
             Ok(keys) => keys,
             Err(error) => return refused(None, &format!("{error}; the keys stay as they are")),
         };
-        if let Err(error) = self.stack.llt_mut().set_keys(now, keys.clone()) {
+        if let Err(error) = self.stack.with_llt(now, |llt| llt.set_keys(now, keys.clone())) {
             return refused(None, &format!("{error}; the keys stay as they are"));
         }
         if let Some(keys) = &keys {
@@ -83,7 +85,8 @@ impl Reactor {
         if !self.parts.args.testbed {
             return refused(None, "faults are injected only into a gabd started with --testbed");
         }
-        let links = match admin::fault_links(request, self.parts.links.len()) {
+        let links: Vec<_> = self.parts.links.iter().map(|(link, _)| link.index()).collect();
+        let links = match admin::fault_links(request, &links) {
             Ok(links) => links,
             Err(error) => return refused(None, &error),
         };
