@@ -29,7 +29,8 @@ pub enum LltEvent {
         /// The bytes.
         payload: Bytes,
     },
-    /// A message that was accepted was not sent after all.
+    /// A message that was accepted was not sent after all. While 256 of these have not been polled
+    /// more are counted only ([`LltCore::not_sent`]).
     NotSent {
         /// A positive errno: 107 the node is not connected, 90 too long for a datagram.
         errno: i32,
@@ -76,6 +77,8 @@ pub struct LltCore {
     /// What the user has taken from the queue since the last grant.
     taken: Credit,
     not_sent: u64,
+    /// Those of them whose event nobody has taken yet; no more of them are kept than messages.
+    untold: usize,
 }
 
 impl LltCore {
@@ -93,6 +96,7 @@ impl LltCore {
             receive,
             taken: Credit::default(),
             not_sent: 0,
+            untold: 0,
         }
     }
 
@@ -196,7 +200,10 @@ impl LltCore {
                     ClientState::Opening => self.state = ClientState::Refused { errno, text },
                     ClientState::Open(_) => {
                         self.not_sent += 1;
-                        self.events.push_back(LltEvent::NotSent { errno, text });
+                        if self.untold < LLT_RECEIVE_MESSAGES {
+                            self.untold += 1;
+                            self.events.push_back(LltEvent::NotSent { errno, text });
+                        }
                     }
                     // Nobody reads events any more.
                     ClientState::Closed(_)
@@ -256,8 +263,10 @@ impl LltCore {
     }
 
     fn give_back(&mut self, event: &LltEvent) {
-        if let LltEvent::Message { payload, .. } = event {
-            self.taken.give(payload.len());
+        match event {
+            LltEvent::Message { payload, .. } => self.taken.give(payload.len()),
+            LltEvent::NotSent { .. } => self.untold -= 1,
+            LltEvent::Closed(_) => {}
         }
     }
 
