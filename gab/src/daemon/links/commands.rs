@@ -60,8 +60,12 @@ impl Links {
         let link = number(index).ok_or(AddError::TooMany)?;
         if is_ether(&tab) && self.monitor.is_none() {
             self.watch();
-            if let Some(monitor) = &self.monitor {
-                poller.add(monitor.as_fd(), Token::Devices).map_err(AddError::Poller)?;
+            if let Some(monitor) = &self.monitor
+                && let Err(error) = poller.add(monitor.as_fd(), Token::Devices)
+            {
+                // Nobody would ever be woken by it: the next link opens another.
+                self.monitor = None;
+                return Err(AddError::Poller(error));
             }
         }
         let mtu = tab.mtu;
