@@ -162,6 +162,8 @@ pub enum LinkNote {
         /// The other one's number.
         with: u8,
     },
+    /// Most heartbeats of the peer are lost.
+    Lossy,
     /// Frames of this size do not pass.
     Mtu {
         /// Bytes, header included.

@@ -1,4 +1,4 @@
-//! Scenarios 23, 24, 29 to 33: pauses and cables while there is traffic.
+//! Scenarios 23, 24, 27, 29 to 33: pauses and cables while there is traffic.
 
 use std::time::Duration;
 
@@ -95,6 +95,51 @@ fn s24_a_node_is_stopped_with_half_a_message() {
     let next = stage.broadcast_len(clients[1], false, 60_000);
     stage.wait_read(&clients, &[next]);
     stage.conclude();
+}
+
+/// The median time from a SAFE broadcast of the first client to its being read by all of them.
+fn safe_latency(stage: &mut Stage, clients: &[Client]) -> Duration {
+    let mut times: Vec<Duration> = (0..21)
+        .map(|_| {
+            let begun = stage.now();
+            let uid = stage.broadcast(clients[0], true);
+            stage.wait_read(clients, &[uid]);
+            stage.now().since(begun)
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[test]
+fn s27_a_node_that_hears_one_frame_in_five_is_removed() {
+    // The sequencer, or another one.
+    for deaf in [0, 2] {
+        let mut stage = Stage::formed(4);
+        let clients = stage.open_all('G');
+        let others: Vec<usize> = (0..4).filter(|&node| node != deaf).collect();
+        let sound: Vec<Client> = others.iter().map(|&node| clients[node]).collect();
+        let before = safe_latency(&mut stage, &sound);
+        let hear = |stage: &mut Stage, loss: f64| {
+            for (link, &from) in (0..2).flat_map(|link| others.iter().map(move |from| (link, from)))
+            {
+                stage.world.net.set_loss(link, from, deaf, loss);
+            }
+        };
+        hear(&mut stage, 0.8);
+        stage.wait_view(&others);
+        let after = safe_latency(&mut stage, &sound);
+        assert!(after <= before * 2, "{before:?} before, {after:?} after");
+        let link = link_of(&stage.world, deaf, others[0], 0);
+        assert!(link.notes.contains(&LinkNote::Lossy), "{link:?}");
+        // One frame in five is enough to connect, and must not do.
+        let vid = stage.vid(others[0]);
+        stage.pass(ms(10_000));
+        assert_eq!(stage.vid(others[0]), vid);
+        hear(&mut stage, 0.0);
+        stage.wait_view(&[0, 1, 2, 3]);
+        stage.conclude();
+    }
 }
 
 #[test]

@@ -195,6 +195,10 @@ fn note_line(settings: &Settings, place: &str, note: Note, found: bool) -> (Loud
                 format!("{place} is not crossed any more"),
             )
         }
+        Note::Lossy => (
+            format!("{place} lossy: most of its heartbeats are lost, the link is not used"),
+            format!("{place} is not lossy any more"),
+        ),
         Note::Mtu { sent } => (
             format!("{place} mtu: frames of {sent} bytes do not pass"),
             format!("{place} mtu: frames of {sent} bytes pass again"),

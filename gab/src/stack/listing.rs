@@ -159,6 +159,7 @@ fn node_link(id: LinkId, link: &PeerLinkStatus) -> NodeLinkSnapshot {
 fn link_note(note: &Note) -> LinkNote {
     match *note {
         Note::Crossed { with } => LinkNote::Crossed { with: with.get() },
+        Note::Lossy => LinkNote::Lossy,
         Note::Mtu { sent } => LinkNote::Mtu { bytes: sent },
         Note::OneWay => LinkNote::OneWay,
     }

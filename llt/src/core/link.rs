@@ -121,7 +121,9 @@ impl PeerLink {
     pub(super) fn is_heard(&self, judge: &Judge) -> bool {
         let held = judge.now < judge.hold_until && self.status == LinkStatus::Up;
         let silence = self.silence(judge.now);
-        self.carries(judge) && silence.is_some_and(|silence| held || silence < judge.trouble)
+        self.carries(judge)
+            && !self.rhythm.is_lossy()
+            && silence.is_some_and(|silence| held || silence < judge.trouble)
     }
 
     /// Neither end says that the link is dead.
@@ -157,7 +159,10 @@ impl PeerLink {
         let held = judge.now < judge.hold_until;
         let status = if silence >= judge.inact {
             LinkStatus::Expired
-        } else if silence + judge.slack >= judge.trouble || self.recovering {
+        } else if silence + judge.slack >= judge.trouble
+            || self.recovering
+            || self.rhythm.is_lossy()
+        {
             LinkStatus::Trouble
         } else if self.hears_us {
             LinkStatus::Up

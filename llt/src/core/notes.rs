@@ -6,6 +6,7 @@ use super::Llt;
 use super::context::{Context, OwnLink};
 use super::output::{Event, Note, RefusedCause};
 use super::peer::Peer;
+use super::rhythm::Rhythm;
 use super::status::OwnNote;
 use crate::ids::{LinkAddr, LinkId, NodeId};
 use crate::time::{Duration, Instant};
@@ -23,6 +24,7 @@ pub(super) struct Notes {
     crossed_at: Instant,
     /// What was told, of each kind.
     one_way: bool,
+    lossy: bool,
     crossed: Option<LinkId>,
     mtu: Option<usize>,
 }
@@ -53,8 +55,9 @@ impl Notes {
     pub(super) fn list(&self) -> Vec<Note> {
         let crossed = self.crossed.map(|with| Note::Crossed { with });
         let mtu = self.mtu.map(|sent| Note::Mtu { sent });
+        let lossy = self.lossy.then_some(Note::Lossy);
         let one_way = self.one_way.then_some(Note::OneWay);
-        [crossed, mtu, one_way].into_iter().flatten().collect()
+        [crossed, lossy, mtu, one_way].into_iter().flatten().collect()
     }
 }
 
@@ -82,6 +85,14 @@ impl Context {
         peer.links[link].notes.unheard_since = None;
         if std::mem::take(&mut peer.links[link].notes.one_way) {
             self.tell_note(peer, link, Note::OneWay, false);
+        }
+    }
+
+    /// Tells whether most heartbeats of the peer are lost here.
+    pub(super) fn note_lossy(&mut self, peer: &mut Peer, link: usize) {
+        let is_lossy = peer.links[link].rhythm.is_lossy();
+        if std::mem::replace(&mut peer.links[link].notes.lossy, is_lossy) != is_lossy {
+            self.tell_note(peer, link, Note::Lossy, is_lossy);
         }
     }
 
@@ -157,6 +168,8 @@ impl Context {
     pub(super) fn forget_notes(&mut self, peer: &mut Peer, link: usize) {
         self.note_no_one_way(peer, link);
         self.note_not_crossed(peer, link);
+        peer.links[link].rhythm = Rhythm::default();
+        self.note_lossy(peer, link);
         peer.links[link].notes.number_before = None;
         if let Some(sent) = peer.links[link].notes.mtu.take() {
             self.tell_note(peer, link, Note::Mtu { sent }, false);

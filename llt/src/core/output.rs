@@ -234,6 +234,8 @@ pub enum Note {
         /// The other link: of the peer, as the peer numbers them; of ours, if our own frames show it.
         with: LinkId,
     },
+    /// Of the peer's heartbeats most are lost: the link counts as in trouble.
+    Lossy,
     /// Frames of the full size do not get to the peer.
     Mtu {
         /// The size of the frames that are lost, header included, in bytes.

@@ -6,6 +6,7 @@ use gab::snapshot::{LinkNote, LltSnapshot, NodeNote};
 pub(super) fn on_link(llt: &LltSnapshot, note: &LinkNote) -> String {
     match note {
         LinkNote::Crossed { with } => format!("(crossed with {})", tag(llt, *with)),
+        LinkNote::Lossy => "(lossy)".to_owned(),
         LinkNote::Mtu { bytes } => format!("(mtu: {bytes} bytes do not pass)"),
         LinkNote::OneWay => "(one-way)".to_owned(),
     }

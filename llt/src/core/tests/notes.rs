@@ -225,3 +225,31 @@ fn refused_frames_are_told_once_in_an_inactive_time() {
     let own = causes.map(|cause| OwnNote::Refused { cause, link: link(0), from, count: 25 });
     assert_eq!(net.llt(0).own_notes(), own);
 }
+
+#[test]
+fn a_peer_most_of_whose_heartbeats_are_lost_is_given_up_until_they_arrive_again() {
+    let mut net = Net::new(2, 2, 5);
+    net.connect();
+    net.run(3000 * MS);
+    assert_eq!(told(&mut net, 0), []);
+    net.loss = 800;
+    net.run(5000 * MS);
+    for index in 0..2 {
+        let peer = &net.llt(index).peers()[0];
+        assert!(!peer.connected);
+        for link in &peer.links {
+            assert_eq!(link.status, LinkStatus::Trouble);
+            assert!(link.notes.contains(&Note::Lossy), "{:?}", link.notes);
+        }
+    }
+    net.take_events(0);
+    // A few frames would do to connect; they must not.
+    net.run(10_000 * MS);
+    assert!(!net.take_events(0).iter().any(|event| matches!(event, Event::PeerUp { .. })));
+    net.loss = 0;
+    net.run(2000 * MS);
+    assert!(net.is_connected());
+    let over = told(&mut net, 0);
+    assert!((0..2).all(|link| over.contains(&(Some(1), link, Note::Lossy, false))), "{over:?}");
+    net.check_alarms();
+}
