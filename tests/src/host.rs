@@ -359,10 +359,15 @@ impl Door<'_> {
         self.life().ended = Some((at, how));
     }
 
-    /// Alarms of both layers: each is a bug.
+    /// Alarms of both layers: each is a bug. So is a message that GAB cannot read, since LLT has
+    /// dropped what was damaged on its way: somebody here made it.
     fn check_alarms(&mut self) {
-        let snapshot = self.host.stack.snapshot();
-        let gab = snapshot.gab.counters.get("alarms").copied().unwrap_or(0);
+        let counters = *self.host.stack.gab().counters();
+        if counters.malformed > 0 {
+            let text = format!("node {}: {} messages", self.node, counters.malformed);
+            self.history.fault(self.at, "malformed", text);
+        }
+        let gab = counters.alarms;
         let llt = self.host.stack.llt().stats().alarms;
         if gab > 0 || llt > 0 {
             let text = format!("node {}: {llt} alarms in LLT, {gab} in GAB", self.node);
