@@ -1,5 +1,7 @@
 //! Every bound of GAB, with the reason for its value.
 
+pub use llt::limits::Bounded;
+
 /// The largest message of a client (interfaces.md 3).
 pub const MESSAGE_MAX: usize = 65_536;
 /// Ports: two alphabets.
@@ -23,6 +25,9 @@ pub const RECEIVE_QUEUE_BYTES: usize = 4 << 20;
 pub const LLT_RECEIVE_MESSAGES: usize = 256;
 /// Bytes of the same: sixty of the largest.
 pub const LLT_RECEIVE_BYTES: usize = 4 << 20;
+/// Openings and closings of one port by clients of one node that are not ordered yet. Whoever opens
+/// and closes faster than the cluster can be told is refused.
+pub const REGISTRATIONS_UNDER_WAY: usize = 64;
 /// Clients of one node: 52 ports, and room for shared ones and administrators.
 pub const CLIENTS_MAX: usize = 1024;
 /// One datagram of `gab.sock`: a largest message with its header, and as much again.

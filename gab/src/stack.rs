@@ -16,7 +16,7 @@ use crate::core::{
 };
 use crate::event::{ClientEvent, Level, OpenError, OpenOptions, SendError};
 use crate::ids::PortName;
-use crate::limits::{BLOCKED_BYTES, BLOCKED_MESSAGE_COST};
+use crate::limits::{BLOCKED_BYTES, BLOCKED_MESSAGE_COST, Bounded};
 use crate::snapshot::Snapshot;
 
 pub use crate::core::ClientId;
@@ -377,9 +377,18 @@ impl Stack {
         }
     }
 
-    /// The most bytes that wait for one peer until LLT has room (at most [`BLOCKED_BYTES`]).
-    pub fn blocked_bytes(&self) -> usize {
+    /// The most bytes that wait for one peer until LLT has room.
+    fn blocked_bytes(&self) -> usize {
         self.blocked.values().map(|blocked| blocked.bytes).max().unwrap_or(0)
+    }
+
+    /// Everything in this node that could grow, and how much of it there may be.
+    pub fn bounded(&self) -> Vec<Bounded> {
+        let mut all = self.llt.bounded();
+        all.extend(self.gab.bounded());
+        all.push(Bounded::new("bytes to one peer", self.blocked_bytes(), BLOCKED_BYTES));
+        all.push(self.ports.bounded());
+        all
     }
 
     /// When [`Stack::handle_timer`] wants to be called, at the latest.

@@ -37,3 +37,22 @@ pub const SEND_QUEUE_PACKETS_MAX: usize = 8192;
 /// Selective-ack ranges in one ack frame: what fits the smallest MTU, sealed. A window of 256 has at
 /// most 128 holes; what is not named this time is named next time.
 pub const SACK_RANGES_MAX: usize = 28;
+
+/// How much of something there is, and how much there may be. For listings of everything that could
+/// grow, which the simulator holds against the limits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bounded {
+    /// Of what.
+    pub name: &'static str,
+    /// How much there is.
+    pub size: usize,
+    /// The most there may be.
+    pub limit: usize,
+}
+
+impl Bounded {
+    /// So much of something, which may be so much at most.
+    pub const fn new(name: &'static str, size: usize, limit: usize) -> Self {
+        Self { name, size, limit }
+    }
+}

@@ -1,4 +1,4 @@
-//! Scenarios 23, 24, 27, 29 to 33: pauses and cables while there is traffic.
+//! Scenarios 23, 24, 26, 27, 29 to 33: pauses and cables while there is traffic.
 
 use std::time::Duration;
 
@@ -94,6 +94,43 @@ fn s24_a_node_is_stopped_with_half_a_message() {
     }
     let next = stage.broadcast_len(clients[1], false, 60_000);
     stage.wait_read(&clients, &[next]);
+    stage.conclude();
+}
+
+#[test]
+fn s26_a_node_that_is_deaf_every_other_twenty_seconds_is_removed_once() {
+    let timers = Timers::default();
+    let setup = Setup { timers, stable: ms(5000), stuck: timers.peer_inact, ..Setup::fast(4) };
+    let mut stage = Stage::formed_with(Setup { links: vec![LinkSetup::plain(8192)], ..setup });
+    let clients = stage.open_all('G');
+    let begun = stage.now();
+    for round in 0..15 {
+        for from in [0, 1, 3] {
+            let now = stage.now();
+            stage.world.net.set_cut(now, 0, from, 2, round % 2 == 0);
+        }
+        stage.pass(ms(20_000));
+    }
+    assert!(stage.now() >= begun + ms(300_000));
+    let with = |stage: &Stage| {
+        let views = stage.views_at(0).into_iter();
+        views.map(|(_, nodes)| nodes.contains(&2)).collect::<Vec<_>>()
+    };
+    assert_eq!(with(&stage), [true, false], "it was never in for long enough");
+    let told = stage.noticed(
+        0,
+        |notice| matches!(notice, gab::core::Notice::Returned { hold, .. } if *hold == ms(30_000)),
+    );
+    assert!(told);
+    // The last round was deaf again: from now on it hears, and half a minute later it is in.
+    for from in [0, 1, 3] {
+        let now = stage.now();
+        stage.world.net.set_cut(now, 0, from, 2, false);
+    }
+    stage.pass(ms(28_000));
+    assert_eq!(with(&stage), [true, false]);
+    stage.wait_view(&[0, 1, 2, 3]);
+    assert_eq!(stage.closings(clients[2]), [CloseReason::Ejected]);
     stage.conclude();
 }
 

@@ -9,7 +9,8 @@ use super::ClientId;
 use crate::event::{ClientEvent, CloseReason, OpenOptions};
 use crate::ids::PortName;
 use crate::limits::{
-    RECEIVE_QUEUE_BYTES, RECEIVE_QUEUE_MESSAGES, SEND_QUEUE_BYTES, SEND_QUEUE_MESSAGES,
+    Bounded, CLIENTS_MAX, RECEIVE_QUEUE_BYTES, RECEIVE_QUEUE_MESSAGES, SEND_QUEUE_BYTES,
+    SEND_QUEUE_MESSAGES, WINDOW_BYTES, WINDOW_SLOTS,
 };
 
 /// One registration.
@@ -102,6 +103,21 @@ impl Client {
 }
 
 impl Clients {
+    /// Events of a client beside its messages are memberships, of which there are as many as view
+    /// changes while it does not read; it is closed for that.
+    pub(super) fn bounded(&self) -> [Bounded; 4] {
+        let clients = || self.by_id.values();
+        let window = usize::try_from(WINDOW_SLOTS).unwrap_or(usize::MAX);
+        let events = clients().map(|client| client.events.len()).max().unwrap_or(0);
+        let bytes = clients().map(|client| client.event_bytes).max().unwrap_or(0);
+        [
+            Bounded::new("clients", self.by_id.len(), CLIENTS_MAX),
+            Bounded::new("clients to wake", self.woken.len(), CLIENTS_MAX),
+            Bounded::new("events of a client", events, 2 * RECEIVE_QUEUE_MESSAGES + window),
+            Bounded::new("bytes for a client", bytes, RECEIVE_QUEUE_BYTES + 2 * WINDOW_BYTES),
+        ]
+    }
+
     pub(crate) fn get(&self, id: ClientId) -> Option<&Client> {
         self.by_id.get(&id)
     }

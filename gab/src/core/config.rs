@@ -54,6 +54,9 @@ impl Default for GabConfig {
 pub struct Policy {
     /// A member that stalls view changes for so many stable times is dropped, 1 to 256.
     pub conn_wait: u32,
+    /// A node that comes back after it was removed, and was alive all the time, has to be connected
+    /// for so many stable times before it is let in again, 0 to 256; twice as many the next time.
+    pub rejoin_hold: u32,
     /// `-j`: halt when the others throw this node out, kernel-type clients or not.
     pub rejoin_halt: bool,
     /// `-s`: nobody is asked whether a view is authorised by its count. For tests only.
@@ -62,7 +65,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { conn_wait: 12, rejoin_halt: false, single_network: false }
+        Self { conn_wait: 12, rejoin_hold: 6, rejoin_halt: false, single_network: false }
     }
 }
 

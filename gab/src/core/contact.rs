@@ -81,6 +81,9 @@ impl Gab {
         if !is_rival(self.id, &ours, peer, vid, &hello) {
             return;
         }
+        if self.removed(peer.node).is_some_and(|newest| peer.incarnation <= newest) {
+            self.note_return(now, peer);
+        }
         let ours_there = hello.members.contains(&self.id);
         let theirs_here = ours.contains(peer);
         if self.config.arbiter == ArbiterKind::Record {

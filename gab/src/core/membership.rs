@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use llt::limits::NODES_MAX;
 use llt::time::earliest;
 use llt::{Duration, Id, Incarnation, Instant, NodeId, NodeSet};
 use rand_core::Rng;
 
 use super::{Gab, Notice};
 use crate::ids::{Vid, View};
+use crate::limits::{Bounded, CHAIN_MAX};
 
 /// Suspicions, and the memory that keeps a lineage one.
 #[derive(Debug, Default)]
@@ -46,6 +48,18 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
+    pub(super) fn bounded(&self) -> [Bounded; 6] {
+        let nodes = usize::from(NODES_MAX);
+        [
+            Bounded::new("suspects", self.suspects.len(), nodes),
+            Bounded::new("nodes removed", self.removed.len(), nodes),
+            Bounded::new("nodes in jeopardy", self.jeopardy_since.len(), nodes),
+            Bounded::new("nodes lost in jeopardy", self.lost_in_jeopardy.len(), nodes),
+            Bounded::new("views of the own history", self.chain.len(), CHAIN_MAX),
+            Bounded::new("joiners left out", self.skipped.len(), nodes),
+        ]
+    }
+
     /// Whatever it was, this life of the node is not lost in jeopardy.
     fn is_heard(&mut self, peer: Id) {
         if self.lost_in_jeopardy.get(&peer.node) == Some(&peer.incarnation) {
@@ -198,13 +212,16 @@ impl Gab {
         self.peers
             .values()
             .filter(|peer| {
-                peer.hello.as_ref().is_some_and(|(vid, hello)| vid.is_none() && hello.configured)
+                // Whom no link is good to would freeze everybody, and answer nobody.
+                let hello = peer.hello.as_ref().filter(|_| peer.links_up > 0);
+                hello.is_some_and(|(vid, hello)| vid.is_none() && hello.configured)
             })
             .map(|peer| peer.id)
     }
 
     fn skipped_until(&self, id: Id) -> Instant {
-        self.membership.skipped.get(&id).map_or(Instant::ZERO, |&(until, _)| until)
+        let skipped = self.membership.skipped.get(&id).map_or(Instant::ZERO, |&(until, _)| until);
+        skipped.max(self.held_back_until(id))
     }
 
     fn is_skipped(&self, id: Id) -> bool {

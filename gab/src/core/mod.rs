@@ -9,10 +9,12 @@
 
 mod arbiter;
 mod authorise;
+mod bounds;
 mod change;
 mod clients;
 mod config;
 mod contact;
+mod damping;
 mod install;
 mod listing;
 mod membership;
@@ -66,6 +68,7 @@ pub struct Gab {
     /// Connected peers by node.
     peers: BTreeMap<NodeId, Peer>,
     membership: membership::Membership,
+    damping: damping::Damping,
 
     /// The view in force.
     view: Option<View>,
@@ -124,6 +127,8 @@ pub struct Transport {
 #[derive(Debug)]
 struct Peer {
     id: Id,
+    /// Since when it has been connected over a good link without a break.
+    since: Instant,
     /// Links to it that are neither in trouble nor expired.
     links_up: u8,
     /// What it said of itself last, and the view it named.
@@ -153,6 +158,7 @@ impl Gab {
             counters: Counters::default(),
             peers: BTreeMap::new(),
             membership: membership::Membership::default(),
+            damping: damping::Damping::default(),
             view: None,
             stream: None,
             table: table::PortTable::default(),
@@ -215,7 +221,7 @@ impl Gab {
         self.turn(now);
         let links_up =
             self.peers.get(&peer.node).filter(|p| p.id == peer).map_or(1, |p| p.links_up);
-        self.peers.insert(peer.node, Peer { id: peer, links_up, hello: None, busy: 0 });
+        self.peers.insert(peer.node, Peer { id: peer, since: now, links_up, hello: None, busy: 0 });
         self.note_jeopardy(now, peer, links_up, llt::Duration::ZERO);
         self.greet(peer);
     }
@@ -238,8 +244,12 @@ impl Gab {
             self.note_jeopardy(now, peer, links_up, silence);
         }
         if let Some(known) = self.peers.get_mut(&peer.node).filter(|known| known.id == peer) {
+            if known.links_up == 0 && links_up > 0 {
+                known.since = now;
+            }
             known.links_up = links_up;
         }
+        self.note_joiners(now);
         self.tell_status(now);
     }
 

@@ -8,7 +8,7 @@ use super::stash::Piece;
 use super::stream::Stored;
 use super::{Gab, GabOutput};
 use crate::event::Level;
-use crate::limits::{BATCH_BYTES, WINDOW_BYTES, WINDOW_SLOTS};
+use crate::limits::{BATCH_BYTES, Bounded, WINDOW_BYTES, WINDOW_SLOTS};
 use crate::wire::{
     Body, DATA_LEN, Data, ENTRY_HEADER_LEN, Entry, EntryKind, Head, ORD_LEN, Ordered,
 };
@@ -34,6 +34,16 @@ pub(crate) struct Ordering {
     safe: std::collections::VecDeque<u64>,
     /// As sequencer: when the end of the stream is told again, and the wait after that.
     tail: Option<(Instant, Duration)>,
+}
+
+impl Ordering {
+    pub(crate) fn bounded(&self) -> [Bounded; 2] {
+        let window = usize::try_from(WINDOW_SLOTS).unwrap_or(usize::MAX);
+        [
+            Bounded::new("own slots that are not stable", self.own.len(), window),
+            Bounded::new("safe slots that are not announced", self.safe.len(), window),
+        ]
+    }
 }
 
 /// An explicit acknowledgement is due after so many slots or this time.

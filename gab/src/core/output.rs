@@ -87,6 +87,13 @@ pub enum Notice {
         /// Those of them that are here.
         present: NodeSet,
     },
+    /// A node that was removed was alive all the time: its network comes and goes.
+    Returned {
+        /// Which.
+        node: NodeId,
+        /// It is let in once it has been connected for so long.
+        hold: llt::Duration,
+    },
     /// A view was formed because an operator said so (`-x`).
     SeededByHand {
         /// Its members.

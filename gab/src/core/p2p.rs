@@ -46,6 +46,18 @@ pub(crate) struct P2pPort {
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_millis(1000);
 
+impl P2pPort {
+    /// Messages of a later generation.
+    pub(crate) fn early(&self) -> usize {
+        self.early.len()
+    }
+
+    /// Nodes whose messages are counted.
+    pub(crate) fn sources(&self) -> usize {
+        self.taken.len()
+    }
+}
+
 impl P2pOut {
     /// Nothing is under way or waiting.
     pub(crate) fn is_empty(&self) -> bool {

@@ -52,6 +52,17 @@ pub(crate) struct Submission {
 }
 
 impl Pending {
+    /// The most of one port.
+    pub(crate) fn longest(&self) -> usize {
+        self.ports.values().map(|queue| queue.messages.len()).max().unwrap_or(0)
+    }
+
+    /// Openings and closings of a port among them.
+    pub(crate) fn changes(&self, port: PortName) -> usize {
+        let is_change = |own: &&Own| own.entry.kind != EntryKind::User;
+        self.ports.get(&port).map_or(0, |queue| queue.messages.iter().filter(is_change).count())
+    }
+
     /// Accepts a message.
     pub(crate) fn push(
         &mut self,

@@ -9,7 +9,7 @@ use super::ports::LocalPort;
 use super::{ArbiterKind, ClientId, Configuration, Gab, GabOutput, Leaving, Notice};
 use crate::event::{ClientEvent, CloseReason, Level, OpenError, OpenOptions};
 use crate::ids::PortName;
-use crate::limits::CLIENTS_MAX;
+use crate::limits::{CLIENTS_MAX, REGISTRATIONS_UNDER_WAY};
 use crate::wire::EntryKind;
 
 /// A clean leave is given up after this long: the others then detect what we could not announce.
@@ -41,6 +41,9 @@ impl Gab {
             return Err(OpenError::Busy);
         }
         let port = self.ports.entry(name).or_default();
+        if port.closing.len() + self.pending.changes(name) >= REGISTRATIONS_UNDER_WAY {
+            return Err(OpenError::Busy);
+        }
         if let Some(local) = &mut port.local {
             if !(local.shared && options.shared) {
                 return Err(OpenError::Busy);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use llt::limits::NODES_MAX;
 use llt::time::earliest;
 use llt::{Duration, Id, Instant, NodeId};
 use rand_core::Rng;
 
 use super::{Gab, GabOutput, Notice};
-use crate::limits::{BATCH_BYTES, REPAIR_BYTES, WINDOW_SLOTS};
+use crate::limits::{BATCH_BYTES, Bounded, REPAIR_BYTES, WINDOW_SLOTS};
 use crate::wire::{Body, Entry, NAK_LEN, NAK_RANGE_LEN, Ordered, Repair};
 
 /// State of repairing.
@@ -49,6 +50,16 @@ const WATCH: Duration = Duration::from_millis(50);
 const SLOW_AFTER: Duration = Duration::from_millis(200);
 
 impl Repairing {
+    pub(crate) fn bounded(&self) -> [Bounded; 3] {
+        let (nodes, slots) = (usize::from(NODES_MAX), 2 * WINDOW_SLOTS);
+        let slots = usize::try_from(slots).unwrap_or(usize::MAX);
+        [
+            Bounded::new("nodes with holes", self.holes.len(), nodes),
+            Bounded::new("slots sent again lately", self.resent.len(), nodes * slots),
+            Bounded::new("acknowledgements that stand still", self.standing.len(), nodes),
+        ]
+    }
+
     /// A member's acknowledgement moved.
     pub(crate) fn note_progress(&mut self, now: Instant, node: NodeId) {
         if let Some(standing) = self.standing.get_mut(&node) {

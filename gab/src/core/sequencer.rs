@@ -31,6 +31,11 @@ struct Queue {
 }
 
 impl Sequencer {
+    /// Ports of nodes that anything came from.
+    pub(crate) fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
     /// Takes a message to order. A number that was ordered or is waiting is a duplicate and
     /// dropped: it came by two ways.
     pub(crate) fn offer(&mut self, entry: Entry, check_duplicates: bool) {

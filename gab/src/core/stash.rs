@@ -5,9 +5,10 @@ use std::collections::btree_map::Entry;
 
 use bytes::{Bytes, BytesMut};
 use llt::NodeId;
+use llt::limits::NODES_MAX;
 
 use super::stream::MessageKey;
-use crate::limits::STASH_BYTES_PER_NODE;
+use crate::limits::{Bounded, STASH_BYTES_PER_NODE};
 use crate::wire::Data;
 
 /// Payloads by message, bounded per source.
@@ -41,6 +42,14 @@ pub(crate) enum Piece {
 }
 
 impl Stash {
+    pub(crate) fn bounded(&self) -> [Bounded; 2] {
+        let most = self.bytes.values().copied().max().unwrap_or(0);
+        [
+            Bounded::new("nodes with payloads ahead", self.bytes.len(), usize::from(NODES_MAX)),
+            Bounded::new("bytes of payloads ahead", most, STASH_BYTES_PER_NODE),
+        ]
+    }
+
     /// Takes a piece of the message `key`.
     pub(crate) fn add(&mut self, key: MessageKey, data: &Data) -> Piece {
         let total = data.total as usize;

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
+use llt::limits::NODES_MAX;
 use llt::{Id, NodeId, NodeSet};
 
 use super::table::{PortTable, Verdict};
 use crate::ids::PortName;
-use crate::limits::WINDOW_SLOTS;
+use crate::limits::{Bounded, PORTS_MAX, WINDOW_SLOTS};
 use crate::wire::{Entry, EntryKind, NAK_RANGES_MAX};
 
 /// Names one message within a view: its source, port and number.
@@ -80,6 +81,16 @@ impl Stream {
     pub(crate) fn next(&self, members: &[Id], sequence: u64) -> Self {
         let nodes: NodeSet = members.iter().map(|id| id.node).collect();
         Self { left: self.left.intersection(nodes), ..Self::new(self.me, members, sequence) }
+    }
+
+    pub(crate) fn bounded(&self) -> [Bounded; 3] {
+        let nodes = usize::from(NODES_MAX);
+        let window = usize::try_from(2 * WINDOW_SLOTS).unwrap_or(usize::MAX);
+        [
+            Bounded::new("members that acknowledge", self.acks.len(), nodes),
+            Bounded::new("slots without their payload", self.wanted.len(), window),
+            Bounded::new("sources with slots", self.slotted.len(), nodes * PORTS_MAX),
+        ]
     }
 
     /// Is the node's LEAVE ordered?

@@ -36,6 +36,7 @@ impl Gabtab {
             conn_wait: self.conn_wait.unwrap_or(policy.conn_wait),
             rejoin_halt: self.rejoin_halt.unwrap_or(policy.rejoin_halt),
             single_network: self.single_network || policy.single_network,
+            ..policy
         }
     }
 

@@ -260,6 +260,11 @@ fn gab_line(settings: &Settings, notice: &Notice) -> (Loudness, String) {
             let text = format!("{here} of {all} are left, {present} of {of}");
             (Loudness::Warn, format!("GAB WARNING quorum lost: {text}"))
         }
+        Notice::Returned { node, hold } => {
+            let who = named(settings, *node);
+            let text = format!("it is let in once it has been connected for {hold:?}");
+            (Loudness::Warn, format!("GAB WARNING {who} is back after it was given up: {text}"))
+        }
         Notice::SeededByHand { members } => {
             let text = format!("seeded by hand (-x) with {}", node_columns(*members));
             (Loudness::Warn, format!("GAB WARNING {text}: no other node may have a membership"))
@@ -470,6 +475,7 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
         let lines = [
             Notice::QuorumDiffers { node },
             Notice::QuorumLost { of: set(&[0, 1, 2]), present: set(&[1]) },
+            Notice::Returned { node, hold: std::time::Duration::from_secs(30) },
             Notice::SeededByHand { members: set(&[0]) },
             Notice::SlowMember { node, behind: 1400 },
             Notice::Stalled { node, conn_wait: 12 },
@@ -482,6 +488,8 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
             [
                 "GAB WARNING node 1 (south) does not have the quorum flag (-q) as this node has it",
                 "GAB WARNING quorum lost: 1 of 3 are left, ;1 of 012",
+                "GAB WARNING node 1 (south) is back after it was given up: it is let in once it has \
+                 been connected for 30s",
                 "GAB WARNING seeded by hand (-x) with 0: no other node may have a membership",
                 "GAB INFO node 1 (south) is slow: 1400 slots behind",
                 "GAB WARNING node 1 (south) stalls the reconfiguration: dropped after 12 stable times",

@@ -9,6 +9,7 @@ use llt::{Id, Instant, LltPort, NodeId};
 
 use super::{Output, Stack};
 use crate::echo;
+use crate::limits::Bounded;
 
 /// What a stack knows of them.
 #[derive(Debug, Default)]
@@ -24,6 +25,11 @@ pub(super) struct Ports {
 }
 
 impl Ports {
+    pub(super) fn bounded(&self) -> Bounded {
+        let most = self.answers.values().map(VecDeque::len).max().unwrap_or(0);
+        Bounded::new("answers of lltping", most, ANSWERS_MAX)
+    }
+
     pub(super) fn on_peer_up(&mut self, peer: Id) {
         self.peers.insert(peer.node, peer);
     }

@@ -55,6 +55,10 @@ impl IgnoredNodes {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// This node is heeded from now on.
     pub(super) fn forget(&mut self, cluster: ClusterId, node: NodeId) {
         self.nodes.remove(&(cluster, node));
@@ -87,7 +91,7 @@ impl Llt {
 }
 
 /// As many as a cluster can have: whoever forges cluster ids pushes out only other strangers.
-const IGNORED_MAX: usize = crate::limits::NODES_MAX as usize;
+pub(super) const IGNORED_MAX: usize = crate::limits::NODES_MAX as usize;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@
 //! that one acknowledgement answers a whole batch. Time passes in `timer`.
 
 mod addresses;
+mod bounds;
 mod commands;
 mod connect;
 mod context;

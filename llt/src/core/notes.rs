@@ -9,6 +9,7 @@ use super::peer::Peer;
 use super::rhythm::Rhythm;
 use super::status::OwnNote;
 use crate::ids::{LinkAddr, LinkId, NodeId};
+use crate::limits::{Bounded, LINKS_MAX, NODES_MAX};
 use crate::time::{Duration, Instant};
 
 /// What is wrong with a link to a peer.
@@ -49,6 +50,20 @@ struct Refused {
     /// When the layer above may be told again.
     event_at: Instant,
 }
+
+impl OwnNotes {
+    pub(super) fn bounded(&self) -> [Bounded; 3] {
+        let (nodes, links) = (usize::from(NODES_MAX), usize::from(LINKS_MAX));
+        [
+            Bounded::new("llt duplicates", self.duplicates.len(), nodes),
+            Bounded::new("llt crossed links", self.crossed.len(), links * links),
+            Bounded::new("llt refused frames", self.refused.len(), REFUSED_CAUSES * links),
+        ]
+    }
+}
+
+/// Causes in [`RefusedCause`].
+const REFUSED_CAUSES: usize = 6;
 
 impl Notes {
     /// What was told and is not over.

@@ -39,6 +39,10 @@ struct Partial {
 const PARTS_MAX: usize = 256;
 
 impl Parts {
+    pub(super) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
     /// Takes a part; gives the packet if that makes it whole.
     pub(super) fn add(&mut self, part: Data) -> Option<Data> {
         let packet = self.packets.entry(part.number).or_default();

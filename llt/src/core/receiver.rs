@@ -60,6 +60,16 @@ pub(super) enum Arrival {
 }
 
 impl Receiver {
+    /// Packets that arrived ahead of something missing.
+    pub(super) fn ahead(&self) -> usize {
+        self.ahead.len()
+    }
+
+    /// Packets of which parts are missing.
+    pub(super) fn in_parts(&self) -> usize {
+        self.parts.len()
+    }
+
     /// The cumulative acknowledgement.
     pub(super) fn cumulative(&self) -> u64 {
         self.cumulative

@@ -89,6 +89,11 @@ impl Sender {
         self.queue.total() + self.current_packets + self.in_flight.len()
     }
 
+    /// Packets in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// What counts against `port`'s limit: a busy port, for which nothing begins, has only its own
     /// packets and is not in the way of the others.
     pub(super) fn load(&self, port: LltPort, busy: u32) -> usize {

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use gab::limits::Bounded;
+
 use crate::node::State;
 use crate::world::World;
 
@@ -18,8 +20,8 @@ impl Watch {
         for node in 0..world.nodes() {
             if world.state(node) == State::Running {
                 invariant_llt_no_peer_is_up_in_silence(world, node);
-                invariant_llt_queues_are_bounded(world, node);
                 invariant_ms13_no_slot_is_forgotten_before_it_is_stable(world, node);
+                invariant_ms14_everything_is_bounded(world, node);
                 invariant_ms14_the_window_is_bounded(world, node);
             }
         }
@@ -81,15 +83,19 @@ fn invariant_llt_no_peer_is_up_in_silence(world: &mut World, node: usize) {
     }
 }
 
-/// LLT: queues stay within their limits.
-fn invariant_llt_queues_are_bounded(world: &mut World, node: usize) {
+/// MS14, LLT: nothing grows beyond its limit.
+fn invariant_ms14_everything_is_bounded(world: &mut World, node: usize) {
     let now = world.now();
     let Some(stack) = world.hosts.stack(node) else { return };
-    let longest = stack.llt().peers().iter().map(|peer| peer.queued).max().unwrap_or(0);
-    if longest > llt::limits::SEND_QUEUE_PACKETS_MAX {
-        let text = format!("node {node}: {longest} packets queued to one peer");
-        world.hosts.history.fault(now, "llt-queue", text);
+    let beyond = beyond(&stack.bounded());
+    for text in beyond {
+        world.hosts.history.fault(now, "ms14-bounded", format!("node {node}: {text}"));
     }
+}
+
+fn beyond(all: &[Bounded]) -> Vec<String> {
+    let beyond = all.iter().filter(|what| what.size > what.limit);
+    beyond.map(|what| format!("{} {}, at most {}", what.size, what.name, what.limit)).collect()
 }
 
 /// MS13: no slot is forgotten before every member holds it: those from the first that is not stable
@@ -110,7 +116,7 @@ fn forgotten(stable: u64, cont: u64, keeps: impl Fn(u64) -> bool) -> Option<u64>
     (stable + 1..=cont).find(|slot| !keeps(*slot))
 }
 
-/// MS14: no more slots are unstable than the window has, and no more waits for LLT than may.
+/// MS14: no more slots are unstable than the window has.
 fn invariant_ms14_the_window_is_bounded(world: &mut World, node: usize) {
     let now = world.now();
     let Some(stack) = world.hosts.stack(node) else { return };
@@ -119,11 +125,6 @@ fn invariant_ms14_the_window_is_bounded(world: &mut World, node: usize) {
     if unstable > gab::limits::WINDOW_SLOTS {
         let text = format!("node {node}: {unstable} slots are not stable");
         world.hosts.history.fault(now, "ms14-window", text);
-    }
-    let Some(blocked) = world.hosts.stack(node).map(gab::Stack::blocked_bytes) else { return };
-    if blocked > gab::limits::BLOCKED_BYTES {
-        let text = format!("node {node}: {blocked} bytes wait for one peer");
-        world.hosts.history.fault(now, "ms14-blocked", text);
     }
 }
 
@@ -137,6 +138,12 @@ fn blind(world: &World) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ms14_sees_what_is_beyond_its_limit() {
+        let all = [Bounded::new("peers", 3, 3), Bounded::new("slots", 5, 4)];
+        assert_eq!(beyond(&all), ["5 slots, at most 4"]);
+    }
 
     #[test]
     fn ms13_sees_a_slot_that_is_forgotten_too_early() {
