@@ -20,6 +20,9 @@ pub enum Kind {
     Jeopardy,
     /// Frozen processes.
     Pause,
+    /// Half an hour of a cluster with the timers that it has by default: cables, slow nodes, and now
+    /// and then a crash. For memory that grows.
+    Long,
     /// Only a majority goes on: splits, crashes, leaves.
     Quorum,
     /// With the arbitration record, held ports and splits.
@@ -66,14 +69,20 @@ pub struct Profile {
 impl Profile {
     /// Draws a profile of this kind.
     pub fn draw(kind: Kind, seed: Seed, nodes: Option<u8>, mutant: Option<&str>) -> Self {
+        if kind == Kind::Long {
+            return Self::long(&mut seed.child("long").draw(), nodes.unwrap_or(4), mutant);
+        }
         let mut draw = seed.child("profile").draw();
         let drawn = match kind {
             Kind::Scale => u8::try_from(draw.range(32, 40)).expect("at most 40"),
             Kind::Smoke => 3,
             Kind::Quorum => [2, 3, 3, 4, 4, 5, 5, 5, 6][draw.pick(9)],
-            Kind::Jeopardy | Kind::Pause | Kind::Record | Kind::Split | Kind::Swarm => {
-                [2, 3, 3, 4, 4, 4, 5, 5, 6][draw.pick(9)]
-            }
+            Kind::Jeopardy
+            | Kind::Long
+            | Kind::Pause
+            | Kind::Record
+            | Kind::Split
+            | Kind::Swarm => [2, 3, 3, 4, 4, 4, 5, 5, 6][draw.pick(9)],
         };
         let nodes = nodes.unwrap_or(drawn);
         let mut setup = draw_setup(kind, &mut draw, nodes, mutant);
@@ -98,6 +107,50 @@ impl Profile {
             liveness: Duration::from_secs(60),
             setup,
         }
+    }
+
+    /// Everybody says something each second. A node seldom starts anew, so that what it forgets to
+    /// forget has time to grow.
+    fn long(draw: &mut Draw, nodes: u8, mutant: Option<&str>) -> Self {
+        let timers = Timers::default();
+        let stable = Duration::from_secs(5);
+        let mutant = mutant.map(str::to_owned);
+        let stuck = timers.peer_inact;
+        let setup = Setup { timers, stable, stuck, mutant, ..Setup::fast(nodes) };
+        let talk = |letter, directed, churn| Plan {
+            burst_max: 1,
+            period: Duration::from_secs(1),
+            safe: 0.5,
+            directed,
+            large: 0.01,
+            churn,
+            stall: 0.001,
+            stall_mean: Duration::from_secs(5),
+            ..Plan::watcher(PortName::new(letter).expect("a letter"))
+        };
+        let agents = vec![vec![talk('G', 0.2, 0.0), talk('h', 0.0, 0.01)]; usize::from(nodes)];
+        let faults = Faults { loss: 0.001, dup: 0.001, reorder: 0.001, corrupt: 0.0001, ..calm() };
+        Self {
+            kind: Kind::Long,
+            faults,
+            agents,
+            chaos: ChaosPlan {
+                period: Duration::from_secs(30),
+                start: Duration::from_secs(30),
+                ..draw_chaos(Kind::Long, draw)
+            },
+            // A node that came back may have to wait for eight times half a minute.
+            liveness: Duration::from_secs(600),
+            ..Self::quiet(setup)
+        }
+        .lasting(Duration::from_secs(1800))
+    }
+
+    /// The same with so much time for things to go wrong.
+    #[must_use]
+    pub fn lasting(mut self, time: Duration) -> Self {
+        self.chaos.length = time;
+        self
     }
 
     /// A quiet cluster for a script: no chaos, no agents, no faults.
@@ -240,6 +293,19 @@ fn draw_chaos(kind: Kind, draw: &mut Draw) -> ChaosPlan {
             heal: 30,
             ..Weights::NONE
         },
+        Kind::Long => Weights {
+            link_cut: 40,
+            lossy: 5,
+            slow: 10,
+            clog: 10,
+            mute: 5,
+            pause: 5,
+            crash: 1,
+            leave: 1,
+            partition: 1,
+            heal: 60,
+            ..Weights::NONE
+        },
         Kind::Scale => Weights { crash: 10, quick: 5, partition: 3, heal: 10, ..Weights::NONE },
         Kind::Smoke => Weights { crash: 10, ..Weights::NONE },
         Kind::Split => {
@@ -258,6 +324,7 @@ fn draw_chaos(kind: Kind, draw: &mut Draw) -> ChaosPlan {
             Kind::Smoke => 1500,
             Kind::Scale => 4000,
             Kind::Jeopardy
+            | Kind::Long
             | Kind::Pause
             | Kind::Quorum
             | Kind::Record

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use llt::Instant;
 
 use crate::digest::Recorder;
-use crate::invariants::limits::Watch;
+use crate::invariants::limits::{self, Watch};
 use crate::invariants::{self, Violations};
 use crate::liveness;
 use crate::profile::{Kind, Profile};
@@ -26,6 +26,8 @@ pub struct Order {
     pub mutant: Option<String>,
     /// Whether frames are sealed, else drawn.
     pub sealed: Option<bool>,
+    /// How long things go wrong, else as the profile has it.
+    pub length: Option<Duration>,
     /// Tell on stderr what happens.
     pub trace: Trace,
 }
@@ -58,6 +60,8 @@ pub fn run(order: &Order, recorder: Option<Recorder>) -> Outcome {
     let seed = Seed(order.seed);
     let mut profile = Profile::draw(order.kind, seed, order.nodes, order.mutant.as_deref());
     profile.setup.sealed = order.sealed.unwrap_or(profile.setup.sealed);
+    let length = order.length.unwrap_or(profile.chaos.length);
+    let profile = profile.lasting(length);
     let mut world = World::new(profile, seed, recorder);
     world.set_trace(order.trace);
     let ran = catch_unwind(AssertUnwindSafe(|| drive(&mut world)));
@@ -97,7 +101,11 @@ fn drive(world: &mut World) -> Option<Duration> {
         agent.probes = (1, 1);
     }
     let deadline = world.now() + world.profile().liveness;
-    rest(world, &mut watch, deadline).then_some(recovery)
+    let rested = rest(world, &mut watch, deadline);
+    if rested {
+        limits::invariant_ms14_nothing_is_kept_at_rest(world);
+    }
+    rested.then_some(recovery)
 }
 
 fn rest(world: &mut World, watch: &mut Watch, deadline: Instant) -> bool {

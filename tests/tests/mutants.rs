@@ -15,8 +15,15 @@ use sim::world::Trace;
 fn caught(mutant: Mutant, kind: Kind, seeds: u64) -> Option<u64> {
     (1..=seeds).find(|seed| {
         let mutant = Some(format!("{mutant:?}"));
-        let order =
-            Order { seed: *seed, kind, nodes: None, mutant, sealed: None, trace: Trace::Silent };
+        let order = Order {
+            seed: *seed,
+            kind,
+            nodes: None,
+            mutant,
+            sealed: None,
+            length: None,
+            trace: Trace::Silent,
+        };
         !run(&order, None).violations.is_empty()
     })
 }

@@ -6,7 +6,18 @@ use sim::seeds::REGRESSIONS;
 use sim::world::Trace;
 
 fn outcome(kind: Kind, seed: u64, sealed: Option<bool>) -> Outcome {
-    run(&Order { seed, kind, nodes: None, mutant: None, sealed, trace: Trace::Silent }, None)
+    run(
+        &Order {
+            seed,
+            kind,
+            nodes: None,
+            mutant: None,
+            sealed,
+            length: None,
+            trace: Trace::Silent,
+        },
+        None,
+    )
 }
 
 #[track_caller]
@@ -76,6 +87,7 @@ fn a_record_replays_to_the_same_hash() {
         nodes: None,
         mutant: None,
         sealed: Some(true),
+        length: None,
         trace: Trace::Silent,
     };
     let recorder = sim::digest::Recorder::new(Box::new(std::io::BufWriter::new(file)));

@@ -45,6 +45,10 @@ struct Args {
     /// Number of nodes, else drawn
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=128))]
     nodes: Option<u8>,
+    /// Hours of virtual time in which things go wrong, else as the profile has it: 0.5 in `long`,
+    /// seconds in the others
+    #[arg(long, value_parser = hours)]
+    hours: Option<f64>,
     /// All frames are sealed, else in one of five runs of the swarm
     #[arg(long)]
     sealed: bool,
@@ -156,6 +160,7 @@ fn first_caught(args: &Args, mutant: Mutant, kind: Kind) -> Option<(u64, String)
         nodes: args.nodes,
         mutant: Some(format!("{mutant:?}")),
         sealed: args.sealed.then_some(true),
+        length: args.length(),
         trace: Trace::Silent,
     };
     (args.first..args.first.saturating_add(args.seeds)).find_map(|seed| {
@@ -212,6 +217,7 @@ fn one(args: &Args, seed: u64, trace: Trace, record: bool) -> Outcome {
         nodes: args.nodes,
         mutant: args.mutant.clone(),
         sealed: args.sealed.then_some(true),
+        length: args.length(),
         trace,
     };
     let recorder = record.then(|| recorder(&args.dir, seed)).and_then(|made| match made {
@@ -246,7 +252,17 @@ fn replay(path: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!replayed.violations.is_empty())))
 }
 
+/// Virtual time is cheap, and memory for what everybody has read is not: a week at most.
+fn hours(text: &str) -> Result<f64, String> {
+    let hours = text.parse().ok().filter(|hours| (0.0..=168.0).contains(hours));
+    hours.ok_or_else(|| "expected hours from 0 to 168".to_owned())
+}
+
 impl Args {
+    fn length(&self) -> Option<Duration> {
+        self.hours.map(|hours| Duration::from_secs_f64(hours * 3600.0))
+    }
+
     fn trace(&self) -> Trace {
         match self.verbose {
             0 => Trace::Silent,
@@ -300,6 +316,9 @@ fn repeat(args: &Args, seed: u64) -> String {
     );
     if let Some(nodes) = args.nodes {
         command.push_str(&format!(" --nodes {nodes}"));
+    }
+    if let Some(hours) = args.hours {
+        command.push_str(&format!(" --hours {hours}"));
     }
     if args.sealed {
         command.push_str(" --sealed");

@@ -93,6 +93,23 @@ fn invariant_ms14_everything_is_bounded(world: &mut World, node: usize) {
     }
 }
 
+/// MS14: once everything has come to rest, what was remembered for a message, a link or a fault is
+/// forgotten. What remains counts nodes, links and ports; and the views of the own history, which
+/// have their own limit.
+pub fn invariant_ms14_nothing_is_kept_at_rest(world: &mut World) {
+    let now = world.now();
+    let limit = 64 + 4 * world.nodes();
+    for node in 0..world.nodes() {
+        let Some(stack) = world.hosts.stack(node) else { continue };
+        let at_rest = |what: Bounded| Bounded { limit: what.limit.min(limit), ..what };
+        let kept = stack.bounded().into_iter().filter(|what| !what.name.contains("history"));
+        let kept = beyond(&kept.map(at_rest).collect::<Vec<_>>());
+        for text in kept {
+            world.hosts.history.fault(now, "ms14-at-rest", format!("node {node}: {text}"));
+        }
+    }
+}
+
 fn beyond(all: &[Bounded]) -> Vec<String> {
     let beyond = all.iter().filter(|what| what.size > what.limit);
     beyond.map(|what| format!("{} {}, at most {}", what.size, what.name, what.limit)).collect()

@@ -134,6 +134,7 @@ mod tests {
                 nodes: None,
                 mutant,
                 sealed: None,
+                length: None,
                 trace: Trace::Silent,
             };
             run(&order, None).violations.counts().contains_key("ms11-stability")
