@@ -87,6 +87,27 @@ impl fmt::Display for Vid {
     }
 }
 
+/// Versions of GAB's protocol that a node speaks: all from one to the other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct Versions {
+    /// The lowest, from 1 on.
+    pub min: u8,
+    /// The highest.
+    pub max: u8,
+}
+
+impl Versions {
+    /// What this code speaks.
+    pub const OURS: Self = Self { min: 1, max: 1 };
+
+    /// Those that both speak, if there are any.
+    pub fn common(self, other: Self) -> Option<Self> {
+        let both = Self { min: self.min.max(other.min), max: self.max.min(other.max) };
+        (both.min <= both.max).then_some(both)
+    }
+}
+
 /// An installed view: who is a member, in rank order. The first is the sequencer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

@@ -23,5 +23,5 @@ pub mod stack;
 pub mod wire;
 
 pub use crate::event::{ClientEvent, CloseReason, Delivery, Level, PortView};
-pub use crate::ids::{PortName, Vid, View};
+pub use crate::ids::{PortName, Versions, Vid, View};
 pub use crate::stack::Stack;

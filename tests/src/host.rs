@@ -171,7 +171,8 @@ impl Hosts {
 
     fn boot(&mut self, at: Instant, node: usize, local: Instant, inc: Incarnation, seed: u64) {
         let id = u8::try_from(node).ok().and_then(NodeId::new).expect("at most 128 nodes");
-        let config = self.setup.stack_config(id, inc);
+        let nth = self.history.lives.iter().filter(|life| life.id.node == id).count();
+        let config = self.setup.stack_config(id, inc, nth);
         let mut stack = Stack::new(local, config, seed);
         if self.setup.first_sequence > 0 {
             let first = self.setup.first_sequence;

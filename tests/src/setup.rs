@@ -1,6 +1,7 @@
 //! What all nodes of a simulated cluster are configured with.
 
 use bytes::Bytes;
+use gab::Versions;
 use gab::core::{ArbiterKind, GabConfig, Mutant, Policy};
 use gab::stack::StackConfig;
 use llt::config::{Flow, LinkConfig, Timers};
@@ -36,6 +37,10 @@ pub struct Setup {
     /// `-q`: only a majority goes on.
     #[serde(default)]
     pub quorum: bool,
+    /// What each node speaks in each of its lives; in further ones what it spoke in the last. A node
+    /// that is not named speaks what everybody does.
+    #[serde(default)]
+    pub versions: Vec<Vec<Versions>>,
     /// `conn_wait`; 0 for the default.
     #[serde(default)]
     pub conn_wait: u32,
@@ -87,6 +92,7 @@ impl Setup {
             inline_max: 1024,
             arbiter: false,
             quorum: false,
+            versions: Vec::new(),
             conn_wait: 0,
             client_stall: Duration::from_secs(15),
             first_sequence: 0,
@@ -95,8 +101,10 @@ impl Setup {
         }
     }
 
-    /// What the stack of `node` is built from in this life.
-    pub fn stack_config(&self, node: NodeId, incarnation: Incarnation) -> StackConfig {
+    /// What the stack of `node` is built from in this life, of which it is the `nth`.
+    pub fn stack_config(&self, node: NodeId, incarnation: Incarnation, nth: usize) -> StackConfig {
+        let versions =
+            self.versions.get(node.index()).and_then(|lives| lives.get(nth).or(lives.last()));
         let links = (0u8..).zip(&self.links).map(|(link, setup)| LinkConfig {
             lowpri: setup.lowpri,
             mtu: setup.mtu,
@@ -136,6 +144,7 @@ impl Setup {
                     Arbitration::None => ArbiterKind::None,
                     Arbitration::Record => ArbiterKind::Record,
                 },
+                versions: versions.copied().unwrap_or(Versions::OURS),
                 configured_nodes: u32::from(self.nodes),
                 policy: Policy {
                     conn_wait: if self.conn_wait == 0 { 12 } else { self.conn_wait },

@@ -1,10 +1,12 @@
-//! Scenarios 10 to 17, 46, 49, 50: nodes that join, leave, restart and meet.
+//! Scenarios 10 to 17, 46, 49, 50, 58: nodes that join, leave, restart and meet.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use gab::PortName;
+use gab::core::Notice;
 use gab::event::CloseReason;
 use gab::wire::{Body, Head};
+use gab::{PortName, Versions};
 use llt::wire::Frame;
 use sim::client::Plan;
 use sim::history::What;
@@ -476,4 +478,65 @@ fn s50_all_nodes_restart_one_after_the_other() {
         }
     }
     stage.conclude();
+}
+
+#[test]
+fn s58_versions_are_mixed_upgraded_and_taken_back() {
+    let versions = |min, max| Versions { min, max };
+    let setup = Setup {
+        seed_count: Some(3),
+        versions: vec![
+            vec![versions(1, 2)],
+            vec![versions(1, 2), versions(1, 1)],
+            vec![versions(1, 1), versions(1, 2)],
+            vec![versions(2, 2)],
+        ],
+        ..Setup::fast(4)
+    };
+    let mut stage = Stage::new(Profile::quiet(setup));
+    (0..3).for_each(|node| stage.world.boot(node));
+    stage.wait_view(&[0, 1, 2]);
+    let runs_at = |stage: &Stage, nodes: &[usize]| {
+        let version = |node| stage.world.hosts.stack(node).map(|stack| stack.gab().version());
+        let versions: BTreeSet<_> = nodes.iter().map(|&node| version(node)).collect();
+        versions.into_iter().flatten().collect::<Vec<_>>()
+    };
+    assert_eq!(runs_at(&stage, &[0, 1, 2]), [1], "node 2 speaks no other");
+
+    // Node 3 speaks what 0 and 1 speak, and not what 2 does.
+    stage.world.boot(3);
+    let refused = |stage: &Stage, node, who: usize| {
+        stage.noticed(
+            node,
+            |notice| matches!(notice, Notice::VersionRefused { node, .. } if node.index() == who),
+        )
+    };
+    stage.pass(ms(3000));
+    assert_eq!(members_at(&stage.world, 0), [0, 1, 2]);
+    for node in 0..3 {
+        assert!(refused(&stage, node, 3) && refused(&stage, 3, node), "everybody says why");
+    }
+    assert_eq!(stage.views_at(0).len(), 1, "and nobody tries");
+
+    // Upgraded one by one.
+    stage.leave(2);
+    stage.wait_view(&[0, 1, 3]);
+    assert_eq!(runs_at(&stage, &[0, 1, 3]), [2]);
+    stage.world.mend();
+    stage.wait_view(&[0, 1, 2, 3]);
+    assert_eq!(runs_at(&stage, &[0, 1, 2, 3]), [2]);
+
+    // And back.
+    stage.world.crash(3);
+    stage.wait_view(&[0, 1, 2]);
+    assert_eq!(runs_at(&stage, &[0, 1, 2]), [2]);
+    stage.leave(1);
+    stage.wait_view(&[0, 2]);
+    stage.world.mend();
+    stage.wait_view(&[0, 1, 2]);
+    assert_eq!(runs_at(&stage, &[0, 1, 2]), [1]);
+    let clients: Vec<_> = (0..3).map(|node| stage.open(node, 'G')).collect();
+    let uid = stage.broadcast(clients[1], true);
+    stage.wait_read(&clients, &[uid]);
+    stage.finish();
 }

@@ -114,6 +114,8 @@ local f = {
     number = ProtoField.uint64("muster.gab.number", "Number"),
     client_from = ProtoField.uint64("muster.gab.p2p.from", "From client"),
     client_to = ProtoField.uint64("muster.gab.p2p.to", "To client"),
+    version_low = ProtoField.uint8("muster.gab.hello.version_low", "Lowest version"),
+    version_high = ProtoField.uint8("muster.gab.hello.version_high", "Highest version"),
     seed_count = ProtoField.uint32("muster.gab.hello.seed_count", "Seed count"),
     data_offset = ProtoField.uint32("muster.gab.data.offset", "Offset"),
     -- lltping
@@ -334,9 +336,11 @@ local bodies = {
         return "port " .. buf(0, 1):string() .. " up to " .. buf(17, 8):uint64()
     end,
     HELLO = function(buf, tree)
-        if buf:len() < 6 then return malformed(tree, "a HELLO of 6 bytes at least") end
-        tree:add(f.seed_count, buf(1, 4))
-        ids(buf, tree, 5)
+        if buf:len() < 8 then return malformed(tree, "a HELLO of 8 bytes at least") end
+        tree:add(f.version_low, buf(1, 1))
+        tree:add(f.version_high, buf(2, 1))
+        tree:add(f.seed_count, buf(3, 4))
+        ids(buf, tree, 7)
     end,
     COLLECT = function(buf, tree) ids(buf, tree, 0) end,
 }

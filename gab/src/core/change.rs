@@ -15,7 +15,7 @@ use llt::{Id, Instant, NodeId};
 use super::authorise::Consulted;
 use super::stream::add_to_ranges;
 use super::{ArbiterKind, Gab, GabOutput, Notice};
-use crate::ids::Vid;
+use crate::ids::{Versions, Vid};
 use crate::wire::{Body, Connection, Proposal, State};
 
 /// A view change that this node proposes.
@@ -97,6 +97,7 @@ impl Gab {
             cont: self.stream.as_ref().map_or(0, |stream| stream.cont),
             beyond: self.stream.as_ref().map(super::stream::Stream::beyond).unwrap_or_default(),
             row: self.connections(),
+            versions: self.config.versions,
             leaving: self.leaving.is_some_and(|leaving| leaving.announced),
             prepared: self.prepared.clone(),
             lost_in_jeopardy: self.lost_in_jeopardy(),
@@ -285,6 +286,7 @@ impl Gab {
             .collect();
         joiners.sort();
         members.extend(joiners.iter().copied());
+        let (members, foreign) = speakers(self.id, members, &reported);
         let Some(members) = clique(self.id, members, &old, &reported) else {
             // We are the one who does not fit. The others need the time to find that out without
             // being frozen by us again and again.
@@ -312,6 +314,9 @@ impl Gab {
         let deadline = now + self.change_timeout();
         for joiner in outside {
             self.skip_joiner(now, joiner);
+        }
+        for (id, versions, ours) in foreign {
+            self.notice(Notice::VersionRefused { node: id.node, versions, ours });
         }
         let Some(change) = &mut self.change else { return };
         change.phase = Phase::Fetching { members, cut };
@@ -396,10 +401,16 @@ impl Gab {
             *newest = (*newest).max(id.incarnation);
         }
         let jeopardy = self.departed_in_jeopardy(&members);
+        let speak = self.states().filter(|(id, _)| members.contains(id));
+        let versions = speak.map(|(_, state)| state.versions);
+        let Some(versions) = versions.reduce(|all, one| all.common(one).unwrap_or(all)) else {
+            return self.alarm("a proposal without reports");
+        };
         let Some(change) = &mut self.change else { return };
         let proposal = Proposal {
             vid: change.vid,
             base: self.view.as_ref().map_or(Vid::NONE, |view| view.vid),
+            versions,
             members: members.clone(),
             jeopardy,
             cut,
@@ -425,7 +436,8 @@ impl Gab {
         let reach = self.stream.as_ref().map_or(u64::MAX, super::stream::Stream::reach);
         // Who builds on another view than ours is of another lineage, even if it counts us in.
         let ours = base == proposal.base || self.is_mutant_foreign();
-        let fits = base.is_none() || ours && proposal.cut <= reach;
+        let fits = (base.is_none() || ours && proposal.cut <= reach)
+            && self.config.versions.common(proposal.versions) == Some(proposal.versions);
         if !promised || !mine || proposal.vid <= base || !fits {
             self.counters.other_view += 1;
             return;
@@ -608,6 +620,27 @@ fn settle(mut members: Vec<Id>, fixed: &[Id], states: &BTreeMap<Id, &State>) -> 
     }
 }
 
+/// Of those that could be members, in their order, the ones that speak a version which the proposer
+/// and all before them speak; and the others, with what each speaks and what the members do.
+fn speakers(
+    me: Id,
+    members: Vec<Id>,
+    reported: &BTreeMap<Id, &State>,
+) -> (Vec<Id>, Vec<(Id, Versions, Versions)>) {
+    let speaks = |id: &Id| reported.get(id).map(|state| state.versions);
+    let (mut common, mut foreign) = (speaks(&me), Vec::new());
+    let mut fits = |id: &Id| {
+        let (Some(ours), Some(theirs)) = (common, speaks(id)) else { return true };
+        match ours.common(theirs) {
+            Some(both) => common = Some(both),
+            None => foreign.push((*id, theirs, ours)),
+        }
+        ours.common(theirs).is_some()
+    };
+    let members = members.into_iter().filter(|id| fits(id)).collect();
+    (members, foreign)
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -635,6 +668,7 @@ mod tests {
                 (
                     from,
                     State {
+                        versions: Versions::OURS,
                         installed,
                         ready,
                         cont: 0,

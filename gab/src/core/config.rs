@@ -2,6 +2,8 @@
 
 use llt::Duration;
 
+use crate::ids::Versions;
+
 /// What GAB is configured with.
 #[derive(Clone, Debug)]
 pub struct GabConfig {
@@ -19,6 +21,8 @@ pub struct GabConfig {
     pub inline_max: usize,
     /// Who authorises views with departures.
     pub arbiter: ArbiterKind,
+    /// What this node speaks of GAB's protocol.
+    pub versions: Versions,
     /// Nodes that are named in the configuration: under [`ArbiterKind::Majority`] no fewer seed by
     /// themselves. 0 if it is not known.
     pub configured_nodes: u32,
@@ -40,6 +44,7 @@ impl Default for GabConfig {
             stuck: Duration::from_millis(16_000),
             inline_max: 1024,
             arbiter: ArbiterKind::None,
+            versions: Versions::OURS,
             configured_nodes: 0,
             policy: Policy::default(),
             client_stall: Duration::from_millis(15_000),

@@ -8,7 +8,7 @@ use llt::{Id, Instant, NodeId};
 
 use super::{ArbiterKind, Gab, GabOutput, Notice};
 use crate::event::{ClientEvent, CloseReason};
-use crate::ids::{Vid, View};
+use crate::ids::{Versions, Vid, View};
 use crate::wire::{Body, Hello};
 
 impl Gab {
@@ -22,10 +22,16 @@ impl Gab {
             was_frozen: self.membership.was_frozen,
             refused: self.removed(peer.node).is_some_and(|newest| peer.incarnation <= newest),
             quorum: self.is_majority_ruled(),
+            versions: self.spoken(),
             seed: self.seed_count(),
             members: self.view.as_ref().map(|view| view.members.clone()).unwrap_or_default(),
         };
         self.send_about(peer, self.view_id(), &Body::Hello(hello));
+    }
+
+    /// What is spoken here: by all of the view, or by this node alone.
+    pub(super) fn spoken(&self) -> Versions {
+        self.spoken.unwrap_or(self.config.versions)
     }
 
     /// Introduces this node to all who are not in its view: something about it has changed.
@@ -49,9 +55,15 @@ impl Gab {
             return;
         }
         let (before, quorum) = (peer.hello.take(), hello.quorum);
-        let news = before.is_none_or(|(_, before)| before.quorum != quorum);
+        let news = before.as_ref().is_none_or(|(_, before)| before.quorum != quorum);
         let configured = hello.configured && self.config.configured;
+        let versions = hello.versions;
+        let is_news = before.is_none_or(|(_, before)| before.versions != versions);
         peer.hello = Some((vid, hello));
+        let ours = self.spoken();
+        if is_news && configured && ours.common(versions).is_none() {
+            self.notice(Notice::VersionRefused { node: from.node, versions, ours });
+        }
         if news && configured && quorum != self.is_majority_ruled() {
             self.notice(Notice::QuorumDiffers { node: from.node });
         }
@@ -60,6 +72,12 @@ impl Gab {
             self.membership.seed_now = false;
         }
         self.membership.highest_round = self.membership.highest_round.max(vid.round);
+        if configured
+            && !vid.is_none()
+            && self.removed(from.node).is_some_and(|newest| from.incarnation <= newest)
+        {
+            self.note_return(now, from);
+        }
         self.note_joiners(now);
         self.meet(now, from);
     }
@@ -80,9 +98,6 @@ impl Gab {
         };
         if !is_rival(self.id, &ours, peer, vid, &hello) {
             return;
-        }
-        if self.removed(peer.node).is_some_and(|newest| peer.incarnation <= newest) {
-            self.note_return(now, peer);
         }
         let ours_there = hello.members.contains(&self.id);
         let theirs_here = ours.contains(peer);
@@ -121,6 +136,10 @@ impl Gab {
 
     /// This node is out: its clients learn that it was they who were thrown out.
     pub(super) fn eject(&mut self, now: Instant, by: Vid) {
+        if self.leaving.is_some_and(|leaving| leaving.announced) {
+            // The others have delivered our LEAVE and gone on before we heard that it is stable.
+            return self.finish_leave();
+        }
         let kernel = self.clients.by_id.values().any(|client| client.options.kernel);
         let halt = kernel || self.config.policy.rejoin_halt && self.view.is_some();
         self.notice(Notice::Ejected { by });

@@ -41,6 +41,7 @@ impl Gab {
         self.remember(&proposal, old.as_ref());
         self.counters.views += 1;
         self.view = Some(View { vid, members: proposal.members.clone() });
+        self.spoken = Some(proposal.versions);
         #[cfg(any(test, feature = "sim"))]
         self.installed.extend(self.view.clone().map(|view| (view, proposal.sequence)));
         if self.promised < vid {

@@ -82,6 +82,11 @@ impl Gab {
         self.stream.as_ref().map_or((0, 0, 0), |stream| (stream.cont, stream.high, stream.stable()))
     }
 
+    /// The version of GAB's protocol that the view in force runs at; 0 without one.
+    pub fn version(&self) -> u8 {
+        self.spoken.map_or(0, |spoken| spoken.max)
+    }
+
     /// The sequence (precise rule 4) before the first slot of the view in force; 0 without one.
     pub fn sequence_base(&self) -> u64 {
         self.stream.as_ref().map_or(0, |stream| stream.sequence)

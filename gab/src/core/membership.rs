@@ -204,7 +204,10 @@ impl Gab {
     fn candidates<'a>(&'a self, view: &'a View) -> impl Iterator<Item = Id> + 'a {
         self.unseeded_peers().filter(move |id| {
             let again = self.removed(id.node).is_some_and(|newest| id.incarnation <= newest);
-            view.member(id.node).is_none() && (!again || self.is_mutant_readmit())
+            let speaks = self.peers.get(&id.node).and_then(|peer| peer.hello.as_ref());
+            let speaks =
+                speaks.is_some_and(|(_, hello)| hello.versions.common(self.spoken()).is_some());
+            speaks && view.member(id.node).is_none() && (!again || self.is_mutant_readmit())
         })
     }
 

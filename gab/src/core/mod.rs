@@ -48,7 +48,7 @@ pub use listing::Sizes;
 pub use output::{ClientId, Counters, GabOutput, HaltCause, Notice};
 
 use crate::event::{ClientEvent, Level, SendError};
-use crate::ids::{PortName, Vid, View};
+use crate::ids::{PortName, Versions, Vid, View};
 use crate::limits::MESSAGE_MAX;
 use crate::wire::{Body, EntryKind, Head, Hello, Message, Prepared, Proposal};
 
@@ -72,6 +72,8 @@ pub struct Gab {
 
     /// The view in force.
     view: Option<View>,
+    /// What all its members speak; it runs at the highest.
+    spoken: Option<Versions>,
     /// Its stream.
     stream: Option<stream::Stream>,
     /// The port table as of `stream.cont`.
@@ -160,6 +162,7 @@ impl Gab {
             membership: membership::Membership::default(),
             damping: damping::Damping::default(),
             view: None,
+            spoken: None,
             stream: None,
             table: table::PortTable::default(),
             control_generation: 0,

@@ -124,6 +124,16 @@ pub enum Notice {
         /// How many.
         failed: usize,
     },
+    /// A node speaks no version of GAB's protocol that this one speaks, or the view: it cannot be
+    /// in one with it.
+    VersionRefused {
+        /// Which.
+        node: NodeId,
+        /// What it speaks.
+        versions: crate::ids::Versions,
+        /// What this node, or the view, speaks.
+        ours: crate::ids::Versions,
+    },
     /// A registration waits for the first membership of port a.
     WaitingForSeed {
         /// The port.

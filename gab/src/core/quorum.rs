@@ -129,7 +129,7 @@ mod tests {
 
     use super::super::{GabConfig, Transport};
     use super::*;
-    use crate::ids::{Vid, View};
+    use crate::ids::{Versions, Vid, View};
 
     fn id(node: u8) -> Id {
         Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) }
@@ -152,6 +152,7 @@ mod tests {
             gab.note_prepared(&Proposal {
                 vid,
                 base: Vid::NONE,
+                versions: Versions::OURS,
                 members,
                 jeopardy: Vec::new(),
                 cut: 0,

@@ -382,7 +382,7 @@ mod tests {
             let beyond = stream.beyond();
             let state = crate::wire::State {
                 installed: Vid::NONE, ready: Vid::NONE, cont, beyond, row: Vec::new(),
-                leaving: false, prepared: Vec::new(), lost_in_jeopardy: Vec::new(),
+                versions: crate::ids::Versions::OURS, leaving: false, prepared: Vec::new(), lost_in_jeopardy: Vec::new(),
             };
             for slot in 1..210 {
                 prop_assert_eq!(state.holds(slot), slots.contains(&slot) || slot <= cont);

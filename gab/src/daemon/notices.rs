@@ -6,7 +6,7 @@ use llt::{LinkAddr, LinkId, NodeId, NodeSet};
 
 use crate::core::Notice;
 use crate::daemon::settings::Settings;
-use crate::ids::PortName;
+use crate::ids::{PortName, Versions};
 use crate::stack::refused_cause;
 
 /// How loud.
@@ -269,6 +269,16 @@ fn gab_line(settings: &Settings, notice: &Notice) -> (Loudness, String) {
             let text = format!("seeded by hand (-x) with {}", node_columns(*members));
             (Loudness::Warn, format!("GAB WARNING {text}: no other node may have a membership"))
         }
+        Notice::VersionRefused { node, versions, ours } => {
+            let who = named(settings, *node);
+            let speaks = |versions: &Versions| match (versions.min, versions.max) {
+                (min, max) if min == max => format!("version {min}"),
+                (min, max) => format!("versions {min} to {max}"),
+            };
+            let (theirs, ours) = (speaks(versions), speaks(ours));
+            let text = format!("speaks {theirs} of GAB's protocol, and {ours} is spoken here");
+            (Loudness::Warn, format!("GAB WARNING {who} {text}: it cannot be a member"))
+        }
         Notice::TooManyChanges { failed } => {
             let text = "takes part in no other until a view is formed without it";
             (Loudness::Warn, format!("GAB WARNING {failed} view changes failed: this node {text}"))
@@ -481,6 +491,11 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
             Notice::Stalled { node, conn_wait: 12 },
             Notice::StuckMember { node: NodeId::new(7).unwrap() },
             Notice::TooManyChanges { failed: 16 },
+            Notice::VersionRefused {
+                node,
+                versions: Versions { min: 2, max: 3 },
+                ours: Versions::OURS,
+            },
         ]
         .map(|notice| gab_line(&settings(), &notice).1);
         assert_eq!(
@@ -496,6 +511,8 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
                 "GAB WARNING node 7 acknowledges nothing: thrown out",
                 "GAB WARNING 16 view changes failed: this node takes part in no other until a view \
                  is formed without it",
+                "GAB WARNING node 1 (south) speaks versions 2 to 3 of GAB's protocol, and version 1 is \
+                 spoken here: it cannot be a member",
             ]
         );
     }

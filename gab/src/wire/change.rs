@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use llt::{Id, Incarnation, NodeId};
 
 use super::codec::{COUNTER_MAX, Malformed, Put, Reader};
-use crate::ids::{PortName, Vid};
+use crate::ids::{PortName, Versions, Vid};
 use crate::limits::{PORTS_MAX, READY_VIEWS_MAX, WINDOW_SLOTS};
 
 /// Who a node is and which view it is in.
@@ -21,6 +21,8 @@ pub struct Hello {
     pub refused: bool,
     /// It asks a majority (`-q`).
     pub quorum: bool,
+    /// What it speaks; in a view, what all its members speak.
+    pub versions: Versions,
     /// From how many visible nodes on it seeds; 0 if it does not.
     pub seed: u32,
     /// Members of its view (the head names it); none if it is in no view.
@@ -40,6 +42,8 @@ pub struct State {
     pub beyond: Bytes,
     /// Whom it is connected with.
     pub row: Vec<Connection>,
+    /// What it speaks.
+    pub versions: Versions,
     /// It has announced that it leaves.
     pub leaving: bool,
     /// Members of it that had one link left before they were lost.
@@ -74,6 +78,8 @@ pub struct Proposal {
     pub vid: Vid,
     /// The view that it follows, or none.
     pub base: Vid,
+    /// What all members speak; it runs at the highest.
+    pub versions: Versions,
     /// Its members in rank order.
     pub members: Vec<Id>,
     /// Members of the base that were in jeopardy when they were lost.
@@ -107,6 +113,7 @@ impl Hello {
                 | u8::from(self.refused) << 2
                 | u8::from(self.quorum) << 3,
         );
+        out.put_versions(self.versions);
         out.put_u32(self.seed);
         out.put_ids(&self.members);
     }
@@ -118,6 +125,7 @@ impl Hello {
             was_frozen: flags & 2 != 0,
             refused: flags & 4 != 0,
             quorum: flags & 8 != 0,
+            versions: reader.versions()?,
             seed: reader.u32("a seed count")?,
             members: reader.ids()?,
         })
@@ -148,6 +156,7 @@ impl State {
             out.put_id(connection.peer);
             out.put_u8(u8::from(connection.jeopardy));
         }
+        out.put_versions(self.versions);
         out.put_u8(u8::from(self.leaving));
         out.put_ids(&self.lost_in_jeopardy);
         out.put_u8(u8::try_from(self.prepared.len()).expect("bounded where it is collected"));
@@ -171,6 +180,7 @@ impl State {
         for _ in 0..count {
             row.push(Connection { peer: reader.id()?, jeopardy: reader.u8("a flag")? != 0 });
         }
+        let versions = reader.versions()?;
         let leaving = reader.u8("a flag")? != 0;
         let lost_in_jeopardy = reader.ids()?;
         let count = reader.u8("a count of views")?;
@@ -184,7 +194,17 @@ impl State {
         if cont > COUNTER_MAX {
             return Err(Malformed::new("a slot that can exist"));
         }
-        Ok(Self { installed, ready, cont, beyond, row, leaving, lost_in_jeopardy, prepared })
+        Ok(Self {
+            installed,
+            ready,
+            cont,
+            beyond,
+            row,
+            versions,
+            leaving,
+            lost_in_jeopardy,
+            prepared,
+        })
     }
 }
 
@@ -192,6 +212,7 @@ impl Proposal {
     pub(super) fn put(&self, out: &mut BytesMut) {
         out.put_vid(self.base);
         out.put_vid(self.vid);
+        out.put_versions(self.versions);
         out.put_ids(&self.members);
         out.put_ids(&self.jeopardy);
         out.put_u64(self.cut);
@@ -215,6 +236,7 @@ impl Proposal {
     pub(super) fn read(reader: &mut Reader) -> Result<Self, Malformed> {
         let base = reader.vid()?;
         let vid = reader.vid()?;
+        let versions = reader.versions()?;
         let members = reader.ids()?;
         let jeopardy = reader.ids()?;
         let cut = reader.u64("a cut")?;
@@ -238,7 +260,18 @@ impl Proposal {
         if members.is_empty() || vid <= base || ports.len() > PORTS_MAX {
             return Err(Malformed::new("a view after its base"));
         }
-        Ok(Self { vid, base, members, jeopardy, cut, sequence, generation, removed, ports })
+        Ok(Self {
+            vid,
+            base,
+            versions,
+            members,
+            jeopardy,
+            cut,
+            sequence,
+            generation,
+            removed,
+            ports,
+        })
     }
 }
 
@@ -263,6 +296,7 @@ mod tests {
             cont: 9,
             beyond: Bytes::from_static(&[0b10]),
             row: vec![Connection { peer: id(1), jeopardy: true }],
+            versions: Versions { min: 1, max: 3 },
             leaving: true,
             lost_in_jeopardy: vec![id(1)],
             prepared: prepared.to_vec(),
@@ -284,7 +318,7 @@ mod tests {
             let head = [0, 0, 0, 0, 0, 0, 0, round];
             [&head[..], &a, &[2], &a, &b].concat()
         };
-        assert_eq!(tail, [&[1, 1][..], &b, &[2], &view(3), &view(4)].concat());
+        assert_eq!(tail, [&[1, 3, 1, 1][..], &b, &[2], &view(3), &view(4)].concat());
         assert_eq!(State::read(&mut Reader::new(bytes)).unwrap(), state());
     }
 
@@ -304,6 +338,7 @@ mod tests {
                 was_frozen: bit == 1,
                 refused: bit == 2,
                 quorum: bit == 3,
+                versions: Versions { min: 1, max: 2 },
                 seed: 5,
                 members: vec![id(1)],
             };

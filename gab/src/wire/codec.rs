@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use llt::{Id, Incarnation, NodeId, NodeSet};
 
-use crate::ids::{PortName, Vid};
+use crate::ids::{PortName, Versions, Vid};
 
 /// Input that is not a message of GAB: cut short, too long, or with a value out of range.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -37,6 +37,15 @@ impl Reader {
 
     fn need(&self, len: usize, what: &'static str) -> Result<(), Malformed> {
         if self.rest.len() < len { Err(Malformed::new(what)) } else { Ok(()) }
+    }
+
+    /// The versions that a node speaks.
+    pub(crate) fn versions(&mut self) -> Result<Versions, Malformed> {
+        let versions = Versions { min: self.u8("a version")?, max: self.u8("a version")? };
+        if versions.min == 0 || versions.min > versions.max {
+            return Err(Malformed::new("versions from the lowest to the highest"));
+        }
+        Ok(versions)
     }
 
     pub(crate) fn u8(&mut self, what: &'static str) -> Result<u8, Malformed> {
@@ -113,6 +122,7 @@ pub(crate) trait Put {
     fn put_id(&mut self, id: Id);
     fn put_vid(&mut self, vid: Vid);
     fn put_ids(&mut self, ids: &[Id]);
+    fn put_versions(&mut self, versions: Versions);
 }
 
 impl Put for BytesMut {
@@ -124,6 +134,11 @@ impl Put for BytesMut {
     fn put_vid(&mut self, vid: Vid) {
         self.put_u64(vid.round);
         self.put_id(vid.proposer);
+    }
+
+    fn put_versions(&mut self, versions: Versions) {
+        self.put_u8(versions.min);
+        self.put_u8(versions.max);
     }
 
     fn put_ids(&mut self, ids: &[Id]) {

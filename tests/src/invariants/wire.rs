@@ -111,6 +111,7 @@ mod tests {
             cont,
             beyond,
             row: Vec::new(),
+            versions: gab::Versions::OURS,
             leaving: false,
             lost_in_jeopardy: Vec::new(),
             prepared: Vec::new(),
