@@ -115,6 +115,8 @@ impl Gab {
         }
         if let Some(stream) = &mut self.stream {
             stream.free(stable);
+            let all = stable >= stream.high;
+            self.repair.note_stable(all);
         }
     }
 

@@ -60,6 +60,13 @@ impl Repairing {
         ]
     }
 
+    /// More of the stream is stable, or `all` of it: nobody asks for anything of that.
+    pub(crate) fn note_stable(&mut self, all: bool) {
+        if all {
+            self.resent.clear();
+        }
+    }
+
     /// A member's acknowledgement moved.
     pub(crate) fn note_progress(&mut self, now: Instant, node: NodeId) {
         if let Some(standing) = self.standing.get_mut(&node) {
