@@ -88,7 +88,7 @@ impl fmt::Display for Vid {
 }
 
 /// An installed view: who is a member, in rank order. The first is the sequencer.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct View {
     /// Its id.

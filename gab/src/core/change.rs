@@ -19,7 +19,7 @@ use crate::ids::Vid;
 use crate::wire::{Body, Connection, Proposal, State};
 
 /// A view change that this node proposes.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Change {
     pub(crate) vid: Vid,
     target: Vec<Id>,
@@ -30,7 +30,7 @@ pub(crate) struct Change {
     deadline: Instant,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Phase {
     /// STATE is awaited from every target.
     Collecting,

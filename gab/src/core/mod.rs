@@ -13,6 +13,8 @@ mod change;
 mod clients;
 mod config;
 mod contact;
+#[cfg(any(test, feature = "sim"))]
+mod digest;
 mod install;
 mod listing;
 mod membership;
@@ -54,7 +56,7 @@ use crate::wire::{Body, EntryKind, Head, Hello, Message, Prepared, Proposal};
 ///
 /// `handle_*` take what LLT says, the commands of clients and administrators answer at once and
 /// change nothing when they refuse; [`Gab::poll_output`] is called until it is empty.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gab {
     id: Id,
     config: GabConfig,
@@ -121,7 +123,7 @@ pub struct Transport {
 }
 
 /// A connected peer.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Peer {
     id: Id,
     /// Links to it that are neither in trouble nor expired.
@@ -133,7 +135,7 @@ struct Peer {
 }
 
 /// A clean leave under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Leaving {
     /// The LEAVE entry is accepted.
     announced: bool,
