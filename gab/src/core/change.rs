@@ -284,6 +284,13 @@ impl Gab {
             .map(|(&id, _)| id)
             .collect();
         joiners.sort();
+        // Whoever is in a view of its own lineage waits for none of ours, whatever it said before:
+        // asked again and again it would stay frozen and could never tell.
+        let elsewhere = |id: &Id, state: &State| {
+            !state.installed.is_none() && state.installed != base && !old.contains(id)
+        };
+        let elsewhere: Vec<Id> =
+            reported.iter().filter(|(id, state)| elsewhere(id, state)).map(|(&id, _)| id).collect();
         members.extend(joiners.iter().copied());
         let Some(members) = clique(self.id, members, &old, &reported) else {
             // We are the one who does not fit. The others need the time to find that out without
@@ -312,6 +319,11 @@ impl Gab {
         let deadline = now + self.change_timeout();
         for joiner in outside {
             self.skip_joiner(now, joiner);
+        }
+        for id in elsewhere {
+            if let Some(peer) = self.peers.get_mut(&id.node).filter(|peer| peer.id == id) {
+                peer.hello = None;
+            }
         }
         let Some(change) = &mut self.change else { return };
         change.phase = Phase::Fetching { members, cut };
@@ -612,12 +624,54 @@ fn settle(mut members: Vec<Id>, fixed: &[Id], states: &BTreeMap<Id, &State>) -> 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use llt::Incarnation;
+    use llt::{Duration, Incarnation};
 
+    use super::super::stream::Stream;
+    use super::super::{GabConfig, Transport};
     use super::*;
+    use crate::ids::View;
+    use crate::wire::Hello;
 
     fn id(node: u8) -> Id {
         Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) }
+    }
+
+    /// A node that said it is in no view, and then, asked to join ours, that it is in one.
+    #[test]
+    fn who_turns_out_to_be_in_another_view_is_not_asked_again_to_join() {
+        let config = GabConfig { configured: true, stable: Duration::ZERO, ..GabConfig::default() };
+        let transport = Transport { datagram_max: 1400, has_broadcast: false };
+        let mut gab = Gab::new(Instant::ZERO, id(1), config, transport, 1);
+        let vid = Vid { round: 3, proposer: id(1) };
+        gab.view = Some(View { vid, members: vec![id(1)] });
+        gab.stream = Some(Stream::new(id(1).node, &[id(1)], 0));
+        gab.promised = vid;
+        gab.handle_peer_up(Instant::ZERO, id(2));
+        let hello = Hello {
+            configured: true,
+            was_frozen: false,
+            refused: false,
+            quorum: false,
+            seed: 0,
+            members: Vec::new(),
+        };
+        gab.receive_hello(Instant::ZERO, id(2), Vid::NONE, hello);
+        while gab.poll_output().is_some() {}
+        let round = gab.change.as_ref().expect("somebody waits to join").vid;
+        let state = State {
+            installed: Vid { round: 2, proposer: id(0) },
+            ready: Vid::NONE,
+            cont: 0,
+            beyond: Bytes::new(),
+            row: vec![Connection { peer: id(1), jeopardy: false }],
+            leaving: false,
+            prepared: Vec::new(),
+            lost_in_jeopardy: Vec::new(),
+        };
+        gab.receive_state(Instant::ZERO, id(2), round, state);
+        while gab.poll_output().is_some() {}
+        assert_eq!(gab.view.as_ref().map(|view| view.vid), Some(round), "we go on without it");
+        assert_eq!(gab.change_due(), None, "and let it alone, so that it can go on, too");
     }
 
     fn choose(me: u8, nodes: &[u8], old: &[u8], cuts: &[(u8, u8)]) -> Option<Vec<u8>> {
