@@ -4,7 +4,7 @@ use bytes::Bytes;
 use llt::{NodeId, NodeSet};
 
 /// How far a broadcast must have come before anybody delivers it (facts algorithms 1.13).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Level {
     /// Held in order. All nodes that go on together deliver the same.
     #[default]
@@ -14,7 +14,7 @@ pub enum Level {
 }
 
 /// One event of a client's queue, in order.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum ClientEvent {
     /// The last event: GAB closed the registration.
     Closed(CloseReason),
@@ -27,7 +27,7 @@ pub enum ClientEvent {
 }
 
 /// A delivered message.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Delivery {
     /// The node that sent it.
     pub sender: NodeId,
@@ -45,7 +45,7 @@ pub struct Delivery {
 }
 
 /// A membership of a port.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PortView {
     /// Strictly rising per port; the same at every member.
     pub generation: u64,
@@ -64,7 +64,7 @@ pub struct PortView {
 }
 
 /// Why GAB closed a registration. The numbers are those of interfaces.md 3.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub enum CloseReason {
     /// The daemon died (`ECONNRESET`).
@@ -110,7 +110,7 @@ impl CloseReason {
 }
 
 /// Options of a registration (interfaces.md 3).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct OpenOptions {
     /// The client acknowledges each view; the port's next view waits for it (precise rule 7).
     pub ack: bool,

@@ -12,7 +12,7 @@ use crate::ids::{Vid, View};
 use crate::limits::{Bounded, CHAIN_MAX};
 
 /// Suspicions, and the memory that keeps a lineage one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Membership {
     /// Members that are given up, until a view is without them. A connection that was lost once
     /// stays lost: what was under way on it is gone.
@@ -69,7 +69,7 @@ impl Membership {
 }
 
 /// Why a member is given up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Suspicion {
     /// It said so or was replaced: no need to wait for others to fail with it.
     sure: bool,

@@ -15,6 +15,8 @@ mod clients;
 mod config;
 mod contact;
 mod damping;
+#[cfg(any(test, feature = "sim"))]
+mod digest;
 mod install;
 mod listing;
 mod membership;
@@ -56,7 +58,7 @@ use crate::wire::{Body, EntryKind, Head, Hello, Message, Prepared, Proposal};
 ///
 /// `handle_*` take what LLT says, the commands of clients and administrators answer at once and
 /// change nothing when they refuse; [`Gab::poll_output`] is called until it is empty.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gab {
     id: Id,
     config: GabConfig,
@@ -126,7 +128,7 @@ pub struct Transport {
 }
 
 /// A connected peer.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Peer {
     id: Id,
     /// Since when it has been connected over a good link without a break.
@@ -140,7 +142,7 @@ struct Peer {
 }
 
 /// A clean leave under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Leaving {
     /// The LEAVE entry is accepted.
     announced: bool,

@@ -8,7 +8,7 @@ use crate::event::CloseReason;
 use crate::ids::{PortName, Vid};
 
 /// A registered client, numbered by the driver.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ClientId(pub u32);
 
 /// One thing for the layer below or above to do.
