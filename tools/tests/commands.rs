@@ -102,12 +102,10 @@ fn a_wrong_command_line_is_usage() {
 fn options_of_the_originals_that_are_missing_are_refused_by_name() {
     for (line, said) in [
         (
-            "gabconfig -p",
-            "GAB gabconfig ERROR option -p (halt on process death) is not in this version",
+            "gabconfig -K",
+            "GAB gabconfig ERROR option -K (logging daemon off) is not in this version",
         ),
-        ("gabconfig -c -n2 -k", "option -k (keep killing)"),
         ("gabconfig -Q sendq:7", "option -Q (queue limits)"),
-        ("gabconfig -c -f 15000", "option -f (IOFENCE timeout)"),
         ("lltconfig -C 7", "option -C (set the cluster id; set-cluster in llttab does it)"),
         ("lltconfig -n 1", "option -n (set the node id; set-node in llttab does it)"),
         ("lltconfig -E 1", "LLT lltconfig ERROR option -E (a switch of the original's driver"),
@@ -312,6 +310,19 @@ fn gabconfig_passes_on_what_it_was_given_and_says_if_it_was_so_already() {
         let stable_ms = Some(100);
         let expected =
             GabConfigure { configure: true, count, stable_ms, ..GabConfigure::default() };
+        assert_eq!(request, AdminRequest::GabConfigure(expected));
+        Ok(Configured { already: false })
+    });
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
+    let (code, out, err) = ask("gabconfig -bkP -f 3000 -S rm_action:panic", |request| {
+        let expected = GabConfigure {
+            iofence_ms: Some(3000),
+            keep_killing: Some(true),
+            missed_heartbeat_halt: Some(true),
+            process_death_halt: Some(false),
+            set: vec![GabTunable::RmAction { halt: true }],
+            ..GabConfigure::default()
+        };
         assert_eq!(request, AdminRequest::GabConfigure(expected));
         Ok(Configured { already: false })
     });

@@ -28,8 +28,6 @@ pub struct GabConfig {
     pub configured_nodes: u32,
     /// What the options of `gabconfig` may change at any time.
     pub policy: Policy,
-    /// A client that leaves its receive queue full for longer is closed.
-    pub client_stall: Duration,
     /// A rule to break, for proving that checkers see it.
     #[cfg(any(test, feature = "sim"))]
     pub mutant: Option<Mutant>,
@@ -47,7 +45,6 @@ impl Default for GabConfig {
             versions: Versions::OURS,
             configured_nodes: 0,
             policy: Policy::default(),
-            client_stall: Duration::from_millis(15_000),
             #[cfg(any(test, feature = "sim"))]
             mutant: None,
         }
@@ -57,8 +54,30 @@ impl Default for GabConfig {
 /// Settings that take effect at once, with the defaults of facts 2.3 and 2.6.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Policy {
+    /// A client that leaves its receive queue half full for longer is closed (ours).
+    pub client_stall: Duration,
     /// A member that stalls view changes for so many stable times is dropped, 1 to 256.
     pub conn_wait: u32,
+    /// How long a kernel-type client stays registered after its process is gone (precise rule 13).
+    pub drain: Duration,
+    /// `-f`: for so long the attempts to kill a process are spread, and so long may a supervised
+    /// client stay after its node was thrown out.
+    pub iofence: Duration,
+    /// A process that was killed may live so long before the node halts, 16 to 240 s.
+    pub isolate: Duration,
+    /// `-k`: never halt for a process that cannot be killed, and go on killing it.
+    pub keep_killing: bool,
+    /// Attempts to kill a process, the last one with SIGKILL; 3 to 10.
+    pub kill_tries: u32,
+    /// `-b`: halt instead of killing when a client's heartbeat is missed.
+    pub missed_heartbeat_halt: bool,
+    /// `-p`: halt when the process of a supervised or kernel-type client dies.
+    pub process_death_halt: bool,
+    /// When a supervised client that died has not registered again after `register_timeout`: halt,
+    /// else only say so.
+    pub register_halt: bool,
+    /// How long a supervised client that died may take to register again (facts 2.12).
+    pub register_timeout: Duration,
     /// A node that comes back after it was removed, and was alive all the time, has to be connected
     /// for so many stable times before it is let in again, 0 to 256; twice as many the next time.
     pub rejoin_hold: u32,
@@ -70,7 +89,22 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { conn_wait: 12, rejoin_hold: 6, rejoin_halt: false, single_network: false }
+        Self {
+            client_stall: Duration::from_millis(15_000),
+            conn_wait: 12,
+            drain: Duration::ZERO,
+            iofence: Duration::from_millis(15_000),
+            isolate: Duration::from_millis(120_000),
+            keep_killing: false,
+            kill_tries: 5,
+            missed_heartbeat_halt: false,
+            process_death_halt: false,
+            register_halt: false,
+            register_timeout: Duration::from_millis(200_000),
+            rejoin_halt: false,
+            rejoin_hold: 6,
+            single_network: false,
+        }
     }
 }
 

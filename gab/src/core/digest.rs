@@ -52,6 +52,7 @@ impl Gab {
             ports,
             undelivered,
             clients,
+            supervision,
             next_client,
             p2p_acks,
             leaving,
@@ -69,7 +70,7 @@ impl Gab {
         (view, stream, table, control_generation).hash(hasher);
         (promised, frozen_since, accepting, ready, prepared, change).hash(hasher);
         (authorisation, pending, stash, sequencer, order, repair).hash(hasher);
-        (ports, undelivered, clients, p2p_acks).hash(hasher);
+        (ports, undelivered, clients, supervision, p2p_acks).hash(hasher);
     }
 }
 

@@ -114,6 +114,7 @@ impl Gab {
         self.excuse_members();
         self.excuse_change(now);
         self.clients.excuse(now);
+        self.supervision.excuse(now);
         let quiet = now + self.config.stable.max(self.change_timeout());
         if late >= self.config.stuck
             && self.view.as_ref().is_some_and(|view| view.members.len() > 1)

@@ -31,6 +31,7 @@ mod repair;
 mod sequencer;
 mod stash;
 mod stream;
+mod supervise;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -47,7 +48,10 @@ pub use arbiter::{ArbiterReply, ArbiterRequest, Record, RecordChange};
 pub use config::Mutant;
 pub use config::{ArbiterKind, Configuration, GabConfig, Policy};
 pub use listing::Sizes;
-pub use output::{ClientId, Counters, GabOutput, HaltCause, Notice};
+pub use output::{ClientId, ClientSignal, Counters, GabOutput, HaltCause, Notice};
+pub use supervise::BEAT_BUCKETS;
+#[cfg(feature = "daemon")]
+pub(crate) use supervise::{Blow, Killing};
 
 use crate::event::{ClientEvent, Level, SendError};
 use crate::ids::{PortName, Versions, Vid, View};
@@ -105,6 +109,7 @@ pub struct Gab {
     /// Ports with slots that are not yet delivered.
     undelivered: BTreeSet<PortName>,
     clients: clients::Clients,
+    supervision: supervise::Supervision,
     next_client: u64,
     p2p_acks: BTreeSet<(Id, PortName)>,
     leaving: Option<Leaving>,
@@ -183,6 +188,7 @@ impl Gab {
             ports: BTreeMap::new(),
             undelivered: BTreeSet::new(),
             clients: clients::Clients::default(),
+            supervision: supervise::Supervision::default(),
             next_client: 1,
             p2p_acks: BTreeSet::new(),
             leaving: None,
@@ -340,6 +346,7 @@ impl Gab {
         self.retry_p2p(now);
         self.watch_members(now);
         self.close_stalled(now);
+        self.supervise(now);
         self.race(now);
         self.continue_leave(now);
     }
@@ -352,7 +359,8 @@ impl Gab {
         let mut deadline = self.change_deadline();
         let p2p = self.ports.values().flat_map(|port| port.closing.iter().chain(&port.local));
         deadline = earliest(deadline, p2p.filter_map(|local| local.p2p.next_deadline()).min());
-        deadline = earliest(deadline, self.clients.next_deadline(self.config.client_stall));
+        deadline = earliest(deadline, self.clients.next_deadline(self.config.policy.client_stall));
+        deadline = earliest(deadline, self.supervision.next_deadline(&self.config.policy));
         deadline = earliest(deadline, self.authorisation.next_deadline());
         deadline = earliest(deadline, self.leaving.map(|leaving| leaving.deadline));
         earliest(deadline, self.stream_deadline())

@@ -5,8 +5,8 @@ use std::time::Duration;
 use llt::limits::NODES_MAX;
 use llt::llttab::{ConfigErrors, Problem, Source, Word, words};
 
-use crate::admin::GabTunable;
 use crate::core::Policy;
+use crate::daemon::life;
 
 /// What the line asks for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -25,18 +25,26 @@ pub(super) struct Gabtab {
     pub(super) rejoin_halt: Option<bool>,
     /// `-s`.
     pub(super) single_network: bool,
-    /// `-S conn_wait:N`.
-    pub(super) conn_wait: Option<u32>,
+    /// `-b` or `-B`.
+    pub(super) missed_heartbeat_halt: Option<bool>,
+    /// `-p` or `-P`.
+    pub(super) process_death_halt: Option<bool>,
+    /// What `-f`, `-k` and `-S` make of the defaults.
+    pub(super) tuned: Policy,
 }
 
 impl Gabtab {
-    /// What the line makes of a policy.
-    pub(super) fn policy(&self, policy: Policy) -> Policy {
+    /// What the line makes of the policy.
+    pub(super) fn policy(&self) -> Policy {
+        let default = self.tuned;
         Policy {
-            conn_wait: self.conn_wait.unwrap_or(policy.conn_wait),
-            rejoin_halt: self.rejoin_halt.unwrap_or(policy.rejoin_halt),
-            single_network: self.single_network || policy.single_network,
-            ..policy
+            missed_heartbeat_halt: self
+                .missed_heartbeat_halt
+                .unwrap_or(default.missed_heartbeat_halt),
+            process_death_halt: self.process_death_halt.unwrap_or(default.process_death_halt),
+            rejoin_halt: self.rejoin_halt.unwrap_or(default.rejoin_halt),
+            single_network: self.single_network || default.single_network,
+            ..default
         }
     }
 
@@ -92,8 +100,11 @@ impl Gabtab {
                     'c' => self.configure = true,
                     'x' => self.seed = true,
                     's' => self.single_network = true,
-                    'd' | 'q' | 'j' | 'J' => self.switch(source, letter, word, problems),
-                    'n' | 'S' | 't' => {
+                    'k' => self.tuned.keep_killing = true,
+                    'b' | 'B' | 'd' | 'q' | 'j' | 'J' | 'p' | 'P' => {
+                        self.switch(source, letter, word, problems)
+                    }
+                    'f' | 'n' | 'S' | 't' => {
                         let attached = &letters[at + 1..];
                         let value = if attached.is_empty() {
                             rest.next().copied()
@@ -123,6 +134,10 @@ impl Gabtab {
         let (switch, on, opposite) = match letter {
             'd' => (&mut self.quorum, false, 'q'),
             'q' => (&mut self.quorum, true, 'd'),
+            'b' => (&mut self.missed_heartbeat_halt, true, 'B'),
+            'B' => (&mut self.missed_heartbeat_halt, false, 'b'),
+            'p' => (&mut self.process_death_halt, true, 'P'),
+            'P' => (&mut self.process_death_halt, false, 'p'),
             'J' => (&mut self.rejoin_halt, false, 'j'),
             _ => (&mut self.rejoin_halt, true, 'J'),
         };
@@ -159,6 +174,7 @@ impl Gabtab {
             return;
         };
         match letter {
+            'f' => self.tuned.iofence = Duration::from_millis(number),
             'n' => self.count = u32::try_from(number).ok(),
             _ => self.stable = Some(Duration::from_millis(number)),
         }
@@ -180,7 +196,7 @@ impl Gabtab {
             return;
         };
         match word.text.parse() {
-            Ok(GabTunable::ConnWait(times)) => self.conn_wait = Some(times),
+            Ok(tunable) => life::tune(&mut self.tuned, tunable),
             Err(error) => {
                 let text = format!("`{}` is no value of -S", word.text);
                 problems.push(Problem::new(source, word.span(), text, format!("{error}")));
@@ -195,7 +211,7 @@ fn unknown(source: &Source, word: Word<'_>) -> Problem {
         source,
         word.span(),
         text,
-        "expected -c, -d, -j, -J, -n N, -q, -s, -S NAME:VALUE, -t MS or -x",
+        "expected -b, -B, -c, -d, -f MS, -j, -J, -k, -n N, -p, -P, -q, -s, -S NAME:VALUE, -t MS or -x",
     )
 }
 
@@ -228,10 +244,25 @@ mod tests {
             quorum: Some(true),
             rejoin_halt: Some(true),
             single_network: true,
-            conn_wait: Some(4),
+            tuned: Policy { conn_wait: 4, ..Policy::default() },
             ..Gabtab::default()
         };
         assert_eq!(parse("/sbin/gabconfig -cqj -s -n4 -S conn_wait:4").unwrap(), switches);
+        let line =
+            "gabconfig -ckbp -f 3000 -S kill_ntries:3 -S rm_action:panic -S isolate_time:16000";
+        let clients = parse(line).unwrap().policy();
+        let expected = Policy {
+            iofence: Duration::from_secs(3),
+            isolate: Duration::from_secs(16),
+            keep_killing: true,
+            kill_tries: 3,
+            missed_heartbeat_halt: true,
+            process_death_halt: true,
+            register_halt: true,
+            ..Policy::default()
+        };
+        assert_eq!(clients, expected);
+        assert_eq!(parse("gabconfig -cBP").unwrap().policy(), Policy::default());
         let off = parse("gabconfig -c -d -J").unwrap();
         assert_eq!((off.quorum, off.rejoin_halt), (Some(false), Some(false)));
     }
@@ -239,8 +270,8 @@ mod tests {
     #[test]
     fn the_others_are_errors_with_a_place() {
         assert_eq!(
-            complaint("/sbin/gabconfig -c -k\n"),
-            ("`-k` is not known here".into(), (1, 20))
+            complaint("/sbin/gabconfig -c -K\n"),
+            ("`-K` is not known here".into(), (1, 20))
         );
         assert_eq!(complaint("\n/sbin/gabconfig -c -n\n").0, "-n has no value");
         assert_eq!(complaint("gabconfig -c -nx"), ("`x` is no value of -n".into(), (1, 16)));
@@ -249,6 +280,8 @@ mod tests {
         assert_eq!(complaint("gabconfig -c -S").0, "-S has no value");
         assert_eq!(complaint("gabconfig -c -S conn_wait:0").0, "`conn_wait:0` is no value of -S");
         assert_eq!(complaint("gabconfig -c -Sx:1"), ("`x:1` is no value of -S".into(), (1, 16)));
+        assert_eq!(complaint("gabconfig -c -p -P").0, "-P and -p exclude each other");
+        assert_eq!(complaint("gabconfig -c -f 0").1, (1, 17));
         assert_eq!(complaint("gabconfig -n 2").0, "the command does not configure GAB");
         assert_eq!(complaint("rm -rf x").0, "`rm` is not run from gabtab");
         assert_eq!(complaint("gabconfig -c\ngabconfig -x").0, "gabtab has two commands");

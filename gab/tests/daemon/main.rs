@@ -10,4 +10,5 @@ mod llt_ports;
 mod namespace;
 mod node;
 mod process;
+mod supervision;
 mod support;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use gab::limits::{RECEIVE_QUEUE_MESSAGES, SEND_QUEUE_MESSAGES};
-use gab::snapshot::GabSnapshot;
+use gab::snapshot::{ClientPolicy, GabSnapshot};
 use serde::Serialize;
 
 use super::node_columns;
@@ -36,16 +36,16 @@ pub fn driver(gab: &GabSnapshot) -> String {
         ("Driver state", state.to_owned()),
         ("Partition arbitration", able(false)),
         ("Control port seed", able(gab.seeded)),
-        ("Halt on process death", able(false)),
-        ("Missed heartbeat halt", able(false)),
+        ("Halt on process death", able(gab.clients.process_death_halt)),
+        ("Missed heartbeat halt", able(gab.clients.missed_heartbeat_halt)),
         ("Halt on rejoin", able(gab.rejoin_halt)),
-        ("Keep on killing", able(false)),
+        ("Keep on killing", able(gab.clients.keep_killing)),
         ("Quorum flag", able(gab.quorum)),
         ("Restart", able(false)),
         ("Node count", gab.node_count.to_string()),
         ("Send queue limit", SEND_QUEUE_MESSAGES.to_string()),
         ("Recv queue limit", RECEIVE_QUEUE_MESSAGES.to_string()),
-        ("IOFENCE timeout (ms)", IOFENCE_TIMEOUT_MS.to_string()),
+        ("IOFENCE timeout (ms)", gab.clients.iofence_ms.to_string()),
         ("Stable timeout (ms)", gab.stable_ms.to_string()),
     ];
     let mut out = String::from("GAB Driver Configuration\n");
@@ -66,6 +66,7 @@ pub(super) struct Driver<'a> {
     rejoin_halt: bool,
     single_network: bool,
     conn_wait: u32,
+    clients: &'a ClientPolicy,
     send_queue_limit: usize,
     recv_queue_limit: usize,
     view: &'a str,
@@ -87,6 +88,7 @@ impl<'a> Driver<'a> {
             rejoin_halt: gab.rejoin_halt,
             single_network: gab.single_network,
             conn_wait: gab.conn_wait,
+            clients: &gab.clients,
             send_queue_limit: SEND_QUEUE_MESSAGES,
             recv_queue_limit: RECEIVE_QUEUE_MESSAGES,
             view: &gab.view,
@@ -98,9 +100,6 @@ impl<'a> Driver<'a> {
         }
     }
 }
-
-/// Nothing is fenced in this version; the original's default (facts 2.3).
-const IOFENCE_TIMEOUT_MS: u32 = 15_000;
 
 #[cfg(test)]
 mod tests {
@@ -168,7 +167,8 @@ GAB Port Memberships
 
     #[test]
     fn the_driver_looks_as_in_the_original() {
-        let gab = GabSnapshot { seeded: true, stable_ms: 5000, ..gab(Vec::new()) };
+        let clients = ClientPolicy { iofence_ms: 15_000, ..ClientPolicy::default() };
+        let gab = GabSnapshot { seeded: true, stable_ms: 5000, clients, ..gab(Vec::new()) };
         assert_eq!(
             driver(&gab),
             "\
@@ -189,9 +189,24 @@ IOFENCE timeout (ms) : 15000
 Stable timeout (ms)  : 5000
 "
         );
-        let switched = GabSnapshot { quorum: true, rejoin_halt: true, ..GabSnapshot::default() };
+        let clients = ClientPolicy {
+            iofence_ms: 3000,
+            keep_killing: true,
+            missed_heartbeat_halt: true,
+            process_death_halt: true,
+            ..ClientPolicy::default()
+        };
+        let switched =
+            GabSnapshot { quorum: true, rejoin_halt: true, clients, ..GabSnapshot::default() };
         let switched = driver(&switched);
-        for row in ["Halt on rejoin       : Enabled\n", "Quorum flag          : Enabled\n"] {
+        for row in [
+            "Halt on process death: Enabled\n",
+            "Missed heartbeat halt: Enabled\n",
+            "Halt on rejoin       : Enabled\n",
+            "Keep on killing      : Enabled\n",
+            "Quorum flag          : Enabled\n",
+            "IOFENCE timeout (ms) : 3000\n",
+        ] {
             assert!(switched.contains(row), "{switched}");
         }
         let unconfigured = driver(&GabSnapshot::default());

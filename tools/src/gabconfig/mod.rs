@@ -32,6 +32,26 @@ struct Cli {
     /// Show the configuration
     #[arg(short = 'l', group = "what", conflicts_with = "unconfigure")]
     driver: bool,
+    /// Halt the node, instead of killing, when a supervised client has no heartbeat
+    #[arg(short = 'b', groups = ["what", "change"])]
+    missed_heartbeat_halt: bool,
+    /// -b off
+    #[arg(short = 'B', groups = ["what", "change"], conflicts_with = "missed_heartbeat_halt")]
+    no_missed_heartbeat_halt: bool,
+    /// IOFENCE timeout in milliseconds: attempts to kill a client take so long, and a supervised one
+    /// may stay so long after its node was thrown out
+    #[arg(short = 'f', value_name = "MS", groups = ["what", "change"],
+        value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    iofence_ms: Option<u64>,
+    /// Keep on killing: never halt the node for a client that cannot be killed
+    #[arg(short = 'k', groups = ["what", "change"])]
+    keep_killing: bool,
+    /// Halt the node when the process of a supervised or kernel-type client dies
+    #[arg(short = 'p', groups = ["what", "change"])]
+    process_death_halt: bool,
+    /// -p off
+    #[arg(short = 'P', groups = ["what", "change"], conflicts_with = "process_death_halt")]
+    no_process_death_halt: bool,
     /// Quorum off: every side of a split goes on
     #[arg(short = 'd', groups = ["what", "change"])]
     no_quorum: bool,
@@ -53,7 +73,7 @@ struct Cli {
     #[arg(short = 's', groups = ["what", "change"])]
     single_network: bool,
     /// Set a parameter: conn_wait:N, the stable times after which a member that stalls a
-    /// reconfiguration is dropped (1 to 256)
+    /// reconfiguration is dropped (1 to 256); those of clients are listed below
     #[arg(short = 'S', value_name = "NAME:VALUE", groups = ["what", "change"])]
     set: Vec<GabTunable>,
     /// Stable timeout in milliseconds: wait after the first change before a new membership
@@ -110,6 +130,10 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         quorum: switch(cli.quorum, cli.no_quorum),
         rejoin_halt: switch(cli.rejoin_halt, cli.no_rejoin_halt),
         single_network: cli.single_network.then_some(true),
+        iofence_ms: cli.iofence_ms,
+        keep_killing: cli.keep_killing.then_some(true),
+        missed_heartbeat_halt: switch(cli.missed_heartbeat_halt, cli.no_missed_heartbeat_halt),
+        process_death_halt: switch(cli.process_death_halt, cli.no_process_death_halt),
         set: cli.set.clone(),
     };
     let Configured { already } = admin.request(&AdminRequest::GabConfigure(request))?;
@@ -140,16 +164,10 @@ fn warnings(cli: &Cli) -> Vec<&'static str> {
 const LEAVE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
 
 const NOT_YET: &[NotYet] = &[
-    NotYet::flag('b', "halt instead of killing a client without a heartbeat"),
-    NotYet::flag('B', "-b off"),
     NotYet::flag('C', "list names of kernel clients"),
     NotYet::flag('e', "show static tunables"),
-    NotYet::value('f', "IOFENCE timeout"),
-    NotYet::flag('k', "keep killing"),
     NotYet::flag('K', "logging daemon off"),
     NotYet::value('m', "disk heartbeat miss count"),
-    NotYet::flag('p', "halt on process death"),
-    NotYet::flag('P', "-p off"),
     NotYet::value('Q', "queue limits"),
     NotYet::flag('R', "restart"),
     NotYet::flag('u', "undocumented"),
@@ -165,16 +183,26 @@ Examples:
   gabconfig -c -n4 -q  the same with quorum: a side of a split without a majority halts
   gabconfig -S conn_wait:6
                        drop who stalls a reconfiguration after 6 stable times
+  gabconfig -k -f 5000 -S kill_ntries:3
+                       kill a client that hangs with three signals in five seconds, and never halt
   gabconfig -a         show the memberships
   gabconfig -a --json  the same for programs
   gabconfig -U         leave the cluster
+
+Parameters of -S for clients, times in milliseconds:
+  isolate_time:MS   a process that was killed may live so long before the node halts (16000 to 240000)
+  kill_ntries:N     attempts to kill a process, the last one with SIGKILL (3 to 10)
+  client_stall:MS   a client that does not read for so long is closed (100 to 3600000)
+  drain_time:MS     a kernel-type client stays registered so long after its process is gone
+  rm_timeout:MS     a supervised client that died has so long to register again
+  rm_action:ACTION  then: syslog, it is only told, or panic, the node halts
 
 Memberships: one column per node id, the last digit of the id where the node is a member; `;' marks
 an absent node in columns 0, 10, 20 and so on. Generations are hexadecimal.
 
 JSON of -a: a list of {port, generation, members, jeopardy, visible, clients}: node sets are lists of
 ids, clients counts those of this node. JSON of -l: an object with configured, seeded, node_count,
-stable_ms, quorum, rejoin_halt, single_network, conn_wait, send_queue_limit, recv_queue_limit, view,
+stable_ms, quorum, rejoin_halt, single_network, conn_wait, clients, send_queue_limit, recv_queue_limit, view,
 sequencer, last_slot, stable_slot, changing, counters.
 
 Quorum: every node should have the same setting; a change counts from the next membership on. A node
@@ -222,6 +250,9 @@ mod tests {
             ("gabconfig -j", None, Some(true)),
             ("gabconfig -J", None, Some(false)),
             ("gabconfig -S conn_wait:256", None, None),
+            ("gabconfig -bpk -f 3000", None, None),
+            ("gabconfig -BP", None, None),
+            ("gabconfig -S isolate_time:16000 -S rm_action:panic", None, None),
         ] {
             let cli = parse(line).unwrap();
             assert_eq!(switch(cli.quorum, cli.no_quorum), quorum, "{line}");
@@ -249,6 +280,11 @@ mod tests {
             "gabconfig -S conn_wait:257",
             "gabconfig -S conn_wait",
             "gabconfig -S isolate_time:1",
+            "gabconfig -S rm_action:reboot",
+            "gabconfig -b -B",
+            "gabconfig -p -P",
+            "gabconfig -f 0",
+            "gabconfig -a -k",
             "gabconfig -c --json",
             "gabconfig --json",
             "gabconfig -Z",

@@ -4,9 +4,10 @@ use llt::io::keyfile;
 use llt::seal::Keyring;
 use llt::{Duration, Instant};
 
-use crate::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, GabTunable, KeysInForce};
+use crate::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, KeysInForce};
 use crate::core::Configuration;
 use crate::daemon::admin::{self, Answer, good, refused};
+use crate::daemon::life;
 use crate::daemon::poller::Ready;
 use crate::daemon::reactor::{LEAVE_MAX, Parts, Phase, Reactor};
 use crate::snapshot::LltSnapshot;
@@ -129,9 +130,12 @@ impl Reactor {
         let policy = &mut self.gab.policy;
         policy.rejoin_halt = request.rejoin_halt.unwrap_or(policy.rejoin_halt);
         policy.single_network = request.single_network.unwrap_or(policy.single_network);
-        for &GabTunable::ConnWait(times) in &request.set {
-            policy.conn_wait = times;
-        }
+        policy.iofence = request.iofence_ms.map_or(policy.iofence, Duration::from_millis);
+        policy.keep_killing = request.keep_killing.unwrap_or(policy.keep_killing);
+        policy.missed_heartbeat_halt =
+            request.missed_heartbeat_halt.unwrap_or(policy.missed_heartbeat_halt);
+        policy.process_death_halt = request.process_death_halt.unwrap_or(policy.process_death_halt);
+        request.set.iter().for_each(|&tunable| life::tune(policy, tunable));
         let already = self.gab == before && !request.seed;
         let listening = self.listening.is_some();
         if self.gab.configured && self.gab != before {
