@@ -45,6 +45,7 @@ impl Gab {
             Bounded::new("early messages", most(|port| port.p2p.early()), P2P_HELD_MESSAGES),
             Bounded::new("nodes with messages", most(|port| port.p2p.sources()), NODES),
             Bounded::new("own messages", self.pending.longest(), self.accepted_max()),
+            Bounded::new("own messages to deliver", self.latency.longest(), SLOTS),
             Bounded::new("sources", self.sequencer.sources(), SOURCES),
             Bounded::new("messages to order", self.sequencer.len(), SOURCES * SEND_QUEUE_MESSAGES),
         ];

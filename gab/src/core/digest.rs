@@ -3,8 +3,8 @@
 //!
 //! What the core does depends on instants only by how far they are from the present: it compares
 //! them and adds to them. So they are hashed as that distance, and a state is the same an hour
-//! later. What is left out decides nothing: counters, but for alarms, and the log of installed
-//! views, which checkers have in their histories. Every field is named, so that a new one is not
+//! later. What is left out decides nothing: counters, but for alarms, latencies, and the log of
+//! installed views, which checkers have in their histories. Every field is named, so that a new one is not
 //! forgotten: the compiler asks for it here.
 
 use std::hash::{Hash, Hasher};
@@ -45,6 +45,7 @@ impl Gab {
             change,
             authorisation,
             pending,
+            latency: _,
             stash,
             sequencer,
             order,

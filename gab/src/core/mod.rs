@@ -18,6 +18,7 @@ mod damping;
 #[cfg(any(test, feature = "sim"))]
 mod digest;
 mod install;
+mod latency;
 mod listing;
 mod membership;
 mod order;
@@ -47,6 +48,7 @@ pub use arbiter::{ArbiterReply, ArbiterRequest, Record, RecordChange};
 #[cfg(any(test, feature = "sim"))]
 pub use config::Mutant;
 pub use config::{ArbiterKind, Configuration, GabConfig, Policy};
+pub use latency::{BUCKETS, Delivered, Histogram};
 pub use listing::Sizes;
 pub use output::{ClientId, ClientSignal, Counters, GabOutput, HaltCause, Notice};
 pub use supervise::BEAT_BUCKETS;
@@ -100,6 +102,7 @@ pub struct Gab {
     authorisation: authorise::Authorisation,
 
     pending: pending::Pending,
+    latency: latency::Latency,
     stash: stash::Stash,
     sequencer: sequencer::Sequencer,
     order: order::Ordering,
@@ -181,6 +184,7 @@ impl Gab {
             change: None,
             authorisation: authorise::Authorisation::default(),
             pending: pending::Pending::default(),
+            latency: latency::Latency::default(),
             stash: stash::Stash::default(),
             sequencer: sequencer::Sequencer::default(),
             order: order::Ordering::default(),
@@ -225,6 +229,11 @@ impl Gab {
     /// Counters since the start.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How long own messages took to be delivered here.
+    pub fn delivered(&self) -> &Delivered {
+        self.latency.delivered()
     }
 
     /// LLT connected a peer.
@@ -392,6 +401,7 @@ impl Gab {
             client.note_sending(payload.len());
         }
         self.pending.push(self.id.node, port, EntryKind::User, level, payload, Some(id));
+        self.pending.stamp(port, now);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! node survives includes it. What is left at a view change is submitted again in the new view.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 use llt::{Duration, Instant, NodeId};
@@ -37,10 +38,20 @@ struct Queue {
 struct Own {
     entry: Entry,
     client: Option<ClientId>,
+    accepted: Stamp,
     /// Its payload went ahead of its order.
     ahead: bool,
     /// When to hand the whole message to the sequencer instead.
     retry: Option<Instant>,
+}
+
+/// When a message of a client was accepted. It is measured and decides nothing, so states that
+/// differ in it are the same state.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stamp(Option<Instant>);
+
+impl Hash for Stamp {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 /// What to submit next.
@@ -78,7 +89,21 @@ impl Pending {
         let len = u32::try_from(payload.len()).expect("checked against MESSAGE_MAX");
         let entry =
             Entry { src, port, kind, level, mseq: queue.last, len, crc: 0, payload: Some(payload) };
-        queue.messages.push_back(Own { entry, client, ahead: false, retry: None });
+        let accepted = Stamp::default();
+        queue.messages.push_back(Own { entry, client, accepted, ahead: false, retry: None });
+    }
+
+    /// The last message of this port was accepted now: its delivery is measured from here.
+    pub(crate) fn stamp(&mut self, port: PortName, now: Instant) {
+        if let Some(own) = self.ports.get_mut(&port).and_then(|queue| queue.messages.back_mut()) {
+            own.accepted = Stamp(Some(now));
+        }
+    }
+
+    /// When the first message of this port was accepted, if it is this one and is measured.
+    pub(crate) fn accepted(&self, port: PortName, mseq: u64) -> Option<Instant> {
+        let first = self.ports.get(&port)?.messages.front()?;
+        first.accepted.0.filter(|_| first.entry.mseq == mseq)
     }
 
     /// The next message that was not submitted in this view. A message longer than `inline_max`

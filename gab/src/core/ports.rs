@@ -81,10 +81,14 @@ impl Gab {
                 self.undelivered.insert(entry.port);
             }
             if entry.src == me {
-                settled.push((entry.port, entry.mseq));
+                settled.push((entry.port, entry.mseq, slot, verdict != Verdict::Void));
             }
         }
-        for (port, mseq) in settled {
+        let sequence = stream.sequence;
+        for (port, mseq, slot, goes_on) in settled {
+            if let Some(accepted) = self.pending.accepted(port, mseq).filter(|_| goes_on) {
+                self.latency.ordered(port, sequence + slot, accepted);
+            }
             self.settle(port, mseq);
         }
         self.deliver(now, false);
@@ -190,6 +194,9 @@ impl Gab {
         match item {
             Item::Message { sender, level, sequence, payload } => {
                 self.counters.delivered += 1;
+                if sender == self.id.node {
+                    self.latency.deliver(now, name, level, sequence);
+                }
                 let port = self.ports.entry(name).or_default();
                 let delivery = Delivery {
                     sender,
