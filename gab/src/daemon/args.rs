@@ -1,5 +1,6 @@
 //! The command line of gabd.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::daemon::halt::HaltPolicy;
     max_term_width = 100,
     after_help = "\
 Files, below the root: etc/llttab, etc/llthosts, etc/gabtab (absent: GAB is not configured);
-run/gab.sock, run/gabd.pid, run/gabd.halted (why the last gabd halted); var/log/gabd.log,
+run/gab.sock, run/metrics.sock, run/gabd.pid, run/gabd.halted (why the last gabd halted); var/log/gabd.log,
 var/incarnation.
 
 Environment: MUSTER_LOG is a filter of the log (info, gab=debug, ...); MUSTER_NO_RT=1 asks for
@@ -56,6 +57,9 @@ pub(super) struct Args {
     /// Feed this watchdog device while the node works; only a clean end stops it
     #[arg(long, value_name = "DEVICE")]
     pub(super) watchdog: Option<PathBuf>,
+    /// Serve metrics over HTTP on this address, too; they are always on run/metrics.sock
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(super) metrics: Option<SocketAddr>,
     /// Where a `b` reboots the machine
     #[arg(long, hide = true, default_value = "/proc/sysrq-trigger", value_name = "FILE")]
     pub(super) sysrq: PathBuf,

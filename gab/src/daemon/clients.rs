@@ -11,6 +11,7 @@ use crate::admin::AdminRequest;
 use crate::core::{ClientSignal, Policy};
 use crate::daemon::conn::Conn;
 use crate::daemon::llt_ports::LltPorts;
+use crate::daemon::metrics::Kills;
 use crate::daemon::poller::{Poller, Ready, Token};
 use crate::daemon::processes::Processes;
 use crate::event::CloseReason;
@@ -216,6 +217,11 @@ impl Clients {
     /// The process id of a client, for people.
     pub(super) fn pid(&self, client: ClientId) -> Option<i32> {
         self.processes.pid(client.0)
+    }
+
+    /// Signals sent to clients that hung.
+    pub(super) fn kills(&self) -> Kills {
+        self.processes.kills()
     }
 
     /// Is anybody supervised?

@@ -44,6 +44,11 @@ impl Files {
         self.run().join("gab.sock")
     }
 
+    /// Where the metrics are.
+    pub(super) fn metrics(&self) -> PathBuf {
+        self.run().join("metrics.sock")
+    }
+
     pub(super) fn pid(&self) -> PathBuf {
         self.run().join("gabd.pid")
     }

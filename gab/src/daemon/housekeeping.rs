@@ -28,6 +28,8 @@ pub(super) struct Progress {
     pub(super) wake: Option<Instant>,
     /// The longest turn.
     pub(super) longest: Duration,
+    /// Turns that took longer than [`STALL`].
+    pub(super) stalls: u64,
     /// Clients are supervised: measure what the machine does.
     pub(super) supervising: bool,
     /// A client failed: write what the machine was doing.
@@ -194,6 +196,6 @@ const LINES_MAX: usize = 4096;
 /// How often the reactor is looked at.
 const WATCH_EVERY: Duration = Duration::from_millis(50);
 /// A turn that takes longer is worth a line: heartbeats of 50 ms would have been missed.
-const STALL: Duration = Duration::from_millis(100);
+pub(super) const STALL: Duration = Duration::from_millis(100);
 /// How long the end may wait for the log.
 const STOP_MAX: Duration = Duration::from_secs(1);

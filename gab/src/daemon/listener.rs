@@ -43,19 +43,7 @@ impl Listener {
     /// Call only with the lock of the root: a socket that is there is then nobody's.
     pub(super) fn open(files: &Files) -> anyhow::Result<Self> {
         let path = files.socket();
-        match fs::symlink_metadata(&path) {
-            Ok(there) if there.file_type().is_socket() => {
-                tracing::info!("replacing a socket that nobody listens on");
-                fs::remove_file(&path)
-                    .with_context(|| format!("cannot remove the stale {}", path.display()))?;
-            }
-            Ok(_) => bail!("{} is there and is no socket", path.display()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot look at {}", path.display()));
-            }
-        }
-        let socket = bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
+        let socket = listen(&path, SocketType::SEQPACKET, CLIENTS_MAX)?;
         Ok(Self { socket, path })
     }
 
@@ -76,9 +64,26 @@ impl Listener {
     }
 }
 
-fn bind(path: &Path) -> io::Result<OwnedFd> {
+/// Listens at a path that nobody else may listen at: a socket that is there is a dead one's.
+pub(super) fn listen(path: &Path, kind: SocketType, backlog: usize) -> anyhow::Result<OwnedFd> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.file_type().is_socket() => {
+            tracing::info!("replacing a socket that nobody listens on");
+            fs::remove_file(path)
+                .with_context(|| format!("cannot remove the stale {}", path.display()))?;
+        }
+        Ok(_) => bail!("{} is there and is no socket", path.display()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot look at {}", path.display()));
+        }
+    }
+    bind(path, kind, backlog).with_context(|| format!("cannot listen on {}", path.display()))
+}
+
+fn bind(path: &Path, kind: SocketType, backlog: usize) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)?;
     // Linux gives the file the mode of the socket: there is no moment at which it is open to all.
     rustix::fs::fchmod(&socket, Mode::from_raw_mode(MODE))?;
     let folder;
@@ -89,13 +94,14 @@ fn bind(path: &Path) -> io::Result<OwnedFd> {
             let parent = path.parent().unwrap_or_else(|| Path::new("/"));
             folder = rustix::fs::open(parent, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             let number = std::os::fd::AsRawFd::as_raw_fd(&folder);
-            SocketAddrUnix::new(format!("/proc/self/fd/{number}/gab.sock"))?
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            SocketAddrUnix::new(format!("/proc/self/fd/{number}/{name}"))?
         }
         Err(error) => return Err(error.into()),
     };
     rustix::net::bind(&socket, &address)?;
     fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
-    rustix::net::listen(&socket, i32::try_from(CLIENTS_MAX).unwrap_or(i32::MAX))?;
+    rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket)
 }
 

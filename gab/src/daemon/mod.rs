@@ -10,6 +10,7 @@ mod changes;
 mod client_notices;
 mod clients;
 mod conn;
+mod exporter;
 mod files;
 mod gabtab;
 mod halt;
@@ -20,6 +21,7 @@ mod listener;
 mod llt_ports;
 mod lock;
 mod log;
+mod metrics;
 mod notices;
 mod poller;
 mod processes;
@@ -31,6 +33,7 @@ mod sysinfo;
 mod watchdog;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
@@ -150,17 +153,24 @@ fn start(
     let signals = signals::Signals::new().context("cannot watch for signals")?;
     let links = links::Links::open(&settings.tab, args.testbed, &mut settings.warnings)?;
     let listener = listener::Listener::open(files)?;
+    let board = Arc::new(metrics::Board::new().context("cannot make a pair of sockets")?);
+    let progress = housekeeping.progress();
+    let exporter =
+        exporter::Exporter::start(clock, files, args.metrics, progress.clone(), board.clone())?;
     let priority = if args.testbed { 0 } else { realtime::acquire() };
     let mut reactor = Reactor::new(reactor::Parts {
         args: args.clone(),
+        board,
         clock,
         files: files.clone(),
         links,
         listener,
         priority,
-        progress: housekeeping.progress(),
+        progress,
         settings,
         signals,
     })?;
-    Ok(reactor.run())
+    let end = reactor.run();
+    drop(exporter);
+    Ok(end)
 }

@@ -21,6 +21,8 @@ pub(super) enum Token {
     Link(u32),
     /// Where clients connect.
     Listener,
+    /// The exporter wants to know how things are.
+    Metrics,
     /// The process of a kernel-type client.
     Process(u32),
     /// Signals.
@@ -113,6 +115,7 @@ impl Token {
             Self::Process(number) => (3, number),
             Self::Signals => (4, 0),
             Self::Devices => (5, 0),
+            Self::Metrics => (6, 0),
         };
         EventData::new_u64(kind << 32 | u64::from(number))
     }
@@ -126,6 +129,7 @@ impl Token {
             3 => Self::Process(number),
             4 => Self::Signals,
             5 => Self::Devices,
+            6 => Self::Metrics,
             _ => return None,
         })
     }

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::core::{Blow, ClientSignal, Killing, Policy};
+use crate::daemon::metrics::Kills;
 use crate::daemon::poller::{Poller, Token};
 use crate::ids::PortName;
 
@@ -37,6 +38,7 @@ pub(super) struct Processes {
     by_number: BTreeMap<u32, Process>,
     /// It was said that signals are refused.
     told: bool,
+    kills: Kills,
 }
 
 impl Process {
@@ -73,6 +75,11 @@ impl Processes {
         self.by_number.values().any(|process| process.supervised)
     }
 
+    /// Signals sent to clients that hung.
+    pub(super) const fn kills(&self) -> Kills {
+        self.kills
+    }
+
     /// The process id, for people.
     pub(super) fn pid(&self, number: u32) -> Option<i32> {
         self.by_number.get(&number).map(|process| process.pid)
@@ -98,7 +105,8 @@ impl Processes {
 
     /// An attempt to kill a client's process.
     pub(super) fn signal(&mut self, number: u32, signal: ClientSignal) {
-        let Some(process) = self.by_number.get_mut(&number) else { return };
+        let Self { by_number, told, kills } = self;
+        let Some(process) = by_number.get_mut(&number) else { return };
         process.isolated |= signal == ClientSignal::Kill;
         let port = process.port;
         tracing::warn!(
@@ -109,11 +117,16 @@ impl Processes {
             ClientSignal::Abort => Signal::ABORT,
             ClientSignal::Kill => Signal::KILL,
         };
-        match pidfd_send_signal(&process.fd, signal) {
+        let sent = pidfd_send_signal(&process.fd, signal);
+        if sent.is_ok() {
+            let count = if signal == Signal::KILL { &mut kills.kill } else { &mut kills.abort };
+            *count += 1;
+        }
+        match sent {
             // Gone already, which its descriptor tells in a moment.
             Ok(()) | Err(Errno::SRCH) => {}
-            Err(error) if !self.told => {
-                self.told = true;
+            Err(error) if !*told => {
+                *told = true;
                 let pid = process.pid;
                 tracing::error!(
                     "cannot kill process {pid}: {error}; its port is closed all the same"

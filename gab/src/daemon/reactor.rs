@@ -6,6 +6,7 @@
 
 mod changes;
 mod requests;
+mod telling;
 mod traces;
 mod unsent;
 
@@ -24,10 +25,11 @@ use crate::daemon::client_notices;
 use crate::daemon::clients::Clients;
 use crate::daemon::files::Files;
 use crate::daemon::halt;
-use crate::daemon::housekeeping::Progress;
+use crate::daemon::housekeeping::{Progress, STALL};
 use crate::daemon::life::{self, GabState};
 use crate::daemon::links::{Changes, Links};
 use crate::daemon::listener::{Accepted, Listener};
+use crate::daemon::metrics::Board;
 use crate::daemon::notices;
 use crate::daemon::poller::{Poller, Ready, Token};
 use crate::daemon::reactor::traces::Traces;
@@ -68,6 +70,8 @@ impl End {
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) args: Args,
+    /// Where metrics are published.
+    pub(super) board: Arc<Board>,
     pub(super) clock: Clock,
     pub(super) files: Files,
     pub(super) links: Links,
@@ -124,6 +128,7 @@ impl Reactor {
         let poller = Poller::new()?;
         poller.add(parts.signals.as_fd(), Token::Signals)?;
         poller.add(parts.listener.as_fd(), Token::Listener)?;
+        poller.add(parts.board.as_fd(), Token::Metrics)?;
         parts.links.register(&poller)?;
         let gab = GabState::new(&parts.settings);
         let now = parts.clock.now();
@@ -208,6 +213,7 @@ impl Reactor {
                 }
                 Token::Link(_) => {}
                 Token::Listener => self.accept(now),
+                Token::Metrics => self.publish_metrics(),
                 Token::Process(number) => {
                     self.clients.process_gone(now, &mut self.stack, &self.poller, number);
                 }
@@ -596,7 +602,9 @@ impl Reactor {
         let mut progress = self.parts.progress.lock();
         if let (Some(since), None) = (progress.busy_since, busy_since) {
             progress.turns += 1;
-            progress.longest = progress.longest.max(self.parts.clock.now().since(since));
+            let took = self.parts.clock.now().since(since);
+            progress.longest = progress.longest.max(took);
+            progress.stalls += u64::from(took > STALL);
         }
         progress.busy_since = busy_since;
         progress.wake = wake;

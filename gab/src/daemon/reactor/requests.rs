@@ -75,7 +75,7 @@ impl Reactor {
     }
 
     /// What only the daemon knows of LLT.
-    fn complete(&self, llt: &mut LltSnapshot) {
+    pub(super) fn complete(&self, llt: &mut LltSnapshot) {
         let Parts { settings, links, priority, .. } = &self.parts;
         admin::complete(llt, settings, links, &self.clients.llt_ports());
         llt.listening = self.listening.is_some();
