@@ -231,6 +231,12 @@ fn named(settings: &Settings, node: NodeId) -> String {
     }
 }
 
+fn quorum_lost(of: NodeSet, present: NodeSet) -> String {
+    let (all, here) = (of.len(), present.len());
+    let (of, present) = (node_columns(of), node_columns(present));
+    format!("GAB WARNING quorum lost: {here} of {all} are left, {present} of {of}")
+}
+
 fn gab_line(settings: &Settings, notice: &Notice) -> (Loudness, String) {
     match notice {
         // Several lines each, with what only the reactor knows (client_notices.rs).
@@ -257,12 +263,7 @@ fn gab_line(settings: &Settings, notice: &Notice) -> (Loudness, String) {
             let text = "does not have the quorum flag (-q) as this node has it";
             (Loudness::Warn, format!("GAB WARNING {who} {text}"))
         }
-        Notice::QuorumLost { of, present } => {
-            let (all, here) = (of.len(), present.len());
-            let (of, present) = (node_columns(*of), node_columns(*present));
-            let text = format!("{here} of {all} are left, {present} of {of}");
-            (Loudness::Warn, format!("GAB WARNING quorum lost: {text}"))
-        }
+        Notice::QuorumLost { of, present } => (Loudness::Warn, quorum_lost(*of, *present)),
         Notice::Returned { node, hold } => {
             let who = named(settings, *node);
             let text = format!("it is let in once it has been connected for {hold:?}");
