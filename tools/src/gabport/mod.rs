@@ -15,7 +15,7 @@ use gab::client::{Options, Port};
 use gab::{Level, PortName};
 use llt::NodeId;
 
-use crate::common::{Failure, NotYet, Root, exit, with_version};
+use crate::common::{Failure, NotYet, Root, exit, time, with_version};
 use listener::Listen;
 
 /// Send, receive and watch on a GAB port
@@ -45,7 +45,7 @@ enum Action {
         #[arg(long)]
         safe: bool,
         /// Give up when there is no membership of the port for so long
-        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+        #[arg(long, value_name = "SECONDS", value_parser = time::seconds, default_value = "30")]
         timeout: Duration,
     },
     /// Print messages and memberships, one line each
@@ -62,7 +62,7 @@ enum Action {
         #[arg(allow_hyphen_values = true)]
         text: OsString,
         /// Give up when the node is no member of the port for so long
-        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+        #[arg(long, value_name = "SECONDS", value_parser = time::seconds, default_value = "30")]
         timeout: Duration,
     },
     /// Print memberships with what changed, and changes of jeopardy and visible nodes
@@ -81,7 +81,7 @@ struct End {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// End after so long; with --count it is then a failure
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = time::seconds)]
     timeout: Option<Duration>,
 }
 
@@ -139,11 +139,6 @@ fn port_name(text: &str) -> Result<PortName, &'static str> {
 
 fn node_id(text: &str) -> Result<NodeId, &'static str> {
     text.parse().ok().and_then(NodeId::new).ok_or("a node id is a number from 0 to 127")
-}
-
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or("a number of seconds, such as 2 or 0.5")
 }
 
 fn bytes_of(text: &OsString) -> Vec<u8> {
