@@ -24,10 +24,10 @@ pub fn invariant_pt1_memberships_are_equal_at_equal_points(
         for (at, port, generation, members) in &life.memberships {
             announced.insert((*port, *generation), *members);
             // On a held port the announcement comes later than the view it belongs to.
-            if !context.is_held(*port) {
-                if let Some(ids) = lives_of(life, views_by(life, *at), *members) {
-                    seen.entry((*port, *generation)).or_default().push((life.id, ids));
-                }
+            if !context.is_held(*port)
+                && let Some(ids) = lives_of(life, views_by(life, *at), *members)
+            {
+                seen.entry((*port, *generation)).or_default().push((life.id, ids));
             }
         }
         for log in &life.clients {
