@@ -3,6 +3,7 @@
 use llt::Duration;
 
 use crate::ids::Versions;
+use crate::limits::{RECEIVE_QUEUE_MESSAGES, SEND_QUEUE_MESSAGES};
 
 /// What GAB is configured with.
 #[derive(Clone, Debug)]
@@ -59,18 +60,31 @@ impl Default for GabConfig {
 pub struct Policy {
     /// A member that stalls view changes for so many stable times is dropped, 1 to 256.
     pub conn_wait: u32,
+    /// `-Q recvq:N`: messages that may wait for a client to read them, 1 to 4096; for registrations
+    /// from now on.
+    pub receive_queue: usize,
     /// A node that comes back after it was removed, and was alive all the time, has to be connected
     /// for so many stable times before it is let in again, 0 to 256; twice as many the next time.
     pub rejoin_hold: u32,
     /// `-j`: halt when the others throw this node out, kernel-type clients or not.
     pub rejoin_halt: bool,
+    /// `-Q sendq:N`: messages of a client that are accepted and not yet ordered, 1 to 4096; for
+    /// registrations from now on.
+    pub send_queue: usize,
     /// `-s`: nobody is asked whether a view is authorised by its count. For tests only.
     pub single_network: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { conn_wait: 12, rejoin_hold: 6, rejoin_halt: false, single_network: false }
+        Self {
+            conn_wait: 12,
+            receive_queue: RECEIVE_QUEUE_MESSAGES,
+            rejoin_hold: 6,
+            rejoin_halt: false,
+            send_queue: SEND_QUEUE_MESSAGES,
+            single_network: false,
+        }
     }
 }
 

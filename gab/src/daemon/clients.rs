@@ -9,6 +9,7 @@ use llt::{Id, Instant, LltPort, NodeId};
 use crate::admin::AdminRequest;
 use crate::daemon::conn::Conn;
 use crate::daemon::llt_ports::LltPorts;
+use crate::daemon::notices::PortClient;
 use crate::daemon::poller::{Poller, Ready, Token};
 use crate::event::CloseReason;
 use crate::ids::PortName;
@@ -119,6 +120,18 @@ impl Clients {
             Some((port, program.unwrap_or_else(|| "client".to_owned())))
         });
         clients.collect()
+    }
+
+    /// Who of this node is on a GAB port.
+    pub(super) fn on_port(&self, port: PortName) -> PortClient {
+        let kernel: Vec<&str> =
+            self.conns.values().filter_map(|conn| conn.kernel_name(port)).collect();
+        PortClient::of(port, &kernel)
+    }
+
+    /// What [`PortInfo::flags`](crate::admin::PortInfo) says of a GAB port.
+    pub(super) fn flags(&self, port: PortName) -> u32 {
+        self.conns.values().fold(0, |flags, conn| flags | conn.flags(port))
     }
 
     /// LLT has room for this node again.

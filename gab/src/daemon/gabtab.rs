@@ -5,7 +5,7 @@ use std::time::Duration;
 use llt::limits::NODES_MAX;
 use llt::llttab::{ConfigErrors, Problem, Source, Word, words};
 
-use crate::admin::GabTunable;
+use crate::admin::{GabQueue, GabTunable, Meaningless, QueueError, TunableError, protocol_version};
 use crate::core::Policy;
 
 /// What the line asks for.
@@ -27,6 +27,10 @@ pub(super) struct Gabtab {
     pub(super) single_network: bool,
     /// `-S conn_wait:N`.
     pub(super) conn_wait: Option<u32>,
+    /// `-Q recvq:N`.
+    pub(super) receive_queue: Option<usize>,
+    /// `-Q sendq:N`.
+    pub(super) send_queue: Option<usize>,
 }
 
 impl Gabtab {
@@ -34,7 +38,9 @@ impl Gabtab {
     pub(super) fn policy(&self, policy: Policy) -> Policy {
         Policy {
             conn_wait: self.conn_wait.unwrap_or(policy.conn_wait),
+            receive_queue: self.receive_queue.unwrap_or(policy.receive_queue),
             rejoin_halt: self.rejoin_halt.unwrap_or(policy.rejoin_halt),
+            send_queue: self.send_queue.unwrap_or(policy.send_queue),
             single_network: self.single_network || policy.single_network,
             ..policy
         }
@@ -93,7 +99,7 @@ impl Gabtab {
                     'x' => self.seed = true,
                     's' => self.single_network = true,
                     'd' | 'q' | 'j' | 'J' => self.switch(source, letter, word, problems),
-                    'n' | 'S' | 't' => {
+                    'n' | 'Q' | 'S' | 't' | 'V' => {
                         let attached = &letters[at + 1..];
                         let value = if attached.is_empty() {
                             rest.next().copied()
@@ -103,10 +109,21 @@ impl Gabtab {
                         self.value(source, letter, word, value, problems);
                         break;
                     }
-                    _ => {
-                        problems.push(unknown(source, word));
-                        break;
-                    }
+                    _ => match Meaningless::find(letter) {
+                        Some(option) => {
+                            problems.push(meaningless(source, word, option));
+                            if option.takes_value {
+                                if letters[at + 1..].is_empty() {
+                                    rest.next();
+                                }
+                                break;
+                            }
+                        }
+                        None => {
+                            problems.push(unknown(source, word));
+                            break;
+                        }
+                    },
                 }
             }
         }
@@ -142,7 +159,7 @@ impl Gabtab {
     ) {
         let (least, most, what) = match letter {
             'n' => (1, u64::from(NODES_MAX), "a number of nodes"),
-            'S' => return self.tunable(source, option, value, problems),
+            'Q' | 'S' | 'V' => return self.named(source, letter, (option, value), problems),
             _ => (1, 3_600_000, "milliseconds"),
         };
         let expected = format!("expected {what} from {least} to {most}");
@@ -166,27 +183,49 @@ impl Gabtab {
 }
 
 impl Gabtab {
-    /// `-S name:value`.
-    fn tunable(
+    /// `-Q queue:N`, `-S name:value` or `-V version`.
+    fn named(
         &mut self,
         source: &Source,
-        option: Word<'_>,
-        value: Option<Word<'_>>,
+        letter: char,
+        (option, value): (Word<'_>, Option<Word<'_>>),
         problems: &mut Vec<Problem>,
     ) {
         let Some(word) = value else {
-            let expected = "expected NAME:VALUE";
-            problems.push(Problem::new(source, option.span(), "-S has no value", expected));
+            let expected = match letter {
+                'Q' => "expected sendq:N or recvq:N",
+                'V' => "expected a protocol version",
+                _ => "expected NAME:VALUE",
+            };
+            let text = format!("-{letter} has no value");
+            problems.push(Problem::new(source, option.span(), text, expected));
             return;
         };
-        match word.text.parse() {
-            Ok(GabTunable::ConnWait(times)) => self.conn_wait = Some(times),
-            Err(error) => {
-                let text = format!("`{}` is no value of -S", word.text);
-                problems.push(Problem::new(source, word.span(), text, format!("{error}")));
-            }
+        let taken = match letter {
+            'Q' => word.text.parse().map_err(|error: QueueError| error.to_string()).map(|queue| {
+                match queue {
+                    GabQueue::Receive(limit) => self.receive_queue = Some(limit),
+                    GabQueue::Send(limit) => self.send_queue = Some(limit),
+                }
+            }),
+            'V' => protocol_version(word.text).map(drop),
+            _ => word
+                .text
+                .parse()
+                .map_err(|error: TunableError| error.to_string())
+                .map(|GabTunable::ConnWait(times)| self.conn_wait = Some(times)),
+        };
+        if let Err(expected) = taken {
+            let text = format!("`{}` is no value of -{letter}", word.text);
+            problems.push(Problem::new(source, word.span(), text, expected));
         }
     }
+}
+
+/// An option that the original has, and that means nothing here.
+fn meaningless(source: &Source, word: Word<'_>, option: &Meaningless) -> Problem {
+    let Meaningless { letter, why, .. } = option;
+    Problem::new(source, word.span(), format!("-{letter} has no meaning here"), *why)
 }
 
 fn unknown(source: &Source, word: Word<'_>) -> Problem {
@@ -195,7 +234,7 @@ fn unknown(source: &Source, word: Word<'_>) -> Problem {
         source,
         word.span(),
         text,
-        "expected -c, -d, -j, -J, -n N, -q, -s, -S NAME:VALUE, -t MS or -x",
+        "expected -c, -d, -j, -J, -n N, -q, -Q QUEUE:N, -s, -S NAME:VALUE, -t MS, -V N or -x",
     )
 }
 
@@ -232,6 +271,8 @@ mod tests {
             ..Gabtab::default()
         };
         assert_eq!(parse("/sbin/gabconfig -cqj -s -n4 -S conn_wait:4").unwrap(), switches);
+        let queues = parse("gabconfig -c -Q sendq:100 -Qrecvq:200 -V 1").unwrap();
+        assert_eq!((queues.send_queue, queues.receive_queue), (Some(100), Some(200)));
         let off = parse("gabconfig -c -d -J").unwrap();
         assert_eq!((off.quorum, off.rejoin_halt), (Some(false), Some(false)));
     }
@@ -249,6 +290,16 @@ mod tests {
         assert_eq!(complaint("gabconfig -c -S").0, "-S has no value");
         assert_eq!(complaint("gabconfig -c -S conn_wait:0").0, "`conn_wait:0` is no value of -S");
         assert_eq!(complaint("gabconfig -c -Sx:1"), ("`x:1` is no value of -S".into(), (1, 16)));
+        assert_eq!(complaint("gabconfig -c -Q").0, "-Q has no value");
+        assert_eq!(complaint("gabconfig -c -Q sendq:0").0, "`sendq:0` is no value of -Q");
+        assert_eq!(complaint("gabconfig -c -V2"), ("`2` is no value of -V".into(), (1, 16)));
+        for option in crate::admin::MEANINGLESS {
+            let Meaningless { letter, takes_value, .. } = option;
+            let value = if *takes_value { " 1000" } else { "" };
+            let errors = parse(&format!("gabconfig -c -{letter}{value} -x")).unwrap_err();
+            let problems: Vec<String> = errors.problems().iter().map(|p| p.to_string()).collect();
+            assert_eq!(problems, [format!("-{letter} has no meaning here")]);
+        }
         assert_eq!(complaint("gabconfig -n 2").0, "the command does not configure GAB");
         assert_eq!(complaint("rm -rf x").0, "`rm` is not run from gabtab");
         assert_eq!(complaint("gabconfig -c\ngabconfig -x").0, "gabtab has two commands");

@@ -379,7 +379,7 @@ impl Reactor {
     }
 
     fn noticed(&mut self, now: Instant, notice: &Notice) {
-        notices::log(&self.parts.settings, notice);
+        notices::log(&self.parts.settings, &|port| self.clients.on_port(port), notice);
         match notice {
             Notice::ClientClosed { port, .. } => {
                 self.clients.find_closed(now, &mut self.stack, Some(*port));

@@ -2,14 +2,19 @@
 
 use llt::io::keyfile;
 use llt::seal::Keyring;
-use llt::{Duration, Instant};
+use llt::{Duration, Instant, NodeId};
 
-use crate::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, GabTunable, KeysInForce};
+use crate::admin::{
+    AdminRequest, Configured, FaultRequest, GabConfigure, GabQueue, GabTunable, KeysInForce,
+    PortInfo,
+};
 use crate::core::Configuration;
 use crate::daemon::admin::{self, Answer, good, refused};
 use crate::daemon::poller::Ready;
 use crate::daemon::reactor::{LEAVE_MAX, Parts, Phase, Reactor};
-use crate::snapshot::LltSnapshot;
+use crate::ids::PortName;
+use crate::snapshot::{GabSnapshot, LltSnapshot};
+use crate::wire;
 
 impl Reactor {
     pub(super) fn client_ready(&mut self, now: Instant, number: u32, ready: Ready) {
@@ -32,6 +37,8 @@ impl Reactor {
             }
             AdminRequest::Faults(request) => self.faults(&request),
             AdminRequest::GabConfigure(request) => self.configure(now, &request),
+            AdminRequest::GabPort { port } => self.port_info(&port),
+            AdminRequest::GabPortHeartbeat { port, ms } => self.port_heartbeat(&port, ms),
             AdminRequest::GabUnconfigure => return self.unconfigure(now, number),
             AdminRequest::LltAddress(change) => self.change(|to| to.change_address(now, change)),
             AdminRequest::LltExclude(request) => self.change(|to| to.exclude(now, request)),
@@ -51,9 +58,33 @@ impl Reactor {
             AdminRequest::Snapshot => {
                 let mut snapshot = self.stack.snapshot();
                 self.complete(&mut snapshot.llt);
+                self.name_clients(&mut snapshot.gab);
                 good(&snapshot)
             }
         })
+    }
+
+    /// Who is on a port. Nobody is supervised in this version, so its figures are the defaults.
+    fn port_info(&self, port: &str) -> Answer {
+        let Some(name) = single(port) else { return refused(None, NO_PORT) };
+        let members =
+            self.stack.gab().snapshot().ports.into_iter().find(|known| known.port == port);
+        let members = members.map(|known| known.members).unwrap_or_default();
+        let hosts = &self.parts.settings.tab.hosts;
+        let host = |id: u8| {
+            let host = NodeId::new(id).and_then(|node| hosts.name(node));
+            host.map_or_else(|| id.to_string(), str::to_owned)
+        };
+        good(&PortInfo {
+            flags: self.clients.flags(name),
+            members: members.into_iter().map(host).collect(),
+            ..PortInfo::unsupervised(port)
+        })
+    }
+
+    fn port_heartbeat(&self, port: &str, _ms: Option<u64>) -> Answer {
+        let Some(name) = single(port) else { return refused(None, NO_PORT) };
+        refused(None, &format!("no client of this node on port {name} is supervised"))
     }
 
     /// The file is a few lines on a local disk, as `var/incarnation` is at the start of a life.
@@ -79,6 +110,16 @@ impl Reactor {
         admin::complete(llt, settings, links, &self.clients.llt_ports());
         llt.listening = self.listening.is_some();
         llt.tunables.thread_priority = *priority;
+    }
+
+    /// What only the daemon knows of GAB: who its clients are.
+    fn name_clients(&self, gab: &mut GabSnapshot) {
+        for port in &mut gab.ports {
+            let Some(name) = single(&port.port) else { continue };
+            let client = self.clients.on_port(name);
+            port.name = client.name;
+            port.refcount = client.refcount;
+        }
     }
 
     fn faults(&mut self, request: &FaultRequest) -> Answer {
@@ -116,6 +157,13 @@ impl Reactor {
         if !matches!(self.phase, Phase::Running) {
             return refused(None, "gabd is stopping or GAB is being unconfigured");
         }
+        if let Some(version) = request.version.filter(|version| *version != wire::VERSION) {
+            let spoken = wire::VERSION;
+            return refused(None, &format!("version {version} is not spoken here, only {spoken}"));
+        }
+        if request.queues.iter().any(|queue| !queue.is_valid()) {
+            return refused(None, "a queue takes from 1 to 4096 messages");
+        }
         if request.seed && !(self.gab.configured || request.configure) {
             return refused(None, "GAB is not configured: expected -c with -x");
         }
@@ -131,6 +179,12 @@ impl Reactor {
         policy.single_network = request.single_network.unwrap_or(policy.single_network);
         for &GabTunable::ConnWait(times) in &request.set {
             policy.conn_wait = times;
+        }
+        for &queue in &request.queues {
+            match queue {
+                GabQueue::Receive(limit) => policy.receive_queue = limit,
+                GabQueue::Send(limit) => policy.send_queue = limit,
+            }
         }
         let already = self.gab == before && !request.seed;
         let listening = self.listening.is_some();
@@ -178,3 +232,11 @@ impl Reactor {
         good(&())
     }
 }
+
+/// The port with this letter.
+fn single(port: &str) -> Option<PortName> {
+    let mut letters = port.chars();
+    letters.next().and_then(PortName::new).filter(|_| letters.next().is_none())
+}
+
+const NO_PORT: &str = "a port is one letter, a to z or A to Z";
