@@ -296,7 +296,7 @@ pub struct GabSnapshot {
     pub send_queue: usize,
     /// `-Q recvq`: messages that may wait for a client.
     pub receive_queue: usize,
-    /// Version of GAB's messages in force.
+    /// The highest version of GAB's protocol that may be spoken now: in a view, that of the view.
     pub protocol: u8,
     /// The view as `round.node/incarnation`; empty if none.
     pub view: String,

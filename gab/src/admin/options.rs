@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::Versions;
 use crate::limits::{RECEIVE_QUEUE_MESSAGES, SEND_QUEUE_MESSAGES};
 
 /// A limit of the clients' queues: `gabconfig -Q sendq:N` or `recvq:N`. It is that of registrations
@@ -65,9 +66,12 @@ impl GabQueue {
 /// # Errors
 /// The text for people, if it is another.
 pub fn protocol_version(text: &str) -> Result<u8, String> {
-    let version = text.parse().ok().filter(|version| *version == crate::wire::VERSION);
-    version
-        .ok_or_else(|| format!("expected {}, the only version spoken here", crate::wire::VERSION))
+    let Versions { min, max } = Versions::OURS;
+    let version = text.parse().ok().filter(|version| (min..=max).contains(version));
+    version.ok_or_else(|| match min == max {
+        true => format!("expected {max}, the only version spoken here"),
+        false => format!("expected {min} to {max}, the versions spoken here"),
+    })
 }
 
 /// An option of the original's `gabconfig` that has no meaning in user space. It is refused by name,

@@ -19,7 +19,7 @@ impl Gab {
             conn_wait: self.config.policy.conn_wait,
             send_queue: self.config.policy.send_queue,
             receive_queue: self.config.policy.receive_queue,
-            protocol: crate::wire::VERSION,
+            protocol: self.spoken().max,
             view: self.view.as_ref().map(|view| view.vid.to_string()).unwrap_or_default(),
             sequencer: self.view.as_ref().map(|view| view.sequencer().node.get()),
             last_slot: self.stream.as_ref().map_or(0, |stream| stream.high),

@@ -292,12 +292,7 @@ fn gab_line(
             let text = "does not have the quorum flag (-q) as this node has it";
             (Loudness::Warn, format!("GAB WARNING {who} {text}"))
         }
-        Notice::QuorumLost { of, present } => {
-            let (all, here) = (of.len(), present.len());
-            let (of, present) = (node_columns(*of), node_columns(*present));
-            let text = format!("{here} of {all} are left, {present} of {of}");
-            (Loudness::Warn, format!("GAB WARNING quorum lost: {text}"))
-        }
+        Notice::QuorumLost { of, present } => quorum_line(*of, *present),
         Notice::Returned { node, hold } => {
             let who = named(settings, *node);
             let text = format!("it is let in once it has been connected for {hold:?}");
@@ -308,14 +303,7 @@ fn gab_line(
             (Loudness::Warn, format!("GAB WARNING {text}: no other node may have a membership"))
         }
         Notice::VersionRefused { node, versions, ours } => {
-            let who = named(settings, *node);
-            let speaks = |versions: &Versions| match (versions.min, versions.max) {
-                (min, max) if min == max => format!("version {min}"),
-                (min, max) => format!("versions {min} to {max}"),
-            };
-            let (theirs, ours) = (speaks(versions), speaks(ours));
-            let text = format!("speaks {theirs} of GAB's protocol, and {ours} is spoken here");
-            (Loudness::Warn, format!("GAB WARNING {who} {text}: it cannot be a member"))
+            version_line(&named(settings, *node), *versions, *ours)
         }
         Notice::TooManyChanges { failed } => {
             let text = "takes part in no other until a view is formed without it";
@@ -340,6 +328,23 @@ fn gab_line(
         }
         Notice::WaitingForSeed { port } => waiting_line(*port, &clients(*port)),
     }
+}
+
+fn quorum_line(of: NodeSet, present: NodeSet) -> (Loudness, String) {
+    let (all, here) = (of.len(), present.len());
+    let text =
+        format!("{here} of {all} are left, {} of {}", node_columns(present), node_columns(of));
+    (Loudness::Warn, format!("GAB WARNING quorum lost: {text}"))
+}
+
+fn version_line(who: &str, theirs: Versions, ours: Versions) -> (Loudness, String) {
+    let speaks = |versions: Versions| match (versions.min, versions.max) {
+        (min, max) if min == max => format!("version {min}"),
+        (min, max) => format!("versions {min} to {max}"),
+    };
+    let (theirs, ours) = (speaks(theirs), speaks(ours));
+    let text = format!("speaks {theirs} of GAB's protocol, and {ours} is spoken here");
+    (Loudness::Warn, format!("GAB WARNING {who} {text}: it cannot be a member"))
 }
 
 fn jeopardy_line(port: PortName, generation: u64, nodes: NodeSet) -> (Loudness, String) {

@@ -20,9 +20,6 @@ use crate::event::Level;
 use crate::ids::{PortName, Vid};
 use crate::limits::MESSAGE_MAX;
 
-/// Version of the messages. They carry none of their own: that of the LLT frame around them stands
-/// for both.
-pub const VERSION: u8 = llt::wire::VERSION_MAX;
 /// Bytes of a [`Head`].
 pub const HEAD_LEN: usize = 36;
 /// Bytes of an ORD message before its entries.

@@ -218,7 +218,11 @@ pub(super) struct Version {
 impl Version {
     /// Of the command.
     pub(super) fn own() -> Self {
-        Self { version: env!("CARGO_PKG_VERSION"), supported: gab::wire::VERSION, in_force: None }
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            supported: gab::Versions::OURS.max,
+            in_force: None,
+        }
     }
 
     /// And what gabd speaks.

@@ -6,7 +6,7 @@ use llt::{Duration, Instant, NodeId};
 
 use crate::admin::{
     AdminRequest, Configured, FaultRequest, GabConfigure, GabQueue, GabTunable, KeysInForce,
-    PortInfo,
+    PortInfo, protocol_version,
 };
 use crate::core::Configuration;
 use crate::daemon::admin::{self, Answer, good, refused};
@@ -14,7 +14,6 @@ use crate::daemon::poller::Ready;
 use crate::daemon::reactor::{LEAVE_MAX, Parts, Phase, Reactor};
 use crate::ids::PortName;
 use crate::snapshot::{GabSnapshot, LltSnapshot};
-use crate::wire;
 
 impl Reactor {
     pub(super) fn client_ready(&mut self, now: Instant, number: u32, ready: Ready) {
@@ -157,9 +156,10 @@ impl Reactor {
         if !matches!(self.phase, Phase::Running) {
             return refused(None, "gabd is stopping or GAB is being unconfigured");
         }
-        if let Some(version) = request.version.filter(|version| *version != wire::VERSION) {
-            let spoken = wire::VERSION;
-            return refused(None, &format!("version {version} is not spoken here, only {spoken}"));
+        if let Some(version) = request.version
+            && let Err(spoken) = protocol_version(&version.to_string())
+        {
+            return refused(None, &format!("version {version} is not spoken here: {spoken}"));
         }
         if request.queues.iter().any(|queue| !queue.is_valid()) {
             return refused(None, "a queue takes from 1 to 4096 messages");
