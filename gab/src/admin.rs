@@ -180,6 +180,14 @@ pub struct GabConfigure {
     pub rejoin_halt: Option<bool>,
     /// `-s`: nobody asks for a majority.
     pub single_network: Option<bool>,
+    /// `-f`: IOFENCE timeout in milliseconds.
+    pub iofence_ms: Option<u64>,
+    /// `-k`: never halt for a client that cannot be killed.
+    pub keep_killing: Option<bool>,
+    /// `-b` or `-B`: halt instead of killing a client without a heartbeat.
+    pub missed_heartbeat_halt: Option<bool>,
+    /// `-p` or `-P`: halt when the process of a supervised or kernel-type client dies.
+    pub process_death_halt: Option<bool>,
     /// `-S`.
     pub set: Vec<GabTunable>,
     /// `-Q`; of several for one queue the last counts.
@@ -192,15 +200,36 @@ pub struct GabConfigure {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GabTunable {
+    /// `client_stall`: a client that does not read for so many milliseconds is closed (ours).
+    ClientStall(u32),
     /// `conn_wait`: a member that stalls view changes for so many stable times is dropped.
     ConnWait(u32),
+    /// `drain_time`: a kernel-type client stays registered for so many milliseconds after its process
+    /// is gone (ours).
+    DrainTime(u32),
+    /// `isolate_time`: a process that was killed may live for so many milliseconds before the node
+    /// halts.
+    IsolateTime(u32),
+    /// `kill_ntries`: attempts to kill a process, the last one with SIGKILL.
+    KillNtries(u32),
+    /// `rm_action`: what happens when a client that died has not registered again in time: `panic`,
+    /// the node halts, or `syslog` (ours; facts 2.12).
+    RmAction {
+        /// `panic`.
+        halt: bool,
+    },
+    /// `rm_timeout`: that time, in milliseconds (ours; facts 2.12).
+    RmTimeout(u32),
 }
 
 /// Why a text is no [`GabTunable`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TunableError {
     /// There is no such name, or no colon.
-    #[error("expected conn_wait:N")]
+    #[error(
+        "expected client_stall:MS, conn_wait:N, drain_time:MS, isolate_time:MS, kill_ntries:N, \
+         rm_action:syslog, rm_action:panic or rm_timeout:MS"
+    )]
     Name,
     /// The value is out of its range.
     #[error("expected {name} from {least} to {most}")]
@@ -219,16 +248,31 @@ impl std::str::FromStr for GabTunable {
 
     fn from_str(text: &str) -> Result<Self, TunableError> {
         let (name, value) = text.split_once(':').ok_or(TunableError::Name)?;
-        if name != "conn_wait" {
-            return Err(TunableError::Name);
-        }
-        let (least, most) = (1, 256);
+        type Make = fn(u32) -> GabTunable;
+        let (name, least, most, make): (_, _, _, Make) = match name {
+            "client_stall" => ("client_stall", 100, HOUR_MS, Self::ClientStall),
+            "conn_wait" => ("conn_wait", 1, 256, Self::ConnWait),
+            "drain_time" => ("drain_time", 0, HOUR_MS, Self::DrainTime),
+            "isolate_time" => ("isolate_time", 16_000, 240_000, Self::IsolateTime),
+            "kill_ntries" => ("kill_ntries", 3, 10, Self::KillNtries),
+            "rm_timeout" => ("rm_timeout", 100, HOUR_MS, Self::RmTimeout),
+            "rm_action" => {
+                return match value {
+                    "panic" => Ok(Self::RmAction { halt: true }),
+                    "syslog" => Ok(Self::RmAction { halt: false }),
+                    _ => Err(TunableError::Name),
+                };
+            }
+            _ => return Err(TunableError::Name),
+        };
         let digits = value.bytes().all(|byte| byte.is_ascii_digit());
         let number = value.parse().ok().filter(|n| digits && (least..=most).contains(n));
-        let number = number.ok_or(TunableError::Value { name: "conn_wait", least, most })?;
-        Ok(Self::ConnWait(number))
+        number.map(make).ok_or(TunableError::Value { name, least, most })
     }
 }
+
+/// The longest time that a parameter takes.
+const HOUR_MS: u32 = 3_600_000;
 
 /// Answer to [`AdminRequest::GabConfigure`].
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -1,10 +1,10 @@
 //! What a client is told, and what it can be refused.
 
 use bytes::Bytes;
-use llt::{NodeId, NodeSet};
+use llt::{Duration, NodeId, NodeSet};
 
 /// How far a broadcast must have come before anybody delivers it (facts algorithms 1.13).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Level {
     /// Held in order. All nodes that go on together deliver the same.
     #[default]
@@ -14,7 +14,7 @@ pub enum Level {
 }
 
 /// One event of a client's queue, in order.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum ClientEvent {
     /// The last event: GAB closed the registration.
     Closed(CloseReason),
@@ -27,7 +27,7 @@ pub enum ClientEvent {
 }
 
 /// A delivered message.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Delivery {
     /// The node that sent it.
     pub sender: NodeId,
@@ -45,7 +45,7 @@ pub struct Delivery {
 }
 
 /// A membership of a port.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PortView {
     /// Strictly rising per port; the same at every member.
     pub generation: u64,
@@ -64,7 +64,7 @@ pub struct PortView {
 }
 
 /// Why GAB closed a registration. The numbers are those of interfaces.md 3.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub enum CloseReason {
     /// The daemon died (`ECONNRESET`).
@@ -73,6 +73,9 @@ pub enum CloseReason {
     /// This node was thrown out of the cluster (`ESTALE`).
     #[error("this node was ejected from the cluster")]
     Ejected,
+    /// The client gave no sign of life for its heartbeat time (`ETIME`).
+    #[error("the client had no heartbeat")]
+    NoHeartbeat,
     /// The client did not read for longer than its limit (`ENOBUFS`).
     #[error("the client did not read its messages")]
     NotReading,
@@ -90,6 +93,7 @@ impl CloseReason {
         match self {
             Self::Died => 104,
             Self::Ejected => 116,
+            Self::NoHeartbeat => 62,
             Self::NotReading => 105,
             Self::Protocol => 71,
             Self::Stopped => 108,
@@ -101,6 +105,7 @@ impl CloseReason {
         Some(match errno {
             104 => Self::Died,
             116 => Self::Ejected,
+            62 => Self::NoHeartbeat,
             105 => Self::NotReading,
             71 => Self::Protocol,
             108 => Self::Stopped,
@@ -110,10 +115,13 @@ impl CloseReason {
 }
 
 /// Options of a registration (interfaces.md 3).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct OpenOptions {
     /// The client acknowledges each view; the port's next view waits for it (precise rule 7).
     pub ack: bool,
+    /// Supervised: gabd asks for signs of life, and kills the process if none comes for so long;
+    /// 100 ms to an hour (facts 2.12). `None`: only by whether it reads.
+    pub heartbeat: Option<Duration>,
     /// A kernel-type client: it dies only with its process, and its ejection halts the node.
     pub kernel: bool,
     /// Several clients of this node share the port as one member.
@@ -128,6 +136,9 @@ pub enum OpenError {
     /// Held exclusively, or one side is not shared (`EBUSY`).
     #[error("the port is taken")]
     Busy,
+    /// The heartbeat time is out of its range (`EINVAL`).
+    #[error("the heartbeat time is not between 100 and 3600000 ms")]
+    Heartbeat,
     /// Port a is GAB's own (`EACCES`).
     #[error("port a belongs to GAB")]
     Reserved,
@@ -144,6 +155,7 @@ impl OpenError {
     pub const fn errno(self) -> i32 {
         match self {
             Self::Busy => 16,
+            Self::Heartbeat => 22,
             Self::Reserved => 13,
             Self::Stopping => 108,
             Self::Unconfigured => 19,
@@ -154,6 +166,7 @@ impl OpenError {
     pub const fn from_errno(errno: i32) -> Option<Self> {
         Some(match errno {
             16 => Self::Busy,
+            22 => Self::Heartbeat,
             13 => Self::Reserved,
             108 => Self::Stopping,
             19 => Self::Unconfigured,

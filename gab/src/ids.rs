@@ -88,7 +88,7 @@ impl fmt::Display for Vid {
 }
 
 /// Versions of GAB's protocol that a node speaks: all from one to the other.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Versions {
     /// The lowest, from 1 on.
@@ -109,7 +109,7 @@ impl Versions {
 }
 
 /// An installed view: who is a member, in rank order. The first is the sequencer.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct View {
     /// Its id.

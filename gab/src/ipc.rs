@@ -15,7 +15,7 @@
 //!
 //! | kind | body | meaning |
 //! |---|---|---|
-//! | 1 Open | version u16, port u8 (letter), name | register; flags: 1 ack, 2 kernel, 4 shared, 8 status |
+//! | 1 Open | version u16, port u8 (letter), heartbeat ms u32 if flag 16, name | register; flags: 1 ack, 2 kernel, 4 shared, 8 status, 16 supervised |
 //! | 2 Broadcast | bytes | flags: 1 SAFE. Costs one message and its bytes of credit |
 //! | 3 Send | bytes | to `node`. Costs credit too |
 //! | 4 Ack | generation u64 | recovery from this view is done |
@@ -24,6 +24,7 @@
 //! | 8 LltOpen | version u16, LLT port u8 | a client of an LLT port; excludes Open on the same connection |
 //! | 9 LltSend | bytes | to `node`; flags: 1 unreliable datagram. Costs credit as Send |
 //! | 10 Trace | | frames that pass the links, from now on; flags: 1 no more. Needs no registration |
+//! | 11 Beat | number u32 | answers `AskBeat` |
 //!
 //! Both ways:
 //!
@@ -44,6 +45,7 @@
 //! | 71 Answer | JSON text, possibly a part | of Admin; flags: 1 more follows, 2 an `admin::AdminError` |
 //! | 72 LltMessage | bytes | from `node`; flags: 1 unreliable datagram. Costs credit as Deliver |
 //! | 73 Frame | see [`TracedFrame`] | a frame that passed a link, for who asked with Trace |
+//! | 74 AskBeat | number u32 | a supervised client answers with Beat as soon as it reads this |
 //!
 //! Credit works both ways and starts at zero: neither side buffers more than it granted. gabd
 //! grants what its send queue has room for right after Opened; a client grants what its receive
@@ -59,7 +61,7 @@ pub use packer::Packer;
 pub use trace::TracedFrame;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use llt::{LltPort, NodeId, NodeSet};
+use llt::{Duration, LltPort, NodeId, NodeSet};
 
 use crate::event::{Delivery, Level, OpenOptions, PortView};
 use crate::ids::PortName;
@@ -85,6 +87,11 @@ pub enum Record {
         /// JSON of `admin::AdminRequest`.
         json: Bytes,
     },
+    /// gabd: are you there? Of a supervised client; costs no credit.
+    AskBeat {
+        /// For the answer.
+        number: u32,
+    },
     /// gabd: the answer to `Admin`, or a part of it.
     Answer {
         /// Another part follows.
@@ -93,6 +100,11 @@ pub enum Record {
         error: bool,
         /// JSON; a part may end inside a character.
         text: Bytes,
+    },
+    /// Client: the answer to `AskBeat`.
+    Beat {
+        /// Of the question.
+        number: u32,
     },
     /// Client: to every member of the port.
     Broadcast {
@@ -198,11 +210,13 @@ impl Record {
                 | Self::LltSend { payload: bytes, .. }
                 | Self::Send { payload: bytes, .. } => bytes.len(),
                 Self::Close | Self::Trace { .. } => 0,
-                Self::Closed(_) => 4,
+                Self::AskBeat { .. } | Self::Beat { .. } | Self::Closed(_) => 4,
                 Self::Deliver(delivery) => DELIVER_LEN + delivery.payload.len(),
                 Self::Frame(frame) => frame.encoded_len(),
                 Self::LltOpen { .. } => LLT_OPEN_LEN,
-                Self::Open { name, .. } => OPEN_LEN + name.len(),
+                Self::Open { options, name, .. } => {
+                    OPEN_LEN + options.heartbeat.map_or(0, |_| HEARTBEAT_LEN) + name.len()
+                }
                 Self::Opened { .. } => 2,
                 Self::Refused { text, .. } => 4 + text.len(),
                 Self::Status(_) | Self::View(_) => VIEW_LEN,
@@ -227,7 +241,9 @@ impl Record {
             | Self::LltSend { payload: bytes, .. }
             | Self::Send { payload: bytes, .. } => out.put_slice(bytes),
             Self::Close | Self::Trace { .. } => {}
-            Self::Closed(errno) => out.put_u32(*errno),
+            Self::AskBeat { number } | Self::Beat { number } | Self::Closed(number) => {
+                out.put_u32(*number);
+            }
             Self::Credit { messages, bytes } => {
                 out.put_u32(*messages);
                 out.put_u32(*bytes);
@@ -242,9 +258,12 @@ impl Record {
                 out.put_u16(*version);
                 out.put_u8(port.get());
             }
-            Self::Open { version, port, name, .. } => {
+            Self::Open { version, port, options, name } => {
                 out.put_u16(*version);
                 out.put_u8(port.byte());
+                if let Some(time) = options.heartbeat {
+                    out.put_u32(u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
+                }
                 out.put_slice(name.as_bytes());
             }
             Self::Opened { version, .. } => out.put_u16(*version),
@@ -268,6 +287,7 @@ impl Record {
             Self::LltOpen { .. } => 8,
             Self::LltSend { .. } => 9,
             Self::Trace { .. } => 10,
+            Self::Beat { .. } => 11,
             Self::Opened { .. } => 65,
             Self::Refused { .. } => 66,
             Self::Deliver(_) => 67,
@@ -277,17 +297,19 @@ impl Record {
             Self::Answer { .. } => 71,
             Self::LltMessage { .. } => 72,
             Self::Frame(_) => 73,
+            Self::AskBeat { .. } => 74,
         }
     }
 
     fn flags(&self) -> u8 {
         match self {
             Self::Open { options, .. } => {
-                let OpenOptions { ack, kernel, shared, status } = *options;
+                let OpenOptions { ack, heartbeat, kernel, shared, status } = *options;
                 u8::from(ack)
                     | u8::from(kernel) << 1
                     | u8::from(shared) << 2
                     | u8::from(status) << 3
+                    | u8::from(heartbeat.is_some()) << 4
             }
             Self::Broadcast { level, .. } => u8::from(*level == Level::Safe),
             Self::Deliver(delivery) => {
@@ -300,6 +322,8 @@ impl Record {
             Self::Trace { on } => u8::from(!on),
             Self::Ack { .. }
             | Self::Admin { .. }
+            | Self::AskBeat { .. }
+            | Self::Beat { .. }
             | Self::Close
             | Self::Closed(_)
             | Self::Credit { .. }
@@ -323,6 +347,8 @@ impl Record {
             Self::Ack { .. }
             | Self::Admin { .. }
             | Self::Answer { .. }
+            | Self::AskBeat { .. }
+            | Self::Beat { .. }
             | Self::Broadcast { .. }
             | Self::Close
             | Self::Closed(_)
@@ -366,9 +392,9 @@ impl Reader {
         body.advance(HEADER_LEN);
         self.at += len;
         let (flags_known, uses_node) = match kind {
-            1 => (0b1111, false),
+            1 => (0b1_1111, false),
             2 => (0b1, false),
-            4..=8 | 66 | 68..=70 | 73 => (0, false),
+            4..=8 | 11 | 66 | 68..=70 | 73 | 74 => (0, false),
             3 | 65 => (0, true),
             9 | 72 => (0b1, true),
             10 => (0b1, false),
@@ -489,7 +515,10 @@ fn put_header(out: &mut BytesMut, len: usize, kind: u8, flags: u8, node: Option<
 fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Record, Problem> {
     let len = body.len();
     let fits = match kind {
-        1 => (OPEN_LEN..=OPEN_LEN + NAME_MAX).contains(&len),
+        1 => {
+            let least = OPEN_LEN + if flags & 16 == 0 { 0 } else { HEARTBEAT_LEN };
+            (least..=least + NAME_MAX).contains(&len)
+        }
         2 | 3 => len <= MESSAGE_MAX,
         4 | 5 => len == 8,
         6 | 10 => len == 0,
@@ -499,7 +528,7 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         66 => len >= 4,
         67 => (DELIVER_LEN..=DELIVER_LEN + MESSAGE_MAX).contains(&len),
         68 | 69 => len == VIEW_LEN,
-        70 => len == 4,
+        11 | 70 | 74 => len == 4,
         _ => true,
     };
     if !fits {
@@ -511,8 +540,9 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         1 => {
             let (version, letter) = (body.get_u16(), body.get_u8());
             let port = PortName::new(char::from(letter)).ok_or(Problem::Port(letter))?;
-            let options =
-                OpenOptions { ack: flag(1), kernel: flag(2), shared: flag(4), status: flag(8) };
+            let heartbeat = flag(16).then(|| Duration::from_millis(body.get_u32().into()));
+            let (ack, kernel, shared, status) = (flag(1), flag(2), flag(4), flag(8));
+            let options = OpenOptions { ack, heartbeat, kernel, shared, status };
             Record::Open { version, port, options, name: text(kind, &body)? }
         }
         2 => Record::Broadcast { level, payload: body },
@@ -528,6 +558,7 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         }
         9 => Record::LltSend { node, reliable: !flag(1), payload: body },
         10 => Record::Trace { on: !flag(1) },
+        11 => Record::Beat { number: body.get_u32() },
         65 => Record::Opened { version: body.get_u16(), node },
         66 => Record::Refused { errno: body.get_u32(), text: text(kind, &body)? },
         67 => {
@@ -542,6 +573,7 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         71 => Record::Answer { more: flag(1), error: flag(2), text: body },
         72 => Record::LltMessage { node, reliable: !flag(1), payload: body },
         73 => Record::Frame(TracedFrame::decode(body)?),
+        74 => Record::AskBeat { number: body.get_u32() },
         kind => return Err(Problem::Kind(kind)),
     })
 }
@@ -566,6 +598,7 @@ fn take_view(body: &mut Bytes) -> PortView {
 }
 
 const OPEN_LEN: usize = 3;
+const HEARTBEAT_LEN: usize = 4;
 const LLT_OPEN_LEN: usize = 3;
 const DELIVER_LEN: usize = 16;
 const VIEW_LEN: usize = 8 + 5 * 16;

@@ -32,6 +32,10 @@ pub const LLT_RECEIVE_BYTES: usize = 4 << 20;
 pub const REGISTRATIONS_UNDER_WAY: usize = 64;
 /// Clients of one node: 52 ports, and room for shared ones and administrators.
 pub const CLIENTS_MAX: usize = 1024;
+/// Heartbeat times that a client may register with (ours): below the least the questions alone would
+/// keep gabd busy, and after the most nobody waits.
+pub const HEARTBEAT: core::ops::RangeInclusive<llt::Duration> =
+    llt::Duration::from_millis(100)..=llt::Duration::from_millis(3_600_000);
 /// One datagram of `gab.sock`: a largest message with its header, and as much again.
 pub const IPC_DATAGRAM_MAX: usize = 128 << 10;
 /// Payload bytes of one node that came ahead of their order: four times what a sender has under

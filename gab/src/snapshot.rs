@@ -298,6 +298,8 @@ pub struct GabSnapshot {
     pub receive_queue: usize,
     /// The highest version of GAB's protocol that may be spoken now: in a view, that of the view.
     pub protocol: u8,
+    /// What is done about clients.
+    pub clients: ClientPolicy,
     /// The view as `round.node/incarnation`; empty if none.
     pub view: String,
     /// Node id of the sequencer, if there is a view.
@@ -312,6 +314,33 @@ pub struct GabSnapshot {
     pub ports: Vec<PortSnapshot>,
     /// Counters, by name.
     pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// How clients are supervised; times in milliseconds.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct ClientPolicy {
+    /// `-S client_stall`: who does not read for so long is closed.
+    pub client_stall_ms: u64,
+    /// `-S drain_time`: a kernel-type client stays registered so long after its process is gone.
+    pub drain_ms: u64,
+    /// `-f`: IOFENCE timeout.
+    pub iofence_ms: u64,
+    /// `-S isolate_time`: a process that was killed may live so long before the node halts.
+    pub isolate_ms: u64,
+    /// `-k`: keep on killing, never halt.
+    pub keep_killing: bool,
+    /// `-S kill_ntries`: attempts to kill a process.
+    pub kill_tries: u32,
+    /// `-b`: halt instead of killing.
+    pub missed_heartbeat_halt: bool,
+    /// `-p`: halt on process death.
+    pub process_death_halt: bool,
+    /// `-S rm_action:panic`: halt when a client that died did not register again.
+    pub register_halt: bool,
+    /// `-S rm_timeout`: how long it may take.
+    pub register_timeout_ms: u64,
 }
 
 /// One port.

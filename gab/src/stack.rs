@@ -11,8 +11,8 @@ use llt::time::earliest;
 use llt::{Duration, Id, Instant, LinkAddr, LinkId, Llt, LltPort, NodeId, NodeSet};
 
 use crate::core::{
-    ArbiterReply, ArbiterRequest, Configuration, Gab, GabConfig, GabOutput, HaltCause, Notice,
-    Transport,
+    ArbiterReply, ArbiterRequest, ClientSignal, Configuration, Gab, GabConfig, GabOutput,
+    HaltCause, Notice, Transport,
 };
 use crate::event::{ClientEvent, Level, OpenError, OpenOptions, SendError};
 use crate::ids::PortName;
@@ -44,6 +44,8 @@ pub struct Stack {
 pub enum Output {
     /// Ask the arbiter; the answer goes to [`Stack::handle_arbiter`].
     Arbiter(ArbiterRequest),
+    /// Ask this client for a sign of life; whatever it says goes to [`Stack::heard`].
+    AskBeat(ClientId),
     /// This client has events to fetch with [`Stack::poll_client`], or room to send again.
     Client(ClientId),
     /// This node was thrown out (precise rule 11): every client has a `Closed` event waiting. Drop
@@ -77,6 +79,9 @@ pub enum Output {
     LltWritable(NodeId),
     /// Something an administrator may want to read.
     Notice(Notice),
+    /// Send a signal to the process of this client. With `Kill` its registration is over, and
+    /// [`Stack::gone`] must be called when the process is gone.
+    Signal(ClientId, ClientSignal),
     /// Put a frame on a wire.
     Transmit(llt::core::Transmit),
 }
@@ -183,6 +188,25 @@ impl Stack {
         self.gab.close(now, client);
     }
 
+    /// The client is gone without having closed its registration: it ends as with
+    /// [`Stack::close`], and what the policy says of that happens.
+    pub fn died(&mut self, now: Instant, client: ClientId) {
+        self.now = self.now.max(now);
+        self.gab.died(now, client);
+    }
+
+    /// The client said something: a sign of life. `answer`: it answers [`Output::AskBeat`].
+    pub fn heard(&mut self, now: Instant, client: ClientId, answer: bool) {
+        self.now = self.now.max(now);
+        self.gab.heard(now, client, answer);
+    }
+
+    /// The process of a client that was killed is gone.
+    pub fn gone(&mut self, now: Instant, client: ClientId) {
+        self.now = self.now.max(now);
+        self.gab.gone(now, client);
+    }
+
     /// Broadcasts to every member of the client's port.
     ///
     /// # Errors
@@ -229,6 +253,17 @@ impl Stack {
     /// How much the client may still send: messages, bytes.
     pub fn send_room(&self, client: ClientId) -> (usize, usize) {
         self.gab.send_room(client)
+    }
+
+    /// See [`Gab::set_heartbeat`].
+    pub fn set_heartbeat(
+        &mut self,
+        now: Instant,
+        port: PortName,
+        time: Option<Duration>,
+    ) -> Option<Duration> {
+        self.now = self.now.max(now);
+        self.gab.set_heartbeat(now, port, time)
     }
 
     /// What [`Stack::send_room`] is when nothing of the client is under way.
@@ -344,11 +379,13 @@ impl Stack {
                 return None;
             }
             GabOutput::Arbiter(request) => Output::Arbiter(request),
+            GabOutput::AskBeat(client) => Output::AskBeat(client),
             GabOutput::Client(client) => Output::Client(client),
             GabOutput::Ejected { halt } => Output::Ejected { halt },
             GabOutput::Halt { cause, port } => Output::Halt { cause, port },
             GabOutput::Left => Output::Left,
             GabOutput::Notice(notice) => Output::Notice(notice),
+            GabOutput::Signal(client, signal) => Output::Signal(client, signal),
         })
     }
 

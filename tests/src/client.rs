@@ -73,6 +73,10 @@ pub struct Agent {
     pub probes: (u32, u32),
     /// It may not register any more: a script holds it.
     pub retired: bool,
+    /// Its process is stopped, or in an endless loop: it does nothing at all, and SIGABRT waits.
+    pub stuck: bool,
+    /// Not even SIGKILL ends its process.
+    pub unkillable: bool,
     /// Its own draws.
     pub draw: Draw,
 }
@@ -117,13 +121,15 @@ impl Agent {
             stalled_until: None,
             probes: (0, 0),
             retired: false,
+            stuck: false,
+            unkillable: false,
             draw,
         }
     }
 
     /// Does it read?
     pub fn is_reading(&self) -> bool {
-        self.stalled_until.is_none()
+        self.stalled_until.is_none() && !self.stuck
     }
 
     /// The registration is gone.
@@ -153,6 +159,9 @@ impl Agent {
     /// What it does now. With `busy` unset it only keeps itself alive: registers, reads,
     /// acknowledges and sends its probes.
     pub fn act(&mut self, now: Instant, busy: bool, acts: &mut Vec<Act>) {
+        if self.stuck {
+            return;
+        }
         if self.client.is_none() {
             if !self.retired {
                 acts.push(Act::Open);

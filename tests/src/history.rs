@@ -9,7 +9,7 @@ use crate::input::RecordValue;
 use crate::payload::Uid;
 
 /// A whole run.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct History {
     /// Every life of every node, in the order of their starts.
     pub lives: Vec<Life>,
@@ -33,7 +33,7 @@ pub struct Fault {
 }
 
 /// One life of a node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Life {
     /// Node and incarnation.
     pub id: Id,
@@ -78,7 +78,7 @@ pub struct Installed {
 }
 
 /// One registration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientLog {
     /// Its number.
     pub client: ClientId,

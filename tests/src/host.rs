@@ -219,6 +219,7 @@ impl Door<'_> {
                     stack.broadcast(now, client_id(client), level(safe), payload::encode(uid, len));
                 return self.sent(client, None, safe, uid, sent);
             }
+            Input::Beat { client } => stack.heard(now, client_id(client), true),
             Input::Bye => stack.bye(now),
             Input::Carrier { link, carrier } => {
                 let change = if carrier { LinkChange::Carrier } else { LinkChange::NoCarrier };
@@ -227,6 +228,10 @@ impl Door<'_> {
                 }
             }
             Input::Close { client } => self.close(client),
+            Input::Died { client } => {
+                self.forget(client);
+                self.host.stack.died(now, client_id(client));
+            }
             Input::Crash => {
                 self.end(match (self.host.left, self.host.halted) {
                     (true, _) => End::Left,
@@ -236,6 +241,11 @@ impl Door<'_> {
             }
             Input::Flush => return Applied::Outputs(self.flush()),
             Input::Frame { link, from, frame } => self.frame(link, from, frame, setup),
+            Input::Gone { client } => {
+                // What its registration came to, nobody read.
+                self.poll(client, u32::MAX);
+                self.host.stack.gone(now, client_id(client));
+            }
             Input::Keys { first, second } => {
                 let keys = Some(keyring(first, second));
                 if let Err(error) = stack.with_llt(now, |llt| llt.set_keys(now, keys)) {
@@ -303,12 +313,16 @@ impl Door<'_> {
         self.host.clients.insert(client, index);
     }
 
-    fn close(&mut self, client: u32) {
+    fn forget(&mut self, client: u32) {
         let at = self.at;
         if let Some(log) = self.log(client) {
             log.closed = Some(at);
         }
         self.host.clients.remove(&client);
+    }
+
+    fn close(&mut self, client: u32) {
+        self.forget(client);
         self.host.stack.close(self.now, client_id(client));
     }
 

@@ -5,7 +5,7 @@ use gab::PortName;
 use gab::core::ClientId;
 use gab::event::{Level, OpenOptions};
 use gab::ids::Vid;
-use llt::{Id, NodeId};
+use llt::{Duration, Id, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::payload::Uid;
@@ -47,6 +47,11 @@ pub enum Input {
         /// Bytes.
         len: usize,
     },
+    /// A supervised client answers that it is there.
+    Beat {
+        /// Who.
+        client: u32,
+    },
     /// LLT says goodbye to its peers.
     Bye,
     /// A link loses its carrier, or has it again.
@@ -63,6 +68,11 @@ pub enum Input {
     },
     /// The process dies: the life ends here.
     Crash,
+    /// A client is gone without having closed its registration.
+    Died {
+        /// Who.
+        client: u32,
+    },
     /// Fetch what the stack wants done.
     Flush,
     /// A frame arrives.
@@ -74,6 +84,11 @@ pub enum Input {
         /// The bytes.
         #[serde(with = "hex")]
         frame: Bytes,
+    },
+    /// The process of a client that was killed is gone.
+    Gone {
+        /// Who.
+        client: u32,
     },
     /// `lltconfig --reload-keys`: the test keys of these numbers are in force.
     Keys {
@@ -172,6 +187,8 @@ impl RecordValue {
 pub struct OpenFlags {
     /// The client acknowledges each view.
     pub ack: bool,
+    /// Supervised, with this heartbeat time in milliseconds; 0 is not.
+    pub heartbeat_ms: u32,
     /// A kernel-type client.
     pub kernel: bool,
     /// Shares the port.
@@ -182,7 +199,9 @@ pub struct OpenFlags {
 
 impl From<OpenFlags> for OpenOptions {
     fn from(flags: OpenFlags) -> Self {
-        Self { ack: flags.ack, kernel: flags.kernel, shared: flags.shared, status: flags.status }
+        let OpenFlags { ack, heartbeat_ms, kernel, shared, status } = flags;
+        let heartbeat = (heartbeat_ms > 0).then(|| Duration::from_millis(heartbeat_ms.into()));
+        Self { ack, heartbeat, kernel, shared, status }
     }
 }
 
@@ -225,6 +244,9 @@ impl Input {
                 (16, u64::from(*first), u64::from(second.unwrap_or_default()))
             }
             Self::Carrier { link, carrier } => (17, u64::from(*link), u64::from(*carrier)),
+            Self::Beat { client } => (18, u64::from(*client), 0),
+            Self::Died { client } => (19, u64::from(*client), 0),
+            Self::Gone { client } => (20, u64::from(*client), 0),
         };
         (kind << 56) ^ (a << 24) ^ b
     }

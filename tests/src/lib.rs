@@ -6,7 +6,8 @@
 //! [`gab::Stack`] passes [`host::Hosts::apply`], which writes the [`history`], feeds the digest
 //! and, when asked, the replayable log. [`invariants`] judges the history, [`liveness`] what must
 //! come true after the last fault. [`run`] ties one seed together, [`scenario`] scripts one
-//! situation by hand, [`mutants`] and [`scripts`] say how each broken rule shows.
+//! situation by hand, [`mutants`] and [`scripts`] say how each broken rule shows. With the feature
+//! `model`, a model checker walks every schedule of small clusters of the bare core.
 
 pub mod arbiter;
 pub mod chaos;
@@ -18,6 +19,8 @@ pub mod host;
 pub mod input;
 pub mod invariants;
 pub mod liveness;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod mutants;
 pub mod net;
 pub mod node;

@@ -394,6 +394,7 @@ fn draw_plan(kind: Kind, draw: &mut Draw, letter: char, nodes: u8) -> Plan {
     }
     plan.options = OpenFlags {
         ack: draw.chance(0.3),
+        heartbeat_ms: 0,
         kernel: draw.chance(0.1),
         shared: draw.chance(0.3),
         status: draw.chance(0.3),

@@ -81,7 +81,7 @@ pub fn run(order: &Order, recorder: Option<Recorder>) -> Outcome {
 }
 
 /// Chaos, healing, rest, probes, rest. The time to rest, if it was reached.
-fn drive(world: &mut World) -> Option<Duration> {
+pub fn drive(world: &mut World) -> Option<Duration> {
     let plan = world.profile().chaos;
     let mut watch = Watch::default();
     world.boot_all();

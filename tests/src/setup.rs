@@ -46,6 +46,9 @@ pub struct Setup {
     pub conn_wait: u32,
     /// A client that leaves its queue full for longer is closed.
     pub client_stall: Duration,
+    /// How clients are supervised.
+    #[serde(default)]
+    pub clients: ClientSetup,
     /// Where the sequences of links begin; 0 as they do in life.
     pub first_sequence: u32,
     /// Every node has the first test key, and seals its frames.
@@ -67,6 +70,47 @@ pub struct LinkSetup {
     pub lowpri: bool,
     /// Largest frame in bytes.
     pub mtu: usize,
+}
+
+/// What is done about supervised clients, where it is not the default; times in milliseconds, 0 for
+/// the default.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ClientSetup {
+    /// `-f`.
+    pub iofence_ms: u32,
+    /// `isolate_time`.
+    pub isolate_ms: u32,
+    /// `-k`.
+    pub keep_killing: bool,
+    /// `-b`.
+    pub missed_heartbeat_halt: bool,
+    /// `-p`.
+    pub process_death_halt: bool,
+    /// `rm_action:panic`.
+    pub register_halt: bool,
+    /// `rm_timeout`.
+    pub register_ms: u32,
+}
+
+impl ClientSetup {
+    fn policy(self) -> Policy {
+        let default = Policy::default();
+        let time = |ms: u32, default| match ms {
+            0 => default,
+            ms => Duration::from_millis(ms.into()),
+        };
+        Policy {
+            iofence: time(self.iofence_ms, default.iofence),
+            isolate: time(self.isolate_ms, default.isolate),
+            keep_killing: self.keep_killing,
+            missed_heartbeat_halt: self.missed_heartbeat_halt,
+            process_death_halt: self.process_death_halt,
+            register_halt: self.register_halt,
+            register_timeout: time(self.register_ms, default.register_timeout),
+            ..default
+        }
+    }
 }
 
 impl LinkSetup {
@@ -95,6 +139,7 @@ impl Setup {
             versions: Vec::new(),
             conn_wait: 0,
             client_stall: Duration::from_secs(15),
+            clients: ClientSetup::default(),
             first_sequence: 0,
             sealed: false,
             mutant: None,
@@ -147,10 +192,10 @@ impl Setup {
                 versions: versions.copied().unwrap_or(Versions::OURS),
                 configured_nodes: u32::from(self.nodes),
                 policy: Policy {
+                    client_stall: self.client_stall,
                     conn_wait: if self.conn_wait == 0 { 12 } else { self.conn_wait },
-                    ..Policy::default()
+                    ..self.clients.policy()
                 },
-                client_stall: self.client_stall,
                 mutant: self.mutant.as_deref().and_then(mutant_by_name),
             },
         }

@@ -102,18 +102,12 @@ fn a_wrong_command_line_is_usage() {
 fn options_of_the_originals_that_are_missing_are_refused_by_name() {
     for (line, said) in [
         (
-            "gabconfig -p",
-            "GAB gabconfig ERROR option -p (halt on process death) is not in this version",
-        ),
-        ("gabconfig -c -n2 -k", "option -k (keep killing)"),
-        (
             "gabconfig -c -K",
             "GAB gabconfig ERROR option -K has no meaning here: there is no logging daemon",
         ),
         ("gabconfig -h 1000", "option -h has no meaning here: the interval of disk heartbeats"),
         ("gabconfig -c -m 4 -x", "option -m has no meaning here: how many disk heartbeats"),
         ("gabconfig -R", "option -R has no meaning here: nobody outside knows"),
-        ("gabconfig -c -f 15000", "option -f (IOFENCE timeout)"),
         ("lltconfig -C 7", "option -C (set the cluster id; set-cluster in llttab does it)"),
         ("lltconfig -n 1", "option -n (set the node id; set-node in llttab does it)"),
         ("lltconfig -E 1", "LLT lltconfig ERROR option -E (a switch of the original's driver"),
@@ -333,6 +327,19 @@ fn gabconfig_passes_on_what_it_was_given_and_says_if_it_was_so_already() {
         let expected = GabConfigure {
             queues: vec![GabQueue::Send(7), GabQueue::Receive(9)],
             version: Some(1),
+            ..GabConfigure::default()
+        };
+        assert_eq!(request, AdminRequest::GabConfigure(expected));
+        Ok(Configured { already: false })
+    });
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
+    let (code, out, err) = ask("gabconfig -bkP -f 3000 -S rm_action:panic", |request| {
+        let expected = GabConfigure {
+            iofence_ms: Some(3000),
+            keep_killing: Some(true),
+            missed_heartbeat_halt: Some(true),
+            process_death_halt: Some(false),
+            set: vec![GabTunable::RmAction { halt: true }],
             ..GabConfigure::default()
         };
         assert_eq!(request, AdminRequest::GabConfigure(expected));

@@ -57,8 +57,8 @@ typedef struct gab_port gab_port;
 /* How to open a port. Set everything to zero, then size, then what is wanted. */
 typedef struct {
     uint32_t size;           /* sizeof(gab_options) */
-    uint32_t heartbeat_ms;   /* 0: supervised by whether it reads, the only value that is
-                                supported yet; others are refused with -ENOTSUP */
+    uint32_t heartbeat_ms;   /* 0: supervised only by whether it reads; else 100 to 3600000: a
+                                program that is in no call on the port for so long is killed */
     const char *root;        /* root folder of the node; NULL: MUSTER_ROOT, or / without it */
     const char *name;        /* for listings, cut after 64 bytes; NULL: that of the program */
     uint32_t flags;          /* GAB_OPT_..., or-ed */

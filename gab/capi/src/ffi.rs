@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::ptr;
+use std::time::Duration;
 
 use client::client::Options;
 use client::limits::MESSAGE_MAX;
@@ -266,10 +267,6 @@ unsafe fn read_options(options: *const abi::Options) -> Result<Options, Errno> {
     if known.flags & !(abi::OPT_ACK | abi::OPT_KERNEL | abi::OPT_SHARED | abi::OPT_STATUS) != 0 {
         return Err(Errno::INVAL);
     }
-    if known.heartbeat_ms != 0 {
-        // gabd does not supervise heartbeats yet, and nobody may believe that it does.
-        return Err(Errno::OPNOTSUPP);
-    }
     // SAFETY: the caller promises the same to us.
     let (root, name) = unsafe { (words(known.root), words(known.name)) };
     if let Some(root) = root.filter(|root| !root.is_empty()) {
@@ -280,6 +277,8 @@ unsafe fn read_options(options: *const abi::Options) -> Result<Options, Errno> {
     }
     let flag = |bit: u32| known.flags & bit != 0;
     result.ack = flag(abi::OPT_ACK);
+    result.heartbeat =
+        (known.heartbeat_ms != 0).then(|| Duration::from_millis(known.heartbeat_ms.into()));
     result.kernel = flag(abi::OPT_KERNEL);
     result.shared = flag(abi::OPT_SHARED);
     result.status = flag(abi::OPT_STATUS);

@@ -26,7 +26,6 @@ const MEANINGS: &[(Errno, &CStr)] = &[
     (Errno::NODEV, c"GAB is not configured"),
     (Errno::NOTCONN, c"not a member of the port"),
     (Errno::NOTRECOVERABLE, c"a fault in libgab; close the port"),
-    (Errno::OPNOTSUPP, c"not supported by this version of GAB"),
     (Errno::PIPE, c"the port is closed"),
     (Errno::PROTO, c"the protocol of gab.sock was broken"),
     (Errno::PROTONOSUPPORT, c"gabd speaks another version"),

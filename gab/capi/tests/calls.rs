@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use common::{Program, cluster, compile};
@@ -31,6 +32,17 @@ fn threads_share_a_port_and_use_others() {
 #[test]
 fn a_handled_signal_ends_a_wait() {
     run("tests/c/interrupted.c");
+}
+
+#[test]
+fn a_supervised_program_lives_while_it_calls_and_is_killed_when_it_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile("tests/c/supervised.c", folder.path());
+    let nodes = cluster(1);
+    let program = Program::start(&nodes[0], &mut Command::new(program));
+    let (status, stdout, stderr) = program.finish();
+    assert_eq!(status.signal(), Some(Signal::ABORT.as_raw()), "{status}\n{stderr}");
+    assert_eq!(stdout, "hangs\n");
 }
 
 #[test]

@@ -48,7 +48,8 @@ class Port:
         kernel: closed by close() or the end of the process only; ejection halts the node.
         shared: all shared openers of a node are one member.
         status: `Status` events come, too.
-        heartbeat: seconds; other than 0 is refused by this version (ENOTSUP).
+        heartbeat: seconds, 0.1 to 3600: if the program is in no call on the port for so long, gabd
+            takes it for hung and kills it. 0: it is supervised only by whether it reads.
         """
         self._handle: Optional[ctypes.c_void_p] = None
         if len(port) != 1 or not port.isascii():

@@ -54,6 +54,12 @@ class Calls(unittest.TestCase):
             port.flush()
             self.assertEqual([port.recv(LIMIT).data for _ in range(3)], [b"0", b"1", b"2"])
 
+    def test_waiting_is_a_sign_of_life(self):
+        with opened(heartbeat=1) as port:
+            self.assertIsNone(port.recv(1.5))
+            port.broadcast(b"alive")
+            self.assertEqual(port.recv(LIMIT).data, b"alive")
+
     def test_nothing_in_time_is_none(self):
         with opened() as port:
             self.assertIsNone(port.recv(0))
@@ -128,7 +134,8 @@ class Refusals(unittest.TestCase):
         for port in ("", "AB", "1", "é"):
             self.refused(errno.EINVAL, gab.Port, port)
         self.refused(errno.EACCES, gab.Port, "a")
-        self.refused(errno.ENOTSUP, gab.Port, "A", heartbeat=1)
+        for heartbeat in (0.099, 3601):
+            self.refused(errno.EINVAL, gab.Port, "A", heartbeat=heartbeat)
 
     def test_a_port_that_is_taken(self):
         with opened():

@@ -39,6 +39,8 @@ pub struct ClientCore {
     /// What the user has taken from the queue since the last grant.
     taken: Credit,
     refused: u64,
+    /// gabd asked for a sign of life, and the answer is not sent yet.
+    asked: bool,
 }
 
 /// How far a registration has come.
@@ -104,6 +106,7 @@ impl ClientCore {
             receive,
             taken: Credit::default(),
             refused: 0,
+            asked: false,
         }
     }
 
@@ -194,6 +197,7 @@ impl ClientCore {
 
     /// The next datagram for gabd; `None` when there is nothing to send.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.asked = false;
         self.out.pop()
     }
 
@@ -205,6 +209,12 @@ impl ClientCore {
     /// Is there anything to send?
     pub fn wants_transmit(&self) -> bool {
         !self.out.is_empty()
+    }
+
+    /// Does gabd wait for an answer that goes with [`poll_transmit`](Self::poll_transmit)? Whoever
+    /// drives a supervised client sends it as soon as it was read, or the program counts as hung.
+    pub const fn owes_answer(&self) -> bool {
+        self.asked
     }
 
     /// Is there an event to poll?
@@ -267,12 +277,18 @@ impl ClientCore {
                 let reason = i32::try_from(errno).ok().and_then(CloseReason::from_errno);
                 self.end(reason.unwrap_or(CloseReason::Protocol));
             }
+            // In whatever state: the program is inside a call and reads.
+            Record::AskBeat { number } => {
+                self.out.push(&Record::Beat { number });
+                self.asked = true;
+            }
             Record::Deliver(delivery) => return self.on_event(ClientEvent::Deliver(delivery)),
             Record::Status(view) => return self.on_event(ClientEvent::Status(view)),
             Record::View(view) => return self.on_view(view),
             Record::Ack { .. }
             | Record::Admin { .. }
             | Record::Answer { .. }
+            | Record::Beat { .. }
             | Record::Broadcast { .. }
             | Record::Close
             | Record::Frame(_)
@@ -360,6 +376,7 @@ impl ClientCore {
         }
         self.state = ClientState::Closed(reason);
         self.out = Packer::default();
+        self.asked = false;
         self.events.push_back(ClientEvent::Closed(reason));
     }
 }
@@ -379,6 +396,10 @@ impl Core for ClientCore {
 
     fn poll_full_transmit(&mut self) -> Option<Bytes> {
         self.poll_full_transmit()
+    }
+
+    fn owes_answer(&self) -> bool {
+        self.owes_answer()
     }
 
     fn has_event(&self) -> bool {

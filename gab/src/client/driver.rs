@@ -17,6 +17,10 @@ pub(super) trait Core {
     fn poll_transmit(&mut self) -> Option<Bytes>;
     /// The next datagram to send that is full.
     fn poll_full_transmit(&mut self) -> Option<Bytes>;
+    /// Does gabd wait for an answer that must not wait for the next call?
+    fn owes_answer(&self) -> bool {
+        false
+    }
     /// Is there an event for the user?
     fn has_event(&self) -> bool;
     /// Is nothing more worth sending or receiving?
@@ -107,6 +111,9 @@ impl<C: Core> Driver<C> {
         match self.socket.receive() {
             Received::Datagram(datagram) => {
                 self.core.handle_datagram(datagram);
+                if self.core.owes_answer() {
+                    self.transmit(false);
+                }
                 true
             }
             Received::HungUp => {

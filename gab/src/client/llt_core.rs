@@ -232,6 +232,8 @@ impl LltCore {
             Record::Ack { .. }
             | Record::Admin { .. }
             | Record::Answer { .. }
+            | Record::AskBeat { .. }
+            | Record::Beat { .. }
             | Record::Broadcast { .. }
             | Record::Close
             | Record::Deliver(_)

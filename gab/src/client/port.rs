@@ -29,6 +29,7 @@ use crate::ids::PortName;
 pub struct Port {
     driver: Driver<ClientCore>,
     node: NodeId,
+    supervised: bool,
 }
 
 /// How to register.
@@ -40,6 +41,9 @@ pub struct Options {
     pub name: String,
     /// Each view is acknowledged with [`Port::ack`]; the next one waits for it.
     pub ack: bool,
+    /// Supervised: while the program is in no call for so long, gabd takes it for hung and kills it;
+    /// any call counts, and one that waits counts all the time. 100 ms to an hour.
+    pub heartbeat: Option<Duration>,
     /// A kernel-type client: it dies only with its process, and its ejection halts the node.
     pub kernel: bool,
     /// Several clients of this node share the port as one member.
@@ -56,6 +60,7 @@ impl Default for Options {
             root: default_root(),
             name: name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             ack: false,
+            heartbeat: None,
             kernel: false,
             shared: false,
             status: false,
@@ -182,6 +187,7 @@ impl Port {
     /// Hands everything that was held to gabd. Fails only once the port is closed.
     pub fn flush(&mut self) -> Result<(), SendError> {
         self.driver.flush_all();
+        self.show_life();
         self.driver.watch();
         if self.driver.core.is_over() { Err(SendError::Closed) } else { Ok(()) }
     }
@@ -190,6 +196,7 @@ impl Port {
     /// if that is not all. The rest goes with later calls; [`as_fd`](Self::as_fd) tells when.
     pub fn try_flush(&mut self) -> Result<bool, SendError> {
         let flushed = self.driver.try_flush();
+        self.show_life();
         self.driver.watch();
         if self.driver.core.is_over() { Err(SendError::Closed) } else { Ok(flushed) }
     }
@@ -277,12 +284,12 @@ impl Port {
     }
 
     fn over(socket: Connection, port: PortName, options: &Options) -> Result<Self, RegisterError> {
-        let Options { ack, kernel, shared, status, .. } = *options;
-        let core =
-            ClientCore::new(port, OpenOptions { ack, kernel, shared, status }, &options.name);
+        let Options { ack, heartbeat, kernel, shared, status, .. } = *options;
+        let open = OpenOptions { ack, heartbeat, kernel, shared, status };
+        let core = ClientCore::new(port, open, &options.name);
         let driver =
             Driver::new(core, socket).map_err(|errno| RegisterError::System(errno.into()))?;
-        let mut port = Self { driver, node: NodeId::ZERO };
+        let mut port = Self { driver, node: NodeId::ZERO, supervised: heartbeat.is_some() };
         let deadline = Deadline::after(REGISTER_TIMEOUT);
         loop {
             port.driver.transmit(false);
@@ -311,6 +318,13 @@ impl Port {
             }
             port.driver.watch();
             return Ok(port);
+        }
+    }
+
+    /// A call that need not have talked to gabd: if gabd asks for a sign of life, this was one.
+    fn show_life(&mut self) {
+        if self.supervised {
+            self.driver.receive();
         }
     }
 
@@ -363,6 +377,7 @@ impl Port {
         };
         if result.is_ok() && more {
             self.driver.transmit(true);
+            self.show_life();
         } else if result.is_ok() && wait {
             self.driver.flush_all();
         } else {

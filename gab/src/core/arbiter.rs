@@ -9,7 +9,7 @@ use llt::Id;
 use crate::ids::Vid;
 
 /// The authorisation record R of facts algorithms 3.2.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Record {
     /// Views below may not be authorised any more.
     pub promise: Vid,
@@ -29,7 +29,7 @@ pub struct ArbiterRequest {
 }
 
 /// An atomic compare-and-swap on the record.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum RecordChange {
     /// If the record's vid is still `expect`: `promise = max(promise, vid)`.
     Fence {

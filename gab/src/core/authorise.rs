@@ -10,7 +10,7 @@ use crate::ids::{PortName, Vid};
 use crate::wire::Proposal;
 
 /// What this node knows of the record.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Authorisation {
     record: Option<Record>,
     /// The record has been read at least once.
@@ -30,7 +30,7 @@ pub(crate) struct Authorisation {
     outranked: Option<Instant>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Consultation {
     ticket: u64,
     prepared: Vid,
@@ -41,7 +41,7 @@ struct Consultation {
 }
 
 /// On whose behalf the record is consulted before a prepared view is dropped.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum Consulted {
     /// As a member that got another proposal.
     AsMember(Box<Proposal>),

@@ -50,6 +50,7 @@ impl Gab {
         ];
         all.extend(self.membership.bounded());
         all.extend(self.clients.bounded());
+        all.extend(self.supervision.bounded());
         all.extend(self.stash.bounded());
         all.extend(self.order.bounded());
         all.extend(self.repair.bounded());

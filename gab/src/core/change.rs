@@ -19,7 +19,7 @@ use crate::ids::{Versions, Vid};
 use crate::wire::{Body, Connection, Proposal, State};
 
 /// A view change that this node proposes.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Change {
     pub(crate) vid: Vid,
     target: Vec<Id>,
@@ -30,7 +30,7 @@ pub(crate) struct Change {
     deadline: Instant,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Phase {
     /// STATE is awaited from every target.
     Collecting,
@@ -285,6 +285,13 @@ impl Gab {
             .map(|(&id, _)| id)
             .collect();
         joiners.sort();
+        // Whoever is in a view of its own lineage waits for none of ours, whatever it said before:
+        // asked again and again it would stay frozen and could never tell.
+        let elsewhere = |id: &Id, state: &State| {
+            !state.installed.is_none() && state.installed != base && !old.contains(id)
+        };
+        let elsewhere: Vec<Id> =
+            reported.iter().filter(|(id, state)| elsewhere(id, state)).map(|(&id, _)| id).collect();
         members.extend(joiners.iter().copied());
         let (members, foreign) = speakers(self.id, members, &reported);
         let Some(members) = clique(self.id, members, &old, &reported) else {
@@ -317,6 +324,11 @@ impl Gab {
         }
         for (id, versions, ours) in foreign {
             self.notice(Notice::VersionRefused { node: id.node, versions, ours });
+        }
+        for id in elsewhere {
+            if let Some(peer) = self.peers.get_mut(&id.node).filter(|peer| peer.id == id) {
+                peer.hello = None;
+            }
         }
         let Some(change) = &mut self.change else { return };
         change.phase = Phase::Fetching { members, cut };
@@ -644,12 +656,56 @@ fn speakers(
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use llt::Incarnation;
+    use llt::{Duration, Incarnation};
 
+    use super::super::stream::Stream;
+    use super::super::{GabConfig, Transport};
     use super::*;
+    use crate::ids::View;
+    use crate::wire::Hello;
 
     fn id(node: u8) -> Id {
         Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) }
+    }
+
+    /// A node that said it is in no view, and then, asked to join ours, that it is in one.
+    #[test]
+    fn who_turns_out_to_be_in_another_view_is_not_asked_again_to_join() {
+        let config = GabConfig { configured: true, stable: Duration::ZERO, ..GabConfig::default() };
+        let transport = Transport { datagram_max: 1400, has_broadcast: false };
+        let mut gab = Gab::new(Instant::ZERO, id(1), config, transport, 1);
+        let vid = Vid { round: 3, proposer: id(1) };
+        gab.view = Some(View { vid, members: vec![id(1)] });
+        gab.stream = Some(Stream::new(id(1).node, &[id(1)], 0));
+        gab.promised = vid;
+        gab.handle_peer_up(Instant::ZERO, id(2));
+        let hello = Hello {
+            versions: Versions::OURS,
+            configured: true,
+            was_frozen: false,
+            refused: false,
+            quorum: false,
+            seed: 0,
+            members: Vec::new(),
+        };
+        gab.receive_hello(Instant::ZERO, id(2), Vid::NONE, hello);
+        while gab.poll_output().is_some() {}
+        let round = gab.change.as_ref().expect("somebody waits to join").vid;
+        let state = State {
+            versions: Versions::OURS,
+            installed: Vid { round: 2, proposer: id(0) },
+            ready: Vid::NONE,
+            cont: 0,
+            beyond: Bytes::new(),
+            row: vec![Connection { peer: id(1), jeopardy: false }],
+            leaving: false,
+            prepared: Vec::new(),
+            lost_in_jeopardy: Vec::new(),
+        };
+        gab.receive_state(Instant::ZERO, id(2), round, state);
+        while gab.poll_output().is_some() {}
+        assert_eq!(gab.view.as_ref().map(|view| view.vid), Some(round), "we go on without it");
+        assert_eq!(gab.change_due(), None, "and let it alone, so that it can go on, too");
     }
 
     fn choose(me: u8, nodes: &[u8], old: &[u8], cuts: &[(u8, u8)]) -> Option<Vec<u8>> {

@@ -14,7 +14,7 @@ use crate::limits::{
 };
 
 /// One registration.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Client {
     pub(crate) port: PortName,
     pub(crate) options: OpenOptions,
@@ -38,7 +38,7 @@ pub(crate) struct Client {
 }
 
 /// All registrations, by the driver's numbers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Clients {
     pub(crate) by_id: BTreeMap<ClientId, Client>,
     /// Those that have something new, in order, each once.

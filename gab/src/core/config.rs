@@ -29,8 +29,6 @@ pub struct GabConfig {
     pub configured_nodes: u32,
     /// What the options of `gabconfig` may change at any time.
     pub policy: Policy,
-    /// A client that leaves its receive queue full for longer is closed.
-    pub client_stall: Duration,
     /// A rule to break, for proving that checkers see it.
     #[cfg(any(test, feature = "sim"))]
     pub mutant: Option<Mutant>,
@@ -48,7 +46,6 @@ impl Default for GabConfig {
             versions: Versions::OURS,
             configured_nodes: 0,
             policy: Policy::default(),
-            client_stall: Duration::from_millis(15_000),
             #[cfg(any(test, feature = "sim"))]
             mutant: None,
         }
@@ -58,8 +55,30 @@ impl Default for GabConfig {
 /// Settings that take effect at once, with the defaults of facts 2.3 and 2.6.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Policy {
+    /// A client that leaves its receive queue half full for longer is closed (ours).
+    pub client_stall: Duration,
     /// A member that stalls view changes for so many stable times is dropped, 1 to 256.
     pub conn_wait: u32,
+    /// How long a kernel-type client stays registered after its process is gone (precise rule 13).
+    pub drain: Duration,
+    /// `-f`: for so long the attempts to kill a process are spread, and so long may a supervised
+    /// client stay after its node was thrown out.
+    pub iofence: Duration,
+    /// A process that was killed may live so long before the node halts, 16 to 240 s.
+    pub isolate: Duration,
+    /// `-k`: never halt for a process that cannot be killed, and go on killing it.
+    pub keep_killing: bool,
+    /// Attempts to kill a process, the last one with SIGKILL; 3 to 10.
+    pub kill_tries: u32,
+    /// `-b`: halt instead of killing when a client's heartbeat is missed.
+    pub missed_heartbeat_halt: bool,
+    /// `-p`: halt when the process of a supervised or kernel-type client dies.
+    pub process_death_halt: bool,
+    /// When a supervised client that died has not registered again after `register_timeout`: halt,
+    /// else only say so.
+    pub register_halt: bool,
+    /// How long a supervised client that died may take to register again (facts 2.12).
+    pub register_timeout: Duration,
     /// `-Q recvq:N`: messages that may wait for a client to read them, 1 to 4096; for registrations
     /// from now on.
     pub receive_queue: usize,
@@ -78,10 +97,20 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            client_stall: Duration::from_millis(15_000),
             conn_wait: 12,
+            drain: Duration::ZERO,
+            iofence: Duration::from_millis(15_000),
+            isolate: Duration::from_millis(120_000),
+            keep_killing: false,
+            kill_tries: 5,
+            missed_heartbeat_halt: false,
+            process_death_halt: false,
             receive_queue: RECEIVE_QUEUE_MESSAGES,
-            rejoin_hold: 6,
+            register_halt: false,
+            register_timeout: Duration::from_millis(200_000),
             rejoin_halt: false,
+            rejoin_hold: 6,
             send_queue: SEND_QUEUE_MESSAGES,
             single_network: false,
         }

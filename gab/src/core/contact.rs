@@ -159,6 +159,7 @@ impl Gab {
     /// This life is over: nothing is sent, delivered or answered any more.
     pub(super) fn end(&mut self) {
         self.over = true;
+        self.supervision.clear();
         self.pending.clear();
         self.change = None;
         self.accepting = None;

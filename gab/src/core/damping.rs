@@ -14,13 +14,13 @@ use llt::{Duration, Id, Incarnation, Instant, NodeId};
 use super::{Gab, Notice};
 
 /// What a node remembers of those that came back.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Damping {
     returns: BTreeMap<NodeId, Return>,
 }
 
 /// A node that came back.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Return {
     /// The life that was removed, and was not over.
     life: Incarnation,

@@ -1,8 +1,9 @@
 //! What listings show of GAB.
 
 use super::Gab;
+use crate::core::Policy;
 use crate::ids::{PortName, View};
-use crate::snapshot::{GabSnapshot, PortSnapshot};
+use crate::snapshot::{ClientPolicy, GabSnapshot, PortSnapshot};
 
 impl Gab {
     /// A copy of the state for administrators.
@@ -12,7 +13,7 @@ impl Gab {
             configured: self.config.configured,
             seeded: self.view.is_some(),
             node_count: self.config.seed.unwrap_or(0),
-            stable_ms: u64::try_from(self.config.stable.as_millis()).unwrap_or(u64::MAX),
+            stable_ms: millis(self.config.stable),
             quorum: self.is_majority_ruled(),
             rejoin_halt: self.config.policy.rejoin_halt,
             single_network: self.config.policy.single_network,
@@ -20,6 +21,7 @@ impl Gab {
             send_queue: self.config.policy.send_queue,
             receive_queue: self.config.policy.receive_queue,
             protocol: self.spoken().max,
+            clients: client_policy(&self.config.policy),
             view: self.view.as_ref().map(|view| view.vid.to_string()).unwrap_or_default(),
             sequencer: self.view.as_ref().map(|view| view.sequencer().node.get()),
             last_slot: self.stream.as_ref().map_or(0, |stream| stream.high),
@@ -117,6 +119,25 @@ impl Gab {
         let ready = self.ready.as_ref()?;
         Some(View { vid: ready.vid, members: ready.members.clone() })
     }
+}
+
+fn client_policy(policy: &Policy) -> ClientPolicy {
+    ClientPolicy {
+        client_stall_ms: millis(policy.client_stall),
+        drain_ms: millis(policy.drain),
+        iofence_ms: millis(policy.iofence),
+        isolate_ms: millis(policy.isolate),
+        keep_killing: policy.keep_killing,
+        kill_tries: policy.kill_tries,
+        missed_heartbeat_halt: policy.missed_heartbeat_halt,
+        process_death_halt: policy.process_death_halt,
+        register_halt: policy.register_halt,
+        register_timeout_ms: millis(policy.register_timeout),
+    }
+}
+
+fn millis(time: llt::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Sizes of what is bounded.

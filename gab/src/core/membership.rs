@@ -12,7 +12,7 @@ use crate::ids::{Vid, View};
 use crate::limits::{Bounded, CHAIN_MAX};
 
 /// Suspicions, and the memory that keeps a lineage one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Membership {
     /// Members that are given up, until a view is without them. A connection that was lost once
     /// stays lost: what was under way on it is gone.
@@ -71,7 +71,7 @@ impl Membership {
 }
 
 /// Why a member is given up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Suspicion {
     /// It said so or was replaced: no need to wait for others to fail with it.
     sure: bool,
@@ -116,6 +116,7 @@ impl Gab {
         self.excuse_members();
         self.excuse_change(now);
         self.clients.excuse(now);
+        self.supervision.excuse(now);
         let quiet = now + self.config.stable.max(self.change_timeout());
         if late >= self.config.stuck
             && self.view.as_ref().is_some_and(|view| view.members.len() > 1)

@@ -15,6 +15,8 @@ mod clients;
 mod config;
 mod contact;
 mod damping;
+#[cfg(any(test, feature = "sim"))]
+mod digest;
 mod dump;
 mod install;
 mod listing;
@@ -30,6 +32,7 @@ mod repair;
 mod sequencer;
 mod stash;
 mod stream;
+mod supervise;
 mod table;
 #[cfg(test)]
 mod told;
@@ -48,7 +51,10 @@ pub use arbiter::{ArbiterReply, ArbiterRequest, Record, RecordChange};
 pub use config::Mutant;
 pub use config::{ArbiterKind, Configuration, GabConfig, Policy};
 pub use listing::Sizes;
-pub use output::{ClientId, Counters, GabOutput, HaltCause, Notice, PortDump};
+pub use output::{ClientId, ClientSignal, Counters, GabOutput, HaltCause, Notice, PortDump};
+pub use supervise::BEAT_BUCKETS;
+#[cfg(feature = "daemon")]
+pub(crate) use supervise::{Blow, Killing};
 
 use crate::event::{ClientEvent, Level, SendError};
 use crate::ids::{PortName, Versions, Vid, View};
@@ -59,7 +65,7 @@ use crate::wire::{Body, EntryKind, Head, Hello, Message, Prepared, Proposal};
 ///
 /// `handle_*` take what LLT says, the commands of clients and administrators answer at once and
 /// change nothing when they refuse; [`Gab::poll_output`] is called until it is empty.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gab {
     id: Id,
     config: GabConfig,
@@ -106,6 +112,7 @@ pub struct Gab {
     /// Ports with slots that are not yet delivered.
     undelivered: BTreeSet<PortName>,
     clients: clients::Clients,
+    supervision: supervise::Supervision,
     next_client: u64,
     p2p_acks: BTreeSet<(Id, PortName)>,
     leaving: Option<Leaving>,
@@ -129,7 +136,7 @@ pub struct Transport {
 }
 
 /// A connected peer.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Peer {
     id: Id,
     /// Since when it has been connected over a good link without a break.
@@ -143,7 +150,7 @@ struct Peer {
 }
 
 /// A clean leave under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Leaving {
     /// The LEAVE entry is accepted.
     announced: bool,
@@ -184,6 +191,7 @@ impl Gab {
             ports: BTreeMap::new(),
             undelivered: BTreeSet::new(),
             clients: clients::Clients::default(),
+            supervision: supervise::Supervision::default(),
             next_client: 1,
             p2p_acks: BTreeSet::new(),
             leaving: None,
@@ -345,6 +353,7 @@ impl Gab {
         self.retry_p2p(now);
         self.watch_members(now);
         self.close_stalled(now);
+        self.supervise(now);
         self.race(now);
         self.continue_leave(now);
     }
@@ -357,7 +366,8 @@ impl Gab {
         let mut deadline = self.change_deadline();
         let p2p = self.ports.values().flat_map(|port| port.closing.iter().chain(&port.local));
         deadline = earliest(deadline, p2p.filter_map(|local| local.p2p.next_deadline()).min());
-        deadline = earliest(deadline, self.clients.next_deadline(self.config.client_stall));
+        deadline = earliest(deadline, self.clients.next_deadline(self.config.policy.client_stall));
+        deadline = earliest(deadline, self.supervision.next_deadline(&self.config.policy));
         deadline = earliest(deadline, self.authorisation.next_deadline());
         deadline = earliest(deadline, self.leaving.map(|leaving| leaving.deadline));
         earliest(deadline, self.stream_deadline())

@@ -14,7 +14,7 @@ use crate::wire::{
 };
 
 /// State of submitting, ordering and acknowledging.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Ordering {
     /// Own slots not yet acknowledged to the others, and when they have to be.
     unacked: u64,

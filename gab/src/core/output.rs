@@ -1,21 +1,33 @@
 //! What the core gives out.
 
 use bytes::Bytes;
-use llt::{Id, NodeId, NodeSet};
+use llt::{Duration, Id, NodeId, NodeSet};
 
 use super::ArbiterRequest;
+use super::supervise::BEAT_BUCKETS;
 use crate::event::CloseReason;
 use crate::ids::{PortName, Vid};
 
 /// A registered client, numbered by the driver.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ClientId(pub u32);
+
+/// What is sent to the process of a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ClientSignal {
+    /// SIGABRT: it may say why it hangs, in a core dump say.
+    Abort,
+    /// SIGKILL.
+    Kill,
+}
 
 /// One thing for the layer below or above to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum GabOutput {
     /// Ask the arbiter.
     Arbiter(ArbiterRequest),
+    /// Ask this supervised client for a sign of life; it comes with [`Gab::heard`](super::Gab::heard).
+    AskBeat(ClientId),
     /// Send once, unreliably, to every connected peer.
     Broadcast(Bytes),
     /// This client has events, or room to send again.
@@ -40,13 +52,22 @@ pub enum GabOutput {
     Notice(Notice),
     /// Send reliably and in order.
     Send(Id, Bytes),
+    /// Send a signal to the process of this supervised client. After `Kill` its registration is
+    /// closed; [`Gab::gone`](super::Gab::gone) tells when its process is gone.
+    Signal(ClientId, ClientSignal),
 }
 
 /// Why a node halts itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum HaltCause {
+    /// A client without a heartbeat could not be killed, or was not to be (`-b`).
+    ClientFailure,
+    /// The process of a client died (`-p`).
+    ProcessDeath,
     /// It is on the side of a split that has no majority (`-q`).
     Quorum,
+    /// A supervised client that died did not register again in time.
+    Registration,
 }
 
 /// Things an administrator may want to read; the daemon words them as facts 2.15 does.
@@ -58,6 +79,26 @@ pub enum Notice {
         port: PortName,
         /// Why.
         reason: CloseReason,
+    },
+    /// A supervised client gave no sign of life for its time: it is killed, or the node halts.
+    ClientFailed {
+        /// Which.
+        client: ClientId,
+        /// Its port.
+        port: PortName,
+        /// Its time.
+        timeout: Duration,
+        /// How many signs of life came within each fifth of that time after the one before.
+        beats: [u64; BEAT_BUCKETS],
+    },
+    /// A supervised client has given no sign of life for so many seconds.
+    ClientInactive {
+        /// Which.
+        client: ClientId,
+        /// Its port.
+        port: PortName,
+        /// How many.
+        seconds: u64,
     },
     /// Where a port stands, in a moment of trouble: one for each that has a membership.
     Dump(PortDump),
@@ -108,12 +149,26 @@ pub enum Notice {
         /// Those of them that are here.
         present: NodeSet,
     },
+    /// A supervised client died, and nobody has registered on its port since.
+    RegistrationExpected {
+        /// The port.
+        port: PortName,
+        /// How long it may still take.
+        left: Duration,
+        /// Then the node halts.
+        halt: bool,
+    },
+    /// Nobody has registered on the port of a supervised client in time after it died.
+    RegistrationMissed {
+        /// The port.
+        port: PortName,
+    },
     /// A node that was removed was alive all the time: its network comes and goes.
     Returned {
         /// Which.
         node: NodeId,
         /// It is let in once it has been connected for so long.
-        hold: llt::Duration,
+        hold: Duration,
     },
     /// A view was formed because an operator said so (`-x`).
     SeededByHand {

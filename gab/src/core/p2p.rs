@@ -16,12 +16,12 @@ use crate::limits::{P2P_HELD_MESSAGES, P2P_WINDOW_BYTES, P2P_WINDOW_MESSAGES};
 use crate::wire::{Body, P2p, P2pAck};
 
 /// Sending side of one registration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct P2pOut {
     peers: BTreeMap<NodeId, Outgoing>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Outgoing {
     /// The receiving client's incarnation; another one starts from number 1.
     to_client: u64,
@@ -35,7 +35,7 @@ struct Outgoing {
 }
 
 /// Receiving side of one port.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct P2pPort {
     /// Per sending node: its client's incarnation and the last number taken.
     taken: BTreeMap<NodeId, (u64, u64)>,

@@ -15,14 +15,14 @@ use crate::limits::DATA_AHEAD_BYTES;
 use crate::wire::{Entry, EntryKind};
 
 /// Own messages by port, in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Pending {
     ports: BTreeMap<PortName, Queue>,
     /// Bytes broadcast whose references have not come back.
     data_ahead: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Queue {
     /// Number of the last message in `messages` or before.
     last: u64,
@@ -33,7 +33,7 @@ struct Queue {
     overdue_from: Instant,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Own {
     entry: Entry,
     client: Option<ClientId>,

@@ -13,7 +13,7 @@ use crate::ids::PortName;
 use crate::wire::{Entry, EntryKind};
 
 /// One port at this node.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Port {
     /// Slots of the stream for this port that are not yet delivered, in order.
     pub(crate) queue: VecDeque<u64>,
@@ -34,7 +34,7 @@ pub(crate) struct Port {
 }
 
 /// A registration of this node on a port: all its shared clients are one member.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct LocalPort {
     /// Never used twice in one life of the node.
     pub(crate) incarnation: u64,
@@ -48,7 +48,7 @@ pub(crate) struct LocalPort {
 }
 
 /// Something in a port's order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Item {
     /// A membership change by a client.
     Change { node: NodeId, client: Option<u64>, generation: u64 },
@@ -59,7 +59,7 @@ enum Item {
 }
 
 /// Who left a port with a view change.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Departed {
     /// Nodes that stay.
     pub(crate) keep: NodeSet,

@@ -102,14 +102,14 @@ impl Gab {
             self.finish_leave();
             return;
         }
-        self.halt(now, HaltCause::Quorum);
+        self.halt(now, HaltCause::Quorum, PortName::CONTROL);
     }
 
     /// The node must not go on: clients learn that they are out, and the driver halts it.
-    fn halt(&mut self, now: Instant, cause: HaltCause) {
+    pub(super) fn halt(&mut self, now: Instant, cause: HaltCause, port: PortName) {
         self.close_all(now, CloseReason::Ejected);
         self.end();
-        self.out.push_back(GabOutput::Halt { cause, port: PortName::CONTROL });
+        self.out.push_back(GabOutput::Halt { cause, port });
     }
 }
 

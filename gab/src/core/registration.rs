@@ -9,7 +9,7 @@ use super::ports::LocalPort;
 use super::{ArbiterKind, ClientId, Configuration, Gab, GabOutput, Leaving, Notice};
 use crate::event::{ClientEvent, CloseReason, Level, OpenError, OpenOptions};
 use crate::ids::PortName;
-use crate::limits::{CLIENTS_MAX, REGISTRATIONS_UNDER_WAY};
+use crate::limits::{CLIENTS_MAX, HEARTBEAT, REGISTRATIONS_UNDER_WAY};
 use crate::wire::EntryKind;
 
 /// A clean leave is given up after this long: the others then detect what we could not announce.
@@ -37,8 +37,14 @@ impl Gab {
         if !self.config.configured {
             return Err(OpenError::Unconfigured);
         }
-        if self.clients.by_id.len() >= CLIENTS_MAX || self.clients.by_id.contains_key(&id) {
+        if self.clients.by_id.len() + self.supervision.isolated() >= CLIENTS_MAX
+            || self.clients.by_id.contains_key(&id)
+            || self.supervision.is_isolated(id)
+        {
             return Err(OpenError::Busy);
+        }
+        if options.heartbeat.is_some_and(|time| !HEARTBEAT.contains(&time)) {
+            return Err(OpenError::Heartbeat);
         }
         let port = self.ports.entry(name).or_default();
         if port.closing.len() + self.pending.changes(name) >= REGISTRATIONS_UNDER_WAY {
@@ -63,6 +69,7 @@ impl Gab {
             });
         }
         self.clients.by_id.insert(id, Client::new(name, options, &self.config.policy));
+        self.supervision.opened(now, id, name, options.heartbeat);
         if self.view.is_none() {
             self.notice(Notice::WaitingForSeed { port: name });
         }
@@ -74,12 +81,33 @@ impl Gab {
     /// Ends a registration in order: what it sent is ordered before its end.
     pub fn close(&mut self, now: Instant, id: ClientId) {
         self.turn(now);
-        let Some(client) = self.clients.by_id.remove(&id) else { return };
-        self.pending.forget_client(id);
-        self.detach(now, client.port, id);
+        if let Some(port) = self.end_registration(now, id) {
+            self.supervision.closed(id, port);
+        }
     }
 
-    fn detach(&mut self, now: Instant, name: PortName, id: ClientId) {
+    /// Ends a registration whose client is gone without having closed it.
+    pub fn died(&mut self, now: Instant, id: ClientId) {
+        self.turn(now);
+        let Some(client) = self.clients.get(id) else { return };
+        let options = client.options;
+        // GAB had closed it before: nothing dies with its process any more.
+        let registered = !client.is_closed();
+        let Some(port) = self.end_registration(now, id) else { return };
+        self.supervision.forget(id);
+        if registered {
+            self.judge_death(now, port, options);
+        }
+    }
+
+    fn end_registration(&mut self, now: Instant, id: ClientId) -> Option<PortName> {
+        let client = self.clients.by_id.remove(&id)?;
+        self.pending.forget_client(id);
+        self.detach(now, client.port, id);
+        Some(client.port)
+    }
+
+    pub(super) fn detach(&mut self, now: Instant, name: PortName, id: ClientId) {
         let Some(port) = self.ports.get_mut(&name) else { return };
         let Some(local) = &mut port.local else { return };
         local.clients.retain(|&other| other != id);
@@ -118,14 +146,25 @@ impl Gab {
 
     /// Clients that do not read are closed, so that they stop pacing their port.
     pub(super) fn close_stalled(&mut self, now: Instant) {
-        for id in self.clients.stalled(now, self.config.client_stall) {
+        for id in self.clients.stalled(now, self.config.policy.client_stall) {
             let Some(port) = self.clients.get(id).map(|client| client.port) else { continue };
-            let reason = CloseReason::NotReading;
-            self.notice(Notice::ClientClosed { port, reason });
-            self.clients.close_now(id, reason);
-            self.pending.forget_client(id);
-            self.detach(now, port, id);
+            self.supervision.forget(id);
+            self.close_client(now, id, port, CloseReason::NotReading);
         }
+    }
+
+    /// GAB ends a registration, whatever of it was not read yet.
+    pub(super) fn close_client(
+        &mut self,
+        now: Instant,
+        id: ClientId,
+        port: PortName,
+        reason: CloseReason,
+    ) {
+        self.notice(Notice::ClientClosed { port, reason });
+        self.clients.close_now(id, reason);
+        self.pending.forget_client(id);
+        self.detach(now, port, id);
     }
 
     /// `gabconfig -c`: allows registrations and joining. Whether a majority is asked counts from
@@ -179,6 +218,7 @@ impl Gab {
             return;
         }
         self.leaving = Some(Leaving { announced: false, deadline: now + LEAVE_TIMEOUT });
+        self.supervision.clear();
         let ids: Vec<ClientId> = self.clients.by_id.keys().copied().collect();
         for id in ids {
             let Some(port) = self.clients.get(id).map(|client| client.port) else { continue };

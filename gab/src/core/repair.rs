@@ -12,7 +12,7 @@ use crate::limits::{BATCH_BYTES, Bounded, REPAIR_BYTES, WINDOW_SLOTS};
 use crate::wire::{Body, Entry, NAK_LEN, NAK_RANGE_LEN, Ordered, Repair};
 
 /// State of repairing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Repairing {
     /// When to ask for what is missing, and the wait after that.
     ask: Option<(Instant, Duration)>,
@@ -29,7 +29,7 @@ pub(crate) struct Repairing {
     watch_at: Option<Instant>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Standing {
     since: Instant,
     behind_since: Option<Instant>,

@@ -14,7 +14,7 @@ type Source = (NodeId, PortName);
 ///
 /// Each source may have as much here as its send queue allows, so the sum is bounded by the
 /// members' send queues.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Sequencer {
     sources: BTreeMap<Source, Queue>,
     /// Sources whose next message is here.
@@ -23,7 +23,7 @@ pub(crate) struct Sequencer {
     cursor: Option<Source>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Queue {
     /// Number of the last message that got its slot.
     ordered: u64,

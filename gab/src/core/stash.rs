@@ -15,13 +15,13 @@ use crate::wire::Data;
 ///
 /// A payload stays until its reference takes it, until its slot got it by another way
 /// ([`Stash::forget`]), or until the next view.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Stash {
     payloads: BTreeMap<MessageKey, Payload>,
     bytes: BTreeMap<NodeId, usize>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Payload {
     total: usize,
     bytes: BytesMut,

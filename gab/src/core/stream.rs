@@ -15,7 +15,7 @@ use crate::wire::{Entry, EntryKind, NAK_RANGES_MAX};
 pub(crate) type MessageKey = (NodeId, PortName, u64);
 
 /// A slot that is known.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Slot {
     pub(crate) entry: Entry,
     /// What the table said when everything up to here was held.
@@ -24,7 +24,7 @@ pub(crate) struct Slot {
 }
 
 /// The stream of one view.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Stream {
     /// A delivery's sequence is this plus its slot (precise rule 4).
     pub(crate) sequence: u64,

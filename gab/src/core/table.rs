@@ -12,7 +12,7 @@ use crate::ids::PortName;
 use crate::wire::{Entry, EntryKind, PortTableEntry};
 
 /// Port memberships and the generation counter after some slot.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct PortTable {
     /// The cluster-wide counter (precise rule 3).
     pub(crate) generation: u64,
@@ -21,7 +21,7 @@ pub(crate) struct PortTable {
 }
 
 /// What an entry turned out to be at its place in the order.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Verdict {
     /// Changes the port's membership, under this generation.
     Change(u64),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::client::default_root;
+use crate::daemon::halt::HaltPolicy;
 
 /// LLT and GAB of one node: heartbeats, memberships, guaranteed and ordered messages.
 #[derive(Clone, Debug, Parser)]
@@ -22,12 +23,15 @@ Environment: MUSTER_LOG is a filter of the log (info, gab=debug, ...); MUSTER_NO
 neither real-time priority nor locked memory.
 
 Exit status: 0 after a clean end; 1 if it could not start; 75 if the node halted: it was
-thrown out of the cluster with a kernel-type client registered or under gabconfig -j, or it was on
-the side without a majority under gabconfig -q; 76 if another node has the same id.
+thrown out of the cluster with a kernel-type client registered or under gabconfig -j, it was on the
+side without a majority under gabconfig -q, or a supervised client hung and could not be killed, or
+died under gabconfig -p; 76 if another node has the same id.
 
 Examples:
   gabd                         run this machine's node
   gabd --check                 check the configuration and do nothing
+  gabd --halt reboot --watchdog /dev/watchdog
+                               reboot the machine when the node must not go on
   gabd --root /tmp/n0 --testbed  a node of a testbed, with fault injection"
 )]
 pub(super) struct Args {
@@ -46,6 +50,15 @@ pub(super) struct Args {
     /// Listen for so many milliseconds; 5000 by default, 0 with --testbed
     #[arg(long, value_name = "MS", conflicts_with = "override_duplicates")]
     listen: Option<u32>,
+    /// What the node does when it must not go on; without the right to reboot it exits with 75
+    #[arg(long, value_enum, default_value_t = HaltPolicy::Exit, value_name = "POLICY")]
+    pub(super) halt: HaltPolicy,
+    /// Feed this watchdog device while the node works; only a clean end stops it
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) watchdog: Option<PathBuf>,
+    /// Where a `b` reboots the machine
+    #[arg(long, hide = true, default_value = "/proc/sysrq-trigger", value_name = "FILE")]
+    pub(super) sysrq: PathBuf,
     /// Check the configuration files and exit
     #[arg(long)]
     pub(super) check: bool,

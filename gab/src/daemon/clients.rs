@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
+use llt::time::earliest;
 use llt::{Id, Instant, LltPort, NodeId};
 
 use crate::admin::AdminRequest;
+use crate::core::{ClientSignal, Policy};
 use crate::daemon::conn::Conn;
 use crate::daemon::llt_ports::LltPorts;
 use crate::daemon::notices::PortClient;
 use crate::daemon::poller::{Poller, Ready, Token};
+use crate::daemon::processes::Processes;
 use crate::event::CloseReason;
 use crate::ids::PortName;
 use crate::ipc::TracedFrame;
@@ -21,6 +24,10 @@ use crate::stack::{ClientId, Stack};
 #[derive(Debug)]
 pub(super) struct Clients {
     conns: BTreeMap<u32, Conn>,
+    /// Of kernel-type and supervised clients, some of which have no connection any more.
+    processes: Processes,
+    /// Kernel-type clients that are gone and whose drain time runs.
+    draining: BTreeSet<u32>,
     next: u32,
     /// Those with something to do in this turn.
     dirty: BTreeSet<u32>,
@@ -36,6 +43,8 @@ impl Clients {
     pub(super) fn new() -> Self {
         Self {
             conns: BTreeMap::new(),
+            processes: Processes::default(),
+            draining: BTreeSet::new(),
             next: 1,
             dirty: BTreeSet::new(),
             ports: LltPorts::default(),
@@ -51,7 +60,7 @@ impl Clients {
             tracing::warn!("a client was turned away: {CLIENTS_MAX} are connected");
             return;
         }
-        while self.conns.contains_key(&self.next) {
+        while self.conns.contains_key(&self.next) || self.processes.contains(self.next) {
             self.next = self.next.wrapping_add(1).max(1);
         }
         let number = self.next;
@@ -78,11 +87,8 @@ impl Clients {
             return None;
         }
         let heard = conn.read(now, stack, &self.ports, &mut self.scratch, DATAGRAMS_PER_TURN);
-        if heard.watch
-            && let Some(process) = conn.process()
-            && let Err(error) = poller.add(process, Token::Process(number))
-        {
-            tracing::error!("cannot watch the process of a client: {error}");
+        if let Some(process) = heard.watch {
+            self.processes.add(poller, number, process);
         }
         if ready.hung_up && !conn.wants().0 {
             // Nobody reads what we might still send, and it would report itself for ever.
@@ -179,7 +185,7 @@ impl Clients {
         }
     }
 
-    /// The process of a kernel-type client is gone.
+    /// The process of a kernel-type or supervised client is gone.
     pub(super) fn process_gone(
         &mut self,
         now: Instant,
@@ -187,13 +193,72 @@ impl Clients {
         poller: &Poller,
         number: u32,
     ) {
+        if self.processes.gone(poller, number) {
+            stack.gone(now, ClientId(number));
+        }
         if let Some(conn) = self.conns.get_mut(&number) {
-            if let Some(process) = conn.process() {
-                poller.remove(process);
-            }
             conn.process_gone(now, stack);
             self.dirty.insert(number);
         }
+    }
+
+    /// The stack wants a sign of life of this client.
+    pub(super) fn ask(&mut self, client: ClientId) {
+        if let Some(conn) = self.conns.get_mut(&client.0) {
+            conn.ask();
+            self.dirty.insert(client.0);
+        }
+    }
+
+    /// The stack wants a signal sent to the process of this client.
+    pub(super) fn signal(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        client: ClientId,
+        signal: ClientSignal,
+    ) {
+        if self.processes.contains(client.0) {
+            self.processes.signal(client.0, signal);
+        } else {
+            // It is gone; what still holds its socket is some child of it.
+            stack.gone(now, client);
+        }
+    }
+
+    /// The process id of a client, for people.
+    pub(super) fn pid(&self, client: ClientId) -> Option<i32> {
+        self.processes.pid(client.0)
+    }
+
+    /// Is anybody supervised?
+    pub(super) fn is_supervising(&self) -> bool {
+        self.processes.is_supervising()
+    }
+
+    /// The node was thrown out: supervised clients have to hang up.
+    pub(super) fn fence(&mut self, now: Instant, policy: &Policy) {
+        self.conns.values_mut().for_each(Conn::fence);
+        let registered = |number| self.conns.get(&number).is_some_and(|conn| conn.port().is_some());
+        self.processes.fence(now, policy, registered);
+    }
+
+    /// What is due by now. The port of a process that cannot be killed, for which the node halts.
+    pub(super) fn handle_timer(&mut self, now: Instant, stack: &mut Stack) -> Option<PortName> {
+        self.draining.retain(|number| {
+            let Some(conn) = self.conns.get_mut(number) else { return false };
+            conn.drain(now, stack);
+            self.dirty.insert(*number);
+            conn.drain_until(stack).is_some()
+        });
+        self.processes.strike(now, &stack.gab().config().policy)
+    }
+
+    /// When [`Clients::handle_timer`] has something to do.
+    pub(super) fn next_deadline(&self, stack: &Stack) -> Option<Instant> {
+        let draining = self.draining.iter().filter_map(|number| self.conns.get(number));
+        let drained = draining.filter_map(|conn| conn.drain_until(stack)).min();
+        earliest(drained, self.processes.next_deadline(&stack.gab().config().policy))
     }
 
     /// The stack has something for this client.
@@ -225,7 +290,11 @@ impl Clients {
             if conn.is_gone() {
                 poller.remove(conn.socket());
                 self.conns.remove(&number);
+                self.processes.release(poller, number);
                 continue;
+            }
+            if conn.drain_until(stack).is_some() {
+                self.draining.insert(number);
             }
             let wants = conn.wants();
             if conn.is_orphan() {
@@ -272,8 +341,7 @@ impl Clients {
 
     /// Kills every kernel-type client and names their ports.
     pub(super) fn kill_kernel_clients(&self) -> Vec<PortName> {
-        let kernel = self.conns.values().filter(|conn| conn.process().is_some());
-        kernel.inspect(|conn| conn.kill()).filter_map(Conn::port).collect()
+        self.processes.kill_kernel()
     }
 
     /// Is anybody registered?

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use llt::{Instant, LltPort};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
-use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::admin::AdminRequest;
 use crate::daemon::llt_ports::{LltPorts, OUTBOX, PortClient};
+use crate::daemon::processes::Process;
 use crate::event::{ClientEvent, CloseReason, OpenOptions, SendError};
 use crate::ids::PortName;
 use crate::ipc::{Packer, Reader, Record, VERSION};
@@ -46,6 +46,10 @@ pub(super) struct Conn {
     finishing: bool,
     /// A request of an administrator is under way; no more is read before it is answered.
     answering: bool,
+    /// Its process is to end: it stays known until it hangs up.
+    fenced: bool,
+    /// Questions for signs of life so far.
+    asked: u32,
     /// Interest as the poller knows it.
     pub(super) interest: (bool, bool),
 }
@@ -55,8 +59,8 @@ pub(super) struct Conn {
 pub(super) struct Heard {
     /// A request to be answered with [`Conn::answer`].
     pub(super) admin: Option<AdminRequest>,
-    /// A kernel-type client registered: watch its process.
-    pub(super) watch: bool,
+    /// A kernel-type or supervised client registered: watch its process.
+    pub(super) watch: Option<Process>,
 }
 
 /// What a connection is about to do.
@@ -76,11 +80,14 @@ enum Phase {
 #[derive(Debug)]
 struct Registration {
     port: PortName,
-    /// Of a kernel-type client: the name that it gave.
-    kernel: Option<String>,
+    /// For the log.
+    name: String,
+    /// It dies with its process only (precise rule 13).
+    kernel: bool,
+    /// When that was seen to be gone.
+    process_gone: Option<Instant>,
     shared: bool,
-    /// Of a kernel-type client.
-    process: Option<OwnedFd>,
+    supervised: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -107,17 +114,14 @@ impl Conn {
             phase: Phase::Open,
             finishing: false,
             answering: false,
+            fenced: false,
+            asked: 0,
             interest: (true, false),
         }
     }
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-
-    /// The process of a kernel-type client.
-    pub(super) fn process(&self) -> Option<BorrowedFd<'_>> {
-        self.registration.as_ref()?.process.as_ref().map(AsFd::as_fd)
     }
 
     /// The port it is registered on.
@@ -129,14 +133,16 @@ impl Conn {
     pub(super) fn flags(&self, port: PortName) -> u32 {
         let known = self.registration.as_ref().filter(|known| known.port == port);
         known.map_or(0, |known| {
-            1 | u32::from(known.shared) << 1 | u32::from(known.kernel.is_some()) << 2
+            1 | u32::from(known.shared) << 1
+                | u32::from(known.kernel) << 2
+                | u32::from(known.supervised) << 3
         })
     }
 
     /// The name that it gave, if it is a kernel-type client of this port.
     pub(super) fn kernel_name(&self, port: PortName) -> Option<&str> {
-        let registration = self.registration.as_ref().filter(|known| known.port == port)?;
-        registration.kernel.as_deref()
+        let kernel = |known: &&Registration| known.port == port && known.kernel;
+        self.registration.as_ref().filter(kernel).map(|known| known.name.as_str())
     }
 
     /// The LLT port it is the client of.
@@ -194,6 +200,9 @@ impl Conn {
                 }
                 Ok((len, _)) => Bytes::copy_from_slice(&scratch[..len]),
             };
+            if self.is_supervised() {
+                stack.heard(now, self.id, false);
+            }
             for record in Reader::new(datagram) {
                 let done = match record {
                     Ok(record) => self.handle(now, stack, ports, record, &mut heard),
@@ -237,6 +246,8 @@ impl Conn {
                     Err(error) => return Err(format!("the request is not understood: {error}")),
                 }
             }
+            // It may cross the end of the registration.
+            Record::Beat { .. } => stack.heard(now, self.id, true),
             Record::Broadcast { level, payload } => {
                 self.registered("Broadcast")?;
                 self.spend(payload.len(), "Broadcast")?;
@@ -261,7 +272,7 @@ impl Conn {
             }
             Record::Open { version, port, options, name } => {
                 self.not_open_yet()?;
-                heard.watch |= self.open(now, stack, version, port, options, &name);
+                heard.watch = self.open(now, stack, version, port, options, &name);
             }
             Record::Send { node, payload } => {
                 self.registered("Send")?;
@@ -271,6 +282,7 @@ impl Conn {
             }
             Record::Trace { on } => self.traced = on.then_some(0),
             Record::Answer { .. }
+            | Record::AskBeat { .. }
             | Record::Closed(_)
             | Record::Deliver(_)
             | Record::Frame(_)
@@ -290,7 +302,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Returns whether there is a process to watch.
+    /// Returns the process to watch, if there is one.
     fn open(
         &mut self,
         now: Instant,
@@ -299,27 +311,57 @@ impl Conn {
         port: PortName,
         options: OpenOptions,
         name: &str,
-    ) -> bool {
+    ) -> Option<Process> {
         if !self.speaks(version) {
-            return false;
+            return None;
         }
-        let process = match options.kernel.then(|| self.peer()).transpose() {
+        let (kernel, supervised) = (options.kernel, options.heartbeat.is_some());
+        let process = || Process::at(&self.socket, port, kernel, supervised);
+        let process = match (kernel || supervised).then(process).transpose() {
             Ok(process) => process,
             Err(error) => {
                 self.refuse(EPERM, &format!("cannot watch the process of the client: {error}"));
-                return false;
+                return None;
             }
         };
         if let Err(error) = stack.open(now, self.id, port, options) {
             self.refuse(errno(error.errno()), &error.to_string());
-            return false;
+            return None;
         }
         tracing::debug!(%port, name, "registered");
-        let watch = process.is_some();
-        let kernel = options.kernel.then(|| name.to_owned());
-        self.registration = Some(Registration { port, kernel, shared: options.shared, process });
+        // It comes from outside, and a line of the log must stay one.
+        let name = name.escape_debug().to_string();
+        if kernel {
+            let handle = self.id.0;
+            let text = format!("Client {name} inited GAB API with handle {handle:016x}");
+            tracing::info!("GAB INFO V-15-1-20230 {text}");
+        }
+        let shared = options.shared;
+        self.registration =
+            Some(Registration { port, name, kernel, process_gone: None, shared, supervised });
         self.opened(stack);
-        watch
+        process
+    }
+
+    fn is_supervised(&self) -> bool {
+        self.registration.as_ref().is_some_and(|registration| registration.supervised)
+    }
+
+    /// Asks for a sign of life. It costs no credit and waits for nothing but the socket.
+    pub(super) fn ask(&mut self) {
+        if self.registration.is_some() && self.phase == Phase::Open {
+            self.asked = self.asked.wrapping_add(1);
+            self.packer.push(&Record::AskBeat { number: self.asked });
+        }
+    }
+
+    /// The registration is no more.
+    fn drop_registration(&mut self) -> bool {
+        let Some(registration) = self.registration.take() else { return false };
+        if registration.kernel {
+            tracing::info!("GAB INFO V-15-1-20229 Client {} deiniting GAB API", registration.name);
+        }
+        true
     }
 
     /// Refuses a client of another version.
@@ -343,12 +385,6 @@ impl Conn {
         Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
     }
 
-    /// The process at the other end.
-    fn peer(&self) -> Result<OwnedFd, Errno> {
-        let peer = rustix::net::sockopt::socket_peercred(&self.socket)?;
-        pidfd_open(peer.pid, PidfdFlags::empty())
-    }
-
     fn registered(&self, what: &str) -> Result<(), String> {
         self.registration.as_ref().map(|_| ()).ok_or_else(|| format!("{what} without Open"))
     }
@@ -361,7 +397,7 @@ impl Conn {
         };
         if self.finishing && is_idle {
             self.finishing = false;
-            self.unregister(now, stack);
+            self.unregister(now, stack, false);
             self.packer.push(&Record::Closed(0));
         }
     }
@@ -439,7 +475,8 @@ impl Conn {
                 return false;
             }
         }
-        if self.phase == Phase::Closing && self.packer.is_empty() && self.sending.is_none() {
+        let is_told = self.packer.is_empty() && self.sending.is_none();
+        if self.phase == Phase::Closing && is_told && !self.fenced {
             self.phase = Phase::Gone;
             self.shut();
         }
@@ -485,7 +522,7 @@ impl Conn {
 
     /// The registration ended; the connection follows when the client knows.
     fn closed(&mut self, reason: CloseReason) {
-        self.registration = None;
+        self.drop_registration();
         self.llt = None;
         self.traced = None;
         self.finishing = false;
@@ -529,34 +566,44 @@ impl Conn {
         }
     }
 
-    /// Kills a kernel-type client: the node halts.
-    pub(super) fn kill(&self) {
-        if let Some(process) = self.process() {
-            let _ = pidfd_send_signal(process, Signal::KILL);
-        }
+    /// Its node was thrown out, and its process has to notice: the connection stays until it hangs
+    /// up.
+    pub(super) fn fence(&mut self) {
+        self.fenced = self.is_supervised();
     }
 
     /// The other end closed the socket. All that it sent was read and is ordered before the close.
     fn hung_up(&mut self, now: Instant, stack: &mut Stack) {
-        if self.process().is_some() {
+        if self.registration.as_ref().is_some_and(|registration| registration.kernel) {
             // Precise rule 13: a kernel-type client dies with its process only.
             self.phase = Phase::Orphan;
-            return;
+            return self.drain(now, stack);
         }
-        self.unregister(now, stack);
+        self.unregister(now, stack, !self.finishing);
         self.phase = Phase::Gone;
     }
 
-    /// The process of a kernel-type client is gone.
+    /// The process of the client is gone.
     pub(super) fn process_gone(&mut self, now: Instant, stack: &mut Stack) {
-        // What it sent before it died may not have been read yet.
-        if self.phase == Phase::Orphan {
-            self.unregister(now, stack);
-            self.phase = Phase::Gone;
-        } else if let Some(registration) = &mut self.registration {
-            // The hang-up of the socket follows and ends it as that of a user client.
-            registration.process = None;
+        // What it sent before it died may not have been read yet; the hang-up of the socket follows.
+        if let Some(registration) = &mut self.registration {
+            registration.process_gone = Some(now);
         }
+        self.drain(now, stack);
+    }
+
+    /// Ends the registration of a kernel-type client if its drain time is over.
+    pub(super) fn drain(&mut self, now: Instant, stack: &mut Stack) {
+        if self.drain_until(stack).is_some_and(|until| until <= now) {
+            self.unregister(now, stack, !self.finishing);
+            self.phase = Phase::Gone;
+        }
+    }
+
+    /// The end of the drain time of a kernel-type client that is gone, process and all.
+    pub(super) fn drain_until(&self, stack: &Stack) -> Option<Instant> {
+        let registration = self.registration.as_ref().filter(|_| self.phase == Phase::Orphan)?;
+        registration.process_gone.map(|since| since + stack.gab().config().policy.drain)
     }
 
     /// The other end is gone and nothing is read any more.
@@ -566,17 +613,22 @@ impl Conn {
         }
     }
 
-    fn unregister(&mut self, now: Instant, stack: &mut Stack) {
+    /// `died`: without having closed it.
+    fn unregister(&mut self, now: Instant, stack: &mut Stack, died: bool) {
         self.llt = None;
-        if self.registration.take().is_some() {
-            stack.close(now, self.id);
+        if self.drop_registration() {
+            if died {
+                stack.died(now, self.id);
+            } else {
+                stack.close(now, self.id);
+            }
             self.held.clear();
         }
     }
 
     fn protocol_error(&mut self, now: Instant, stack: &mut Stack, error: &dyn std::fmt::Display) {
         tracing::warn!("a client broke the protocol of gab.sock and is closed: {error}");
-        self.unregister(now, stack);
+        self.unregister(now, stack, false);
         self.closed(CloseReason::Protocol);
     }
 

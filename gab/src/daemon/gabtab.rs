@@ -5,8 +5,9 @@ use std::time::Duration;
 use llt::limits::NODES_MAX;
 use llt::llttab::{ConfigErrors, Problem, Source, Word, words};
 
-use crate::admin::{GabQueue, GabTunable, Meaningless, QueueError, TunableError, protocol_version};
+use crate::admin::{Meaningless, QueueError, TunableError, protocol_version};
 use crate::core::Policy;
+use crate::daemon::life;
 
 /// What the line asks for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -25,24 +26,26 @@ pub(super) struct Gabtab {
     pub(super) rejoin_halt: Option<bool>,
     /// `-s`.
     pub(super) single_network: bool,
-    /// `-S conn_wait:N`.
-    pub(super) conn_wait: Option<u32>,
-    /// `-Q recvq:N`.
-    pub(super) receive_queue: Option<usize>,
-    /// `-Q sendq:N`.
-    pub(super) send_queue: Option<usize>,
+    /// `-b` or `-B`.
+    pub(super) missed_heartbeat_halt: Option<bool>,
+    /// `-p` or `-P`.
+    pub(super) process_death_halt: Option<bool>,
+    /// What `-f`, `-k`, `-Q` and `-S` make of the defaults.
+    pub(super) tuned: Policy,
 }
 
 impl Gabtab {
-    /// What the line makes of a policy.
-    pub(super) fn policy(&self, policy: Policy) -> Policy {
+    /// What the line makes of the policy.
+    pub(super) fn policy(&self) -> Policy {
+        let default = self.tuned;
         Policy {
-            conn_wait: self.conn_wait.unwrap_or(policy.conn_wait),
-            receive_queue: self.receive_queue.unwrap_or(policy.receive_queue),
-            rejoin_halt: self.rejoin_halt.unwrap_or(policy.rejoin_halt),
-            send_queue: self.send_queue.unwrap_or(policy.send_queue),
-            single_network: self.single_network || policy.single_network,
-            ..policy
+            missed_heartbeat_halt: self
+                .missed_heartbeat_halt
+                .unwrap_or(default.missed_heartbeat_halt),
+            process_death_halt: self.process_death_halt.unwrap_or(default.process_death_halt),
+            rejoin_halt: self.rejoin_halt.unwrap_or(default.rejoin_halt),
+            single_network: self.single_network || default.single_network,
+            ..default
         }
     }
 
@@ -98,8 +101,11 @@ impl Gabtab {
                     'c' => self.configure = true,
                     'x' => self.seed = true,
                     's' => self.single_network = true,
-                    'd' | 'q' | 'j' | 'J' => self.switch(source, letter, word, problems),
-                    'n' | 'Q' | 'S' | 't' | 'V' => {
+                    'k' => self.tuned.keep_killing = true,
+                    'b' | 'B' | 'd' | 'q' | 'j' | 'J' | 'p' | 'P' => {
+                        self.switch(source, letter, word, problems)
+                    }
+                    'f' | 'n' | 'Q' | 'S' | 't' | 'V' => {
                         let attached = &letters[at + 1..];
                         let value = if attached.is_empty() {
                             rest.next().copied()
@@ -140,6 +146,10 @@ impl Gabtab {
         let (switch, on, opposite) = match letter {
             'd' => (&mut self.quorum, false, 'q'),
             'q' => (&mut self.quorum, true, 'd'),
+            'b' => (&mut self.missed_heartbeat_halt, true, 'B'),
+            'B' => (&mut self.missed_heartbeat_halt, false, 'b'),
+            'p' => (&mut self.process_death_halt, true, 'P'),
+            'P' => (&mut self.process_death_halt, false, 'p'),
             'J' => (&mut self.rejoin_halt, false, 'j'),
             _ => (&mut self.rejoin_halt, true, 'J'),
         };
@@ -176,6 +186,7 @@ impl Gabtab {
             return;
         };
         match letter {
+            'f' => self.tuned.iofence = Duration::from_millis(number),
             'n' => self.count = u32::try_from(number).ok(),
             _ => self.stable = Some(Duration::from_millis(number)),
         }
@@ -203,17 +214,14 @@ impl Gabtab {
         };
         let taken = match letter {
             'Q' => word.text.parse().map_err(|error: QueueError| error.to_string()).map(|queue| {
-                match queue {
-                    GabQueue::Receive(limit) => self.receive_queue = Some(limit),
-                    GabQueue::Send(limit) => self.send_queue = Some(limit),
-                }
+                life::limit(&mut self.tuned, queue);
             }),
             'V' => protocol_version(word.text).map(drop),
-            _ => word
-                .text
-                .parse()
-                .map_err(|error: TunableError| error.to_string())
-                .map(|GabTunable::ConnWait(times)| self.conn_wait = Some(times)),
+            _ => {
+                word.text.parse().map_err(|error: TunableError| error.to_string()).map(|tunable| {
+                    life::tune(&mut self.tuned, tunable);
+                })
+            }
         };
         if let Err(expected) = taken {
             let text = format!("`{}` is no value of -{letter}", word.text);
@@ -234,7 +242,8 @@ fn unknown(source: &Source, word: Word<'_>) -> Problem {
         source,
         word.span(),
         text,
-        "expected -c, -d, -j, -J, -n N, -q, -Q QUEUE:N, -s, -S NAME:VALUE, -t MS, -V N or -x",
+        "expected -b, -B, -c, -d, -f MS, -j, -J, -k, -n N, -p, -P, -q, -Q QUEUE:N, -s, -S NAME:VALUE, \
+         -t MS, -V N or -x",
     )
 }
 
@@ -267,12 +276,28 @@ mod tests {
             quorum: Some(true),
             rejoin_halt: Some(true),
             single_network: true,
-            conn_wait: Some(4),
+            tuned: Policy { conn_wait: 4, ..Policy::default() },
             ..Gabtab::default()
         };
         assert_eq!(parse("/sbin/gabconfig -cqj -s -n4 -S conn_wait:4").unwrap(), switches);
         let queues = parse("gabconfig -c -Q sendq:100 -Qrecvq:200 -V 1").unwrap();
-        assert_eq!((queues.send_queue, queues.receive_queue), (Some(100), Some(200)));
+        let Policy { receive_queue, send_queue, .. } = queues.policy();
+        assert_eq!((send_queue, receive_queue), (100, 200));
+        let line =
+            "gabconfig -ckbp -f 3000 -S kill_ntries:3 -S rm_action:panic -S isolate_time:16000";
+        let clients = parse(line).unwrap().policy();
+        let expected = Policy {
+            iofence: Duration::from_secs(3),
+            isolate: Duration::from_secs(16),
+            keep_killing: true,
+            kill_tries: 3,
+            missed_heartbeat_halt: true,
+            process_death_halt: true,
+            register_halt: true,
+            ..Policy::default()
+        };
+        assert_eq!(clients, expected);
+        assert_eq!(parse("gabconfig -cBP").unwrap().policy(), Policy::default());
         let off = parse("gabconfig -c -d -J").unwrap();
         assert_eq!((off.quorum, off.rejoin_halt), (Some(false), Some(false)));
     }
@@ -280,8 +305,8 @@ mod tests {
     #[test]
     fn the_others_are_errors_with_a_place() {
         assert_eq!(
-            complaint("/sbin/gabconfig -c -k\n"),
-            ("`-k` is not known here".into(), (1, 20))
+            complaint("/sbin/gabconfig -c -K\n"),
+            ("`-K` is not known here".into(), (1, 20))
         );
         assert_eq!(complaint("\n/sbin/gabconfig -c -n\n").0, "-n has no value");
         assert_eq!(complaint("gabconfig -c -nx"), ("`x` is no value of -n".into(), (1, 16)));
@@ -300,6 +325,8 @@ mod tests {
             let problems: Vec<String> = errors.problems().iter().map(|p| p.to_string()).collect();
             assert_eq!(problems, [format!("-{letter} has no meaning here")]);
         }
+        assert_eq!(complaint("gabconfig -c -p -P").0, "-P and -p exclude each other");
+        assert_eq!(complaint("gabconfig -c -f 0").1, (1, 17));
         assert_eq!(complaint("gabconfig -n 2").0, "the command does not configure GAB");
         assert_eq!(complaint("rm -rf x").0, "`rm` is not run from gabtab");
         assert_eq!(complaint("gabconfig -c\ngabconfig -x").0, "gabtab has two commands");

@@ -15,6 +15,7 @@ use llt::io::Clock;
 use parking_lot::Mutex;
 
 use crate::daemon::log::{self, LogLine};
+use crate::daemon::sysinfo::Sampler;
 use crate::limits::LOG_LINES_MAX;
 
 /// What the reactor publishes about itself, twice a turn.
@@ -24,8 +25,14 @@ pub(super) struct Progress {
     pub(super) turns: u64,
     /// Since when the present turn runs; `None` while the reactor sleeps.
     pub(super) busy_since: Option<Instant>,
+    /// When the present sleep is over at the latest; `None` while it has no end, or in a turn.
+    pub(super) wake: Option<Instant>,
     /// The longest turn.
     pub(super) longest: Duration,
+    /// Clients are supervised: measure what the machine does.
+    pub(super) supervising: bool,
+    /// A client failed: write what the machine was doing.
+    pub(super) asked: bool,
 }
 
 /// The thread, as the reactor's side sees it.
@@ -51,6 +58,7 @@ impl Housekeeping {
             log: LogFile::new(log.to_owned()),
             progress: progress.clone(),
             stalled_turn: None,
+            sampler: Sampler::default(),
         };
         std::thread::Builder::new().name("housekeeping".into()).spawn(move || {
             keeper.run();
@@ -82,6 +90,7 @@ struct Keeper {
     progress: Arc<Mutex<Progress>>,
     /// The turn whose stall was reported, and when it began.
     stalled_turn: Option<(u64, Instant)>,
+    sampler: Sampler,
 }
 
 impl Keeper {
@@ -111,8 +120,14 @@ impl Keeper {
 
     /// "Was I late?" is the first question after any eviction.
     fn watch(&mut self) {
-        let progress = *self.progress.lock();
+        let progress = {
+            let mut shared = self.progress.lock();
+            let progress = *shared;
+            shared.asked = false;
+            progress
+        };
         let now = self.clock.now();
+        self.look_at_the_machine(now, &progress);
         if let Some((turn, since)) = self.stalled_turn
             && (progress.turns != turn || progress.busy_since.is_none())
         {
@@ -127,6 +142,17 @@ impl Keeper {
             let late = now.since(since).as_millis();
             tracing::warn!("the reactor has been busy with one turn for {late} ms");
             self.stalled_turn = Some((progress.turns, since));
+        }
+    }
+}
+
+impl Keeper {
+    fn look_at_the_machine(&mut self, now: Instant, progress: &Progress) {
+        if progress.supervising {
+            self.sampler.sample(now);
+        }
+        if progress.asked {
+            self.sampler.lines(now).iter().for_each(|line| tracing::info!("{line}"));
         }
     }
 }

@@ -6,6 +6,7 @@ use llt::Instant;
 use llt::io::{Clock, incarnation};
 use llt::llttab::LltTab;
 
+use crate::admin::{GabQueue, GabTunable};
 use crate::core::{ArbiterKind, Configuration, GabConfig, Policy};
 use crate::daemon::files::Files;
 use crate::daemon::links::Links;
@@ -36,7 +37,7 @@ impl GabState {
             count: gabtab.count,
             stable: gabtab.stable.unwrap_or(default.stable),
             quorum: gabtab.quorum.unwrap_or(false),
-            policy: gabtab.policy(default.policy),
+            policy: gabtab.policy(),
         }
     }
 
@@ -61,6 +62,28 @@ impl GabState {
     /// seeded that nobody else could see.
     pub(super) fn while_listening(self, listening: bool) -> Self {
         Self { count: self.count.filter(|_| !listening), ..self }
+    }
+}
+
+/// Puts a parameter of `-S` in force.
+pub(super) fn tune(policy: &mut Policy, tunable: GabTunable) {
+    let time = |ms: u32| Duration::from_millis(ms.into());
+    match tunable {
+        GabTunable::ClientStall(ms) => policy.client_stall = time(ms),
+        GabTunable::ConnWait(times) => policy.conn_wait = times,
+        GabTunable::DrainTime(ms) => policy.drain = time(ms),
+        GabTunable::IsolateTime(ms) => policy.isolate = time(ms),
+        GabTunable::KillNtries(tries) => policy.kill_tries = tries,
+        GabTunable::RmAction { halt } => policy.register_halt = halt,
+        GabTunable::RmTimeout(ms) => policy.register_timeout = time(ms),
+    }
+}
+
+/// Puts a limit of `-Q` in force.
+pub(super) fn limit(policy: &mut Policy, queue: GabQueue) {
+    match queue {
+        GabQueue::Receive(limit) => policy.receive_queue = limit,
+        GabQueue::Send(limit) => policy.send_queue = limit,
     }
 }
 

@@ -7,10 +7,12 @@
 mod admin;
 mod args;
 mod changes;
+mod client_notices;
 mod clients;
 mod conn;
 mod files;
 mod gabtab;
+mod halt;
 mod housekeeping;
 mod life;
 mod links;
@@ -20,10 +22,13 @@ mod lock;
 mod log;
 mod notices;
 mod poller;
+mod processes;
 mod reactor;
 mod realtime;
 mod settings;
 mod signals;
+mod sysinfo;
+mod watchdog;
 
 use std::process::ExitCode;
 
@@ -34,12 +39,15 @@ use miette::Report;
 
 use crate::daemon::args::Args;
 use crate::daemon::files::Files;
+use crate::daemon::halt::HaltPolicy;
 use crate::daemon::housekeeping::Housekeeping;
 use crate::daemon::reactor::{End, Reactor};
 use crate::daemon::settings::{Settings, SettingsError};
+use crate::daemon::watchdog::Watchdog;
 
 /// Exit code after this node halted itself: thrown out with a kernel-type client registered or under
-/// `-j`, or on the side of a split without a majority (`-q`). Whoever supervises gabd decides when
+/// `-j`, on the side of a split without a majority (`-q`), or for a client that could not be killed
+/// or was not to die. Whoever supervises gabd decides when
 /// it comes back (precise rule 11).
 pub const EXIT_HALTED: u8 = 75;
 /// Exit code after another node with our id was found: an older one, or any before LLT had started.
@@ -89,14 +97,31 @@ fn serve(args: &Args, files: &Files, settings: Settings) -> anyhow::Result<End> 
     let clock = Clock::new();
     let housekeeping = Housekeeping::start(clock, &files.log(), settings.tab.verbose)
         .context("cannot start a thread")?;
+    // Before anything that may hang: a machine that does not get any further is reset, too.
+    let watchdog = args.watchdog.as_ref().map(|path| {
+        let watchdog = Watchdog::start(clock, path, housekeeping.progress());
+        watchdog.with_context(|| format!("cannot use the watchdog {}", path.display()))
+    });
+    let watchdog = watchdog.transpose()?;
     let end = start(args, files, settings, clock, &housekeeping, &lock);
     if let Err(error) = &end {
         tracing::error!("gabd stops: {error:#}");
+    }
+    if let Some(watchdog) = watchdog {
+        // Whatever could not even start, or was in the way of another node, is no node to reset.
+        watchdog.stop(matches!(end, Ok(End::Clean | End::Duplicate) | Err(_)));
     }
     // The socket has gone with the reactor; the lock goes after it, since whoever holds it may
     // remove what a dead predecessor left.
     drop(lock);
     housekeeping.stop();
+    if matches!(end, Ok(End::Halted)) && args.halt == HaltPolicy::Reboot {
+        // With the last words on disk, for nothing runs after this.
+        eprintln!("gabd: rebooting the machine through {}", args.sysrq.display());
+        if let Err(error) = halt::reboot(&args.sysrq) {
+            eprintln!("gabd: cannot reboot the machine through {}: {error}", args.sysrq.display());
+        }
+    }
     end
 }
 

@@ -267,9 +267,12 @@ fn gab_line(
     notice: &Notice,
 ) -> (Loudness, String) {
     match notice {
-        Notice::ClientClosed { port, reason } => {
-            (Loudness::Warn, format!("GAB WARNING V-15-1-20138 Port {port} isolated: {reason}"))
-        }
+        // Several lines each, with what only the reactor knows (client_notices.rs).
+        Notice::ClientClosed { .. }
+        | Notice::ClientFailed { .. }
+        | Notice::ClientInactive { .. }
+        | Notice::RegistrationExpected { .. }
+        | Notice::RegistrationMissed { .. } => (Loudness::Debug, String::new()),
         Notice::Dump(dump) => (Loudness::Info, dump_line(clients, dump)),
         Notice::Ejected { by } => {
             let text = "GAB WARNING this node was thrown out of the cluster by view";

@@ -20,8 +20,10 @@ use parking_lot::Mutex;
 
 use crate::core::{HaltCause, Notice};
 use crate::daemon::args::Args;
+use crate::daemon::client_notices;
 use crate::daemon::clients::Clients;
 use crate::daemon::files::Files;
+use crate::daemon::halt;
 use crate::daemon::housekeeping::Progress;
 use crate::daemon::life::{self, GabState};
 use crate::daemon::links::{Changes, Links};
@@ -173,15 +175,15 @@ impl Reactor {
         let mut ready = Vec::new();
         loop {
             let now = self.parts.clock.now();
-            self.publish(Some(now));
+            self.publish(Some(now), None);
             self.turn(now, &ready);
             if let Phase::Ended(end) = self.phase {
-                self.publish(None);
+                self.publish(None, None);
                 tracing::info!("gabd ends");
                 return end;
             }
             let deadline = if self.unfinished { Some(now) } else { self.next_deadline() };
-            self.publish(None);
+            self.publish(None, deadline);
             if let Err(error) = self.poller.wait(self.parts.clock, deadline, &mut ready) {
                 // The descriptor is our own: nothing that happens outside can break it.
                 tracing::error!("cannot wait for events: {error}");
@@ -293,6 +295,7 @@ impl Reactor {
                     // Only configurations with a record ask, and gabd has none yet.
                     tracing::error!("no arbiter for {request:?}");
                 }
+                Output::AskBeat(client) => self.clients.ask(client),
                 Output::Client(client) => self.clients.mark(client),
                 Output::Ejected { halt } => {
                     self.ejected(now, halt);
@@ -309,6 +312,9 @@ impl Reactor {
                 }
                 Output::LltWritable(node) => self.clients.llt_writable(node),
                 Output::Notice(notice) => self.noticed(now, &notice),
+                Output::Signal(client, signal) => {
+                    self.clients.signal(now, &mut self.stack, client, signal);
+                }
                 Output::Transmit(frame) => {
                     let link = self.parts.links.endpoint_mut(frame.link.index());
                     if let Some(link) = link {
@@ -379,8 +385,17 @@ impl Reactor {
     }
 
     fn noticed(&mut self, now: Instant, notice: &Notice) {
-        notices::log(&self.parts.settings, &|port| self.clients.on_port(port), notice);
+        match client_notices::lines(notice, |client| self.clients.pid(client)) {
+            Some(lines) => lines.iter().for_each(|(loud, line)| match loud {
+                true => tracing::warn!("{line}"),
+                false => tracing::info!("{line}"),
+            }),
+            None => {
+                notices::log(&self.parts.settings, &|port| self.clients.on_port(port), notice);
+            }
+        }
         match notice {
+            Notice::ClientFailed { .. } => self.parts.progress.lock().asked = true,
             Notice::ClientClosed { port, .. } => {
                 self.clients.find_closed(now, &mut self.stack, Some(*port));
             }
@@ -404,10 +419,11 @@ impl Reactor {
     /// This node was thrown out (precise rule 11).
     fn ejected(&mut self, now: Instant, halt: bool) {
         if halt {
-            self.halt(PortName::CONTROL, NETWORK_FAILURE);
+            self.halt(PortName::CONTROL, halt::NETWORK_FAILURE);
             return;
         }
         tracing::warn!("thrown out: every port is closed, and the node begins a new life");
+        self.clients.fence(now, &self.gab.policy);
         self.clients.find_closed(now, &mut self.stack, None);
         self.clients.stop_registered(CloseReason::Ejected);
         if matches!(self.phase, Phase::Leaving { .. } | Phase::Unconfiguring { .. }) {
@@ -420,29 +436,23 @@ impl Reactor {
 
     /// This node must not go on: its clients learn it, and the others that it is gone.
     fn lost(&mut self, now: Instant, cause: HaltCause, port: PortName) {
-        let HaltCause::Quorum = cause;
         self.clients.find_closed(now, &mut self.stack, None);
         self.clients.stop_registered(CloseReason::Ejected);
         self.stack.bye(now);
         self.send_last(now);
         self.flush_links(now);
-        self.halt(port, QUORUM_LOST);
+        self.halt(port, halt::words(cause));
     }
 
-    /// The halt policy `exit`: kernel-type clients are killed, the reason is said in the words of
-    /// the original's panic, and the process ends.
+    /// The one way to halt: kernel-type clients are killed, the reason is said in the words of the
+    /// original's panic, and the process ends. What the halt policy wants besides follows when all
+    /// threads are done ([`serve`](super::serve)).
     fn halt(&mut self, port: PortName, why: &str) {
         let mut ports = self.clients.kill_kernel_clients();
-        if ports.is_empty() {
-            ports.push(port);
+        if port != PortName::CONTROL || ports.is_empty() {
+            ports = vec![port];
         }
-        for port in ports {
-            tracing::error!("GAB: Port {port} halting system due to {why}");
-        }
-        let path = self.parts.files.halted();
-        if let Err(error) = std::fs::write(&path, format!("{why}\n")) {
-            tracing::warn!("cannot write {}: {error}", path.display());
-        }
+        halt::announce(&self.parts.files, &ports, why);
         self.phase = Phase::Ended(End::Halted);
     }
 
@@ -559,6 +569,9 @@ impl Reactor {
         }
         let changes = self.parts.links.handle_timer(now, &self.poller);
         self.links_changed(now, changes);
+        if let Some(port) = self.clients.handle_timer(now, &mut self.stack) {
+            self.lost(now, HaltCause::ClientFailure, port);
+        }
         if self.retry_listener.is_some_and(|at| at <= now) {
             self.retry_listener = None;
             if let Err(error) = self.poller.add(self.parts.listener.as_fd(), Token::Listener) {
@@ -576,23 +589,23 @@ impl Reactor {
         };
         let links = self.parts.links.next_deadline();
         let stack = self.hold_timer.or_else(|| self.stack.next_deadline());
-        let own = [phase, links, self.listening, self.retry_links, self.retry_listener];
+        let clients = self.clients.next_deadline(&self.stack);
+        let own = [phase, links, clients, self.listening, self.retry_links, self.retry_listener];
         own.into_iter().fold(stack, earliest)
     }
 
-    fn publish(&self, busy_since: Option<Instant>) {
+    fn publish(&self, busy_since: Option<Instant>, wake: Option<Instant>) {
         let mut progress = self.parts.progress.lock();
         if let (Some(since), None) = (progress.busy_since, busy_since) {
             progress.turns += 1;
             progress.longest = progress.longest.max(self.parts.clock.now().since(since));
         }
         progress.busy_since = busy_since;
+        progress.wake = wake;
+        progress.supervising = self.clients.is_supervising();
     }
 }
 
-/// Why a node halts, in the original's panic and for `muster status`.
-const NETWORK_FAILURE: &str = "network failure";
-const QUORUM_LOST: &str = "loss of quorum";
 /// Frames of one link in one turn, and the time they may take: heartbeats stay on time under any
 /// load (architecture.md 5).
 const FRAMES_PER_TURN: usize = 256;

@@ -38,8 +38,27 @@ fn an_open_has_these_bytes() {
 }
 
 #[test]
+fn the_open_of_a_supervised_client_has_these_bytes() {
+    let record = Record::Open {
+        version: 1,
+        port: PortName::new('h').unwrap(),
+        options: OpenOptions {
+            heartbeat: Some(Duration::from_millis(15_000)),
+            ..OpenOptions::default()
+        },
+        name: "had".into(),
+    };
+    let bytes = [0, 0, 0, 18, 1, 16, 0, 0, 0, 1, b'h', 0, 0, 0x3a, 0x98, b'h', b'a', b'd'];
+    assert_eq!(bytes_of(&record), bytes);
+    assert_eq!(read(&bytes), [Ok(record)]);
+    // Without room for the time.
+    let short = [0, 0, 0, 13, 1, 16, 0, 0, 0, 1, b'h', 0, 0];
+    assert_eq!(problem(&short), Problem::Body { kind: 1, len: 5 });
+}
+
+#[test]
 fn short_records_have_these_bytes() {
-    let cases: [(Record, &[u8]); 14] = [
+    let cases: [(Record, &[u8]); 16] = [
         (
             Record::Broadcast { level: Level::Safe, payload: Bytes::from_static(b"hi") },
             &[0, 0, 0, 10, 2, 1, 0, 0, b'h', b'i'],
@@ -72,6 +91,8 @@ fn short_records_have_these_bytes() {
             Record::LltSend { node: node(3), reliable: false, payload: Bytes::from_static(b"d") },
             &[0, 0, 0, 9, 9, 1, 3, 0, b'd'],
         ),
+        (Record::Beat { number: 258 }, &[0, 0, 0, 12, 11, 0, 0, 0, 0, 0, 1, 2]),
+        (Record::AskBeat { number: 258 }, &[0, 0, 0, 12, 74, 0, 0, 0, 0, 0, 1, 2]),
         (Record::Trace { on: true }, &[0, 0, 0, 8, 10, 0, 0, 0]),
         (Record::Trace { on: false }, &[0, 0, 0, 8, 10, 1, 0, 0]),
         (
@@ -253,12 +274,15 @@ fn levels() -> impl Strategy<Value = Level> {
 
 fn from_clients() -> impl Strategy<Value = Record> {
     prop_oneof![
-        (any::<u16>(), 0..26u8, any::<[bool; 4]>(), "\\PC{0,16}").prop_map(
-            |(version, letter, [ack, kernel, shared, status], name)| Record::Open {
-                version,
-                port: PortName::new(char::from(b'A' + letter)).unwrap(),
-                options: OpenOptions { ack, kernel, shared, status },
-                name,
+        (any::<u16>(), 0..26u8, any::<[bool; 4]>(), any::<Option<u32>>(), "\\PC{0,16}").prop_map(
+            |(version, letter, [ack, kernel, shared, status], ms, name)| {
+                let heartbeat = ms.map(|ms| Duration::from_millis(ms.into()));
+                Record::Open {
+                    version,
+                    port: PortName::new(char::from(b'A' + letter)).unwrap(),
+                    options: OpenOptions { ack, heartbeat, kernel, shared, status },
+                    name,
+                }
             }
         ),
         (levels(), payloads()).prop_map(|(level, payload)| Record::Broadcast { level, payload }),
@@ -274,6 +298,7 @@ fn from_clients() -> impl Strategy<Value = Record> {
         (node_ids(), any::<bool>(), payloads())
             .prop_map(|(node, reliable, payload)| Record::LltSend { node, reliable, payload }),
         any::<bool>().prop_map(|on| Record::Trace { on }),
+        any::<u32>().prop_map(|number| Record::Beat { number }),
     ]
 }
 
@@ -305,6 +330,7 @@ fn from_gabd() -> impl Strategy<Value = Record> {
         (node_ids(), any::<bool>(), payloads())
             .prop_map(|(node, reliable, payload)| Record::LltMessage { node, reliable, payload }),
         traced_frames().prop_map(Record::Frame),
+        any::<u32>().prop_map(|number| Record::AskBeat { number }),
     ]
 }
 

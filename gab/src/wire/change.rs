@@ -10,7 +10,7 @@ use crate::ids::{PortName, Versions, Vid};
 use crate::limits::{PORTS_MAX, READY_VIEWS_MAX, WINDOW_SLOTS};
 
 /// Who a node is and which view it is in.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Hello {
     /// `gabconfig -c` was done.
     pub configured: bool,
@@ -30,7 +30,7 @@ pub struct Hello {
 }
 
 /// Answer to COLLECT: what a node has.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct State {
     /// The view that it has installed, or none.
     pub installed: Vid,
@@ -54,7 +54,7 @@ pub struct State {
 }
 
 /// A view that a node was ready for.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Prepared {
     /// Its id, the greatest if there were several with these members.
     pub vid: Vid,
@@ -63,7 +63,7 @@ pub struct Prepared {
 }
 
 /// One entry of a node's row of the connectivity matrix.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Connection {
     /// With whom.
     pub peer: Id,
@@ -72,7 +72,7 @@ pub struct Connection {
 }
 
 /// What will be the view.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Proposal {
     /// Its id.
     pub vid: Vid,
@@ -97,7 +97,7 @@ pub struct Proposal {
 }
 
 /// The membership of one port.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct PortTableEntry {
     /// Its generation.
     pub generation: u64,

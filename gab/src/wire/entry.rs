@@ -9,7 +9,7 @@ use crate::ids::PortName;
 use crate::limits::MESSAGE_MAX;
 
 /// What an entry is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EntryKind {
     /// The client of this incarnation closes the port on the source node.
     Close {
@@ -28,7 +28,7 @@ pub enum EntryKind {
 }
 
 /// One message with its place of origin.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Entry {
     /// The node that sent it.
     pub src: NodeId,

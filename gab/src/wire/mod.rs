@@ -125,7 +125,7 @@ pub struct Data {
 }
 
 /// A point-to-point message (precise rule 6).
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct P2p {
     /// The port.
     pub port: PortName,
@@ -142,7 +142,7 @@ pub struct P2p {
 }
 
 /// The receiver's answer to [`P2p`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct P2pAck {
     /// The port.
     pub port: PortName,

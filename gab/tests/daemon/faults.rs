@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use gab::admin::{AdminRequest, Configured, FaultRates, FaultRequest, GabConfigure};
+use gab::admin::{AdminRequest, Configured, FaultRates, FaultRequest, GabConfigure, GabTunable};
 use gab::client::{Options, Port};
 use gab::{ClientEvent, CloseReason, Level};
 use rustix::process::Signal;
@@ -203,6 +203,9 @@ fn a_killed_client_leaves_its_port_at_once() {
 #[test]
 fn a_client_that_does_not_read_flow_controls_and_is_then_closed() {
     let nodes = formed(1);
+    let set = vec![GabTunable::ClientStall(2000)];
+    let request = AdminRequest::GabConfigure(GabConfigure { set, ..GabConfigure::default() });
+    ask::<Configured>(&nodes[0], request).unwrap();
     let shared = Options { shared: true, ..options(&nodes[0]) };
     let mut speaker = Port::register(port('A'), &shared).unwrap();
     view(&mut speaker, |_| true);

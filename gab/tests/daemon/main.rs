@@ -11,4 +11,5 @@ mod messages;
 mod namespace;
 mod node;
 mod process;
+mod supervision;
 mod support;

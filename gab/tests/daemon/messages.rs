@@ -1,6 +1,7 @@
 //! Messages of the catalogue (docs/operations.md), made to occur by real daemons.
 
 use std::fs;
+use std::time::Duration;
 
 use gab::Level;
 use gab::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, GabQueue, PortInfo};
@@ -135,4 +136,32 @@ fn gabtab_limits_queues_from_the_start() {
     assert_eq!(code, Some(1));
     assert!(said.contains("-K has no meaning here"), "{said}");
     assert!(said.contains("there is no logging daemon"), "{said}");
+}
+
+#[test]
+fn the_heartbeat_of_a_supervised_client_is_shown_and_changed() {
+    let mut node = Node::alone();
+    node.start(&["--testbed"]);
+    wait_for("port a", || snapshot(&node).gab.seeded);
+    let about = || ask::<PortInfo>(&node, AdminRequest::GabPort { port: "h".into() }).unwrap();
+    let change = |ms| {
+        ask::<u64>(&node, AdminRequest::GabPortHeartbeat { port: "h".into(), ms })
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(change(Some(5000)), Err("no client of this node on port h is supervised".into()));
+    let supervised = Options { heartbeat: Some(Duration::from_secs(30)), ..options(&node) };
+    let mut client = Port::register(port('h'), &supervised).unwrap();
+    view(&mut client, |view| view.members.len() == 1);
+    let info = about();
+    assert_eq!((info.flags, info.heartbeat_ms, info.warn_ms), (1 | 8, 30_000, 1000));
+    assert_eq!(change(Some(400)), Ok(400));
+    assert_eq!(about().heartbeat_ms, 400);
+    // It is asked every 27 ms now, and answers in every call.
+    wait_for("heartbeats", || {
+        while client.try_recv().is_some() {}
+        about().buckets.iter().sum::<u64>() > 3
+    });
+    assert_eq!(change(None), Ok(30_000), "what it registered with");
+    assert!(change(Some(99)).unwrap_err().contains("100 to 3600000"));
+    client.close().unwrap();
 }

@@ -16,7 +16,7 @@ use crate::support::{ask, deliveries, members, next, options, port, snapshot, vi
 fn a_bad_file_stops_it_before_anything_starts() {
     let mut node = Node::alone();
     fs::write(node.root().join("etc/llttab"), "set-node 0\nset-cluster x\n").unwrap();
-    fs::write(node.root().join("etc/gabtab"), "/sbin/gabconfig -c -k\n").unwrap();
+    fs::write(node.root().join("etc/gabtab"), "/sbin/gabconfig -c -Z\n").unwrap();
     let (code, stderr) = node.run(&[]);
     assert_eq!(code, Some(1), "{stderr}");
     for part in ["etc/llttab:2:13]", "expected a cluster id from 0 to 65535", "etc/gabtab:1:20]"] {

@@ -127,6 +127,8 @@ fn records() -> Vec<Record> {
         Record::Ack { generation: 2 },
         Record::Admin { json: Bytes::from_static(b"\"Config\"") },
         Record::Answer { more: true, error: false, text: Bytes::from_static(b"{") },
+        Record::AskBeat { number: 7 },
+        Record::Beat { number: 7 },
         Record::Broadcast { level: Level::Safe, payload: payload.clone() },
         Record::Close,
         Record::Closed(104),

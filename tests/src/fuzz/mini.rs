@@ -200,6 +200,8 @@ impl Mini {
                     self.nodes[node].arrived.push((from.node, port, payload));
                 }
                 Output::Arbiter(_)
+                | Output::AskBeat(_)
+                | Output::Signal(..)
                 | Output::Halt { .. }
                 | Output::Left
                 | Output::LltWritable(_)

@@ -1,6 +1,7 @@
 //! The world: virtual time, the queue of events, and everybody in it.
 
 mod faults;
+mod supervised;
 mod turn;
 
 use core::cmp::Reverse;
@@ -8,7 +9,7 @@ use core::time::Duration;
 use std::collections::BinaryHeap;
 
 use bytes::Bytes;
-use gab::core::{ArbiterReply, ArbiterRequest};
+use gab::core::{ArbiterReply, ArbiterRequest, ClientSignal};
 use llt::Instant;
 
 use crate::arbiter::RecordKeeper;
@@ -53,6 +54,8 @@ pub struct World {
     held: Vec<Held>,
     /// What was done to the cluster.
     pub stats: WorldStats,
+    /// Signals to processes of clients: when, at which node, which.
+    pub signals: Vec<(Instant, usize, ClientSignal)>,
     trace: Trace,
     /// What frozen nodes reported (MS12).
     freeze: Freeze,
@@ -145,6 +148,8 @@ enum Happening {
     Arrive { node: usize, link: usize, from: u8, frame: Bytes },
     /// The next fault.
     Chaos,
+    /// The process of a client is gone.
+    ClientGone { node: usize, life: usize, client: u32, killed: bool },
     /// A process that is down, or cannot leave, starts again; not if it did in between.
     Restart { node: usize, incarnation: u64 },
     /// A stopped process goes on.
@@ -212,6 +217,7 @@ impl World {
             filter: None,
             held: Vec::new(),
             stats: WorldStats::default(),
+            signals: Vec::new(),
             trace: Trace::Silent,
             freeze: Freeze::default(),
         }
@@ -341,6 +347,9 @@ impl World {
                 self.wake(node);
             }
             Happening::Chaos => self.strike(),
+            Happening::ClientGone { node, life, client, killed } => {
+                self.client_gone(node, life, client, killed);
+            }
             Happening::Restart { node, incarnation } => self.restart(node, incarnation),
             Happening::Resume { node } => self.resume(node),
             Happening::Turn { node } => {

@@ -247,6 +247,7 @@ impl World {
                     let at = self.now + self.arbiter_delay[node] + delay;
                     self.schedule(at, Happening::Ask { node, life, request });
                 }
+                Output::AskBeat(client) => self.ask_client(node, client.0),
                 Output::Client(client) => {
                     self.processes[node].readable.insert(client.0);
                 }
@@ -256,6 +257,7 @@ impl World {
                 // No agent of a story is the client of an LLT port.
                 Output::Llt { .. } | Output::LltWritable(_) => {}
                 Output::Notice(notice) => self.say(|| format!("node {node}: {notice:?}")),
+                Output::Signal(client, signal) => self.signal_client(node, client.0, signal),
                 Output::Transmit(transmit) => self.transmit(node, &transmit),
             }
         }

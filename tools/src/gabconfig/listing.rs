@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use gab::limits::{LOG_LINES_MAX, PORTS_MAX, SEND_QUEUE_MESSAGES};
-use gab::snapshot::{GabSnapshot, PortSnapshot, Snapshot};
+use gab::snapshot::{ClientPolicy, GabSnapshot, PortSnapshot, Snapshot};
 use llt::limits::NODES_MAX;
 use serde::Serialize;
 
@@ -60,16 +60,16 @@ pub fn driver(gab: &GabSnapshot) -> String {
         ("Driver state", state.to_owned()),
         ("Partition arbitration", able(false)),
         ("Control port seed", able(gab.seeded)),
-        ("Halt on process death", able(false)),
-        ("Missed heartbeat halt", able(false)),
+        ("Halt on process death", able(gab.clients.process_death_halt)),
+        ("Missed heartbeat halt", able(gab.clients.missed_heartbeat_halt)),
         ("Halt on rejoin", able(gab.rejoin_halt)),
-        ("Keep on killing", able(false)),
+        ("Keep on killing", able(gab.clients.keep_killing)),
         ("Quorum flag", able(gab.quorum)),
         ("Restart", able(false)),
         ("Node count", gab.node_count.to_string()),
         ("Send queue limit", gab.send_queue.to_string()),
         ("Recv queue limit", gab.receive_queue.to_string()),
-        ("IOFENCE timeout (ms)", IOFENCE_TIMEOUT_MS.to_string()),
+        ("IOFENCE timeout (ms)", gab.clients.iofence_ms.to_string()),
         ("Stable timeout (ms)", gab.stable_ms.to_string()),
     ];
     let mut out = String::from("GAB Driver Configuration\n");
@@ -90,6 +90,7 @@ pub(super) struct Driver<'a> {
     rejoin_halt: bool,
     single_network: bool,
     conn_wait: u32,
+    clients: &'a ClientPolicy,
     send_queue_limit: usize,
     recv_queue_limit: usize,
     view: &'a str,
@@ -111,6 +112,7 @@ impl<'a> Driver<'a> {
             rejoin_halt: gab.rejoin_halt,
             single_network: gab.single_network,
             conn_wait: gab.conn_wait,
+            clients: &gab.clients,
             send_queue_limit: gab.send_queue,
             recv_queue_limit: gab.receive_queue,
             view: &gab.view,
@@ -183,8 +185,8 @@ impl Tunables {
             flowctrl: SEND_QUEUE_MESSAGES,
             logbufsize: 0,
             msglogsize: LOG_LINES_MAX,
-            isolate_time: ISOLATE_TIME_MS,
-            kill_ntries: KILL_NTRIES,
+            isolate_time: all.gab.clients.isolate_ms,
+            kill_ntries: all.gab.clients.kill_tries,
             conn_wait: all.gab.conn_wait,
             ibuf_count: 0,
             timer_pri: all.llt.tunables.thread_priority,
@@ -232,11 +234,6 @@ impl Version {
 }
 
 const RULE: &str = "===============================================================";
-/// Of clients that do not answer; nobody is supervised in this version. The original's defaults.
-const ISOLATE_TIME_MS: u64 = 120_000;
-const KILL_NTRIES: u32 = 5;
-/// Nothing is fenced in this version; the original's default (facts 2.3).
-const IOFENCE_TIMEOUT_MS: u32 = 15_000;
 
 #[cfg(test)]
 mod tests {
@@ -322,6 +319,7 @@ mod tests {
 
     #[test]
     fn the_driver_looks_as_in_the_original() {
+        let clients = ClientPolicy { iofence_ms: 15_000, ..ClientPolicy::default() };
         let gab = GabSnapshot {
             seeded: true,
             stable_ms: 5000,
@@ -329,13 +327,29 @@ mod tests {
             send_queue: 4096,
             receive_queue: 128,
             protocol: 1,
+            clients,
             ..gab(Vec::new())
         };
         golden::check("gabconfig-l", &driver(&gab));
         golden::check_json("gabconfig-l-json", &Driver::of(&gab));
-        let switched = GabSnapshot { quorum: true, rejoin_halt: true, ..GabSnapshot::default() };
+        let clients = ClientPolicy {
+            iofence_ms: 3000,
+            keep_killing: true,
+            missed_heartbeat_halt: true,
+            process_death_halt: true,
+            ..ClientPolicy::default()
+        };
+        let switched =
+            GabSnapshot { quorum: true, rejoin_halt: true, clients, ..GabSnapshot::default() };
         let switched = driver(&switched);
-        for row in ["Halt on rejoin       : Enabled\n", "Quorum flag          : Enabled\n"] {
+        for row in [
+            "Halt on process death: Enabled\n",
+            "Missed heartbeat halt: Enabled\n",
+            "Halt on rejoin       : Enabled\n",
+            "Keep on killing      : Enabled\n",
+            "Quorum flag          : Enabled\n",
+            "IOFENCE timeout (ms) : 3000\n",
+        ] {
             assert!(switched.contains(row), "{switched}");
         }
         let unconfigured = driver(&GabSnapshot::default());

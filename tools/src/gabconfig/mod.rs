@@ -37,6 +37,26 @@ struct Cli {
     /// Show the configuration
     #[arg(short = 'l', groups = ["what", "listing"])]
     driver: bool,
+    /// Halt the node, instead of killing, when a supervised client has no heartbeat
+    #[arg(short = 'b', groups = ["what", "change"])]
+    missed_heartbeat_halt: bool,
+    /// -b off
+    #[arg(short = 'B', groups = ["what", "change"], conflicts_with = "missed_heartbeat_halt")]
+    no_missed_heartbeat_halt: bool,
+    /// IOFENCE timeout in milliseconds: attempts to kill a client take so long, and a supervised one
+    /// may stay so long after its node was thrown out
+    #[arg(short = 'f', value_name = "MS", groups = ["what", "change"],
+        value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    iofence_ms: Option<u64>,
+    /// Keep on killing: never halt the node for a client that cannot be killed
+    #[arg(short = 'k', groups = ["what", "change"])]
+    keep_killing: bool,
+    /// Halt the node when the process of a supervised or kernel-type client dies
+    #[arg(short = 'p', groups = ["what", "change"])]
+    process_death_halt: bool,
+    /// -p off
+    #[arg(short = 'P', groups = ["what", "change"], conflicts_with = "process_death_halt")]
+    no_process_death_halt: bool,
     /// List the clients of this node's ports by name; with -a: memberships with these names
     #[arg(short = 'C', group = "what",
         conflicts_with_all = ["driver", "tunables", "version_line", "versions", "change", "unconfigure"])]
@@ -73,7 +93,7 @@ struct Cli {
     #[arg(short = 's', groups = ["what", "change"])]
     single_network: bool,
     /// Set a parameter: conn_wait:N, the stable times after which a member that stalls a
-    /// reconfiguration is dropped (1 to 256)
+    /// reconfiguration is dropped (1 to 256); those of clients are listed below
     #[arg(short = 'S', value_name = "NAME:VALUE", groups = ["what", "change"])]
     set: Vec<GabTunable>,
     /// Stable timeout in milliseconds: wait after the first change before a new membership
@@ -143,6 +163,10 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         quorum: switch(cli.quorum, cli.no_quorum),
         rejoin_halt: switch(cli.rejoin_halt, cli.no_rejoin_halt),
         single_network: cli.single_network.then_some(true),
+        iofence_ms: cli.iofence_ms,
+        keep_killing: cli.keep_killing.then_some(true),
+        missed_heartbeat_halt: switch(cli.missed_heartbeat_halt, cli.no_missed_heartbeat_halt),
+        process_death_halt: switch(cli.process_death_halt, cli.no_process_death_halt),
         set: cli.set.clone(),
         queues: cli.queues.clone(),
         version: cli.speak,
@@ -194,21 +218,12 @@ fn warnings(cli: &Cli) -> Vec<&'static str> {
 /// Leaving waits for a membership without this node, however long its timers are.
 const LEAVE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
 
-/// The options that are refused by name: those of `etc/gabtab`, too, and those that are yet to come.
+/// The options that are refused by name, as in `etc/gabtab`.
 static REFUSED: LazyLock<Vec<NotYet>> = LazyLock::new(|| {
     // -h is taken for help, and refused with a value.
     let meaningless = MEANINGLESS.iter().filter(|option| option.letter != 'h');
-    NOT_YET.iter().copied().chain(meaningless.map(NotYet::meaningless)).collect()
+    meaningless.map(NotYet::meaningless).collect()
 });
-
-const NOT_YET: &[NotYet] = &[
-    NotYet::flag('b', "halt instead of killing a client without a heartbeat"),
-    NotYet::flag('B', "-b off"),
-    NotYet::value('f', "IOFENCE timeout"),
-    NotYet::flag('k', "keep killing"),
-    NotYet::flag('p', "halt on process death"),
-    NotYet::flag('P', "-p off"),
-];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -217,12 +232,22 @@ Examples:
   gabconfig -c -n4 -q  the same with quorum: a side of a split without a majority halts
   gabconfig -S conn_wait:6
                        drop who stalls a reconfiguration after 6 stable times
+  gabconfig -k -f 5000 -S kill_ntries:3
+                       kill a client that hangs with three signals in five seconds, and never halt
   gabconfig -a         show the memberships
   gabconfig -a --json  the same for programs
   gabconfig -a -C      the same with the names of this node's clients
   gabconfig -Q sendq:128 -Q recvq:128
                        queues as short as the original's, for clients that register from now on
   gabconfig -U         leave the cluster
+
+Parameters of -S for clients, times in milliseconds:
+  isolate_time:MS   a process that was killed may live so long before the node halts (16000 to 240000)
+  kill_ntries:N     attempts to kill a process, the last one with SIGKILL (3 to 10)
+  client_stall:MS   a client that does not read for so long is closed (100 to 3600000)
+  drain_time:MS     a kernel-type client stays registered so long after its process is gone
+  rm_timeout:MS     a supervised client that died has so long to register again
+  rm_action:ACTION  then: syslog, it is only told, or panic, the node halts
 
 Memberships: one column per node id, the last digit of the id where the node is a member; `;' marks
 an absent node in columns 0, 10, 20 and so on. Generations are hexadecimal.
@@ -237,7 +262,8 @@ JSON of -a and -C: a list of {port, generation, members, jeopardy, visible, clie
 node sets are lists of ids, clients counts those of this node. JSON of -e: an object of the names
 shown. JSON of -v and -W: an object with version (of the command), supported and in_force (protocols;
 in_force null for -v). JSON of -l: an object with configured, seeded, node_count,
-stable_ms, quorum, rejoin_halt, single_network, conn_wait, send_queue_limit, recv_queue_limit, view,
+stable_ms, quorum, rejoin_halt, single_network, conn_wait, clients (what is
+done about them), send_queue_limit, recv_queue_limit, view,
 sequencer, last_slot, stable_slot, changing, counters.
 
 Quorum: every node should have the same setting; a change counts from the next membership on. A node
@@ -288,6 +314,9 @@ mod tests {
             ("gabconfig -j", None, Some(true)),
             ("gabconfig -J", None, Some(false)),
             ("gabconfig -S conn_wait:256", None, None),
+            ("gabconfig -bpk -f 3000", None, None),
+            ("gabconfig -BP", None, None),
+            ("gabconfig -S isolate_time:16000 -S rm_action:panic", None, None),
         ] {
             let cli = parse(line).unwrap();
             assert_eq!(switch(cli.quorum, cli.no_quorum), quorum, "{line}");
@@ -326,6 +355,11 @@ mod tests {
             "gabconfig -S conn_wait:257",
             "gabconfig -S conn_wait",
             "gabconfig -S isolate_time:1",
+            "gabconfig -S rm_action:reboot",
+            "gabconfig -b -B",
+            "gabconfig -p -P",
+            "gabconfig -f 0",
+            "gabconfig -a -k",
             "gabconfig -c --json",
             "gabconfig --json",
             "gabconfig -Z",

@@ -5,14 +5,15 @@ use llt::seal::Keyring;
 use llt::{Duration, Instant, NodeId};
 
 use crate::admin::{
-    AdminRequest, Configured, FaultRequest, GabConfigure, GabQueue, GabTunable, KeysInForce,
-    PortInfo, protocol_version,
+    AdminRequest, Configured, FaultRequest, GabConfigure, KeysInForce, PortInfo, protocol_version,
 };
 use crate::core::Configuration;
 use crate::daemon::admin::{self, Answer, good, refused};
+use crate::daemon::life;
 use crate::daemon::poller::Ready;
 use crate::daemon::reactor::{LEAVE_MAX, Parts, Phase, Reactor};
 use crate::ids::PortName;
+use crate::limits::HEARTBEAT;
 use crate::snapshot::{GabSnapshot, LltSnapshot};
 
 impl Reactor {
@@ -37,7 +38,7 @@ impl Reactor {
             AdminRequest::Faults(request) => self.faults(&request),
             AdminRequest::GabConfigure(request) => self.configure(now, &request),
             AdminRequest::GabPort { port } => self.port_info(&port),
-            AdminRequest::GabPortHeartbeat { port, ms } => self.port_heartbeat(&port, ms),
+            AdminRequest::GabPortHeartbeat { port, ms } => self.port_heartbeat(now, &port, ms),
             AdminRequest::GabUnconfigure => return self.unconfigure(now, number),
             AdminRequest::LltAddress(change) => self.change(|to| to.change_address(now, change)),
             AdminRequest::LltExclude(request) => self.change(|to| to.exclude(now, request)),
@@ -63,7 +64,7 @@ impl Reactor {
         })
     }
 
-    /// Who is on a port. Nobody is supervised in this version, so its figures are the defaults.
+    /// Who is on a port, and how its supervised client fares.
     fn port_info(&self, port: &str) -> Answer {
         let Some(name) = single(port) else { return refused(None, NO_PORT) };
         let members =
@@ -74,16 +75,27 @@ impl Reactor {
             let host = NodeId::new(id).and_then(|node| hosts.name(node));
             host.map_or_else(|| id.to_string(), str::to_owned)
         };
+        let nobody = PortInfo::unsupervised(port);
+        let heartbeat = self.stack.gab().heartbeat(name);
         good(&PortInfo {
             flags: self.clients.flags(name),
             members: members.into_iter().map(host).collect(),
-            ..PortInfo::unsupervised(port)
+            heartbeat_ms: heartbeat.map_or(nobody.heartbeat_ms, |(time, _)| millis(time)),
+            buckets: heartbeat.map_or(nobody.buckets, |(_, beats)| beats),
+            ..nobody
         })
     }
 
-    fn port_heartbeat(&self, port: &str, _ms: Option<u64>) -> Answer {
+    fn port_heartbeat(&mut self, now: Instant, port: &str, ms: Option<u64>) -> Answer {
         let Some(name) = single(port) else { return refused(None, NO_PORT) };
-        refused(None, &format!("no client of this node on port {name} is supervised"))
+        let time = ms.map(Duration::from_millis);
+        if time.is_some_and(|time| !HEARTBEAT.contains(&time)) {
+            return refused(None, "a heartbeat timeout is 100 to 3600000 milliseconds");
+        }
+        match self.stack.set_heartbeat(now, name, time) {
+            Some(time) => good(&millis(time)),
+            None => refused(None, &format!("no client of this node on port {name} is supervised")),
+        }
     }
 
     /// The file is a few lines on a local disk, as `var/incarnation` is at the start of a life.
@@ -177,15 +189,13 @@ impl Reactor {
         let policy = &mut self.gab.policy;
         policy.rejoin_halt = request.rejoin_halt.unwrap_or(policy.rejoin_halt);
         policy.single_network = request.single_network.unwrap_or(policy.single_network);
-        for &GabTunable::ConnWait(times) in &request.set {
-            policy.conn_wait = times;
-        }
-        for &queue in &request.queues {
-            match queue {
-                GabQueue::Receive(limit) => policy.receive_queue = limit,
-                GabQueue::Send(limit) => policy.send_queue = limit,
-            }
-        }
+        policy.iofence = request.iofence_ms.map_or(policy.iofence, Duration::from_millis);
+        policy.keep_killing = request.keep_killing.unwrap_or(policy.keep_killing);
+        policy.missed_heartbeat_halt =
+            request.missed_heartbeat_halt.unwrap_or(policy.missed_heartbeat_halt);
+        policy.process_death_halt = request.process_death_halt.unwrap_or(policy.process_death_halt);
+        request.set.iter().for_each(|&tunable| life::tune(policy, tunable));
+        request.queues.iter().for_each(|&queue| life::limit(policy, queue));
         let already = self.gab == before && !request.seed;
         let listening = self.listening.is_some();
         if self.gab.configured && self.gab != before {
@@ -231,6 +241,10 @@ impl Reactor {
         self.part(now);
         good(&())
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The port with this letter.

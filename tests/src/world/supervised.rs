@@ -1,0 +1,60 @@
+//! Processes of supervised clients: they answer, hang and are killed.
+
+use core::time::Duration;
+
+use gab::core::ClientSignal;
+
+use super::{Happening, World};
+use crate::input::Input;
+use crate::node::State;
+
+impl World {
+    /// gabd asks a client for a sign of life; it answers at once unless it is stuck.
+    pub(super) fn ask_client(&mut self, node: usize, client: u32) {
+        if self.agents[node].iter().any(|agent| agent.client == Some(client) && !agent.stuck) {
+            self.apply(node, Input::Beat { client });
+        }
+    }
+
+    /// gabd sends a signal. A stuck process takes SIGABRT only when it goes on.
+    pub(super) fn signal_client(&mut self, node: usize, client: u32, signal: ClientSignal) {
+        self.say(|| format!("node {node}: client {client} gets {signal:?}"));
+        let (life, now) = (self.hosts.life(node), self.now);
+        self.signals.push((now, node, signal));
+        let dies = self.agents[node].iter().any(|agent| match signal {
+            _ if agent.client != Some(client) || agent.unkillable => false,
+            ClientSignal::Abort => !agent.stuck,
+            ClientSignal::Kill => true,
+        });
+        if let Some(life) = life.filter(|_| dies) {
+            let killed = signal == ClientSignal::Kill;
+            self.schedule(now + DYING, Happening::ClientGone { node, life, client, killed });
+        }
+    }
+
+    /// The process of an agent is gone; its supervisor starts it again unless it is retired.
+    pub(super) fn client_gone(&mut self, node: usize, life: usize, client: u32, killed: bool) {
+        if let Some(agent) = self.agents[node].iter_mut().find(|agent| agent.client == Some(client))
+        {
+            agent.closed();
+            agent.stuck = false;
+        }
+        if self.hosts.life(node) != Some(life) || self.state(node) != State::Running {
+            return;
+        }
+        // gabd has closed its registration with SIGKILL; else the socket that hangs up ends it.
+        self.apply(node, if killed { Input::Gone { client } } else { Input::Died { client } });
+        self.wake(node);
+    }
+
+    /// The process of a client is killed by somebody.
+    pub fn kill_client(&mut self, node: usize, agent: usize) {
+        if let (Some(client), Some(life)) = (self.agents[node][agent].client, self.hosts.life(node))
+        {
+            self.client_gone(node, life, client, false);
+        }
+    }
+}
+
+/// What the system takes to end a process.
+const DYING: Duration = Duration::from_millis(1);
