@@ -100,10 +100,12 @@ impl Watcher {
             GabOutput::Broadcast(payload) | GabOutput::Datagram(_, payload) => {
                 self.message(payload, false);
             }
-            GabOutput::Client(_)
+            GabOutput::AskBeat(_)
+            | GabOutput::Client(_)
             | GabOutput::Halt { .. }
             | GabOutput::Left
-            | GabOutput::Notice(_) => {}
+            | GabOutput::Notice(_)
+            | GabOutput::Signal(..) => {}
         }
     }
 

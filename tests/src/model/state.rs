@@ -450,11 +450,13 @@ impl State {
                 node.life.memberships.push((world, port, generation, members));
                 node.note(&(2_u8, port, generation, members));
             }
-            GabOutput::Client(_)
+            GabOutput::AskBeat(_)
+            | GabOutput::Client(_)
             | GabOutput::Ejected { .. }
             | GabOutput::Halt { .. }
             | GabOutput::Left
-            | GabOutput::Notice(_) => {}
+            | GabOutput::Notice(_)
+            | GabOutput::Signal(..) => {}
         }
     }
 
