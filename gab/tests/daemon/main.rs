@@ -7,6 +7,7 @@ mod faults;
 mod keys;
 mod llt;
 mod llt_ports;
+mod messages;
 mod namespace;
 mod node;
 mod process;
