@@ -306,7 +306,7 @@ mod tests {
     fn the_others_are_errors_with_a_place() {
         assert_eq!(
             complaint("/sbin/gabconfig -c -K\n"),
-            ("`-K` is not known here".into(), (1, 20))
+            ("-K has no meaning here".into(), (1, 20))
         );
         assert_eq!(complaint("\n/sbin/gabconfig -c -n\n").0, "-n has no value");
         assert_eq!(complaint("gabconfig -c -nx"), ("`x` is no value of -n".into(), (1, 16)));
