@@ -138,7 +138,11 @@ mod tests {
 
     #[test]
     fn only_distances_in_time_count() {
-        assert_eq!(digest(&mut at(10_000_000, 7)), digest(&mut at(90_000_000, 7)), "later is the same");
+        assert_eq!(
+            digest(&mut at(10_000_000, 7)),
+            digest(&mut at(90_000_000, 7)),
+            "later is the same"
+        );
         assert_ne!(digest(&mut at(10_000_000, 7)), digest(&mut at(10_000_000, 8)), "a wait is not");
         let mut one = at(10_000_000, 7);
         let before = digest(&mut one);

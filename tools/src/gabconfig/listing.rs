@@ -293,6 +293,8 @@ mod tests {
     fn what_is_fixed_has_the_names_of_the_original() {
         let mut all = Snapshot::default();
         all.gab.conn_wait = 12;
+        all.gab.clients.isolate_ms = 120_000;
+        all.gab.clients.kill_tries = 5;
         all.gab.protocol = 1;
         all.llt.tunables.thread_priority = 2;
         golden::check("gabconfig-e", &tunables(&all));
