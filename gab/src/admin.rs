@@ -212,6 +212,9 @@ pub enum GabTunable {
     IsolateTime(u32),
     /// `kill_ntries`: attempts to kill a process, the last one with SIGKILL.
     KillNtries(u32),
+    /// `rejoin_hold`: a node that comes back alive after it was removed has to be connected for so many
+    /// stable times before it is let in again (ours).
+    RejoinHold(u32),
     /// `rm_action`: what happens when a client that died has not registered again in time: `panic`,
     /// the node halts, or `syslog` (ours; facts 2.12).
     RmAction {
@@ -228,7 +231,7 @@ pub enum TunableError {
     /// There is no such name, or no colon.
     #[error(
         "expected client_stall:MS, conn_wait:N, drain_time:MS, isolate_time:MS, kill_ntries:N, \
-         rm_action:syslog, rm_action:panic or rm_timeout:MS"
+         rejoin_hold:N, rm_action:syslog, rm_action:panic or rm_timeout:MS"
     )]
     Name,
     /// The value is out of its range.
@@ -255,6 +258,7 @@ impl std::str::FromStr for GabTunable {
             "drain_time" => ("drain_time", 0, HOUR_MS, Self::DrainTime),
             "isolate_time" => ("isolate_time", 16_000, 240_000, Self::IsolateTime),
             "kill_ntries" => ("kill_ntries", 3, 10, Self::KillNtries),
+            "rejoin_hold" => ("rejoin_hold", 0, 256, Self::RejoinHold),
             "rm_timeout" => ("rm_timeout", 100, HOUR_MS, Self::RmTimeout),
             "rm_action" => {
                 return match value {

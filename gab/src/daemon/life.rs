@@ -71,6 +71,7 @@ pub(super) fn tune(policy: &mut Policy, tunable: GabTunable) {
     match tunable {
         GabTunable::ClientStall(ms) => policy.client_stall = time(ms),
         GabTunable::ConnWait(times) => policy.conn_wait = times,
+        GabTunable::RejoinHold(times) => policy.rejoin_hold = times,
         GabTunable::DrainTime(ms) => policy.drain = time(ms),
         GabTunable::IsolateTime(ms) => policy.isolate = time(ms),
         GabTunable::KillNtries(tries) => policy.kill_tries = tries,

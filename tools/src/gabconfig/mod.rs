@@ -93,7 +93,9 @@ struct Cli {
     #[arg(short = 's', groups = ["what", "change"])]
     single_network: bool,
     /// Set a parameter: conn_wait:N, the stable times after which a member that stalls a
-    /// reconfiguration is dropped (1 to 256); those of clients are listed below
+    /// reconfiguration is dropped (1 to 256); rejoin_hold:N, the stable times for which a node that
+    /// comes back alive has to be connected before it is let in again (0 to 256); those of clients
+    /// are listed below
     #[arg(short = 'S', value_name = "NAME:VALUE", groups = ["what", "change"])]
     set: Vec<GabTunable>,
     /// Stable timeout in milliseconds: wait after the first change before a new membership
