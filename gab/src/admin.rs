@@ -1,6 +1,10 @@
 //! What administrators ask of gabd, as JSON over `run/gab.sock`. Ours.
 
+mod options;
+
 use serde::{Deserialize, Serialize};
+
+pub use options::{GabQueue, MEANINGLESS, Meaningless, QueueError, protocol_version};
 
 /// One request. The answer is JSON too: what each variant names, or an [`AdminError`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -12,6 +16,20 @@ pub enum AdminRequest {
     Faults(FaultRequest),
     /// `gabconfig -c`. Answer: [`Configured`].
     GabConfigure(GabConfigure),
+    /// `gabport -p PORT`: who is on a port, and how its supervised client fares. Answer: [`PortInfo`].
+    GabPort {
+        /// The letter.
+        port: String,
+    },
+    /// `gabport -p PORT -h MS` and `-d`: another heartbeat timeout for the supervised client on a
+    /// port, 100 ms to an hour, or what it registered with. Answer: the timeout in force, in
+    /// milliseconds. Refused where nobody is supervised.
+    GabPortHeartbeat {
+        /// The letter.
+        port: String,
+        /// Milliseconds; `None` is the client's own.
+        ms: Option<u64>,
+    },
     /// `gabconfig -U`: refused while clients are registered. Answer: `null`, once the node has left.
     GabUnconfigure,
     /// `lltconfig -a`: addresses of peers. Answer: [`Changed`].
@@ -172,6 +190,10 @@ pub struct GabConfigure {
     pub process_death_halt: Option<bool>,
     /// `-S`.
     pub set: Vec<GabTunable>,
+    /// `-Q`; of several for one queue the last counts.
+    pub queues: Vec<GabQueue>,
+    /// `-V`: the protocol version to speak.
+    pub version: Option<u8>,
 }
 
 /// A parameter that `gabconfig -S name:value` sets at run time (facts 2.6).
@@ -190,6 +212,9 @@ pub enum GabTunable {
     IsolateTime(u32),
     /// `kill_ntries`: attempts to kill a process, the last one with SIGKILL.
     KillNtries(u32),
+    /// `rejoin_hold`: a node that comes back alive after it was removed has to be connected for so many
+    /// stable times before it is let in again (ours).
+    RejoinHold(u32),
     /// `rm_action`: what happens when a client that died has not registered again in time: `panic`,
     /// the node halts, or `syslog` (ours; facts 2.12).
     RmAction {
@@ -206,7 +231,7 @@ pub enum TunableError {
     /// There is no such name, or no colon.
     #[error(
         "expected client_stall:MS, conn_wait:N, drain_time:MS, isolate_time:MS, kill_ntries:N, \
-         rm_action:syslog, rm_action:panic or rm_timeout:MS"
+         rejoin_hold:N, rm_action:syslog, rm_action:panic or rm_timeout:MS"
     )]
     Name,
     /// The value is out of its range.
@@ -233,6 +258,7 @@ impl std::str::FromStr for GabTunable {
             "drain_time" => ("drain_time", 0, HOUR_MS, Self::DrainTime),
             "isolate_time" => ("isolate_time", 16_000, 240_000, Self::IsolateTime),
             "kill_ntries" => ("kill_ntries", 3, 10, Self::KillNtries),
+            "rejoin_hold" => ("rejoin_hold", 0, 256, Self::RejoinHold),
             "rm_timeout" => ("rm_timeout", 100, HOUR_MS, Self::RmTimeout),
             "rm_action" => {
                 return match value {
@@ -257,6 +283,32 @@ const HOUR_MS: u32 = 3_600_000;
 pub struct Configured {
     /// Nothing changed: it already ran with that configuration.
     pub already: bool,
+}
+
+/// Answer to [`AdminRequest::GabPort`] (facts 2.12).
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct PortInfo {
+    /// The letter.
+    pub port: String,
+    /// What this node has on the port: 1 a registration, 2 a shared one, 4 a kernel-type client, 8 a
+    /// supervised client. Ours; what the original's mean is not known.
+    pub flags: u32,
+    /// Names of the members in `llthosts`, or their ids where they have none.
+    pub members: Vec<String>,
+    /// The heartbeat timeout of the supervised client in milliseconds; without one the default.
+    pub heartbeat_ms: u64,
+    /// It is warned of a missing heartbeat after so many milliseconds, and so often.
+    pub warn_ms: u64,
+    /// How many heartbeats came within each fifth of the timeout after the one before.
+    pub buckets: [u64; 5],
+}
+
+impl PortInfo {
+    /// A port without a supervised client, of which nothing else is known yet.
+    pub fn unsupervised(port: &str) -> Self {
+        Self { port: port.to_owned(), heartbeat_ms: 15_000, warn_ms: 1000, ..Self::default() }
+    }
 }
 
 /// Answer to [`AdminRequest::ReloadKeys`].

@@ -10,13 +10,15 @@ pub const PORTS_MAX: usize = 52;
 pub const WINDOW_SLOTS: u64 = 2048;
 /// Bytes of the same.
 pub const WINDOW_BYTES: usize = 8 << 20;
-/// Messages of one client that are accepted but not yet delivered (precise rule 8).
+/// Messages of one client that are accepted but not yet delivered (precise rule 8). The default and
+/// the largest value of `gabconfig -Q sendq`.
 pub const SEND_QUEUE_MESSAGES: usize = 4096;
 /// Bytes of the same.
 pub const SEND_QUEUE_BYTES: usize = 4 << 20;
 /// Messages that wait for a client to read them (precise rule 8). From half of it on the sequencer
 /// orders nothing more for the port; what is then under way fits the other half, because
-/// [`WINDOW_SLOTS`] is not larger than it.
+/// [`WINDOW_SLOTS`] is not larger than it. The default and the largest value of `gabconfig -Q recvq`:
+/// a smaller queue may be exceeded by what is under way, up to [`WINDOW_SLOTS`] messages.
 pub const RECEIVE_QUEUE_MESSAGES: usize = 4096;
 /// Bytes of the same; what is under way may exceed it by [`WINDOW_BYTES`].
 pub const RECEIVE_QUEUE_BYTES: usize = 4 << 20;
@@ -64,3 +66,6 @@ pub const READY_VIEWS_MAX: usize = 16;
 /// View ids of the own history that are remembered. The record never lags behind by more view
 /// changes than happen while one arbitration runs.
 pub const CHAIN_MAX: usize = 4096;
+/// Lines of the log that wait for the disk, some seconds of a storm of notices; more are counted and
+/// dropped.
+pub const LOG_LINES_MAX: usize = 4096;

@@ -292,6 +292,12 @@ pub struct GabSnapshot {
     pub single_network: bool,
     /// A member that stalls changes for so many stable times is dropped.
     pub conn_wait: u32,
+    /// `-Q sendq`: messages of a client that may be accepted and not yet ordered.
+    pub send_queue: usize,
+    /// `-Q recvq`: messages that may wait for a client.
+    pub receive_queue: usize,
+    /// The highest version of GAB's protocol that may be spoken now: in a view, that of the view.
+    pub protocol: u8,
     /// What is done about clients.
     pub clients: ClientPolicy,
     /// The view as `round.node/incarnation`; empty if none.
@@ -353,4 +359,9 @@ pub struct PortSnapshot {
     pub visible: Vec<u8>,
     /// Clients of this node on it.
     pub clients: u32,
+    /// What `-C` calls its client at this node: that of port a is GAB itself, a kernel-type client
+    /// has the name that it gave, all others are user clients. Filled by the daemon.
+    pub name: String,
+    /// Kernel-type clients of this node on it; of port a 1. Filled by the daemon.
+    pub refcount: u32,
 }

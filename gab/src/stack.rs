@@ -255,6 +255,32 @@ impl Stack {
         self.gab.send_room(client)
     }
 
+    /// See [`Gab::set_heartbeat`].
+    pub fn set_heartbeat(
+        &mut self,
+        now: Instant,
+        port: PortName,
+        time: Option<Duration>,
+    ) -> Option<Duration> {
+        self.now = self.now.max(now);
+        self.gab.set_heartbeat(now, port, time)
+    }
+
+    /// What [`Stack::send_room`] is when nothing of the client is under way.
+    pub fn whole_send_room(&self, client: ClientId) -> (usize, usize) {
+        self.gab.whole_send_room(client)
+    }
+
+    /// Is the client registered, and nothing of it under way?
+    pub fn is_settled(&self, client: ClientId) -> bool {
+        self.gab.is_settled(client)
+    }
+
+    /// Did GAB close the client, or never open it?
+    pub fn is_closed(&self, client: ClientId) -> bool {
+        self.gab.is_closed(client)
+    }
+
     /// The next thing to do, or `None` when there is nothing until the next input.
     ///
     /// What LLT has received goes up first, what GAB makes of it goes down, and only when both

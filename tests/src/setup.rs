@@ -148,8 +148,10 @@ impl Setup {
 
     /// What the stack of `node` is built from in this life, of which it is the `nth`.
     pub fn stack_config(&self, node: NodeId, incarnation: Incarnation, nth: usize) -> StackConfig {
-        let versions =
-            self.versions.get(node.index()).and_then(|lives| lives.get(nth).or(lives.last()));
+        let versions = self
+            .versions
+            .get(node.index())
+            .and_then(|lives| lives.get(nth).or_else(|| lives.last()));
         let links = (0u8..).zip(&self.links).map(|(link, setup)| LinkConfig {
             lowpri: setup.lowpri,
             mtu: setup.mtu,

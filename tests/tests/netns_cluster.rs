@@ -12,26 +12,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use netns::{ethernet, skip, up};
-use process::{LIMIT, alone, incarnation, port, roots, sequencer};
+use process::{LIMIT, alone, incarnation, muster, port, roots, sequencer, text};
 use rustix::process::Signal;
 use tools::muster::binaries::Binaries;
 use tools::muster::cluster::{Cable, Cluster};
 use tools::muster::formed::wait_formed;
 use tools::muster::process::State;
 use tools::muster::storm::{Plan, Storm, check};
-use tools::muster::temporary::Temporary;
-
-fn text(output: &Output) -> String {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {error}", output.status);
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn muster(cluster: &Temporary, words: &[&str]) -> Command {
-    let mut command = Command::new(cluster.binaries.path("muster"));
-    command.env("MUSTER_NO_BUILD", "1").arg("--dir").arg(&cluster.cluster.dir).args(words);
-    command
-}
 
 #[test]
 fn a_node_killed_in_a_storm_rejoins() {

@@ -11,25 +11,12 @@ use std::time::Duration;
 
 use gab::client::{Options, Port};
 use gab::{ClientEvent, CloseReason};
-use process::{LIMIT, alone, port, three_nodes};
+use process::{LIMIT, alone, muster, port, text, three_nodes};
 use tools::muster::binaries::Binaries;
 use tools::muster::control;
 use tools::muster::process::State;
 use tools::muster::programs::{self, Listener};
 use tools::muster::temporary::Temporary;
-
-/// `muster --dir DIR WORDS`.
-fn muster(cluster: &Temporary, words: &[&str]) -> Output {
-    let mut command = Command::new(cluster.binaries.path("muster"));
-    command.env("MUSTER_NO_BUILD", "1").arg("--dir").arg(&cluster.cluster.dir).args(words);
-    command.output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {error}", output.status);
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
 
 #[test]
 fn exec_prints_the_table_of_gabconfig_byte_for_byte() {
@@ -43,7 +30,10 @@ fn exec_prints_the_table_of_gabconfig_byte_for_byte() {
          Port a gen {generation:>8x} membership 012\n"
     );
     for node in ["0", "node1", "2"] {
-        assert_eq!(stdout(&muster(&cluster, &["exec", node, "gabconfig", "-a"])), expected);
+        assert_eq!(
+            text(&muster(&cluster, &["exec", node, "gabconfig", "-a"]).output().unwrap()),
+            expected
+        );
     }
     cluster.down().unwrap();
 }
@@ -54,7 +44,7 @@ fn exec_hands_arguments_and_exit_status_on() {
     let cluster = three_nodes();
     let script = r#"printf '%s|' "$@" "$MUSTER_ROOT"; exit 7"#;
     let words = ["exec", "1", "sh", "-c", script, "sh", "--dir", "a b", "-n", "--help", "--"];
-    let output = muster(&cluster, &words);
+    let output = muster(&cluster, &words).output().unwrap();
     let root = cluster.cluster.root(1);
     let expected = format!("--dir|a b|-n|--help|--|{}|", root.display());
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
@@ -125,7 +115,7 @@ fn a_client_is_told_that_its_daemon_died() {
 fn up_over_a_cluster_is_refused_and_leaves_it_alone() {
     let _alone = alone();
     let cluster = three_nodes();
-    let output = muster(&cluster, &["up"]);
+    let output = muster(&cluster, &["up"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("3 nodes, 3 running") && said.contains("muster down"), "{said}");
@@ -195,7 +185,7 @@ fn the_command_line_breaks_shows_and_mends_a_cluster() {
     let _alone = alone();
     let hand =
         ByHand { folder: tempfile::tempdir().unwrap(), binaries: Binaries::locate().unwrap() };
-    let run = |words: &[&str]| stdout(&hand.run(words));
+    let run = |words: &[&str]| text(&hand.run(words));
     assert!(run(&["up", "-n", "2"]).starts_with("2 nodes with 2 links are up in "));
 
     run(&["faults", "1", "--loss", "5%", "--delay", "2ms", "link1"]);

@@ -5,11 +5,10 @@
 mod process;
 
 use std::fs;
-use std::process::Command;
 
 use gab::client::{Options, Port};
 use gab::{ClientEvent, CloseReason};
-use process::{LIMIT, alone, options, port};
+use process::{LIMIT, alone, muster, options, port, text};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tools::muster::control;
 use tools::muster::formed::wait_formed;
@@ -24,13 +23,8 @@ fn up(nodes: u8) -> Temporary {
 }
 
 /// What `muster` prints.
-fn muster(cluster: &Temporary, words: &[&str]) -> String {
-    let mut command = Command::new(cluster.binaries.path("muster"));
-    command.env("MUSTER_NO_BUILD", "1").arg("--dir").arg(&cluster.cluster.dir).args(words);
-    let output = command.output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {}: {error}", output.status);
-    String::from_utf8(output.stdout).unwrap()
+fn told(cluster: &Temporary, words: &[&str]) -> String {
+    text(&muster(cluster, words).output().unwrap())
 }
 
 /// Waits until the gabd of a node has ended by itself; its exit status.
@@ -44,7 +38,7 @@ fn ended(cluster: &Temporary, node: u8) -> Option<i32> {
 
 /// What `muster status` says of a node's gabd: the fourth column.
 fn shown(cluster: &Temporary, node: u8) -> String {
-    let text = muster(cluster, &["status"]);
+    let text = told(cluster, &["status"]);
     let line = text.lines().find(|line| line.trim_start().starts_with(&format!("{node} ")));
     let columns: Vec<&str> = line.unwrap().split_whitespace().collect();
     columns[3].trim_end_matches(',').to_owned()
@@ -58,7 +52,7 @@ fn wait_alone(cluster: &Temporary, nodes: &[u8]) {
 fn a_node_without_the_others_halts_and_two_of_three_go_on() {
     let _alone = alone();
     let mut cluster = up(3);
-    let listing = muster(&cluster, &["exec", "0", "gabconfig", "-l"]);
+    let listing = told(&cluster, &["exec", "0", "gabconfig", "-l"]);
     assert!(listing.contains("Quorum flag          : Enabled\n"), "{listing}");
     let root = cluster.cluster.root(2);
     let client = Options { root: root.clone(), ..Options::default() };
@@ -75,7 +69,7 @@ fn a_node_without_the_others_halts_and_two_of_three_go_on() {
     wait_alone(&cluster, &[0, 1]);
     assert_eq!([0, 1, 2].map(|node| shown(&cluster, node)), ["running", "running", "halted"]);
     let json: serde_json::Value =
-        serde_json::from_str(&muster(&cluster, &["status", "--json"])).unwrap();
+        serde_json::from_str(&told(&cluster, &["status", "--json"])).unwrap();
     assert_eq!(json["nodes"][2]["halted"], "loss of quorum");
     assert!(json["nodes"][0]["halted"].is_null());
     let log = fs::read_to_string(root.join("var/log/gabd.log")).unwrap();
@@ -112,8 +106,8 @@ fn the_flag_may_be_switched_off_while_gabd_runs() {
     let _alone = alone();
     let mut cluster = up(2);
     for node in ["0", "1"] {
-        muster(&cluster, &["exec", node, "gabconfig", "-d"]);
-        let listing = muster(&cluster, &["exec", node, "gabconfig", "-l"]);
+        told(&cluster, &["exec", node, "gabconfig", "-d"]);
+        let listing = told(&cluster, &["exec", node, "gabconfig", "-l"]);
         assert!(listing.contains("Quorum flag          : Disabled\n"), "{listing}");
     }
     cluster.partition(&[vec![0], vec![1]]).unwrap();

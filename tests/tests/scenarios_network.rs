@@ -302,6 +302,11 @@ fn s62_a_member_whose_acknowledgement_never_moves() {
     assert!(took < ms(6000), "{took:?}");
     let stuck = |notice: &Notice| matches!(notice, Notice::StuckMember { node } if node.get() == 2);
     assert!(stage.noticed(0, stuck), "the reason is told");
+    let dump = |notice: &Notice| match notice {
+        Notice::Dump(dump) => dump.answered.iter().all(|node| node.get() != 2),
+        _ => false,
+    };
+    assert!(stage.noticed(0, dump), "and where everybody stood: only node 2 is behind");
     stage.wait_read(&clients[..2], &[uid]);
     stage.conclude();
 }

@@ -211,5 +211,7 @@ fn a_member_that_never_answers_a_change_is_dropped_after_conn_wait() {
     assert!(stage.now().since(begun) >= stable * 20, "it had its time");
     let told = |notice: &Notice| matches!(notice, Notice::Stalled { node, conn_wait: 20 } if node.get() == 2);
     assert!(stage.noticed(0, told));
+    let dump = |notice: &Notice| matches!(notice, Notice::Dump(dump) if dump.state > 1);
+    assert!(stage.noticed(0, dump), "and where every port stood meanwhile");
     stage.conclude();
 }

@@ -1,9 +1,12 @@
-//! Who learns what from the arbitration record, and when: what no numbered scenario covers.
+//! Who learns what from the arbitration record, and when; scenario 47.
 
 use std::time::Duration;
 
 use gab::event::CloseReason;
-use sim::scenario::{Note, Stage, members_at};
+use sim::history::End;
+use sim::input::OpenFlags;
+use sim::profile::Profile;
+use sim::scenario::{Note, Stage, log_of, members_at};
 use sim::scripts;
 use sim::setup::Setup;
 use sim::world::Verdict;
@@ -79,4 +82,39 @@ fn a_view_below_what_the_record_promises_is_made_anew() {
 fn a_member_named_for_a_view_outside_its_history_gives_up() {
     let violations = scripts::named_for_a_foreign_view(None);
     assert!(violations.is_empty(), "{:#?}", violations.list());
+}
+
+/// What a start-up check finds on coordination points waits for them; the record alone lets one
+/// side go on.
+#[test]
+fn s47_both_sides_of_a_partition_are_seeded_by_hand() {
+    let mut stage = Stage::new(Profile::quiet(Setup { seed_count: None, ..with_record(4) }));
+    stage.split(&[&[0, 1], &[2, 3]]);
+    (0..4).for_each(|node| stage.world.boot(node));
+    stage.pass(ms(500));
+    stage.seed(0);
+    stage.seed(2);
+    stage.wait("both sides have a view", |world| {
+        members_at(world, 0) == [0, 1] && members_at(world, 2) == [2, 3]
+    });
+    let clients: Vec<_> = (0..4).map(|node| stage.add(node, 'w', OpenFlags::default())).collect();
+    stage.wait("one side is in the record", |world| world.keeper.record().is_some());
+    let named: Vec<usize> = stage.world.keeper.record().map_or(Vec::new(), |record| {
+        record.members.iter().map(|id| id.node.index()).collect()
+    });
+    let (won, lost) = if named.contains(&0) { ([0, 1], [2, 3]) } else { ([2, 3], [0, 1]) };
+    stage.wait("the winners' clients hear of each other", |world| {
+        let seen = |node: usize| log_of(world, clients[node]).and_then(|log| log.view);
+        won.iter().all(|node| seen(*node).is_some_and(|view| view.members.len() == 2))
+    });
+    stage.pass(ms(3000));
+    for node in lost {
+        let log = stage.log(clients[node]);
+        assert!(log.is_none_or(|log| log.view.is_none()), "the port is held on the other side");
+    }
+    stage.world.mend();
+    stage.wait_view(&[0, 1, 2, 3]);
+    assert!(lost.iter().all(|&node| stage.ends(node).contains(&End::Ejected)));
+    assert!(won.iter().all(|&node| stage.ends(node).is_empty()));
+    stage.conclude();
 }

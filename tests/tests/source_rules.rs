@@ -95,3 +95,41 @@ fn no_source_file_is_longer_than_a_thousand_lines_and_half_are_short() {
     let median = lengths[lengths.len() / 2].0;
     assert!(median < 250, "the median file has {median} lines");
 }
+
+/// The numbers of messages in a text: `V-15-1-20036`, and where they are put together the bare 20036.
+fn numbers(text: &str) -> Vec<String> {
+    let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
+    let mut found = Vec::new();
+    for family in ["V-14-1-", "V-14-2-", "V-15-1-"] {
+        found.extend(text.split(family).skip(1).map(digits).filter(|number| number.len() == 5));
+    }
+    let plain = text.replace('_', "");
+    let words = plain.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let of_gab = |word: &&str| word.len() == 5 && word.starts_with("20") && digits(word) == *word;
+    found.extend(words.filter(of_gab).map(str::to_owned));
+    found
+}
+
+#[test]
+fn the_catalogue_lists_every_message() {
+    let root = root();
+    let docs = fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    let parts = ["gab/src/daemon", "llt/src/io", "tools/src/lltconfig"];
+    let mut count = 0;
+    let is_test = |path: &PathBuf| path.file_stem().is_some_and(|name| name == "tests");
+    let files = parts.iter().flat_map(|part| sources(&root.join(part)));
+    for path in files.filter(|path| !is_test(path)) {
+        let text = fs::read_to_string(&path).unwrap();
+        // What only tests say need not be listed.
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for number in numbers(text) {
+            count += 1;
+            assert!(
+                docs.contains(&number),
+                "{}: {number} is not in docs/operations.md",
+                path.display()
+            );
+        }
+    }
+    assert!(count > 25, "only {count} messages were found");
+}

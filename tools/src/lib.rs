@@ -8,6 +8,8 @@ pub mod common;
 pub mod docs;
 pub mod gabconfig;
 pub mod gabport;
+#[cfg(test)]
+mod golden;
 pub mod lltconfig;
 pub mod lltdump;
 pub mod lltping;

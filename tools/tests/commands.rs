@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use gab::admin::{
-    AddressChange, AdminError, AdminRequest, Changed, Configured, Exclude, GabConfigure,
-    GabTunable, RunningConfig, Setting,
+    AddressChange, AdminError, AdminRequest, Changed, Configured, Exclude, GabConfigure, GabQueue,
+    GabTunable, PortInfo, RunningConfig, Setting,
 };
 use gab::ipc::Record;
 use gab::snapshot::{
@@ -102,10 +102,12 @@ fn a_wrong_command_line_is_usage() {
 fn options_of_the_originals_that_are_missing_are_refused_by_name() {
     for (line, said) in [
         (
-            "gabconfig -K",
-            "GAB gabconfig ERROR option -K (logging daemon off) is not in this version",
+            "gabconfig -c -K",
+            "GAB gabconfig ERROR option -K has no meaning here: there is no logging daemon",
         ),
-        ("gabconfig -Q sendq:7", "option -Q (queue limits)"),
+        ("gabconfig -h 1000", "option -h has no meaning here: the interval of disk heartbeats"),
+        ("gabconfig -c -m 4 -x", "option -m has no meaning here: how many disk heartbeats"),
+        ("gabconfig -R", "option -R has no meaning here: nobody outside knows"),
         ("lltconfig -C 7", "option -C (set the cluster id; set-cluster in llttab does it)"),
         ("lltconfig -n 1", "option -n (set the node id; set-node in llttab does it)"),
         ("lltconfig -E 1", "LLT lltconfig ERROR option -E (a switch of the original's driver"),
@@ -131,6 +133,13 @@ fn without_a_daemon_the_exit_code_is_3() {
         "gabconfig -c -n2",
         "gabconfig -x",
         "gabconfig -U",
+        "gabconfig -a -C",
+        "gabconfig -C",
+        "gabconfig -e",
+        "gabconfig -W",
+        "gabport -p h",
+        "gabport -p h -h 16000",
+        "gabport -p h -d",
         "gabport -p A listen",
         "gabport -p A broadcast hello",
         "gabport -p A send 1 hello",
@@ -314,6 +323,16 @@ fn gabconfig_passes_on_what_it_was_given_and_says_if_it_was_so_already() {
         Ok(Configured { already: false })
     });
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
+    let (code, out, err) = ask("gabconfig -Q sendq:7 -Q recvq:9 -V 1", |request| {
+        let expected = GabConfigure {
+            queues: vec![GabQueue::Send(7), GabQueue::Receive(9)],
+            version: Some(1),
+            ..GabConfigure::default()
+        };
+        assert_eq!(request, AdminRequest::GabConfigure(expected));
+        Ok(Configured { already: false })
+    });
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
     let (code, out, err) = ask("gabconfig -bkP -f 3000 -S rm_action:panic", |request| {
         let expected = GabConfigure {
             iofence_ms: Some(3000),
@@ -366,6 +385,8 @@ fn snapshot() -> Snapshot {
         port: "a".into(),
         generation: 0x0096_7901,
         members: vec![0, 1],
+        name: "GAB_Control".into(),
+        refcount: 1,
         ..PortSnapshot::default()
     };
     let link = LinkSnapshot { tag: "l0".into(), mtu: 8192, ..LinkSnapshot::default() };
@@ -383,7 +404,12 @@ fn snapshot() -> Snapshot {
             ports: vec![gab],
             ..LltSnapshot::default()
         },
-        gab: GabSnapshot { ports: vec![port], ..GabSnapshot::default() },
+        gab: GabSnapshot {
+            ports: vec![port],
+            send_queue: 4096,
+            protocol: 1,
+            ..GabSnapshot::default()
+        },
     }
 }
 
@@ -391,6 +417,10 @@ fn snapshot() -> Snapshot {
 fn listings_come_from_the_snapshot() {
     for (line, start) in [
         ("gabconfig -a", "GAB Port Memberships\n===="),
+        ("gabconfig -a -C", "GAB Port Memberships\n===="),
+        ("gabconfig -C", "GAB Client Names\n===="),
+        ("gabconfig -e", "GAB kernel tunables:\n    numnids: 128\n"),
+        ("gabconfig -W", "Supported Protocol Version(s) : 1\n"),
         ("gabconfig -l", "GAB Driver Configuration\nDriver state         : Unconfigured\n"),
         ("lltstat", "LLT statistics:\n    0          Snd data packets         0          Rcv"),
         ("lltstat -n", "LLT node information:\n    Node                 State    Links\n"),
@@ -420,10 +450,48 @@ fn listings_come_from_the_snapshot() {
 }
 
 #[test]
+fn gabport_shows_a_port_and_changes_the_heartbeat_of_its_client() {
+    let info = |request| {
+        assert_eq!(request, AdminRequest::GabPort { port: "h".into() });
+        Ok(PortInfo { flags: 1, members: vec!["north".into()], ..PortInfo::unsupervised("h") })
+    };
+    let (code, out, err) = ask("gabport -p h", info);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.starts_with("Port h Information:\n===="), "{out}");
+    assert!(out.contains("Flags:          0x1\nMembership:     north\n"), "{out}");
+    let (_, out, _) = ask("gabport -p h --json", info);
+    let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(json["heartbeat_ms"], 15_000);
+    for (line, ms) in [("gabport -p h -h 16000", Some(16_000)), ("gabport -p h -d", None)] {
+        let (code, out, err) = ask(line, move |request| {
+            assert_eq!(request, AdminRequest::GabPortHeartbeat { port: "h".into(), ms });
+            Ok(16_000)
+        });
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        assert_eq!(out, "Port h new heartbeat timeout:      16000 msecs\n");
+    }
+}
+
+#[test]
+fn short_help_and_the_version_need_no_daemon() {
+    for line in ["gabconfig -h", "gabport -h"] {
+        let (code, out, err) = run(root().path(), line);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{line}");
+        assert!(out.contains("Usage:") && out.contains("Exit codes:"), "{line}: {out}");
+    }
+    let (code, out, _) = run(root().path(), "gabconfig -v");
+    let expected = format!("GAB {} Protocol 1\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!((code, out), (Some(0), expected));
+}
+
+#[test]
 fn every_listing_has_json_with_stable_keys() {
     for (line, pointer, value) in [
         ("gabconfig -a --json", "/0/generation", 0x0096_7901),
         ("gabconfig -l --json", "/send_queue_limit", 4096),
+        ("gabconfig -C --json", "/0/refcount", 1),
+        ("gabconfig -e --json", "/numports", 52),
+        ("gabconfig -W --json", "/in_force", 1),
         ("lltstat --json", "/rcv_bad_checksum", 0),
         ("lltstat -c --json", "/links/0/mtu", 8192),
         ("lltstat -l --json", "/0/mtu", 8192),

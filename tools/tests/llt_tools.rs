@@ -466,3 +466,17 @@ fn a_file_that_is_no_pcap_is_refused_with_the_reason() {
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(err.contains("expected a pcap file, which `editcap -F pcap` makes of pcapng"), "{err}");
 }
+
+#[test]
+fn a_pipe_that_says_nothing_is_waited_for_until_the_timeout() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lltdump"));
+    command.args(["-r", "-", "--timeout", "0.1"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    // Open, and with nothing in it, until lltdump has ended.
+    let stdin = child.stdin.take();
+    let (code, _, err) = told(&child.wait_with_output().expect("it ends"));
+    drop(stdin);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("cannot read -: nothing came before the end"), "{err}");
+}

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use llt::{Duration, Instant};
 
-use super::ClientId;
+use super::{ClientId, Policy};
 use crate::event::{ClientEvent, CloseReason, OpenOptions};
 use crate::ids::PortName;
 use crate::limits::{
     Bounded, CLIENTS_MAX, RECEIVE_QUEUE_BYTES, RECEIVE_QUEUE_MESSAGES, SEND_QUEUE_BYTES,
-    SEND_QUEUE_MESSAGES, WINDOW_BYTES, WINDOW_SLOTS,
+    WINDOW_BYTES, WINDOW_SLOTS,
 };
 
 /// One registration.
@@ -18,6 +18,10 @@ use crate::limits::{
 pub(crate) struct Client {
     pub(crate) port: PortName,
     pub(crate) options: OpenOptions,
+    /// Messages that may wait in its queues, as `-Q` was when it registered: what it was granted
+    /// then cannot be taken back.
+    receive_queue: usize,
+    send_queue: usize,
     /// It has been told a view: it may send and is sent to.
     pub(crate) attached: bool,
     events: VecDeque<ClientEvent>,
@@ -47,10 +51,12 @@ const BACKLOG_COPY: usize = 64;
 const COPY_BYTES_MAX: usize = 4096;
 
 impl Client {
-    pub(crate) fn new(port: PortName, options: OpenOptions) -> Self {
+    pub(crate) fn new(port: PortName, options: OpenOptions, policy: &Policy) -> Self {
         Self {
             port,
             options,
+            receive_queue: policy.receive_queue,
+            send_queue: policy.send_queue,
             attached: false,
             events: VecDeque::new(),
             event_bytes: 0,
@@ -68,10 +74,18 @@ impl Client {
         if self.closed {
             return (0, 0);
         }
-        (
-            SEND_QUEUE_MESSAGES.saturating_sub(self.sending),
-            SEND_QUEUE_BYTES.saturating_sub(self.sending_bytes),
-        )
+        let (messages, bytes) = self.whole_room();
+        (messages.saturating_sub(self.sending), bytes.saturating_sub(self.sending_bytes))
+    }
+
+    /// Its room when nothing of it is under way.
+    pub(crate) fn whole_room(&self) -> (usize, usize) {
+        (self.send_queue, SEND_QUEUE_BYTES)
+    }
+
+    /// Is nothing of it under way?
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.closed && self.sending == 0 && self.sending_bytes == 0
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -81,13 +95,13 @@ impl Client {
     /// Half of its receive queue is full: its port is busy.
     pub(crate) fn is_behind(&self) -> bool {
         !self.closed
-            && (self.events.len() >= RECEIVE_QUEUE_MESSAGES / 2
+            && (self.events.len() >= (self.receive_queue / 2).max(1)
                 || self.event_bytes >= RECEIVE_QUEUE_BYTES / 2)
     }
 
     /// May a point-to-point message still be queued? Broadcasts have their own bound, the window.
     pub(crate) fn has_receive_room(&self) -> bool {
-        self.events.len() < RECEIVE_QUEUE_MESSAGES && self.event_bytes < RECEIVE_QUEUE_BYTES
+        self.events.len() < self.receive_queue && self.event_bytes < RECEIVE_QUEUE_BYTES
     }
 
     /// Accepts a message of `len` bytes.
@@ -204,7 +218,7 @@ impl Clients {
         client.sending_bytes = client.sending_bytes.saturating_sub(len);
         // Half empty: worth a wake-up. Each single message would not be.
         let (messages, bytes) = (client.sending, client.sending_bytes);
-        if messages == SEND_QUEUE_MESSAGES / 2
+        if messages == client.send_queue / 2
             || messages == 0
             || bytes <= SEND_QUEUE_BYTES / 2 && bytes + len > SEND_QUEUE_BYTES / 2
         {
@@ -243,5 +257,64 @@ impl Clients {
     /// Who has something new since the last call.
     pub(crate) fn take_woken(&mut self) -> Vec<ClientId> {
         std::mem::take(&mut self.woken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ClientId = ClientId(1);
+
+    fn clients(receive_queue: usize, send_queue: usize) -> Clients {
+        let policy = Policy { receive_queue, send_queue, ..Policy::default() };
+        let port = PortName::new('A').unwrap();
+        let client = Client::new(port, OpenOptions::default(), &policy);
+        Clients { by_id: [(ID, client)].into_iter().collect(), woken: Vec::new() }
+    }
+
+    #[test]
+    fn a_send_queue_of_any_length_wakes_its_client() {
+        for limit in [1, 2, 3, 4096] {
+            let mut clients = clients(4096, limit);
+            for sent in 0..limit {
+                let client = clients.get_mut(ID).unwrap();
+                assert_eq!(client.room().0, limit - sent);
+                client.note_sending(10);
+            }
+            assert_eq!(clients.get(ID).unwrap().room().0, 0, "{limit}");
+            for _ in 0..limit.div_ceil(2) {
+                assert!(clients.take_woken().is_empty(), "{limit}: too early");
+                clients.settle(ID, 10);
+            }
+            assert_eq!(clients.take_woken(), [ID], "{limit}");
+            for _ in 0..limit / 2 {
+                assert!(!clients.get(ID).unwrap().is_settled());
+                clients.settle(ID, 10);
+            }
+            assert!(clients.get(ID).unwrap().is_settled(), "{limit}");
+        }
+    }
+
+    #[test]
+    fn a_receive_queue_of_any_length_starts_as_not_behind() {
+        for (limit, behind) in [(1, 1), (2, 1), (3, 1), (4, 2), (4096, 2048)] {
+            let mut clients = clients(limit, 4096);
+            for _ in 0..behind {
+                assert!(!clients.get(ID).unwrap().is_behind(), "{limit}");
+                let view = crate::event::PortView {
+                    generation: 1,
+                    members: llt::NodeSet::EMPTY,
+                    joined: llt::NodeSet::EMPTY,
+                    left: llt::NodeSet::EMPTY,
+                    jeopardy: llt::NodeSet::EMPTY,
+                    visible: llt::NodeSet::EMPTY,
+                };
+                clients.push(Instant::ZERO, ID, ClientEvent::Status(view));
+            }
+            let client = clients.get(ID).unwrap();
+            assert!(client.is_behind(), "{limit}");
+            assert_eq!(client.has_receive_room(), behind < limit, "{limit}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use llt::Duration;
 
 use crate::ids::Versions;
+use crate::limits::{RECEIVE_QUEUE_MESSAGES, SEND_QUEUE_MESSAGES};
 
 /// What GAB is configured with.
 #[derive(Clone, Debug)]
@@ -78,11 +79,17 @@ pub struct Policy {
     pub register_halt: bool,
     /// How long a supervised client that died may take to register again (facts 2.12).
     pub register_timeout: Duration,
+    /// `-Q recvq:N`: messages that may wait for a client to read them, 1 to 4096; for registrations
+    /// from now on.
+    pub receive_queue: usize,
     /// A node that comes back after it was removed, and was alive all the time, has to be connected
     /// for so many stable times before it is let in again, 0 to 256; twice as many the next time.
     pub rejoin_hold: u32,
     /// `-j`: halt when the others throw this node out, kernel-type clients or not.
     pub rejoin_halt: bool,
+    /// `-Q sendq:N`: messages of a client that are accepted and not yet ordered, 1 to 4096; for
+    /// registrations from now on.
+    pub send_queue: usize,
     /// `-s`: nobody is asked whether a view is authorised by its count. For tests only.
     pub single_network: bool,
 }
@@ -99,10 +106,12 @@ impl Default for Policy {
             kill_tries: 5,
             missed_heartbeat_halt: false,
             process_death_halt: false,
+            receive_queue: RECEIVE_QUEUE_MESSAGES,
             register_halt: false,
             register_timeout: Duration::from_millis(200_000),
             rejoin_halt: false,
             rejoin_hold: 6,
+            send_queue: SEND_QUEUE_MESSAGES,
             single_network: false,
         }
     }

@@ -18,6 +18,9 @@ impl Gab {
             rejoin_halt: self.config.policy.rejoin_halt,
             single_network: self.config.policy.single_network,
             conn_wait: self.config.policy.conn_wait,
+            send_queue: self.config.policy.send_queue,
+            receive_queue: self.config.policy.receive_queue,
+            protocol: self.spoken().max,
             clients: client_policy(&self.config.policy),
             view: self.view.as_ref().map(|view| view.vid.to_string()).unwrap_or_default(),
             sequencer: self.view.as_ref().map(|view| view.sequencer().node.get()),
@@ -40,6 +43,7 @@ impl Gab {
             jeopardy: numbers(jeopardy),
             visible: Vec::new(),
             clients: 0,
+            ..PortSnapshot::default()
         };
         let port = |name: PortName| {
             let port = &self.ports[&name];
@@ -54,6 +58,7 @@ impl Gab {
                     .local
                     .as_ref()
                     .map_or(0, |local| u32::try_from(local.clients.len()).unwrap_or(u32::MAX)),
+                ..PortSnapshot::default()
             }
         };
         // Lower case first, as users read port letters.

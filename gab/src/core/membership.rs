@@ -34,6 +34,8 @@ pub(crate) struct Membership {
     /// Joiners that did not answer, or cannot talk to all of us: left out until then, and how often
     /// they were.
     skipped: BTreeMap<Id, (Instant, u32)>,
+    /// Members with one link left, as the log was told last.
+    pub(crate) jeopardy_told: NodeSet,
     /// `gabconfig -x` was given: seed with whoever is visible.
     pub(crate) seed_now: bool,
     /// Do not start a change before: after a refusal, and after an own pause.
@@ -329,6 +331,7 @@ impl Gab {
             self.skip_joiner(now, silent);
         } else if now >= since + self.config.stable * self.config.policy.conn_wait {
             let conn_wait = self.config.policy.conn_wait;
+            self.dump();
             self.notice(Notice::Stalled { node: silent.node, conn_wait });
             self.suspect(now, silent, true);
         }

@@ -17,6 +17,7 @@ mod contact;
 mod damping;
 #[cfg(any(test, feature = "sim"))]
 mod digest;
+mod dump;
 mod install;
 mod latency;
 mod listing;
@@ -34,6 +35,8 @@ mod stash;
 mod stream;
 mod supervise;
 mod table;
+#[cfg(test)]
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -50,7 +53,7 @@ pub use config::Mutant;
 pub use config::{ArbiterKind, Configuration, GabConfig, Policy};
 pub use latency::{BUCKETS, Delivered, Histogram};
 pub use listing::Sizes;
-pub use output::{ClientId, ClientSignal, Counters, GabOutput, HaltCause, Notice};
+pub use output::{ClientId, ClientSignal, Counters, GabOutput, HaltCause, Notice, PortDump};
 pub use supervise::BEAT_BUCKETS;
 #[cfg(feature = "daemon")]
 pub(crate) use supervise::{Blow, Killing};
@@ -161,7 +164,7 @@ struct Leaving {
 impl Gab {
     /// A node at `now` that is in no view.
     pub fn new(now: Instant, id: Id, config: GabConfig, transport: Transport, seed: u64) -> Self {
-        Self {
+        let mut gab = Self {
             id,
             config,
             transport,
@@ -201,7 +204,11 @@ impl Gab {
             dirty: true,
             #[cfg(any(test, feature = "sim"))]
             installed: Vec::new(),
+        };
+        if gab.config.configured {
+            gab.await_seed();
         }
+        gab
     }
 
     /// This node.
@@ -461,6 +468,21 @@ impl Gab {
     /// Messages and bytes that the client may still send.
     pub fn send_room(&self, id: ClientId) -> (usize, usize) {
         self.clients.get(id).map_or((0, 0), clients::Client::room)
+    }
+
+    /// What [`Gab::send_room`] is when nothing of the client is under way.
+    pub fn whole_send_room(&self, id: ClientId) -> (usize, usize) {
+        self.clients.get(id).map_or((0, 0), clients::Client::whole_room)
+    }
+
+    /// Is the client registered, and nothing of it under way?
+    pub fn is_settled(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_some_and(clients::Client::is_settled)
+    }
+
+    /// Did GAB close the client, or never open it?
+    pub fn is_closed(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_none_or(clients::Client::is_closed)
     }
 
     fn turn(&mut self, now: Instant) {

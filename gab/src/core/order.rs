@@ -6,7 +6,7 @@ use llt::{Duration, Id, Instant};
 
 use super::stash::Piece;
 use super::stream::Stored;
-use super::{Gab, GabOutput};
+use super::{Gab, GabOutput, Notice};
 use crate::event::Level;
 use crate::limits::{BATCH_BYTES, Bounded, WINDOW_BYTES, WINDOW_SLOTS};
 use crate::wire::{
@@ -34,6 +34,8 @@ pub(crate) struct Ordering {
     safe: std::collections::VecDeque<u64>,
     /// As sequencer: when the end of the stream is told again, and the wait after that.
     tail: Option<(Instant, Duration)>,
+    /// It was told that the sequencer breaks the protocol.
+    error_told: bool,
 }
 
 impl Ordering {
@@ -366,8 +368,18 @@ impl Gab {
             self.stash.forget(key);
         }
         let Some(stream) = &mut self.stream else { return };
-        if stream.store(slot, entry) == Stored::Outside {
-            self.counters.slots_outside += 1;
+        let stored = stream.store(slot, entry);
+        let sequence = stream.sequence + slot;
+        match stored {
+            Stored::Known | Stored::New => {}
+            Stored::Other => {
+                self.counters.slots_outside += 1;
+                // Once in a view: repairs may bring the same again and again.
+                if !std::mem::replace(&mut self.order.error_told, true) {
+                    self.notice(Notice::ProtocolError { sequence });
+                }
+            }
+            Stored::Outside => self.counters.slots_outside += 1,
         }
     }
 

@@ -100,10 +100,21 @@ pub enum Notice {
         /// How many.
         seconds: u64,
     },
+    /// Where a port stands, in a moment of trouble: one for each that has a membership.
+    Dump(PortDump),
     /// This node was thrown out by a view that others formed.
     Ejected {
         /// The view that excludes us.
         by: Vid,
+    },
+    /// Members of a port have one link left: others than before, and at least one.
+    Jeopardy {
+        /// The port.
+        port: PortName,
+        /// Its generation.
+        generation: u64,
+        /// Which.
+        nodes: NodeSet,
     },
     /// From LLT.
     Llt(llt::core::Event),
@@ -115,6 +126,16 @@ pub enum Notice {
         generation: u64,
         /// Its members.
         members: NodeSet,
+    },
+    /// The registration of this node on a port has ended; others are still members.
+    PortClosed {
+        /// The port.
+        port: PortName,
+    },
+    /// The sequencer gave a place in the order to a second message. It is not taken.
+    ProtocolError {
+        /// The place, over the whole life of the cluster (precise rule 4).
+        sequence: u64,
     },
     /// Another node counts majorities and this one does not, or the other way round.
     QuorumDiffers {
@@ -189,11 +210,47 @@ pub enum Notice {
         /// What this node, or the view, speaks.
         ours: crate::ids::Versions,
     },
-    /// A registration waits for the first membership of port a.
+    /// Nodes of the cluster have no client on a port: others than before, and at least one.
+    Visible {
+        /// The port.
+        port: PortName,
+        /// Its generation.
+        generation: u64,
+        /// Which.
+        nodes: NodeSet,
+    },
+    /// A registration waits for the first membership of port a, which itself waits for enough nodes.
     WaitingForSeed {
         /// The port.
         port: PortName,
     },
+}
+
+/// Where a port stands as one node sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PortDump {
+    /// The port.
+    pub port: PortName,
+    /// This node.
+    pub node: NodeId,
+    /// Nodes that LLT has a connection to, and this one.
+    pub connected: NodeSet,
+    /// Members of the cluster.
+    pub view: NodeSet,
+    /// Members of the port.
+    pub members: NodeSet,
+    /// In a view change those that answered; else those that hold all that this node holds.
+    pub answered: NodeSet,
+    /// Members with one link left.
+    pub jeopardy: NodeSet,
+    /// 1: in order; 2: frozen in a view change; 3: ready for a new view.
+    pub state: u8,
+    /// The port's generation.
+    pub generation: u64,
+    /// Slots of the view that are held without a gap.
+    pub held: u64,
+    /// Those of them that every member holds.
+    pub stable: u64,
 }
 
 /// Counters of GAB. Every message that is dropped has one by its cause.

@@ -222,6 +222,10 @@ impl Gab {
                     if client.is_some() { [node].into_iter().collect() } else { NodeSet::EMPTY };
                 let before = before.difference(rejoined);
                 self.change_membership(now, name, generation, before, NodeSet::EMPTY);
+                let members = self.ports.get(&name).map(Port::nodes).unwrap_or_default();
+                if client.is_none() && node == self.id.node && !members.is_empty() {
+                    self.notice(Notice::PortClosed { port: name });
+                }
             }
             Item::Departed(Departed { keep, generation, jeopardy }) => {
                 let port = self.ports.entry(name).or_default();
@@ -254,7 +258,7 @@ impl Gab {
             jeopardy: jeopardy.intersection(members),
             visible: cluster.difference(members),
         };
-        port.told = (view.jeopardy, view.visible);
+        let told = std::mem::replace(&mut port.told, (view.jeopardy, view.visible));
         let lost = lost_in_jeopardy.intersection(view.left);
         for id in port.attached(me) {
             let Some(client) = self.clients.get_mut(id) else { continue };
@@ -270,7 +274,21 @@ impl Gab {
             generation,
             members,
         }));
+        self.tell_classes(name, &view, told);
         self.p2p_membership(now, name);
+    }
+
+    /// Tells the log who of a port is in jeopardy and who only visible, where that has changed. The
+    /// end of either shows in the next membership only, as in the original.
+    fn tell_classes(&mut self, port: PortName, view: &PortView, before: (NodeSet, NodeSet)) {
+        let PortView { generation, jeopardy, visible, .. } = *view;
+        if jeopardy != before.0 && !jeopardy.is_empty() {
+            self.notice(Notice::Jeopardy { port, generation, nodes: jeopardy });
+        }
+        // Where nobody is a member there is no membership to be visible in.
+        if visible != before.1 && !visible.is_empty() && !view.members.is_empty() {
+            self.notice(Notice::Visible { port, generation, nodes: visible });
+        }
     }
 
     /// Another client of this node shares a port that is already a member: it starts with the
@@ -300,10 +318,17 @@ impl Gab {
     pub(super) fn tell_status(&mut self, now: Instant) {
         let (jeopardy, cluster) = (self.jeopardy(), self.cluster_nodes());
         let me = self.id.node;
-        for port in self.ports.values_mut().filter(|port| port.generation != 0) {
+        let port_a = std::mem::replace(&mut self.membership.jeopardy_told, jeopardy);
+        if port_a != jeopardy && !jeopardy.is_empty() {
+            let (port, generation) = (PortName::CONTROL, self.control_generation);
+            self.notice(Notice::Jeopardy { port, generation, nodes: jeopardy });
+        }
+        let mut changed = Vec::new();
+        for (&name, port) in self.ports.iter_mut().filter(|(_, port)| port.generation != 0) {
             let members = port.nodes();
             let told = (jeopardy.intersection(members), cluster.difference(members));
-            if std::mem::replace(&mut port.told, told) == told {
+            let before = std::mem::replace(&mut port.told, told);
+            if before == told {
                 continue;
             }
             let view = PortView {
@@ -323,6 +348,10 @@ impl Gab {
                     self.clients.push(now, id, ClientEvent::Status(view));
                 }
             }
+            changed.push((name, view, before));
+        }
+        for (name, view, before) in changed {
+            self.tell_classes(name, &view, before);
         }
     }
 

@@ -68,7 +68,7 @@ impl Gab {
                 p2p: P2pOut::default(),
             });
         }
-        self.clients.by_id.insert(id, Client::new(name, options));
+        self.clients.by_id.insert(id, Client::new(name, options, &self.config.policy));
         self.supervision.opened(now, id, name, options.heartbeat);
         if self.view.is_none() {
             self.notice(Notice::WaitingForSeed { port: name });
@@ -171,7 +171,9 @@ impl Gab {
     /// the next view change on.
     pub fn configure(&mut self, now: Instant, change: Configuration) {
         self.turn(now);
-        self.config.configured = true;
+        if !std::mem::replace(&mut self.config.configured, true) {
+            self.await_seed();
+        }
         self.config.seed = change.seed.or(self.config.seed);
         self.config.stable = change.stable.unwrap_or(self.config.stable);
         self.config.policy = change.policy.unwrap_or(self.config.policy);
@@ -186,6 +188,13 @@ impl Gab {
             // The members, too, compare.
             let peers: Vec<Id> = self.peers.values().map(|peer| peer.id).collect();
             peers.into_iter().for_each(|peer| self.greet(peer));
+        }
+    }
+
+    /// Registrations are allowed from now on, also where there is no view to register with yet.
+    pub(super) fn await_seed(&mut self) {
+        if self.view.is_none() {
+            self.notice(Notice::WaitingForSeed { port: PortName::CONTROL });
         }
     }
 

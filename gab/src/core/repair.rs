@@ -33,7 +33,8 @@ pub(crate) struct Repairing {
 struct Standing {
     since: Instant,
     behind_since: Option<Instant>,
-    reported: bool,
+    /// When it was last told that the member is slow.
+    reported: Option<Instant>,
 }
 
 /// A hole in the stream may be mere reordering between links for so long.
@@ -48,6 +49,8 @@ const PROBE_MAX: Duration = Duration::from_millis(500);
 const RESEND_AFTER: Duration = Duration::from_millis(3);
 const WATCH: Duration = Duration::from_millis(50);
 const SLOW_AFTER: Duration = Duration::from_millis(200);
+/// How often it is told while it lasts.
+const SLOW_AGAIN: Duration = Duration::from_secs(10);
 
 impl Repairing {
     pub(crate) fn bounded(&self) -> [Bounded; 3] {
@@ -272,22 +275,25 @@ impl Gab {
                 self.repair.standing.remove(&node);
                 continue;
             }
-            let fresh = Standing { since: now, behind_since: None, reported: false };
+            let fresh = Standing { since: now, behind_since: None, reported: None };
             let standing = self.repair.standing.entry(node).or_insert(fresh);
             let behind = cont - ack;
             if behind <= WINDOW_SLOTS / 2 {
                 standing.behind_since = None;
-                standing.reported = false;
+                standing.reported = None;
             } else if now >= *standing.behind_since.get_or_insert(now) + SLOW_AFTER
-                && !standing.reported
+                && standing.reported.is_none_or(|at| now >= at + SLOW_AGAIN)
             {
-                standing.reported = true;
+                standing.reported = Some(now);
                 notices.push(Notice::SlowMember { node, behind });
             }
             if now >= standing.since + stuck_after {
                 notices.push(Notice::StuckMember { node });
                 stuck.extend(view.member(node));
             }
+        }
+        if !stuck.is_empty() {
+            self.dump();
         }
         self.out.extend(notices.into_iter().map(GabOutput::Notice));
         for id in stuck {

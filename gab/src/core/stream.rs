@@ -55,7 +55,9 @@ pub(crate) enum Stored {
     Known,
     /// It is stored, or completed what was stored.
     New,
-    /// Too far ahead, or another message than the slot names: no correct sequencer orders that.
+    /// Another message than the slot names: no correct sequencer orders that.
+    Other,
+    /// Too far ahead: no correct sequencer orders that.
     Outside,
 }
 
@@ -123,7 +125,7 @@ impl Stream {
                 if (known.src, known.port, known.mseq, known.len)
                     != (entry.src, entry.port, entry.mseq, entry.len) =>
             {
-                return Stored::Outside;
+                return Stored::Other;
             }
             Some(known) if known.entry.payload.is_some() || entry.payload.is_none() => {
                 return Stored::Known;

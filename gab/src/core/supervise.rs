@@ -18,7 +18,7 @@ use llt::{Duration, Instant};
 use super::{ClientId, ClientSignal, Gab, GabOutput, HaltCause, Notice, Policy};
 use crate::event::{CloseReason, OpenOptions};
 use crate::ids::PortName;
-use crate::limits::{Bounded, CLIENTS_MAX, PORTS_MAX};
+use crate::limits::{Bounded, CLIENTS_MAX, HEARTBEAT, PORTS_MAX};
 
 /// Fifths of the heartbeat time, for statistics (facts 2.12).
 pub const BEAT_BUCKETS: usize = 5;
@@ -242,6 +242,38 @@ impl Expected {
 }
 
 impl Gab {
+    /// The heartbeat time of the supervised client on a port, and how many of its signs of life came
+    /// within each fifth of it; of several that share the port, of the one that registered first.
+    pub fn heartbeat(&self, port: PortName) -> Option<(Duration, [u64; BEAT_BUCKETS])> {
+        let watched = self.supervision.clients.values().find(|watched| watched.port == port)?;
+        Some((watched.timeout, watched.beats))
+    }
+
+    /// Another heartbeat time for the supervised clients on a port, or the one that each registered
+    /// with; counting begins anew. The time in force, as in [`Gab::heartbeat`]; `None`, and nothing
+    /// changed, if there are none, or `time` is none that a client may register with.
+    pub fn set_heartbeat(
+        &mut self,
+        now: Instant,
+        port: PortName,
+        time: Option<Duration>,
+    ) -> Option<Duration> {
+        self.turn(now);
+        if time.is_some_and(|time| !HEARTBEAT.contains(&time)) {
+            return None;
+        }
+        for (id, watched) in &mut self.supervision.clients {
+            let own = self.clients.get(*id).and_then(|client| client.options.heartbeat);
+            if watched.port == port
+                && watched.killing.is_none()
+                && let Some(timeout) = time.or(own)
+            {
+                *watched = Watched { asked: watched.asked, ..Watched::new(now, port, timeout) };
+            }
+        }
+        self.heartbeat(port).map(|(timeout, _)| timeout)
+    }
+
     /// A client said something. `answer`: it answered the question of [`GabOutput::AskBeat`].
     pub fn heard(&mut self, now: Instant, id: ClientId, answer: bool) {
         self.now = self.now.max(now);

@@ -51,9 +51,13 @@ pub(super) fn lines(
             let text = "process died and did not register again in time";
             vec![(true, format!("GAB WARNING Port {port}: {text}"))]
         }
-        Notice::Ejected { .. }
+        Notice::Dump(_)
+        | Notice::Ejected { .. }
+        | Notice::Jeopardy { .. }
         | Notice::Llt(_)
         | Notice::Membership { .. }
+        | Notice::PortClosed { .. }
+        | Notice::ProtocolError { .. }
         | Notice::QuorumDiffers { .. }
         | Notice::QuorumLost { .. }
         | Notice::Returned { .. }
@@ -63,6 +67,7 @@ pub(super) fn lines(
         | Notice::StuckMember { .. }
         | Notice::TooManyChanges { .. }
         | Notice::VersionRefused { .. }
+        | Notice::Visible { .. }
         | Notice::WaitingForSeed { .. } => return None,
     })
 }

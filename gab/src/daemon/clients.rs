@@ -12,6 +12,7 @@ use crate::core::{ClientSignal, Policy};
 use crate::daemon::conn::Conn;
 use crate::daemon::llt_ports::LltPorts;
 use crate::daemon::metrics::Kills;
+use crate::daemon::notices::PortClient;
 use crate::daemon::poller::{Poller, Ready, Token};
 use crate::daemon::processes::Processes;
 use crate::event::CloseReason;
@@ -126,6 +127,18 @@ impl Clients {
             Some((port, program.unwrap_or_else(|| "client".to_owned())))
         });
         clients.collect()
+    }
+
+    /// Who of this node is on a GAB port.
+    pub(super) fn on_port(&self, port: PortName) -> PortClient {
+        let kernel: Vec<&str> =
+            self.conns.values().filter_map(|conn| conn.kernel_name(port)).collect();
+        PortClient::of(port, &kernel)
+    }
+
+    /// What [`PortInfo::flags`](crate::admin::PortInfo) says of a GAB port.
+    pub(super) fn flags(&self, port: PortName) -> u32 {
+        self.conns.values().fold(0, |flags, conn| flags | conn.flags(port))
     }
 
     /// LLT has room for this node again.

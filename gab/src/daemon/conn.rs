@@ -19,7 +19,7 @@ use crate::daemon::processes::Process;
 use crate::event::{ClientEvent, CloseReason, OpenOptions, SendError};
 use crate::ids::PortName;
 use crate::ipc::{Packer, Reader, Record, VERSION};
-use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX, SEND_QUEUE_BYTES, SEND_QUEUE_MESSAGES};
+use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX};
 use crate::stack::{ClientId, Stack};
 
 /// One connection, and the registration on it if there is one.
@@ -86,6 +86,7 @@ struct Registration {
     kernel: bool,
     /// When that was seen to be gone.
     process_gone: Option<Instant>,
+    shared: bool,
     supervised: bool,
 }
 
@@ -126,6 +127,22 @@ impl Conn {
     /// The port it is registered on.
     pub(super) fn port(&self) -> Option<PortName> {
         self.registration.as_ref().map(|registration| registration.port)
+    }
+
+    /// What [`PortInfo::flags`](crate::admin::PortInfo) says of it, if it is on this port.
+    pub(super) fn flags(&self, port: PortName) -> u32 {
+        let known = self.registration.as_ref().filter(|known| known.port == port);
+        known.map_or(0, |known| {
+            1 | u32::from(known.shared) << 1
+                | u32::from(known.kernel) << 2
+                | u32::from(known.supervised) << 3
+        })
+    }
+
+    /// The name that it gave, if it is a kernel-type client of this port.
+    pub(super) fn kernel_name(&self, port: PortName) -> Option<&str> {
+        let kernel = |known: &&Registration| known.port == port && known.kernel;
+        self.registration.as_ref().filter(kernel).map(|known| known.name.as_str())
     }
 
     /// The LLT port it is the client of.
@@ -319,8 +336,9 @@ impl Conn {
             let text = format!("Client {name} inited GAB API with handle {handle:016x}");
             tracing::info!("GAB INFO V-15-1-20230 {text}");
         }
+        let shared = options.shared;
         self.registration =
-            Some(Registration { port, name, kernel, process_gone: None, supervised });
+            Some(Registration { port, name, kernel, process_gone: None, shared, supervised });
         self.opened(stack);
         process
     }
@@ -373,10 +391,9 @@ impl Conn {
 
     /// Answers `Close` once the stack has nothing of the client under way any more.
     fn finish(&mut self, now: Instant, stack: &mut Stack) {
-        let idle = (SEND_QUEUE_MESSAGES, SEND_QUEUE_BYTES);
         let is_idle = match &self.llt {
             Some(llt) => llt.is_idle(),
-            None => self.registration.is_none() || stack.send_room(self.id) == idle,
+            None => self.registration.is_none() || stack.is_settled(self.id),
         };
         if self.finishing && is_idle {
             self.finishing = false;
@@ -414,7 +431,7 @@ impl Conn {
     fn grant(&mut self, stack: &Stack) {
         let (room, whole) = match &self.llt {
             Some(llt) => (llt.room(), OUTBOX),
-            None => (stack.send_room(self.id), (SEND_QUEUE_MESSAGES, SEND_QUEUE_BYTES)),
+            None => (stack.send_room(self.id), stack.whole_send_room(self.id)),
         };
         let (messages, bytes) = room;
         if self.finishing {
@@ -519,8 +536,7 @@ impl Conn {
     /// The stack closed registrations: finds the `Closed` event even if the client has no credit
     /// for what stands before it. What is found is at most what the stack's queue holds.
     pub(super) fn find_closed(&mut self, now: Instant, stack: &mut Stack) {
-        // Whoever still has room to send is not closed.
-        if self.registration.is_none() || stack.send_room(self.id) != (0, 0) {
+        if self.registration.is_none() || !stack.is_closed(self.id) {
             return;
         }
         while let Some(event) = stack.poll_client(now, self.id) {

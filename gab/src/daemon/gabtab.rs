@@ -5,6 +5,7 @@ use std::time::Duration;
 use llt::limits::NODES_MAX;
 use llt::llttab::{ConfigErrors, Problem, Source, Word, words};
 
+use crate::admin::{Meaningless, QueueError, TunableError, protocol_version};
 use crate::core::Policy;
 use crate::daemon::life;
 
@@ -29,7 +30,7 @@ pub(super) struct Gabtab {
     pub(super) missed_heartbeat_halt: Option<bool>,
     /// `-p` or `-P`.
     pub(super) process_death_halt: Option<bool>,
-    /// What `-f`, `-k` and `-S` make of the defaults.
+    /// What `-f`, `-k`, `-Q` and `-S` make of the defaults.
     pub(super) tuned: Policy,
 }
 
@@ -104,7 +105,7 @@ impl Gabtab {
                     'b' | 'B' | 'd' | 'q' | 'j' | 'J' | 'p' | 'P' => {
                         self.switch(source, letter, word, problems)
                     }
-                    'f' | 'n' | 'S' | 't' => {
+                    'f' | 'n' | 'Q' | 'S' | 't' | 'V' => {
                         let attached = &letters[at + 1..];
                         let value = if attached.is_empty() {
                             rest.next().copied()
@@ -114,10 +115,21 @@ impl Gabtab {
                         self.value(source, letter, word, value, problems);
                         break;
                     }
-                    _ => {
-                        problems.push(unknown(source, word));
-                        break;
-                    }
+                    _ => match Meaningless::find(letter) {
+                        Some(option) => {
+                            problems.push(meaningless(source, word, option));
+                            if option.takes_value {
+                                if letters[at + 1..].is_empty() {
+                                    rest.next();
+                                }
+                                break;
+                            }
+                        }
+                        None => {
+                            problems.push(unknown(source, word));
+                            break;
+                        }
+                    },
                 }
             }
         }
@@ -157,7 +169,7 @@ impl Gabtab {
     ) {
         let (least, most, what) = match letter {
             'n' => (1, u64::from(NODES_MAX), "a number of nodes"),
-            'S' => return self.tunable(source, option, value, problems),
+            'Q' | 'S' | 'V' => return self.named(source, letter, (option, value), problems),
             _ => (1, 3_600_000, "milliseconds"),
         };
         let expected = format!("expected {what} from {least} to {most}");
@@ -182,27 +194,46 @@ impl Gabtab {
 }
 
 impl Gabtab {
-    /// `-S name:value`.
-    fn tunable(
+    /// `-Q queue:N`, `-S name:value` or `-V version`.
+    fn named(
         &mut self,
         source: &Source,
-        option: Word<'_>,
-        value: Option<Word<'_>>,
+        letter: char,
+        (option, value): (Word<'_>, Option<Word<'_>>),
         problems: &mut Vec<Problem>,
     ) {
         let Some(word) = value else {
-            let expected = "expected NAME:VALUE";
-            problems.push(Problem::new(source, option.span(), "-S has no value", expected));
+            let expected = match letter {
+                'Q' => "expected sendq:N or recvq:N",
+                'V' => "expected a protocol version",
+                _ => "expected NAME:VALUE",
+            };
+            let text = format!("-{letter} has no value");
+            problems.push(Problem::new(source, option.span(), text, expected));
             return;
         };
-        match word.text.parse() {
-            Ok(tunable) => life::tune(&mut self.tuned, tunable),
-            Err(error) => {
-                let text = format!("`{}` is no value of -S", word.text);
-                problems.push(Problem::new(source, word.span(), text, format!("{error}")));
+        let taken = match letter {
+            'Q' => word.text.parse().map_err(|error: QueueError| error.to_string()).map(|queue| {
+                life::limit(&mut self.tuned, queue);
+            }),
+            'V' => protocol_version(word.text).map(drop),
+            _ => {
+                word.text.parse().map_err(|error: TunableError| error.to_string()).map(|tunable| {
+                    life::tune(&mut self.tuned, tunable);
+                })
             }
+        };
+        if let Err(expected) = taken {
+            let text = format!("`{}` is no value of -{letter}", word.text);
+            problems.push(Problem::new(source, word.span(), text, expected));
         }
     }
+}
+
+/// An option that the original has, and that means nothing here.
+fn meaningless(source: &Source, word: Word<'_>, option: &Meaningless) -> Problem {
+    let Meaningless { letter, why, .. } = option;
+    Problem::new(source, word.span(), format!("-{letter} has no meaning here"), *why)
 }
 
 fn unknown(source: &Source, word: Word<'_>) -> Problem {
@@ -211,7 +242,8 @@ fn unknown(source: &Source, word: Word<'_>) -> Problem {
         source,
         word.span(),
         text,
-        "expected -b, -B, -c, -d, -f MS, -j, -J, -k, -n N, -p, -P, -q, -s, -S NAME:VALUE, -t MS or -x",
+        "expected -b, -B, -c, -d, -f MS, -j, -J, -k, -n N, -p, -P, -q, -Q QUEUE:N, -s, -S NAME:VALUE, \
+         -t MS, -V N or -x",
     )
 }
 
@@ -248,6 +280,9 @@ mod tests {
             ..Gabtab::default()
         };
         assert_eq!(parse("/sbin/gabconfig -cqj -s -n4 -S conn_wait:4").unwrap(), switches);
+        let queues = parse("gabconfig -c -Q sendq:100 -Qrecvq:200 -V 1").unwrap();
+        let Policy { receive_queue, send_queue, .. } = queues.policy();
+        assert_eq!((send_queue, receive_queue), (100, 200));
         let line =
             "gabconfig -ckbp -f 3000 -S kill_ntries:3 -S rm_action:panic -S isolate_time:16000";
         let clients = parse(line).unwrap().policy();
@@ -271,7 +306,7 @@ mod tests {
     fn the_others_are_errors_with_a_place() {
         assert_eq!(
             complaint("/sbin/gabconfig -c -K\n"),
-            ("`-K` is not known here".into(), (1, 20))
+            ("-K has no meaning here".into(), (1, 20))
         );
         assert_eq!(complaint("\n/sbin/gabconfig -c -n\n").0, "-n has no value");
         assert_eq!(complaint("gabconfig -c -nx"), ("`x` is no value of -n".into(), (1, 16)));
@@ -280,6 +315,16 @@ mod tests {
         assert_eq!(complaint("gabconfig -c -S").0, "-S has no value");
         assert_eq!(complaint("gabconfig -c -S conn_wait:0").0, "`conn_wait:0` is no value of -S");
         assert_eq!(complaint("gabconfig -c -Sx:1"), ("`x:1` is no value of -S".into(), (1, 16)));
+        assert_eq!(complaint("gabconfig -c -Q").0, "-Q has no value");
+        assert_eq!(complaint("gabconfig -c -Q sendq:0").0, "`sendq:0` is no value of -Q");
+        assert_eq!(complaint("gabconfig -c -V2"), ("`2` is no value of -V".into(), (1, 16)));
+        for option in crate::admin::MEANINGLESS {
+            let Meaningless { letter, takes_value, .. } = option;
+            let value = if *takes_value { " 1000" } else { "" };
+            let errors = parse(&format!("gabconfig -c -{letter}{value} -x")).unwrap_err();
+            let problems: Vec<String> = errors.problems().iter().map(|p| p.to_string()).collect();
+            assert_eq!(problems, [format!("-{letter} has no meaning here")]);
+        }
         assert_eq!(complaint("gabconfig -c -p -P").0, "-P and -p exclude each other");
         assert_eq!(complaint("gabconfig -c -f 0").1, (1, 17));
         assert_eq!(complaint("gabconfig -n 2").0, "the command does not configure GAB");

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::daemon::log::{self, LogLine};
 use crate::daemon::sysinfo::Sampler;
+use crate::limits::LOG_LINES_MAX;
 
 /// What the reactor publishes about itself, twice a turn.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,7 +48,7 @@ pub(super) struct Housekeeping {
 impl Housekeeping {
     /// Starts the thread and installs the log, down to debug lines if it is `verbose`.
     pub(super) fn start(clock: Clock, log: &Path, verbose: bool) -> io::Result<Self> {
-        let (lines, receiver) = channel::bounded(LINES_MAX);
+        let (lines, receiver) = channel::bounded(LOG_LINES_MAX);
         let (finished, done) = channel::bounded(1);
         let dropped = Arc::new(AtomicU64::new(0));
         let progress = Arc::new(Mutex::new(Progress::default()));
@@ -191,8 +192,6 @@ impl LogFile {
     }
 }
 
-/// Lines that wait for the disk: some seconds of a storm of notices.
-const LINES_MAX: usize = 4096;
 /// How often the reactor is looked at.
 const WATCH_EVERY: Duration = Duration::from_millis(50);
 /// A turn that takes longer is worth a line: heartbeats of 50 ms would have been missed.

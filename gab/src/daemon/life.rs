@@ -6,7 +6,7 @@ use llt::Instant;
 use llt::io::{Clock, incarnation};
 use llt::llttab::LltTab;
 
-use crate::admin::GabTunable;
+use crate::admin::{GabQueue, GabTunable};
 use crate::core::{ArbiterKind, Configuration, GabConfig, Policy};
 use crate::daemon::files::Files;
 use crate::daemon::links::Links;
@@ -71,11 +71,20 @@ pub(super) fn tune(policy: &mut Policy, tunable: GabTunable) {
     match tunable {
         GabTunable::ClientStall(ms) => policy.client_stall = time(ms),
         GabTunable::ConnWait(times) => policy.conn_wait = times,
+        GabTunable::RejoinHold(times) => policy.rejoin_hold = times,
         GabTunable::DrainTime(ms) => policy.drain = time(ms),
         GabTunable::IsolateTime(ms) => policy.isolate = time(ms),
         GabTunable::KillNtries(tries) => policy.kill_tries = tries,
         GabTunable::RmAction { halt } => policy.register_halt = halt,
         GabTunable::RmTimeout(ms) => policy.register_timeout = time(ms),
+    }
+}
+
+/// Puts a limit of `-Q` in force.
+pub(super) fn limit(policy: &mut Policy, queue: GabQueue) {
+    match queue {
+        GabQueue::Receive(limit) => policy.receive_queue = limit,
+        GabQueue::Send(limit) => policy.send_queue = limit,
     }
 }
 

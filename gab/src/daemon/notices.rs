@@ -4,7 +4,7 @@
 use llt::core::{DownReason, DuplicateScope, Event, LinkStatus, Note};
 use llt::{LinkAddr, LinkId, NodeId, NodeSet};
 
-use crate::core::Notice;
+use crate::core::{Notice, PortDump};
 use crate::daemon::settings::Settings;
 use crate::ids::{PortName, Versions};
 use crate::stack::refused_cause;
@@ -13,29 +13,59 @@ use crate::stack::refused_cause;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Loudness {
     Debug,
+    Error,
     Info,
     Warn,
 }
 
-/// Logs a notice of the stack.
-pub(super) fn log(settings: &Settings, notice: &Notice) {
+/// Logs a notice of the stack. `clients` tells who registered on a port.
+pub(super) fn log(settings: &Settings, clients: &dyn Fn(PortName) -> PortClient, notice: &Notice) {
     let (loudness, text) = match notice {
         Notice::Llt(event) => match llt_line(settings, event) {
             Some(line) => line,
             None => return,
         },
-        other => gab_line(settings, other),
+        other => gab_line(settings, clients, other),
     };
     match loudness {
         Loudness::Debug => tracing::debug!("{text}"),
+        Loudness::Error => tracing::error!("{text}"),
         Loudness::Info => tracing::info!("{text}"),
         Loudness::Warn => tracing::warn!("{text}"),
     }
 }
 
-/// LLT is started (V-14-1-10009).
+/// LLT is started (V-14-1-10009), and GAB on it (V-15-1-20021).
 pub(super) fn protocol() {
     tracing::info!("LLT INFO V-14-1-10009 LLT {PROTOCOL} Protocol available");
+    tracing::info!("GAB INFO V-15-1-20021 GAB available");
+}
+
+/// What `gabconfig -C` and the log call the client of a port (facts 2.7, 2.15).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct PortClient {
+    /// Of port a GAB itself; that of a kernel-type client; of all others one name.
+    pub(super) name: String,
+    /// Kernel-type clients of this node on the port.
+    pub(super) refcount: u32,
+}
+
+impl PortClient {
+    /// Who is on a port with these kernel-type clients, by their names.
+    pub(super) fn of(port: PortName, kernel: &[&str]) -> Self {
+        let refcount = u32::try_from(kernel.len()).unwrap_or(u32::MAX);
+        match kernel {
+            _ if port == PortName::CONTROL => Self { name: CONTROL_CLIENT.to_owned(), refcount: 1 },
+            [] => Self { name: USER_CLIENT.to_owned(), refcount },
+            [first, ..] => Self { name: (*first).to_owned(), refcount },
+        }
+    }
+}
+
+impl std::fmt::Display for PortClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{} (refcount {})]", self.name, self.refcount)
+    }
 }
 
 /// Another node uses our id and was heard before LLT had started (facts 1.9): it does not start.
@@ -231,7 +261,11 @@ fn named(settings: &Settings, node: NodeId) -> String {
     }
 }
 
-fn gab_line(settings: &Settings, notice: &Notice) -> (Loudness, String) {
+fn gab_line(
+    settings: &Settings,
+    clients: &dyn Fn(PortName) -> PortClient,
+    notice: &Notice,
+) -> (Loudness, String) {
     match notice {
         // Several lines each, with what only the reactor knows (client_notices.rs).
         Notice::ClientClosed { .. }
@@ -239,30 +273,29 @@ fn gab_line(settings: &Settings, notice: &Notice) -> (Loudness, String) {
         | Notice::ClientInactive { .. }
         | Notice::RegistrationExpected { .. }
         | Notice::RegistrationMissed { .. } => (Loudness::Debug, String::new()),
+        Notice::Dump(dump) => (Loudness::Info, dump_line(clients, dump)),
         Notice::Ejected { by } => {
             let text = "GAB WARNING this node was thrown out of the cluster by view";
             (Loudness::Warn, format!("{text} {by}"))
         }
+        Notice::Jeopardy { port, generation, nodes } => jeopardy_line(*port, *generation, *nodes),
         Notice::Llt(_) => (Loudness::Debug, String::new()),
-        Notice::Membership { port, members, .. } if members.is_empty() => {
+        Notice::Membership { port, generation, members } => {
+            membership_line(*port, *generation, *members)
+        }
+        Notice::PortClosed { port } => {
             (Loudness::Info, format!("GAB INFO V-15-1-20032 Port {port} closed"))
         }
-        Notice::Membership { port, generation, members } => {
-            let set = node_columns(*members);
-            let text = format!("Port {port} gen {generation:x} membership {set}");
-            (Loudness::Info, format!("GAB INFO V-15-1-20036 {text}"))
+        Notice::ProtocolError { sequence } => {
+            let text = format!("Protocol error: recv dlv_seq {sequence}");
+            (Loudness::Error, format!("GAB ERROR V-15-1-20050 {text}"))
         }
         Notice::QuorumDiffers { node } => {
             let who = named(settings, *node);
             let text = "does not have the quorum flag (-q) as this node has it";
             (Loudness::Warn, format!("GAB WARNING {who} {text}"))
         }
-        Notice::QuorumLost { of, present } => {
-            let (all, here) = (of.len(), present.len());
-            let (of, present) = (node_columns(*of), node_columns(*present));
-            let text = format!("{here} of {all} are left, {present} of {of}");
-            (Loudness::Warn, format!("GAB WARNING quorum lost: {text}"))
-        }
+        Notice::QuorumLost { of, present } => quorum_line(*of, *present),
         Notice::Returned { node, hold } => {
             let who = named(settings, *node);
             let text = format!("it is let in once it has been connected for {hold:?}");
@@ -273,14 +306,7 @@ fn gab_line(settings: &Settings, notice: &Notice) -> (Loudness, String) {
             (Loudness::Warn, format!("GAB WARNING {text}: no other node may have a membership"))
         }
         Notice::VersionRefused { node, versions, ours } => {
-            let who = named(settings, *node);
-            let speaks = |versions: &Versions| match (versions.min, versions.max) {
-                (min, max) if min == max => format!("version {min}"),
-                (min, max) => format!("versions {min} to {max}"),
-            };
-            let (theirs, ours) = (speaks(versions), speaks(ours));
-            let text = format!("speaks {theirs} of GAB's protocol, and {ours} is spoken here");
-            (Loudness::Warn, format!("GAB WARNING {who} {text}: it cannot be a member"))
+            version_line(&named(settings, *node), *versions, *ours)
         }
         Notice::TooManyChanges { failed } => {
             let text = "takes part in no other until a view is formed without it";
@@ -300,12 +326,79 @@ fn gab_line(settings: &Settings, notice: &Notice) -> (Loudness, String) {
             let who = named(settings, *node);
             (Loudness::Warn, format!("GAB WARNING {who} acknowledges nothing: thrown out"))
         }
-        Notice::WaitingForSeed { port } => {
-            let id = if *port == PortName::CONTROL { 20026 } else { 20005 };
-            let text = "registration waiting for seed port membership";
-            (Loudness::Info, format!("GAB INFO V-15-1-{id} Port {port} {text}"))
+        Notice::Visible { port, generation, nodes } => {
+            visible_line(*port, &clients(*port), *generation, *nodes)
         }
+        Notice::WaitingForSeed { port } => waiting_line(*port, &clients(*port)),
     }
+}
+
+fn quorum_line(of: NodeSet, present: NodeSet) -> (Loudness, String) {
+    let (all, here) = (of.len(), present.len());
+    let text =
+        format!("{here} of {all} are left, {} of {}", node_columns(present), node_columns(of));
+    (Loudness::Warn, format!("GAB WARNING quorum lost: {text}"))
+}
+
+fn version_line(who: &str, theirs: Versions, ours: Versions) -> (Loudness, String) {
+    let speaks = |versions: Versions| match (versions.min, versions.max) {
+        (min, max) if min == max => format!("version {min}"),
+        (min, max) => format!("versions {min} to {max}"),
+    };
+    let (theirs, ours) = (speaks(theirs), speaks(ours));
+    let text = format!("speaks {theirs} of GAB's protocol, and {ours} is spoken here");
+    (Loudness::Warn, format!("GAB WARNING {who} {text}: it cannot be a member"))
+}
+
+fn jeopardy_line(port: PortName, generation: u64, nodes: NodeSet) -> (Loudness, String) {
+    let text = format!("Port {port} gen {generation:x}   jeopardy {}", node_columns(nodes));
+    (Loudness::Info, format!("GAB INFO V-15-1-20037 {text}"))
+}
+
+fn visible_line(
+    port: PortName,
+    client: &PortClient,
+    generation: u64,
+    nodes: NodeSet,
+) -> (Loudness, String) {
+    let set = node_columns(nodes);
+    let text = format!("Port {port}{client} gen {generation:>8x}    visible {set}");
+    (Loudness::Info, format!("GAB INFO V-15-1-20040 {text}"))
+}
+
+fn waiting_line(port: PortName, client: &PortClient) -> (Loudness, String) {
+    let id = if port == PortName::CONTROL { 20026 } else { 20005 };
+    let text = "registration waiting for seed port membership";
+    (Loudness::Info, format!("GAB INFO V-15-1-{id} Port {port}{client} {text}"))
+}
+
+/// A membership, or the end of the last one of a port.
+fn membership_line(port: PortName, generation: u64, members: NodeSet) -> (Loudness, String) {
+    let text = if members.is_empty() {
+        format!("GAB INFO V-15-1-20032 Port {port} closed")
+    } else {
+        let set = node_columns(members);
+        format!("GAB INFO V-15-1-20036 Port {port} gen {generation:x} membership {set}")
+    };
+    (Loudness::Info, text)
+}
+
+/// Where a port stands, in the form of the original's line: five bitmaps of the nodes, in words of 32
+/// of them, the lowest ids first; the state, the generation and two places in the order. What stands in
+/// them is ours, for nobody knows what the original's mean (docs/operations.md).
+fn dump_line(clients: &dyn Fn(PortName) -> PortClient, dump: &PortDump) -> String {
+    let PortDump { port, node, state, generation, held, stable, .. } = *dump;
+    let words = |nodes: NodeSet| {
+        let word = |at: u32| nodes.bits() >> (32 * at) & u128::from(u32::MAX);
+        format!("[{:x}:{:x}:{:x}:{:x}]", word(0), word(1), word(2), word(3))
+    };
+    let PortDump { connected, view, members, answered, jeopardy, .. } = *dump;
+    let maps = [connected, view, members, answered, jeopardy].map(words).join(" ");
+    let client = clients(port);
+    format!(
+        "GAB INFO V-15-1-20033 Port {port}{client} nid {node} {maps} {state} {generation:x} {held} \
+         {stable}"
+    )
 }
 
 /// A node set as `gabconfig -a` shows it (facts 2.4): a column per node, its last digit; `;` where
@@ -325,6 +418,9 @@ fn node_columns(nodes: NodeSet) -> String {
         .collect()
 }
 
+/// What the original calls the client of port a, and every client that is a user's process.
+const CONTROL_CLIENT: &str = "GAB_Control";
+const USER_CLIENT: &str = "GAB_USER_CLIENT";
 /// The version of the frames on the wire.
 const PROTOCOL: &str = "1.0";
 /// What the original calls a tick: a hundredth of a second, the unit of its timers (facts 1.5; its
@@ -479,7 +575,58 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
         let port = PortName::new('h').unwrap();
         let notice = Notice::Membership { port, generation: 0x00c7_da09, members: set(&[0, 1]) };
         let line = "GAB INFO V-15-1-20036 Port h gen c7da09 membership 01";
-        assert_eq!(gab_line(&settings(), &notice), (Loudness::Info, line.into()));
+        assert_eq!(gab_line(&settings(), &user, &notice), (Loudness::Info, line.into()));
+    }
+
+    /// Every port has user clients.
+    fn user(port: PortName) -> PortClient {
+        PortClient::of(port, &[])
+    }
+
+    #[test]
+    fn ports_are_told_of_as_in_the_original() {
+        let port = PortName::new('h').unwrap();
+        let of = |clients: fn(PortName) -> PortClient, notice| {
+            gab_line(&settings(), &clients, &notice).1
+        };
+        let kernel = |port| PortClient::of(port, &["VxFen", "VxFen"]);
+        let dump = PortDump {
+            port,
+            node: NodeId::ZERO,
+            connected: set(&[0, 1, 32, 127]),
+            view: set(&[0, 1]),
+            members: set(&[0, 1]),
+            answered: set(&[0]),
+            jeopardy: set(&[]),
+            state: 2,
+            generation: 0x0026_380f,
+            held: 20,
+            stable: 9,
+        };
+        let seeding = Notice::WaitingForSeed { port: PortName::CONTROL };
+        assert_eq!(
+            [
+                of(user, Notice::Jeopardy { port, generation: 0x8d704, nodes: set(&[1]) }),
+                of(user, Notice::Visible { port, generation: 0x0026_3813, nodes: set(&[0]) }),
+                of(user, Notice::PortClosed { port }),
+                of(user, Notice::ProtocolError { sequence: 78868 }),
+                of(kernel, seeding),
+                of(kernel, Notice::WaitingForSeed { port }),
+                of(user, Notice::Dump(dump)),
+            ],
+            [
+                "GAB INFO V-15-1-20037 Port h gen 8d704   jeopardy ;1",
+                "GAB INFO V-15-1-20040 Port h[GAB_USER_CLIENT (refcount 0)] gen   263813    visible 0",
+                "GAB INFO V-15-1-20032 Port h closed",
+                "GAB ERROR V-15-1-20050 Protocol error: recv dlv_seq 78868",
+                "GAB INFO V-15-1-20026 Port a[GAB_Control (refcount 1)] registration waiting for \
+                 seed port membership",
+                "GAB INFO V-15-1-20005 Port h[VxFen (refcount 2)] registration waiting for seed \
+                 port membership",
+                "GAB INFO V-15-1-20033 Port h[GAB_USER_CLIENT (refcount 0)] nid 0 \
+                 [3:1:0:80000000] [3:0:0:0] [3:0:0:0] [1:0:0:0] [0:0:0:0] 2 26380f 20 9",
+            ]
+        );
     }
 
     #[test]
@@ -500,7 +647,7 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
                 ours: Versions::OURS,
             },
         ]
-        .map(|notice| gab_line(&settings(), &notice).1);
+        .map(|notice| gab_line(&settings(), &user, &notice).1);
         assert_eq!(
             lines,
             [

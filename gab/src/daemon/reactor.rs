@@ -396,7 +396,9 @@ impl Reactor {
                 true => tracing::warn!("{line}"),
                 false => tracing::info!("{line}"),
             }),
-            None => notices::log(&self.parts.settings, notice),
+            None => {
+                notices::log(&self.parts.settings, &|port| self.clients.on_port(port), notice);
+            }
         }
         match notice {
             Notice::ClientFailed { .. } => self.parts.progress.lock().asked = true,

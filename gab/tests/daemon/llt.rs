@@ -311,7 +311,7 @@ fn while_it_listens_it_connects_to_nobody_and_clients_wait() {
 }
 
 #[test]
-fn a_second_node_with_an_id_does_not_start() {
+fn s51_a_second_node_with_an_id_does_not_start() {
     let mut nodes = cluster(2);
     let mut second = twin(&nodes[0]);
     for node in &mut nodes {

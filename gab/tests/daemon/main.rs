@@ -8,6 +8,7 @@ mod keys;
 mod llt;
 mod llt_ports;
 mod metrics;
+mod messages;
 mod namespace;
 mod node;
 mod process;

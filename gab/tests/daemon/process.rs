@@ -214,11 +214,63 @@ fn a_close_is_answered_when_all_is_ordered() {
 }
 
 #[test]
-fn a_full_log_disk_disturbs_nobody() {
+fn s70_the_disk_of_the_log_hangs() {
+    let mut nodes = cluster(3);
+    let folder = nodes[0].root().join("var/log");
+    fs::create_dir_all(&folder).unwrap();
+    // Whoever opens it to write waits until somebody reads.
+    let log = folder.join("gabd.log");
+    let made = std::process::Command::new("mkfifo").arg(&log).status().unwrap();
+    assert!(made.success());
+    for node in &mut nodes {
+        node.start(&[]);
+    }
+    for node in &nodes {
+        wait_for("port a with all three", || members(node) == [0, 1, 2]);
+    }
+    let mut clients: Vec<Port> =
+        nodes.iter().map(|node| Port::register(port('A'), &options(node)).unwrap()).collect();
+    for client in &mut clients {
+        view(client, |view| view.members.len() == 3);
+    }
+    let before = snapshot(&nodes[1]).gab.view;
+    let seconds = std::env::var("MUSTER_SECONDS").ok().and_then(|text| text.parse().ok());
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(seconds.unwrap_or(3));
+    while std::time::Instant::now() < until {
+        clients[0].broadcast(b"on", Level::Safe, false).unwrap();
+        for client in &mut clients {
+            assert_eq!(deliveries(client, 1)[0].1, b"on");
+        }
+    }
+    for node in &nodes {
+        let links = snapshot(node).llt.nodes.into_iter().flat_map(|node| node.links);
+        assert!(links.filter(|link| link.silent_ms.is_some()).all(|link| link.status == "UP"));
+    }
+    assert_eq!(snapshot(&nodes[1]).gab.view, before, "the membership stays");
+
+    let mut text = String::new();
+    let reader = std::io::BufReader::new(fs::File::open(&log).unwrap());
+    for line in std::io::BufRead::lines(reader) {
+        text.push_str(&line.unwrap());
+        if text.contains("node 0 begins") && text.contains("Port A gen") {
+            break;
+        }
+    }
+    drop(clients);
+    nodes[0].stop();
+}
+
+#[test]
+fn s71_full_disks_disturb_nobody() {
     let mut node = Node::alone();
     fs::create_dir_all(node.root().join("var/log")).unwrap();
     std::os::unix::fs::symlink("/dev/full", node.root().join("var/log/gabd.log")).unwrap();
+    // Nothing can be written there.
+    fs::create_dir_all(node.root().join("var/incarnation")).unwrap();
     node.start(&[]);
+    wait_for("the alarm", || {
+        node.stderr().contains("the incarnation comes from the wall clock alone")
+    });
     let mut client = Port::register(port('A'), &options(&node)).unwrap();
     assert!(matches!(next(&mut client), ClientEvent::View(_)));
     node.signal(Signal::TERM);

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use gab::core::Mutant;
 use sim::digest::Recorder;
-use sim::mutants::{Expected, caught_by, expected};
+use sim::mutants::{Expected, caught_by, expected, shows};
 use sim::profile::Kind;
 use sim::run::{Order, Outcome, run};
 use sim::world::Trace;
@@ -164,8 +164,8 @@ fn first_caught(args: &Args, mutant: Mutant, kind: Kind) -> Option<(u64, String)
         trace: Trace::Silent,
     };
     (args.first..args.first.saturating_add(args.seeds)).find_map(|seed| {
-        let found = Some(run(&order(seed), None).violations.kinds());
-        let found = found.filter(|kinds| !kinds.is_empty())?;
+        let found = run(&order(seed), None).violations;
+        let found = shows(mutant, &found).then(|| found.kinds())?;
         // A seed that fails with all rules in force proves nothing about this one.
         let whole = run(&Order { mutant: None, ..order(seed) }, None);
         whole.violations.is_empty().then_some((seed, found))

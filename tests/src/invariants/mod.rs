@@ -65,6 +65,11 @@ impl Violations {
         self.counts.keys().copied().collect::<Vec<_>>().join(", ")
     }
 
+    /// Is there one of this kind?
+    pub fn has(&self, kind: &str) -> bool {
+        self.counts.contains_key(kind)
+    }
+
     /// Is all well?
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

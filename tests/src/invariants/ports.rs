@@ -24,9 +24,10 @@ pub fn invariant_pt1_memberships_are_equal_at_equal_points(
         for (at, port, generation, members) in &life.memberships {
             announced.insert((*port, *generation), *members);
             // On a held port the announcement comes later than the view it belongs to.
-            if !context.is_held(*port) {
-                let views = life.views.iter().filter(|view| view.at <= *at).count();
-                note(&mut seen, life, (*port, *generation), *members, views);
+            if !context.is_held(*port)
+                && let Some(ids) = lives_of(life, views_by(life, *at), *members)
+            {
+                seen.entry((*port, *generation)).or_default().push((life.id, ids));
             }
         }
         for log in &life.clients {
@@ -55,16 +56,19 @@ pub fn invariant_pt1_memberships_are_equal_at_equal_points(
     }
 }
 
-fn note(seen: &mut Seen, life: &Life, key: (PortName, u64), members: NodeSet, views: usize) {
-    // The last view that knows all these nodes says in which of their lives.
+/// In which of their lives `members` of a port are members, as `life` knew when it had installed
+/// the first `views` of its views: the last of these that has all of them says so. None if none has.
+fn lives_of(life: &Life, views: usize, members: NodeSet) -> Option<Vec<Id>> {
     let known = life.views[..views]
         .iter()
         .rev()
-        .find(|installed| members.difference(installed.view.nodes()).is_empty());
-    if let Some(installed) = known {
-        let ids = members.iter().filter_map(|node| installed.view.member(node)).collect();
-        seen.entry(key).or_default().push((life.id, ids));
-    }
+        .find(|installed| members.difference(installed.view.nodes()).is_empty())?;
+    Some(members.iter().filter_map(|node| known.view.member(node)).collect())
+}
+
+/// How many views `life` had installed at `at`.
+fn views_by(life: &Life, at: Instant) -> usize {
+    life.views.iter().filter(|view| view.at <= at).count()
 }
 
 /// PT1: generations of a port rise, and each membership follows from the one before.
@@ -155,7 +159,8 @@ pub fn invariant_pt3_jeopardy_of_the_departed_is_agreed(
         for (_, view) in reader.log.port_views().filter(|(_, view)| !view.left.is_empty()) {
             // Parts of a split may use the same generation, but not with the same members; nor have
             // those that all have started anew the same incarnations.
-            let members = identities(&context.history.lives[reader.life], reader.log.port, view);
+            let life = &context.history.lives[reader.life];
+            let Some(members) = lives_as_announced(life, reader.log.port, view) else { continue };
             let key = (reader.log.port, view.generation, view.left.bits(), members);
             let lost = view.jeopardy.intersection(view.left);
             let known = *told.entry(key).or_insert(lost);
@@ -169,15 +174,13 @@ pub fn invariant_pt3_jeopardy_of_the_departed_is_agreed(
     }
 }
 
-/// Who the members of a port were when its membership became this one.
-fn identities(life: &Life, port: PortName, view: &PortView) -> Vec<Id> {
+/// [`lives_of`] the members of a port when `life` announced that its membership is now `view`.
+fn lives_as_announced(life: &Life, port: PortName, view: &PortView) -> Option<Vec<Id>> {
     let is_this = |(_, name, generation, _): &&(Instant, PortName, u64, NodeSet)| {
         *name == port && *generation == view.generation
     };
-    let at = life.memberships.iter().find(is_this).map(|(at, ..)| *at);
-    let in_force = life.views.iter().rfind(|installed| at.is_none_or(|at| installed.at <= at));
-    let ids = in_force.iter().flat_map(|installed| &installed.view.members);
-    ids.filter(|id| view.members.contains(id.node)).copied().collect()
+    let (at, ..) = life.memberships.iter().find(is_this)?;
+    lives_of(life, views_by(life, *at), view.members)
 }
 
 fn check_departed(

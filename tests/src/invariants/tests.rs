@@ -479,6 +479,76 @@ fn pt3_sees_a_port_that_keeps_a_departed_node() {
     story.fails("pt3-departed");
 }
 
+/// Node 2 has gone; 0 and 1 read so, with whom they say it was in jeopardy.
+fn lost(jeopardy: [&[u8]; 2]) -> Story {
+    let mut story = three();
+    for (node, lost) in (0..).zip(jeopardy) {
+        story.installs(node, 3, &[0, 1], 20);
+        story.sees(node, 6, &[0, 1]);
+        let log = &mut story.life(node).clients[0];
+        if let Some(Entry { what: What::View(view), .. }) = log.entries.last_mut() {
+            view.jeopardy = set(lost);
+        }
+    }
+    story.life(2).ended = Some((at(500), End::Crashed));
+    story.drained();
+    story
+}
+
+#[test]
+fn pt3_sees_a_node_lost_in_jeopardy_for_one_alone() {
+    lost([&[2], &[]]).fails("pt3-jeopardy");
+}
+
+#[test]
+fn pt3_lets_jeopardy_of_members_differ() {
+    // Node 0 says that 1 has one link left, which only 0 can know.
+    lost([&[1, 2], &[2]]).holds();
+}
+
+#[test]
+fn pc6_sees_a_minority_that_goes_on() {
+    let mut story = three();
+    story.installs(2, 3, &[2], 20);
+    let kinds = story.kinds(Arbitration::Majority, false);
+    assert!(kinds.contains(&"pc6-majority"), "{kinds:?}");
+}
+
+#[test]
+fn pc6_lets_a_majority_go_on() {
+    let mut story = three();
+    for node in 0..2 {
+        story.installs(node, 3, &[0, 1], 20);
+        story.sees(node, 6, &[0, 1]);
+    }
+    // Half of two, with the lowest id.
+    story.installs(0, 4, &[0], 30);
+    story.sees(0, 7, &[0]);
+    assert_eq!(story.kinds(Arbitration::Majority, false), [""; 0]);
+}
+
+/// Views 3 and 4 both follow on view 2; `round` of them goes on.
+fn two_that_follow(round: u64) -> Story {
+    let mut story = three();
+    story.installs(0, 3, &[0, 1], 20);
+    story.installs(1, 4, &[1, 2], 20);
+    let node = if round == 3 { 0 } else { 1 };
+    story.installs(node, 5, if round == 3 { &[0] } else { &[1] }, 30);
+    story
+}
+
+#[test]
+fn pc6_sees_a_view_that_goes_on_after_another_took_its_place() {
+    let kinds = two_that_follow(3).kinds(Arbitration::Majority, false);
+    assert!(kinds.contains(&"pc6-chain"), "{kinds:?}");
+}
+
+#[test]
+fn pc6_lets_the_last_view_go_on() {
+    let kinds = two_that_follow(4).kinds(Arbitration::Majority, false);
+    assert!(!kinds.contains(&"pc6-chain"), "{kinds:?}");
+}
+
 #[test]
 fn pc4_sees_a_message_after_the_end() {
     let mut story = three();

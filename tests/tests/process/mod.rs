@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,21 @@ pub(crate) fn sequencer(cluster: &Temporary) -> u8 {
 
 pub(crate) fn incarnation(cluster: &Temporary, node: u8) -> u64 {
     control::snapshot(&cluster.cluster, node).unwrap().llt.incarnation
+}
+
+/// `muster --dir DIR WORDS`, which builds nothing.
+pub(crate) fn muster(cluster: &Temporary, words: &[&str]) -> Command {
+    let mut command = Command::new(cluster.binaries.path("muster"));
+    command.env("MUSTER_NO_BUILD", "1").arg("--dir").arg(&cluster.cluster.dir).args(words);
+    command
+}
+
+/// What a command that succeeded printed.
+#[track_caller]
+pub(crate) fn text(output: &Output) -> String {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {error}", output.status);
+    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// The number in this variable, for runs by hand that are larger than those of every day.

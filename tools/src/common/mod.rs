@@ -4,6 +4,7 @@ mod failure;
 pub mod node;
 mod not_yet;
 pub mod output;
+pub mod time;
 
 pub use failure::{Failure, exit};
 pub use not_yet::NotYet;

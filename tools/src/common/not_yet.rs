@@ -2,6 +2,7 @@
 //! script that relies on one learns what it lost, and not in `--help`.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
+use gab::admin::Meaningless;
 
 use super::Failure;
 
@@ -12,19 +13,27 @@ pub struct NotYet {
     pub letter: char,
     /// It takes a value.
     pub takes_value: bool,
-    /// What it does in the original.
+    /// What it does in the original; or why that has no meaning here.
     pub what: &'static str,
+    /// It never will be.
+    pub meaningless: bool,
 }
 
 impl NotYet {
     /// An option without a value.
     pub const fn flag(letter: char, what: &'static str) -> Self {
-        Self { letter, takes_value: false, what }
+        Self { letter, takes_value: false, what, meaningless: false }
     }
 
     /// An option with a value.
     pub const fn value(letter: char, what: &'static str) -> Self {
-        Self { letter, takes_value: true, what }
+        Self { letter, takes_value: true, what, meaningless: false }
+    }
+
+    /// An option of `gabconfig` that has no meaning in user space.
+    pub const fn meaningless(option: &Meaningless) -> Self {
+        let Meaningless { letter, takes_value, why } = *option;
+        Self { letter, takes_value, what: why, meaningless: true }
     }
 
     /// Parses the command line of this process. Help, and mistakes other than asking for one of
@@ -70,9 +79,13 @@ impl NotYet {
             let source = matches.value_source(option.id());
             if source == Some(clap::parser::ValueSource::CommandLine) {
                 let Self { letter, what, .. } = option;
-                return Err(Failure::Usage(format!(
-                    "option -{letter} ({what}) is not in this version; see --help for what is"
-                )));
+                return Err(Failure::Usage(if option.meaningless {
+                    format!("option -{letter} has no meaning here: {what}")
+                } else {
+                    format!(
+                        "option -{letter} ({what}) is not in this version; see --help for what is"
+                    )
+                }));
             }
         }
         Ok(())

@@ -4,33 +4,38 @@ mod listing;
 mod nodeset;
 
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser};
-use gab::admin::{AdminRequest, Configured, GabConfigure, GabTunable};
+use gab::admin::{
+    AdminRequest, Configured, GabConfigure, GabQueue, GabTunable, MEANINGLESS, Meaningless,
+};
+use gab::snapshot::Snapshot;
 
 use crate::common::output::{print, print_json};
 use crate::common::{Failure, NotYet, Root, exit, with_version};
 
-pub use listing::{driver, memberships};
+pub use listing::{clients, driver, memberships, named_memberships, tunables, version, versions};
 pub use nodeset::node_columns;
 
 /// Configure GAB, and show its memberships
 #[derive(Debug, Parser)]
-#[command(name = "gabconfig", version, after_help = EXAMPLES)]
+#[command(name = "gabconfig", version, after_help = EXAMPLES, disable_help_flag = true)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 #[command(group = clap::ArgGroup::new("change").multiple(true)
-    .conflicts_with_all(["memberships", "driver", "unconfigure"]))]
+    .conflicts_with_all(["listing", "unconfigure"]))]
+#[command(group = clap::ArgGroup::new("listing").multiple(false).conflicts_with("unconfigure"))]
 struct Cli {
     #[command(flatten)]
     root: Root,
     /// Show the memberships of all ports
-    #[arg(short = 'a', group = "what", conflicts_with_all = ["driver", "unconfigure"])]
+    #[arg(short = 'a', groups = ["what", "listing"])]
     memberships: bool,
     /// Configure: allow registrations, and join a cluster that is seeded
     #[arg(short = 'c', groups = ["what", "change"])]
     configure: bool,
     /// Show the configuration
-    #[arg(short = 'l', group = "what", conflicts_with = "unconfigure")]
+    #[arg(short = 'l', groups = ["what", "listing"])]
     driver: bool,
     /// Halt the node, instead of killing, when a supervised client has no heartbeat
     #[arg(short = 'b', groups = ["what", "change"])]
@@ -52,6 +57,13 @@ struct Cli {
     /// -p off
     #[arg(short = 'P', groups = ["what", "change"], conflicts_with = "process_death_halt")]
     no_process_death_halt: bool,
+    /// List the clients of this node's ports by name; with -a: memberships with these names
+    #[arg(short = 'C', group = "what",
+        conflicts_with_all = ["driver", "tunables", "version_line", "versions", "change", "unconfigure"])]
+    names: bool,
+    /// Show what is fixed while gabd runs
+    #[arg(short = 'e', groups = ["what", "listing"])]
+    tunables: bool,
     /// Quorum off: every side of a split goes on
     #[arg(short = 'd', groups = ["what", "change"])]
     no_quorum: bool,
@@ -61,6 +73,10 @@ struct Cli {
     /// -j off
     #[arg(short = 'J', groups = ["what", "change"], conflicts_with = "rejoin_halt")]
     no_rejoin_halt: bool,
+    /// Print help. The original's -h MS is refused: it is about disk heartbeats
+    #[arg(short = 'h', value_name = "MS", group = "what", num_args = 0..=1,
+        allow_hyphen_values = true, conflicts_with_all = ["listing", "names", "change", "unconfigure"])]
+    help_or_interval: Option<Option<String>>,
     /// Seed the cluster as soon as N nodes are there
     #[arg(short = 'n', value_name = "N", requires = "configure", group = "change",
         value_parser = clap::value_parser!(u32).range(1..=128))]
@@ -69,11 +85,17 @@ struct Cli {
     /// with the lowest node id goes on
     #[arg(short = 'q', groups = ["what", "change"], conflicts_with = "no_quorum")]
     quorum: bool,
+    /// Limit a queue of each client that registers from now on to N messages, 1 to 4096: sendq, what
+    /// it sent and is not ordered yet; recvq, what it has not read. May be given twice
+    #[arg(short = 'Q', value_name = "QUEUE:N", groups = ["what", "change"])]
+    queues: Vec<GabQueue>,
     /// Single network: nobody asks for a quorum. For tests only
     #[arg(short = 's', groups = ["what", "change"])]
     single_network: bool,
     /// Set a parameter: conn_wait:N, the stable times after which a member that stalls a
-    /// reconfiguration is dropped (1 to 256); those of clients are listed below
+    /// reconfiguration is dropped (1 to 256); rejoin_hold:N, the stable times for which a node that
+    /// comes back alive has to be connected before it is let in again (0 to 256); those of clients
+    /// are listed below
     #[arg(short = 'S', value_name = "NAME:VALUE", groups = ["what", "change"])]
     set: Vec<GabTunable>,
     /// Stable timeout in milliseconds: wait after the first change before a new membership
@@ -83,6 +105,16 @@ struct Cli {
     /// Unconfigure: leave the cluster; refused while clients are registered
     #[arg(short = 'U', group = "what")]
     unconfigure: bool,
+    /// Show the version of the programs
+    #[arg(short = 'v', groups = ["what", "listing"])]
+    version_line: bool,
+    /// Protocol version to speak
+    #[arg(short = 'V', value_name = "VERSION", groups = ["what", "change"],
+        value_parser = gab::admin::protocol_version)]
+    speak: Option<u8>,
+    /// Show protocol versions
+    #[arg(short = 'W', groups = ["what", "listing"])]
+    versions: bool,
     /// Seed the cluster now, with the nodes that are there
     #[arg(short = 'x', groups = ["what", "change"])]
     seed: bool,
@@ -93,26 +125,29 @@ struct Cli {
 
 /// The definition, for the manual.
 pub fn command() -> clap::Command {
-    with_version(Cli::command())
+    let help = clap::Arg::new("help").long("help").help("Print help");
+    with_version(Cli::command()).arg(help.action(clap::ArgAction::Help))
 }
 
 /// The program.
 pub fn main() -> ExitCode {
-    exit("GAB gabconfig", NotYet::parse(NOT_YET, command()).and_then(|cli| run(&cli)))
+    exit("GAB gabconfig", NotYet::parse(&REFUSED, command()).and_then(|cli| run(&cli)))
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
-    if cli.memberships {
-        let gab = cli.root.snapshot()?.gab;
-        return if cli.json { print_json(&gab.ports) } else { print(&memberships(&gab)) };
+    match &cli.help_or_interval {
+        None => {}
+        Some(None) => return print(&command().render_help().to_string()),
+        Some(Some(_)) => {
+            let why = Meaningless::find('h').map_or("", |option| option.why);
+            return Err(Failure::Usage(format!("option -h has no meaning here: {why}")));
+        }
     }
-    if cli.driver {
-        let gab = cli.root.snapshot()?.gab;
-        return if cli.json {
-            print_json(&listing::Driver::of(&gab))
-        } else {
-            print(&driver(&gab))
-        };
+    if cli.version_line {
+        return if cli.json { print_json(&listing::Version::own()) } else { print(&version()) };
+    }
+    if cli.memberships || cli.names || cli.driver || cli.tunables || cli.versions {
+        return show(cli, &cli.root.snapshot()?);
     }
     let mut admin = cli.root.admin()?;
     for warning in warnings(cli) {
@@ -135,9 +170,31 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         missed_heartbeat_halt: switch(cli.missed_heartbeat_halt, cli.no_missed_heartbeat_halt),
         process_death_halt: switch(cli.process_death_halt, cli.no_process_death_halt),
         set: cli.set.clone(),
+        queues: cli.queues.clone(),
+        version: cli.speak,
     };
     let Configured { already } = admin.request(&AdminRequest::GabConfigure(request))?;
     if already { print("GAB is already configured like that\n") } else { Ok(()) }
+}
+
+/// A listing of what gabd said.
+fn show(cli: &Cli, all: &Snapshot) -> Result<(), Failure> {
+    let gab = &all.gab;
+    match (cli.memberships, cli.names) {
+        (true, _) | (_, true) if cli.json => return print_json(&gab.ports),
+        (true, false) => return print(&memberships(gab)),
+        (true, true) => return print(&named_memberships(gab)),
+        (false, true) => return print(&clients(gab)),
+        (false, false) => {}
+    }
+    match (cli.tunables, cli.versions) {
+        (true, _) if cli.json => print_json(&listing::Tunables::of(all)),
+        (true, _) => print(&tunables(all)),
+        (false, true) if cli.json => print_json(&listing::Version::of(gab)),
+        (false, true) => print(&versions(gab)),
+        (false, false) if cli.json => print_json(&listing::Driver::of(gab)),
+        (false, false) => print(&driver(gab)),
+    }
 }
 
 /// What an option and its opposite say.
@@ -163,18 +220,12 @@ fn warnings(cli: &Cli) -> Vec<&'static str> {
 /// Leaving waits for a membership without this node, however long its timers are.
 const LEAVE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
 
-const NOT_YET: &[NotYet] = &[
-    NotYet::flag('C', "list names of kernel clients"),
-    NotYet::flag('e', "show static tunables"),
-    NotYet::flag('K', "logging daemon off"),
-    NotYet::value('m', "disk heartbeat miss count"),
-    NotYet::value('Q', "queue limits"),
-    NotYet::flag('R', "restart"),
-    NotYet::flag('u', "undocumented"),
-    NotYet::flag('v', "driver version"),
-    NotYet::value('V', "set the protocol version"),
-    NotYet::flag('W', "show the protocol version"),
-];
+/// The options that are refused by name, as in `etc/gabtab`.
+static REFUSED: LazyLock<Vec<NotYet>> = LazyLock::new(|| {
+    // -h is taken for help, and refused with a value.
+    let meaningless = MEANINGLESS.iter().filter(|option| option.letter != 'h');
+    meaningless.map(NotYet::meaningless).collect()
+});
 
 const EXAMPLES: &str = "\
 Examples:
@@ -187,6 +238,9 @@ Examples:
                        kill a client that hangs with three signals in five seconds, and never halt
   gabconfig -a         show the memberships
   gabconfig -a --json  the same for programs
+  gabconfig -a -C      the same with the names of this node's clients
+  gabconfig -Q sendq:128 -Q recvq:128
+                       queues as short as the original's, for clients that register from now on
   gabconfig -U         leave the cluster
 
 Parameters of -S for clients, times in milliseconds:
@@ -200,9 +254,18 @@ Parameters of -S for clients, times in milliseconds:
 Memberships: one column per node id, the last digit of the id where the node is a member; `;' marks
 an absent node in columns 0, 10, 20 and so on. Generations are hexadecimal.
 
-JSON of -a: a list of {port, generation, members, jeopardy, visible, clients}: node sets are lists of
-ids, clients counts those of this node. JSON of -l: an object with configured, seeded, node_count,
-stable_ms, quorum, rejoin_halt, single_network, conn_wait, clients, send_queue_limit, recv_queue_limit, view,
+Names: GAB_Control is GAB itself on port a, GAB_USER_CLIENT any ordinary client; a kernel-type client
+has the name that it gave, and refcount counts those of this node.
+
+Queues: a client with half a recvq of messages unread holds up its port; one that leaves it so is
+closed. What is under way, up to 2048 messages, may come on top of a short recvq.
+
+JSON of -a and -C: a list of {port, generation, members, jeopardy, visible, clients, name, refcount}:
+node sets are lists of ids, clients counts those of this node. JSON of -e: an object of the names
+shown. JSON of -v and -W: an object with version (of the command), supported and in_force (protocols;
+in_force null for -v). JSON of -l: an object with configured, seeded, node_count,
+stable_ms, quorum, rejoin_halt, single_network, conn_wait, clients (what is
+done about them), send_queue_limit, recv_queue_limit, view,
 sequencer, last_slot, stable_slot, changing, counters.
 
 Quorum: every node should have the same setting; a change counts from the next membership on. A node
@@ -213,15 +276,18 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 gabd is not running.";
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches;
+
     use super::*;
 
     fn parse(line: &str) -> Result<Cli, clap::error::ErrorKind> {
-        Cli::try_parse_from(line.split(' ')).map_err(|error| error.kind())
+        let matches = command().try_get_matches_from(line.split(' '));
+        matches.and_then(|all| Cli::from_arg_matches(&all)).map_err(|error| error.kind())
     }
 
     #[test]
     fn the_definition_is_consistent() {
-        NotYet::recognise(NOT_YET, command()).debug_assert();
+        NotYet::recognise(&REFUSED, command()).debug_assert();
     }
 
     #[test]
@@ -264,6 +330,17 @@ mod tests {
     }
 
     #[test]
+    fn queues_versions_and_listings_are_understood() {
+        let cli = parse("gabconfig -c -Q sendq:10 -Qrecvq:20 -V 1").unwrap();
+        assert_eq!(cli.queues, [GabQueue::Send(10), GabQueue::Receive(20)]);
+        assert_eq!(cli.speak, Some(1));
+        for line in ["-a -C", "-aC --json", "-C", "-e", "-v", "-W --json", "-h", "-h 1000"] {
+            parse(&format!("gabconfig {line}")).unwrap();
+        }
+        assert_eq!(parse("gabconfig --help").unwrap_err(), clap::error::ErrorKind::DisplayHelp);
+    }
+
+    #[test]
     fn what_makes_no_sense_is_a_usage_error() {
         for line in [
             "gabconfig",
@@ -289,6 +366,16 @@ mod tests {
             "gabconfig --json",
             "gabconfig -Z",
             "gabconfig -a extra",
+            "gabconfig -Q sendq:0",
+            "gabconfig -Q 128",
+            "gabconfig -V 2",
+            "gabconfig -C -l",
+            "gabconfig -C -U",
+            "gabconfig -C -c",
+            "gabconfig -e -a",
+            "gabconfig -v -W",
+            "gabconfig -W -U",
+            "gabconfig -a -h",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -33,6 +33,7 @@ pub(super) fn of_watch(event: &ClientEvent) -> Option<String> {
         ("left", view.left),
         ("jeopardy", view.jeopardy),
         ("visible", view.visible),
+        ("ddna", view.left.intersection(view.visible)),
     ] {
         if !nodes.is_empty() {
             append(&mut line, name, nodes);
@@ -94,6 +95,7 @@ fn view_json(event: &str, view: &PortView) -> Value {
         "left": ids(view.left),
         "jeopardy": ids(view.jeopardy),
         "visible": ids(view.visible),
+        "ddna": ids(view.left.intersection(view.visible)),
     })
 }
 
@@ -136,6 +138,7 @@ mod tests {
     use llt::NodeId;
 
     use super::*;
+    use crate::golden;
 
     fn set(ids: &[u8]) -> NodeSet {
         ids.iter().filter_map(|&id| NodeId::new(id)).collect()
@@ -164,25 +167,39 @@ mod tests {
     }
 
     #[test]
-    fn listen_prints_what_all_members_see() {
-        assert_eq!(of_listen(&deliver(b"hello, world")).unwrap(), "deliver 12 1 hello, world");
-        assert_eq!(of_listen(&deliver(b"")).unwrap(), "deliver 12 1 ");
+    fn lines_of_listen_and_watch_are_those_of_the_manual() {
         let view = view(&[0, 1, 2]);
-        assert_eq!(of_listen(&ClientEvent::View(view)).unwrap(), "view 2f members 0 1 2");
-        assert_eq!(of_listen(&ClientEvent::Status(view)), None);
-        let closed = ClientEvent::Closed(CloseReason::Died);
-        assert_eq!(of_listen(&closed).unwrap(), "closed 104 gabd is gone");
+        let events = [
+            ClientEvent::View(view),
+            deliver(b"hello, world"),
+            deliver(b""),
+            ClientEvent::Status(view),
+            ClientEvent::Closed(CloseReason::Died),
+        ];
+        let lines = |of: fn(&ClientEvent) -> Option<String>| {
+            events.iter().filter_map(of).map(|line| line + "\n").collect::<String>()
+        };
+        golden::check("gabport-listen", &lines(of_listen));
+        golden::check("gabport-watch", &lines(of_watch));
+        golden::check("gabport-listen-json", &lines(|event| Some(of_json(event).to_string())));
     }
 
     #[test]
-    fn watch_prints_what_changed() {
-        let view = view(&[0, 1, 2]);
+    fn a_node_that_stays_when_its_client_has_gone_is_ddna() {
+        let gone = PortView {
+            joined: NodeSet::EMPTY,
+            left: set(&[1, 2]),
+            jeopardy: NodeSet::EMPTY,
+            visible: set(&[2, 3]),
+            ..view(&[0])
+        };
+        let event = ClientEvent::View(gone);
         assert_eq!(
-            of_watch(&ClientEvent::View(view)).unwrap(),
-            "view 2f members 0 1 2 joined 2 jeopardy 0 1"
+            of_watch(&event).unwrap(),
+            "view 2f members 0 left 1 2 visible 2 3 ddna 2",
+            "node 1 has gone, node 3 never had a client"
         );
-        assert!(of_watch(&ClientEvent::Status(view)).unwrap().starts_with("status 2f members 0 "));
-        assert_eq!(of_watch(&deliver(b"x")), None);
+        assert_eq!(of_json(&event)["ddna"], json!([2]));
     }
 
     #[test]
@@ -202,7 +219,7 @@ mod tests {
         assert_eq!(
             of_json(&ClientEvent::View(view(&[0, 127]))),
             json!({"event": "view", "generation": 47, "members": [0, 127], "joined": [2],
-                "left": [], "jeopardy": [0, 1], "visible": []})
+                "left": [], "jeopardy": [0, 1], "visible": [], "ddna": []})
         );
         assert_eq!(
             of_json(&ClientEvent::Closed(CloseReason::Ejected)),

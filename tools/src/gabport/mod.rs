@@ -1,6 +1,7 @@
-//! `gabport`: registers on a GAB port from the shell: sends, listens, watches. Ours; the original
-//! of this name looks at the heartbeats of registered processes.
+//! `gabport`: registers on a GAB port from the shell: sends, listens, watches (ours); and looks at the
+//! heartbeats of the port's supervised client, as the original of this name does (facts 2.12).
 
+mod info;
 mod line;
 mod listener;
 mod sender;
@@ -11,27 +12,43 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use gab::admin::{AdminRequest, PortInfo};
 use gab::client::{Options, Port};
 use gab::{Level, PortName};
 use llt::NodeId;
 
-use crate::common::{Failure, NotYet, Root, exit, with_version};
+use crate::common::{Failure, NotYet, Root, exit, output, time, with_version};
 use listener::Listen;
+
+pub use info::{changed, info};
 
 /// Send, receive and watch on a GAB port
 ///
-/// Registers on the port, shared with other gabports of this node, for as long as it runs: the
-/// node is a member of the port meanwhile.
+/// Without a subcommand: show who is on the port, and how the heartbeats of its supervised client
+/// come. A subcommand registers on the port, shared with other gabports of this node, for as long as
+/// it runs: the node is a member of the port meanwhile.
 #[derive(Debug, Parser)]
-#[command(name = "gabport", version, after_help = EXAMPLES)]
+#[command(name = "gabport", version, after_help = EXAMPLES, disable_help_flag = true)]
 struct Cli {
     #[command(flatten)]
     root: Root,
     /// The port, a letter; A to Z are for users
-    #[arg(short = 'p', value_name = "PORT", value_parser = port_name)]
-    port: PortName,
+    #[arg(short = 'p', value_name = "PORT", value_parser = port_name,
+        required_unless_present = "heartbeat")]
+    port: Option<PortName>,
+    /// Another heartbeat timeout for the supervised client of this node on the port, in milliseconds,
+    /// until it registers anew; without a value: print help
+    #[arg(short = 'h', value_name = "MS", num_args = 0..=1, conflicts_with = "own",
+        value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    heartbeat: Option<Option<u64>>,
+    /// Back to the heartbeat timeout that the client registered with
+    #[arg(short = 'd')]
+    own: bool,
+    /// Without a subcommand: print a JSON object
+    #[arg(long)]
+    json: bool,
     #[command(subcommand)]
-    action: Action,
+    action: Option<Action>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +62,7 @@ enum Action {
         #[arg(long)]
         safe: bool,
         /// Give up when there is no membership of the port for so long
-        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+        #[arg(long, value_name = "SECONDS", value_parser = time::seconds, default_value = "30")]
         timeout: Duration,
     },
     /// Print messages and memberships, one line each
@@ -62,7 +79,7 @@ enum Action {
         #[arg(allow_hyphen_values = true)]
         text: OsString,
         /// Give up when the node is no member of the port for so long
-        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+        #[arg(long, value_name = "SECONDS", value_parser = time::seconds, default_value = "30")]
         timeout: Duration,
     },
     /// Print memberships with what changed, and changes of jeopardy and visible nodes
@@ -81,32 +98,64 @@ struct End {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// End after so long; with --count it is then a failure
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = time::seconds)]
     timeout: Option<Duration>,
 }
 
 /// The definition, for the manual.
 pub fn command() -> clap::Command {
-    with_version(Cli::command())
+    let help = clap::Arg::new("help").long("help").help("Print help");
+    with_version(Cli::command()).arg(help.action(clap::ArgAction::Help))
 }
 
 /// The program.
 pub fn main() -> ExitCode {
-    exit("GAB gabport", NotYet::parse(NOT_YET, command()).and_then(run))
+    exit("GAB gabport", NotYet::parse(&[], command()).and_then(run))
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let status = matches!(cli.action, Action::Watch { .. });
-    let options =
-        Options { root: cli.root.path().into(), shared: true, status, ..Options::default() };
+    if cli.heartbeat == Some(None) {
+        return output::print(&command().render_help().to_string());
+    }
+    let Some(port) = cli.port else {
+        return Err(Failure::Usage("-h MS is about a port: expected -p PORT".to_owned()));
+    };
+    match cli.action {
+        None => look(&cli, port),
+        Some(_) if cli.heartbeat.is_some() || cli.own || cli.json => {
+            let text = "-h, -d and --json before a subcommand have no meaning";
+            Err(Failure::Usage(text.to_owned()))
+        }
+        Some(action) => act(&cli.root, port, action),
+    }
+}
+
+/// Shows the state of the port, or changes the timeout of its client.
+fn look(cli: &Cli, port: PortName) -> Result<(), Failure> {
+    let mut admin = cli.root.admin()?;
+    let port = port.to_string();
+    if cli.own || cli.heartbeat.is_some() {
+        let request =
+            AdminRequest::GabPortHeartbeat { port: port.clone(), ms: cli.heartbeat.flatten() };
+        let ms = admin.request(&request)?;
+        return output::print(&changed(&port, ms));
+    }
+    let about: PortInfo = admin.request(&AdminRequest::GabPort { port })?;
+    if cli.json { output::print_json(&about) } else { output::print(&info(&about)) }
+}
+
+/// Registers on the port and does something there.
+fn act(root: &Root, name: PortName, action: Action) -> Result<(), Failure> {
+    let status = matches!(action, Action::Watch { .. });
+    let options = Options { root: root.path().into(), shared: true, status, ..Options::default() };
     // The message is looked at first: what cannot be sent needs no registration.
-    let message = match &cli.action {
+    let message = match &action {
         Action::Broadcast { text: Some(text), .. } if text != "-" => Some(sender::message(text)?),
         Action::Send { text, .. } => Some(sender::message(text)?),
         Action::Broadcast { .. } | Action::Listen { .. } | Action::Watch { .. } => None,
     };
-    let mut port = Port::register(cli.port, &options)?;
-    match cli.action {
+    let mut port = Port::register(name, &options)?;
+    match action {
         Action::Listen { end } => {
             return listener::listen(port, &Listen { changes_only: false, end });
         }
@@ -141,16 +190,9 @@ fn node_id(text: &str) -> Result<NodeId, &'static str> {
     text.parse().ok().and_then(NodeId::new).ok_or("a node id is a number from 0 to 127")
 }
 
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or("a number of seconds, such as 2 or 0.5")
-}
-
 fn bytes_of(text: &OsString) -> Vec<u8> {
     text.clone().into_vec()
 }
-
-const NOT_YET: &[NotYet] = &[NotYet::flag('d', "default heartbeat interval")];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -160,6 +202,9 @@ Examples:
   seq 1000 | gabport -p A broadcast -    one message per line
   gabport -p A send 2 'hello, two'
   gabport -p A watch                     who comes and goes
+  gabport -p h                           who is on port h, and how the heartbeats of its client come
+  gabport -p h -h 16000                  its heartbeat timeout is 16 s now
+  gabport -p h -d                        it is again what the client registered with
 
 Lines of listen, the same on every node for the same event, each written at once:
   deliver SEQ NODE TEXT        a message from NODE; SEQ rises, 0 if it was sent to this node only
@@ -169,23 +214,36 @@ In TEXT a backslash is \\\\, a line end \\n, and any other control character or 
 is \\xNN.
 
 Lines of watch: `view GEN members NODE...`, followed by those of `joined NODE...`, `left NODE...`,
-`jeopardy NODE...`, `visible NODE...` that are not empty; `status GEN ...` likewise when only
-jeopardy or visible changed; closed as above.
+`jeopardy NODE...`, `visible NODE...`, `ddna NODE...` that are not empty; `status GEN ...` likewise
+when only jeopardy or visible changed; closed as above. ddna, daemon down node alive, are nodes that
+left the port with their client and are still in the cluster.
+
+Flags of the port: 1 this node has a client there, 2 it shares the port, 4 it is of kernel type, 8 it
+is supervised. Without a supervised client the timeout is the default and the counts are 0. A
+heartbeat is counted in the fifth of the timeout in which it came.
 
 JSON lines: {\"event\": \"deliver\", \"sequence\", \"sender\", \"broadcast\", \"safe\", \"generation\",
 \"text\" or, if it is no UTF-8, \"hex\"}; {\"event\": \"view\" or \"status\", \"generation\", \"members\",
-\"joined\", \"left\", \"jeopardy\", \"visible\"}; {\"event\": \"closed\", \"errno\", \"reason\"}.
+\"joined\", \"left\", \"jeopardy\", \"visible\", \"ddna\"}; {\"event\": \"closed\", \"errno\",
+\"reason\"}. Of a port: {port, flags, members (names), heartbeat_ms, warn_ms, buckets}.
 
 Messages are at most 65536 bytes. broadcast and send return when all that they sent is ordered.
 Exit codes: 0 done, 1 failed or closed by GAB, 2 usage, 3 gabd is not running.";
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches;
+
     use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        let matches = command().try_get_matches_from(line.split(' '));
+        matches.and_then(|all| Cli::from_arg_matches(&all))
+    }
 
     #[test]
     fn the_definition_is_consistent() {
-        NotYet::recognise(NOT_YET, command()).debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -201,8 +259,13 @@ mod tests {
             "gabport -p h watch --count 1",
             "gabport --root /tmp -p A watch",
             "gabport -p A watch --root /tmp",
+            "gabport -p h",
+            "gabport -p h --json",
+            "gabport -p h -h 16000",
+            "gabport -p h -d",
+            "gabport -h",
         ] {
-            Cli::try_parse_from(line.split(' ')).unwrap();
+            parse(line).unwrap();
         }
     }
 
@@ -210,7 +273,11 @@ mod tests {
     fn what_makes_no_sense_is_a_usage_error() {
         for line in [
             "gabport listen",
-            "gabport -p A",
+            "gabport",
+            "gabport -p A -h 99",
+            "gabport -p A -h soon",
+            "gabport -p A -h 3600001",
+            "gabport -p A -h 16000 -d",
             "gabport -p 1 listen",
             "gabport -p AB listen",
             "gabport -p A send x y",
@@ -220,7 +287,7 @@ mod tests {
             "gabport -p A listen --timeout -1",
             "gabport -p A listen --timeout soon",
         ] {
-            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+            assert!(parse(line).is_err(), "{line}");
         }
     }
 }

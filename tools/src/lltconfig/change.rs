@@ -35,6 +35,7 @@ fn text(changed: &Changed) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden;
 
     #[test]
     fn a_change_tells_what_it_was_and_how_to_keep_it() {
@@ -43,14 +44,7 @@ mod tests {
             keep: vec!["set-timer peertrouble:350".into()],
             warnings: Vec::new(),
         };
-        assert_eq!(
-            text(&changed),
-            "\
-peertrouble: 200 -> 350
-until gabd ends; to keep it, put into etc/llttab:
-    set-timer peertrouble:350
-"
-        );
+        golden::check("lltconfig-change", &text(&changed));
         assert_eq!(text(&Changed::default()), "nothing changed: it was so already\n");
         let ignored = Changed { warnings: vec!["it means nothing".into()], ..Changed::default() };
         assert_eq!(text(&ignored), "nothing changed\n");

@@ -17,7 +17,7 @@ pub(super) struct Cli {
     /// Check the configuration, and start LLT with it
     #[arg(short = 'c', group = "action", help_heading = "Start and stop")]
     pub(super) configure: bool,
-    /// Configuration file instead of etc/llttab
+    /// Check FILE; LLT starts only if etc/llttab, which gabd reads, says the same
     #[arg(
         short = 'f',
         value_name = "FILE",
@@ -163,7 +163,7 @@ const EXAMPLES: &str = "\
 Examples:
   lltconfig                 is LLT running?
   lltconfig -c              check etc/llttab and etc/llthosts, then start gabd with them
-  lltconfig -c -f FILE      the same with another llttab
+  lltconfig -c -f FILE      the same, after making sure that etc/llttab says what FILE says
   gabconfig -U && lltconfig -U -o
                             stop everything
   lltconfig -T query        the timers
@@ -181,7 +181,9 @@ Examples:
   lltconfig --keygen        make a key, then copy etc/muster.key to every node
 
 lltconfig -c starts LLT only; gabconfig -c then configures GAB. If gabd runs already with the same
-configuration it says so and succeeds. The configuration is checked before anything else. Then gabd
+configuration it says so and succeeds. The configuration is checked before anything else. gabd reads
+etc/llttab whenever it starts, so -f with a file that says something else checks that file and refuses:
+put it there first. Then gabd
 listens for five seconds on each link; if another machine uses the same node id in the same cluster
 it does not start.
 

@@ -139,6 +139,7 @@ mod tests {
     use gab::snapshot::{LinkSnapshot, NodeLinkSnapshot, NodeSnapshot};
 
     use super::*;
+    use crate::golden;
 
     #[test]
     fn timers_look_as_in_the_original_and_ours_follow() {
@@ -157,23 +158,7 @@ mod tests {
             ("timetoreqhb", 14_000),
         ];
         let llt = LltSnapshot { timers: all.iter().map(timer).collect(), ..LltSnapshot::default() };
-        assert_eq!(
-            timers(&llt),
-            "\
-Current LLT timer values (.01 sec units):
-  heartbeat   = 50
-  heartbeatlo = 100
-  peertrouble = 200
-  peerinact   = 1600
-  oos         = 10
-  retrans     = 105ms
-  service     = 100
-  arp         = 0
-  arpreq      = 3000
-  peertroublelo = 400
-  timetoreqhb = 1400
-"
-        );
+        golden::check("lltconfig-T", &timers(&llt));
         assert_eq!(by_name(&llt.timers)["retrans"], 105);
     }
 
@@ -182,14 +167,7 @@ Current LLT timer values (.01 sec units):
         let limit = |name: &str, value| LimitSnapshot { name: name.into(), value };
         let flow = vec![limit("highwater", 200), limit("largepktlen", 1024)];
         let llt = LltSnapshot { flow, ..LltSnapshot::default() };
-        assert_eq!(
-            flow_limits(&llt),
-            "\
-Current LLT flow control values (in packets):
-  highwater      = 200
-  largepktlen    = 1024 (bytes)
-"
-        );
+        golden::check("lltconfig-F", &flow_limits(&llt));
     }
 
     #[test]
@@ -223,15 +201,6 @@ Current LLT flow control values (in packets):
             ],
             ..LltSnapshot::default()
         };
-        assert_eq!(
-            address_table(&llt),
-            "\
-Link 0 (eth1):
-  Node   0 north          : 00:15:17:48:B5:80  permanent
-  Node   1 south          : 00:15:17:48:B4:98
-Link 3 (eth2):
-  Node   2 a-long-name-of-a-node : 00:15:17:48:B4:99  permanent
-"
-        );
+        golden::check("lltconfig-a", &address_table(&llt));
     }
 }

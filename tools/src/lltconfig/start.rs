@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use gab::admin::RunningConfig;
 use llt::llttab::{LltTab, Source, read_below};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, PidfdFlags};
+use rustix::event::Timespec;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::running;
-use crate::common::{Failure, Root, output};
+use crate::common::{Failure, Root, output, time};
 
-/// Starts LLT with etc/llthosts and `file`, or etc/llttab. With `over` nobody listens for another
+/// Checks `file`, or etc/llttab, with etc/llthosts, and starts LLT; refuses a `file` that says
+/// something else than etc/llttab, with which gabd starts. With `over` nobody listens for another
 /// node with this id.
 pub(super) fn start(root: &Root, file: Option<&Path>, over: bool) -> Result<(), Failure> {
     let etc = root.path().join("etc");
@@ -126,13 +127,10 @@ fn not_started(status: ExitStatus, said: &str) -> Failure {
 
 /// Waits for the end of the child, at most so long.
 fn has_ended(child: &mut Child, wait: Duration) -> Result<Option<ExitStatus>, Failure> {
-    let pid = Pid::from_child(child);
-    let timeout = Timespec::try_from(wait).expect("a few milliseconds");
-    if let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-        // An interrupted wait is only a shorter one.
-        let _ = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout));
-    } else {
-        let _ = rustix::event::poll(&mut [], Some(&timeout));
+    match pidfd_open(Pid::from_child(child), PidfdFlags::empty()) {
+        Ok(process) => drop(time::readable_within(process, wait)),
+        // Without process descriptors it is only asked now and then.
+        Err(_) => drop(rustix::event::poll(&mut [], Timespec::try_from(wait).ok().as_ref())),
     }
     Ok(child.try_wait()?)
 }

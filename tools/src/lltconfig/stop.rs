@@ -1,13 +1,12 @@
 //! `lltconfig -U`.
 
 use std::io::Write;
+use std::time::Duration;
 
 use gab::admin::{AdminRequest, RunningConfig};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::common::{Failure, Root, output};
+use crate::common::{Failure, Root, output, time};
 
 /// Stops LLT, after asking unless `sure`, and waits until gabd is gone.
 pub(super) fn stop(root: &Root, sure: bool) -> Result<(), Failure> {
@@ -28,19 +27,11 @@ pub(super) fn stop(root: &Root, sure: bool) -> Result<(), Failure> {
     let () = admin.request(&AdminRequest::LltUnconfigure)?;
     // Until it has ended, no other gabd can start.
     match process {
-        Some(process) if !has_ended(&process) => {
+        Some(process) if !time::readable_within(&process, END_TIMEOUT) => {
             Err(Failure::operation("gabd has stopped LLT, but does not end"))
         }
         _ => Ok(()),
     }
-}
-
-fn has_ended(process: &OwnedFd) -> bool {
-    let step = Timespec { tv_sec: 1, tv_nsec: 0 };
-    (0..END_TIMEOUT_S).any(|_| {
-        let mut fds = [PollFd::new(process, PollFlags::IN)];
-        rustix::event::poll(&mut fds, Some(&step)) == Ok(1)
-    })
 }
 
 /// Asks, and takes the answer from stdin whatever it is: scripts of the original pipe a `y` in.
@@ -52,4 +43,4 @@ fn confirm() -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-const END_TIMEOUT_S: u32 = 30;
+const END_TIMEOUT: Duration = Duration::from_secs(30);

@@ -25,11 +25,11 @@ use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use pcap_file::{DataLink, TsResolution};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::common::{Failure, NotYet, Root, exit, output, with_version};
+use crate::common::{Failure, NotYet, Root, exit, output, time, with_version};
 use filter::{Filter, KINDS, Talkers};
 use packet::{LinkLayer, Parsed, Saps};
 use seen::Seen;
-use source::{Next, Source};
+use source::{GoesOn, Next, Source};
 use text::Detail;
 
 /// How many frames lltdump finds in a packet of an Ethernet device, a plain IP device or the device
@@ -95,7 +95,7 @@ struct Cli {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// End after so long
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = time::some_seconds)]
     timeout: Option<Duration>,
     /// Print each frame as a JSON object, one a line
     #[arg(long, conflicts_with_all = ["verbose", "bytes"])]
@@ -119,10 +119,19 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let clock = Clock::new();
+    let deadline = cli.timeout.map(|timeout| clock.now() + timeout);
+    let goes_on: GoesOn = Rc::new(move || {
+        !stop.load(Ordering::SeqCst) && deadline.is_none_or(|deadline| clock.now() < deadline)
+    });
     let saps = if cli.any_sap { Saps::Any } else { Saps::One(cli.sap) };
     let mut source = match (&cli.device, &cli.read) {
         (Some(device), _) => Source::device(device, saps)?,
-        (None, Some(file)) => Source::file(file, saps)?,
+        (None, Some(file)) => Source::file(file, saps, Rc::clone(&goes_on))?,
         (None, None) => Source::gabd(cli.root.path(), &cli.root.snapshot()?.llt)?,
     };
     let filter = Filter {
@@ -133,17 +142,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     };
     let keys = keys(cli);
     let mut sink = Sink::open(cli)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
-    let clock = Clock::new();
-    let deadline = cli.timeout.map(|timeout| clock.now() + timeout);
     let mut left = cli.count;
-    while !stop.load(Ordering::SeqCst)
-        && left != Some(0)
-        && deadline.is_none_or(|deadline| clock.now() < deadline)
-    {
+    while left != Some(0) && goes_on() {
         match source.next()? {
             Next::End => break,
             Next::Frame(seen) => {
@@ -321,11 +321,6 @@ fn sap(text: &str) -> Result<u16, &'static str> {
     };
     // What is less is the length of an IEEE 802.3 frame.
     sap.filter(|sap| *sap >= 0x600).ok_or("an ethertype is a number from 0x600 to 0xFFFF")
-}
-
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|time| !time.is_zero()).ok_or("a time is a number of seconds above 0")
 }
 
 /// The longest packet: a frame of 64 KiB with its headers fits four times.

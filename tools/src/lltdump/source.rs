@@ -1,22 +1,25 @@
 //! Where frames come from: the own gabd, a pcap file, a device.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use gab::client::Trace;
 use gab::snapshot::LltSnapshot;
+use llt::LinkId;
 use llt::io::Clock;
-use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
+use pcap_file::{DataLink, PcapError};
 use pnet::datalink::{self, Channel, Config, DataLinkReceiver};
 
 use super::packet::{LinkLayer, Parsed, Saps, own_address, parse};
 use super::seen::Seen;
-use crate::common::Failure;
+use crate::common::{Failure, time};
 
 /// What a source has.
 #[derive(Debug)]
@@ -35,8 +38,52 @@ pub(super) enum Source {
     Device(Box<dyn DataLinkReceiver>, Packets),
     /// A file, likewise.
     File(PcapReader<Box<dyn Read>>, LinkLayer, Packets),
-    /// The own gabd; tags and addresses of its links.
-    Gabd(Trace, Vec<(String, String)>),
+    /// The own gabd, with its links.
+    Gabd(Trace, Links),
+}
+
+/// Tags and addresses of links by their ids, which have gaps where links were removed.
+#[derive(Debug)]
+pub(super) struct Links(BTreeMap<u8, (String, String)>);
+
+impl Links {
+    fn new(llt: &LltSnapshot) -> Self {
+        let links = llt.links.iter();
+        Self(links.map(|link| (link.link, (link.tag.clone(), link.address.clone()))).collect())
+    }
+
+    /// Tag and own address of a link; one that was added since has a tag that says its id.
+    fn named(&self, link: LinkId) -> (String, &str) {
+        match self.0.get(&link.get()) {
+            Some((tag, address)) if !tag.is_empty() => (tag.clone(), address),
+            other => (format!("link{link}"), other.map_or("", |(_, address)| address)),
+        }
+    }
+}
+
+/// Says whether there is any use in waiting for more.
+pub(super) type GoesOn = Rc<dyn Fn() -> bool>;
+
+/// An input that is waited for while there is any use in it.
+struct Awaited<T> {
+    input: T,
+    goes_on: GoesOn,
+}
+
+impl<T: Read + AsFd> Read for Awaited<T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while !time::readable_within(&self.input, TICK) {
+            if !(self.goes_on)() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        self.input.read(buffer)
+    }
+}
+
+/// Did an [`Awaited`] input say that it is over?
+fn is_over(error: &PcapError) -> bool {
+    matches!(error, PcapError::IoError(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// What packets were.
@@ -51,21 +98,25 @@ pub(super) struct Packets {
 impl Source {
     /// The frames of a running gabd.
     pub(super) fn gabd(root: &Path, llt: &LltSnapshot) -> Result<Self, Failure> {
-        let links = llt.links.iter().map(|link| (link.tag.clone(), link.address.clone()));
-        Ok(Self::Gabd(Trace::start(root)?, links.collect()))
+        Ok(Self::Gabd(Trace::start(root)?, Links::new(llt)))
     }
 
-    /// The packets of a pcap file; `-` is standard input.
-    pub(super) fn file(path: &Path, saps: Saps) -> Result<Self, Failure> {
+    /// The packets of a pcap file; `-` is standard input, which is waited for while `goes_on`.
+    pub(super) fn file(path: &Path, saps: Saps, goes_on: GoesOn) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::operation(format!("cannot read {}: {error}", path.display()))
         };
         let input: Box<dyn Read> = if path == Path::new("-") {
-            Box::new(io::stdin())
+            // Without the buffer of `Stdin`, in which the poll would not see what waits.
+            let input = io::stdin().as_fd().try_clone_to_owned();
+            Box::new(Awaited { input: File::from(input.map_err(|error| failed(&error))?), goes_on })
         } else {
             Box::new(File::open(path).map_err(|error| failed(&error))?)
         };
         let reader = PcapReader::new(input).map_err(|error| {
+            if is_over(&error) {
+                return failed(&"nothing came before the end");
+            }
             failed(&format!(
                 "{error}; expected a pcap file, which `editcap -F pcap` makes of pcapng"
             ))
@@ -110,10 +161,8 @@ impl Source {
         match self {
             Self::Gabd(trace, links) => {
                 let Some(frame) = trace.recv(Some(TICK))? else { return Ok(Next::Nothing) };
-                let at = usize::from(frame.link.get());
-                let (tag, own) = links.get(at).cloned().unwrap_or_default();
-                let tag = if tag.is_empty() { format!("link{at}") } else { tag };
-                let own = own_address(&own, frame.addr);
+                let (tag, own) = links.named(frame.link);
+                let own = own_address(own, frame.addr);
                 let (source, destination) =
                     if frame.outgoing { (own, Some(frame.addr)) } else { (Some(frame.addr), own) };
                 Ok(Next::Frame(Seen {
@@ -131,8 +180,12 @@ impl Source {
                     return Ok(Next::Frame(seen));
                 }
                 let Some(packet) = reader.next_packet() else { return Ok(Next::End) };
-                let packet = packet
-                    .map_err(|error| Failure::operation(format!("the file is damaged: {error}")))?;
+                let packet = match packet {
+                    Err(error) if is_over(&error) => return Ok(Next::End),
+                    other => other.map_err(|error| {
+                        Failure::operation(format!("the file is damaged: {error}"))
+                    })?,
+                };
                 let time_ns = u64::try_from(packet.timestamp.as_nanos()).unwrap_or(u64::MAX);
                 packets.add(*layer, time_ns, Bytes::copy_from_slice(&packet.data));
             },
@@ -194,3 +247,28 @@ impl Packets {
 const TICK: Duration = Duration::from_millis(100);
 /// A packet of a device, however much the system has put together.
 const BUFFER_LEN: usize = 1 << 17;
+
+#[cfg(test)]
+mod tests {
+    use gab::snapshot::LinkSnapshot;
+
+    use super::*;
+
+    #[test]
+    fn links_are_found_by_their_ids() {
+        let link = |link, tag: &str| LinkSnapshot {
+            link,
+            tag: tag.to_owned(),
+            address: format!("127.77.{link}.1"),
+            ..LinkSnapshot::default()
+        };
+        // As after `lltconfig -u` of links 1 and 2.
+        let llt =
+            LltSnapshot { links: vec![link(0, "net1"), link(3, "net4")], ..LltSnapshot::default() };
+        let links = Links::new(&llt);
+        let named = |id| links.named(LinkId::new(id).expect("below 8"));
+        assert_eq!(named(0), ("net1".to_owned(), "127.77.0.1"));
+        assert_eq!(named(3), ("net4".to_owned(), "127.77.3.1"));
+        assert_eq!(named(1), ("link1".to_owned(), ""));
+    }
+}

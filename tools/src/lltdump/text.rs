@@ -114,6 +114,7 @@ mod tests {
     use llt::{ClusterId, Incarnation, LltPort};
 
     use super::*;
+    use crate::golden;
 
     fn header(kind: Kind) -> Header {
         Header {
@@ -163,11 +164,7 @@ mod tests {
     #[test]
     fn a_frame_is_one_line() {
         let mut seen = seen(data());
-        assert_eq!(
-            shown(&seen, Detail::Line),
-            "06:35:02.123456 eth1 out 127.77.0.1 node 0 > 1 DATA packet 42 port 0, message of 5 \
-             bytes\n"
-        );
+        golden::check("lltdump", &shown(&seen, Detail::Line));
         seen.outgoing = Some(false);
         assert!(shown(&seen, Detail::Line).contains(" eth1 in 127.77.0.0 node 0 > 1 "));
         (seen.link, seen.lost) = (None, 3);
@@ -178,29 +175,10 @@ mod tests {
 
     #[test]
     fn fields_and_bytes_follow_if_they_are_asked_for() {
-        assert_eq!(
-            shown(&seen(data()), Detail::Fields),
-            "\
-06:35:02.123456 eth1 out 127.77.0.1 node 0 > 1 DATA packet 42 port 0, message of 5 bytes
-    from: 127.77.0.0 port 50000
-    to: 127.77.0.1 port 50000
-    frame: 69 bytes
-    cluster: 7
-    source: 0
-    destination: 1
-    source incarnation: a0
-    destination incarnation: b0
-    sessions: 1 2
-    acknowledged: 510
-    link sequence: 12
-    packet: 42
-    port: 0
-    message: 5 bytes
-    payload: 5 bytes, whole message
-"
-        );
+        golden::check("lltdump-v", &shown(&seen(data()), Detail::Fields));
         let bytes = shown(&seen(data()), Detail::Bytes);
         let last = bytes.lines().last().unwrap();
+        golden::check("lltdump-bytes", &bytes);
         assert_eq!(last.trim(), "0040  68 65 6c 6c 6f                                   hello");
     }
 
@@ -208,9 +186,6 @@ mod tests {
     fn a_corrupt_frame_says_what_is_wrong() {
         let mut bytes = emit_bye(&header(Kind::Bye)).to_vec();
         bytes[30] ^= 4;
-        assert_eq!(
-            shown(&seen(bytes.into()), Detail::Line),
-            "06:35:02.123456 eth1 out 127.77.0.1 CORRUPT the checksum does not match, 48 bytes\n"
-        );
+        golden::check("lltdump-corrupt", &shown(&seen(bytes.into()), Detail::Line));
     }
 }

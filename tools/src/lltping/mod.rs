@@ -11,7 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use gab::echo;
 use llt::LltPort;
 
-use crate::common::{Failure, Root, exit, node, output, with_version};
+use crate::common::{Failure, Root, exit, node, output, time, with_version};
 use asker::{Asker, Plan};
 
 /// Ask over LLT whether a node is alive
@@ -59,7 +59,7 @@ struct Cli {
     #[arg(short = 'F')]
     datagram: bool,
     /// Give up when no answer comes for so long
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = time::some_seconds)]
     timeout: Duration,
     /// Print the result as JSON
     #[arg(long, conflicts_with = "server")]
@@ -134,11 +134,6 @@ fn size(text: &str) -> Result<u32, String> {
     let size = text.parse().ok().filter(|size| range.contains(size));
     let size = size.and_then(|size| u32::try_from(size).ok());
     size.ok_or_else(|| format!("a question has {} to {} bytes", range.start(), range.end()))
-}
-
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|time| !time.is_zero()).ok_or("a time is a number of seconds above 0")
 }
 
 const EXAMPLES: &str = "\

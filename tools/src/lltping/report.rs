@@ -108,6 +108,7 @@ mod tests {
     use gab::snapshot::{LinkSnapshot, NodeLinkSnapshot};
 
     use super::*;
+    use crate::golden;
 
     fn answer(number: u64, us: u64) -> Option<Answer> {
         let time = Duration::from_micros(us);
@@ -138,15 +139,7 @@ mod tests {
     #[test]
     fn a_node_that_answers_is_alive_and_shows_its_links() {
         let outcome = Outcome { answers: vec![answer(1, 150)], not_sent: None };
-        assert_eq!(
-            verdict(&llt(), &south(), &outcome, Duration::from_secs(10)),
-            "\
-Node 1 is alive
-     1 south             OPEN
-                                  eth6   UP    00:50:56:00:00:E1
-                                  eth5   DOWN
-"
-        );
+        golden::check("lltping", &verdict(&llt(), &south(), &outcome, Duration::from_secs(10)));
     }
 
     #[test]
@@ -175,19 +168,8 @@ Node 1 is alive
     fn round_trips_are_summed_up() {
         let answers = vec![answer(1, 1000), answer(2, 2500), None, answer(4, 100)];
         let outcome = Outcome { answers, not_sent: None };
-        assert_eq!(
-            round_trips(&south(), &outcome),
-            "\
-128 bytes from node 1: 1 time 1.000 ms
-128 bytes from node 1: 2 time 2.500 ms
-no answer of node 1: 3
-128 bytes from node 1: 4 time 0.100 ms
-"
-        );
-        assert_eq!(
-            summary(&outcome),
-            "4 sent, 3 answered, 25% lost; round trip min/avg/max 0.100/1.200/2.500 ms\n"
-        );
+        golden::check("lltping-T", &round_trips(&south(), &outcome));
+        golden::check("lltping-summary", &summary(&outcome));
         let nobody = Outcome { answers: vec![None], not_sent: None };
         assert_eq!(summary(&nobody), "1 sent, 0 answered, 100% lost\n");
     }

@@ -123,6 +123,7 @@ mod tests {
     use gab::snapshot::NodeSnapshot;
 
     use super::*;
+    use crate::golden;
 
     #[test]
     fn the_configuration_looks_as_in_the_original() {
@@ -134,40 +135,15 @@ mod tests {
             links: vec![link, LinkSnapshot { mtu: 8192, ..LinkSnapshot::default() }],
             ..LltSnapshot::default()
         };
-        assert_eq!(
-            configuration(&llt),
-            "\
-LLT configuration information:
-    node: 0
-    name: sun06
-    cluster: 33
-    Supported Protocol Version(s)     : 1.0
-    nodes: 0 - 63
-    max nodes: 64
-    max ports: 32
-    links: 2
-    mtu: 1452
-    max sdu: 66560
-    checksum level: 10
-"
-        );
+        golden::check("lltstat-c", &configuration(&llt));
+        golden::check_json("lltstat-c-json", &Configuration::of(&llt));
     }
 
     #[test]
     fn tunables_have_the_names_of_the_original() {
         let tunables_ = gab::snapshot::TunableSnapshot { thread_priority: 2 };
         let llt = LltSnapshot { tunables: tunables_, ..LltSnapshot::default() };
-        assert_eq!(
-            tunables(&llt),
-            "\
-LLT kernel tunables:
-    maxnids: 64
-    maxports: 32
-    nominpad: 0
-    rthreadpri: 2
-    basetimer: 1000
-"
-        );
+        golden::check("lltstat-t", &tunables(&llt));
     }
 
     #[test]

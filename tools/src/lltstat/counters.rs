@@ -89,6 +89,7 @@ mod tests {
     use gab::snapshot::{LinkSnapshot, NodeSnapshot};
 
     use super::*;
+    use crate::golden;
 
     #[test]
     fn statistics_look_as_in_the_original() {
@@ -106,38 +107,14 @@ mod tests {
             snd_no_links: 625,
             ..Stats::default()
         };
-        assert_eq!(
-            statistics(&stats),
-            "\
-LLT statistics:
-    988803     Snd data packets         495884     Rcv data packets
-    11400      Snd retransmit data      687        Rcv out of window
-    28824991   Snd connect packets      0          Rcv duplicates
-    1651       Snd independent ACKs     104        Rcv out of sequence
-    494559     Snd piggyback ACKs       0          Rcv datagrams dropped
-    0          Snd independent NACKs    1481482    Snd loopback packets
-    0          Snd piggyback NACKs
-LLT errors:
-    0          Rcv not connected        4          Snd not connected
-    0          Rcv unconfigured         0          Snd no buffer
-    0          Rcv bad dest address     0          Snd error drops
-    0          Rcv bad source address   625        Snd no links up
-    0          Rcv bad generation       0          Rcv bad checksum
-    0          Rcv malformed packet     0          Rcv bad cluster
-"
-        );
+        golden::check("lltstat", &statistics(&stats));
     }
 
     #[test]
     fn what_a_key_keeps_out_shows_once_there_is_something() {
         let mut llt = LltSnapshot::default();
         assert_eq!(refusals(&llt, false), "");
-        assert_eq!(
-            refusals(&llt, true),
-            "    0          Rcv not sealed           0          Rcv unknown key\n    \
-             0          Rcv bad tag              0          Rcv replayed\n    \
-             0          Rcv sealed, without a key\n"
-        );
+        golden::check("lltstat-v-refusals", &refusals(&llt, true));
         llt.stats.rcv_replayed = 2;
         llt.links = vec![LinkSnapshot { tag: "eth1".into(), ..LinkSnapshot::default() }];
         let refused = NodeNote::Refused {
@@ -148,19 +125,14 @@ LLT errors:
         };
         let notes = vec![NodeNote::Duplicate { node: 0 }, refused];
         llt.nodes = vec![NodeSnapshot { own: true, notes, ..NodeSnapshot::default() }];
-        assert_eq!(
-            refusals(&llt, false),
-            "    0          Rcv not sealed           0          Rcv unknown key\n    \
-             0          Rcv bad tag              2          Rcv replayed\n    \
-             0          Rcv sealed, without a key\n    \
-             refused 2, last: replayed, from 00:50:56:00:00:AA on eth1\n"
-        );
+        golden::check("lltstat-refusals", &refusals(&llt, false));
     }
 
     #[test]
     fn counters_longer_than_their_column_push_it_aside() {
         let stats = Stats { late_timer: 12_345_678_901_234, alarms: 1, ..Stats::default() };
         let text = further(&stats);
+        golden::check("lltstat-v-further", &text);
         assert!(text.contains("\n    12345678901234 Late timers              1          Alarms\n"));
     }
 }

@@ -109,6 +109,7 @@ mod tests {
     use gab::snapshot::{IgnoredSnapshot, NodeSnapshot};
 
     use super::*;
+    use crate::golden;
 
     fn llt() -> LltSnapshot {
         let link =
@@ -161,33 +162,11 @@ mod tests {
 
     #[test]
     fn each_node_is_told_in_detail() {
-        assert_eq!(
-            detail(&llt()),
-            "\
-LLT node detail:
-    Node                 State    Incarnation       Queue  Round trip
-   * 0 north             OPEN     1a2b                  0  -
-                         ports open: 0 30
-     1 south             OPEN     1a2c                 17  121us
-                         ports open: 0 30
-                         ports busy: 30
-                         eth1   UP       silent 21ms      heartbeat 4711       00:50:56:00:00:E1  permanent
-                         eth2   DOWN     never heard      heartbeat 0          -
-"
-        );
+        golden::check("lltstat-d", &detail(&llt()));
     }
 
     #[test]
     fn who_is_on_the_network_includes_those_that_are_ignored() {
-        assert_eq!(
-            on_network(&llt()),
-            "\
-LLT nodes on the network:
-    Node                 State    Cluster  Link   Address
-     1 south             OPEN           7  eth1   00:50:56:00:00:E1
-     9                   EXCLUDED       7  eth2   00:50:56:00:00:AA
-     1                   FOREIGN        8  eth2   00:50:56:00:00:AA
-"
-        );
+        golden::check("lltstat-network", &on_network(&llt()));
     }
 }

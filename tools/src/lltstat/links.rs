@@ -45,6 +45,7 @@ fn trouble(link: &LinkSnapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden;
 
     fn ether() -> LinkSnapshot {
         LinkSnapshot {
@@ -69,17 +70,7 @@ mod tests {
     #[test]
     fn links_look_as_in_the_original() {
         let llt = LltSnapshot { links: vec![ether()], ..LltSnapshot::default() };
-        assert_eq!(
-            links(&llt),
-            "\
-LLT link information:
-link  0  eth1 on eth-00:15:17:48:b5:80 hipri
-     mtu 1452, sap 0xcafe, broadcast FF:FF:FF:FF:FF:FF, addrlen 6
-     txpkts 6478  txbytes 362496
-     rxpkts 12917  rxbytes 682912
-     latency 100us
-"
-        );
+        golden::check("lltstat-l", &links(&llt));
     }
 
     #[test]
@@ -98,15 +89,7 @@ link  0  eth1 on eth-00:15:17:48:b5:80 hipri
             ..LinkSnapshot::default()
         };
         let llt = LltSnapshot { links: vec![udp], ..LltSnapshot::default() };
-        let text = links(&llt);
-        let lines: Vec<_> = text.lines().skip(1).take(2).collect();
-        assert_eq!(
-            lines,
-            [
-                "link  7  l7 on udp lowpri (not open: cannot bind 10.0.0.1:50000)",
-                "     mtu 8144, sap 50000, broadcast -, addrlen 4"
-            ]
-        );
+        golden::check("lltstat-l-udp", &links(&llt));
     }
 
     #[test]

@@ -95,6 +95,7 @@ mod tests {
     use gab::snapshot::{LinkNote, LinkSnapshot, NodeLinkSnapshot, NodeNote};
 
     use super::*;
+    use crate::golden;
 
     fn node(id: u8, name: &str, state: &str, links: &[(&str, &str)]) -> NodeSnapshot {
         let links = links
@@ -130,15 +131,7 @@ mod tests {
     fn states_look_as_in_the_original() {
         let up = [("UP", ""), ("UP", "")];
         let nodes = [node(0, "north", "OPEN", &up), node(1, "south", "OPEN", &up)];
-        assert_eq!(
-            node_states(&nodes),
-            "\
-LLT node information:
-    Node                 State    Links
-   * 0 north             OPEN        2
-     1 south             OPEN        2
-"
-        );
+        golden::check("lltstat-n", &node_states(&nodes));
     }
 
     #[test]
@@ -156,22 +149,9 @@ LLT node information:
                 node(2, "", "CONNWAIT", &[("DOWN", ""), ("EXPIRED", "")]),
             ],
         );
-        assert_eq!(
-            node_links(&llt, &llt.nodes, true),
-            "\
-LLT node information:
-    Node                 State    Link  Status  Address
-   * 0 cloud-db-1        OPEN
-                                  eth6   UP    00:50:56:00:00:F3
-                                  eth5   UP    00:50:56:00:00:F2
-     1 cloud-db-2        OPEN
-                                  eth6   UP    00:50:56:00:00:E1
-                                  eth5   DOWN
-     2                   CONNWAIT
-                                  eth6   DOWN
-                                  eth5   DOWN
-"
-        );
+        golden::check("lltstat-nvv", &node_links(&llt, &llt.nodes, true));
+        golden::check("lltstat-nv", &node_links(&llt, &llt.nodes, false));
+        golden::check_json("lltstat-n-json", &listed(&llt, None, false));
     }
 
     #[test]
@@ -205,21 +185,7 @@ LLT node information:
         south.links[2].notes = vec![LinkNote::Crossed { with: 1 }, LinkNote::Crossed { with: 5 }];
         let mut llt = llt(&["eth1", "eth2", "eth3"], vec![own, south]);
         llt.links[0].address = "00:50:56:00:00:F1".into();
-        assert_eq!(
-            node_links(&llt, &llt.nodes, true),
-            "\
-LLT node information:
-    Node                 State    Link  Status  Address
-   * 0 north             OPEN (late 3 times, last by 420 ms, 17 s ago)
-                                  eth1   UP    00:50:56:00:00:F1
-                                  eth2   UP (refused 7, last: unknown key, from 00:50:56:00:00:AA on eth2)
-                                  eth3   UP
-     1 south             OPEN
-                                  eth1   DOWN (one-way)
-                                  eth2   UP    00:50:56:00:00:E2 (mtu: 9000 bytes do not pass)
-                                  eth3   UP    00:50:56:00:00:E3 (crossed with eth2) (crossed with link 5)
-"
-        );
+        golden::check("lltstat-nvv-notes", &node_links(&llt, &llt.nodes, true));
         assert!(!node_links(&llt, &llt.nodes, false).contains('('));
     }
 
@@ -229,15 +195,7 @@ LLT node information:
             node(127, "n", "OPEN", &[("UP", ""), ("TROUBLE", ""), ("DOWN", "")]),
             node(10, "a-name-that-is-longer-than-its-column", "CONNWAIT", &[]),
         ];
-        assert_eq!(
-            node_states(&nodes),
-            "\
-LLT node information:
-    Node                 State    Links
-    127 n                OPEN        1
-    10 a-name-that-is-longer-than-its-column CONNWAIT    0
-"
-        );
+        golden::check("lltstat-n-long-names", &node_states(&nodes));
     }
 
     #[test]

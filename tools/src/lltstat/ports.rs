@@ -43,6 +43,7 @@ const HEADER: &str = "LLT port information:\n    Port  Usage   Cookie\n";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden;
 
     fn llt() -> LltSnapshot {
         let port = |port, usage: &str, connects: &[u8]| LltPortSnapshot {
@@ -57,35 +58,12 @@ mod tests {
 
     #[test]
     fn ports_look_as_in_the_original() {
-        assert_eq!(
-            ports(&llt()),
-            "\
-LLT port information:
-    Port  Usage   Cookie
-      0    gab       0x0
-           opens:    0 2 3 62 63
-           connects: 0 1
-      7    gab       0x7
-           opens:    0 2 3 62 63
-           connects: 0 1
-     31    gab       0x1F
-           opens:    0 2 3 62 63
-           connects:
-"
-        );
+        golden::check("lltstat-p", &ports(&llt()));
+        golden::check_json("lltstat-p-json", &llt().ports);
     }
 
     #[test]
     fn ports_in_use_are_a_line_each() {
-        assert_eq!(
-            ports_in_use(&llt()),
-            "\
-LLT port information:
-    Port  Usage   Cookie
-      0    gab       0x0
-      7    gab       0x7
-     31    gab       0x1F
-"
-        );
+        golden::check("lltstat-ports-in-use", &ports_in_use(&llt()));
     }
 }

@@ -12,7 +12,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use llt::LltPort;
 use llt::limits::MESSAGE_MAX;
 
-use crate::common::{Failure, Root, exit, node, output, with_version};
+use crate::common::{Failure, Root, exit, node, output, time, with_version};
 use command::Parsed;
 use session::Session;
 
@@ -35,7 +35,7 @@ struct Cli {
     #[arg(short = 's', value_name = "SIZE", default_value_t = 1024, value_parser = size)]
     size: usize,
     /// A command that makes no progress for so long fails; without it, it waits
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = time::some_seconds)]
     timeout: Option<Duration>,
 }
 
@@ -96,11 +96,6 @@ fn port(text: &str) -> Result<LltPort, &'static str> {
 fn size(text: &str) -> Result<usize, String> {
     let size = text.parse().ok().filter(|size| *size <= MESSAGE_MAX);
     size.ok_or_else(|| format!("a message has up to {MESSAGE_MAX} bytes"))
-}
-
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|time| !time.is_zero()).ok_or("a time is a number of seconds above 0")
 }
 
 const PROMPT: &str = "llttest> ";

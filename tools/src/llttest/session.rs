@@ -292,6 +292,10 @@ impl Sum {
     /// What was done, in how long, at which rate.
     fn line(&self, done: &str, what: &str, rest: &str, clock: Clock) -> String {
         let time = self.began.map(|began| clock.now().since(began)).unwrap_or_default();
+        self.report(done, what, rest, time)
+    }
+
+    fn report(&self, done: &str, what: &str, rest: &str, time: Duration) -> String {
         let seconds = time.as_secs_f64();
         let mut line = format!("{done} {} {what}, {} bytes{rest}", self.messages, self.bytes);
         let _ = write!(line, " in {seconds:.3} s");
@@ -307,3 +311,21 @@ impl Sum {
 
 /// Bytes of a message that `debug 2` shows.
 const FIRST_BYTES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden;
+
+    #[test]
+    fn what_was_done_is_summed_up() {
+        let mut sum = Sum::default();
+        for _ in 0..1000 {
+            sum.add(&[0; 512]);
+        }
+        let second = Duration::from_secs(1);
+        golden::check("llttest-sent", &sum.report("sent", "messages", " to node 1", second));
+        let nothing = Sum::default().report("received", "messages", "", Duration::ZERO);
+        golden::check("llttest-nothing", &nothing);
+    }
+}

@@ -52,8 +52,8 @@ pub enum Command {
         watch: bool,
         /// JSON: `dir`, `cluster_id`, `links`, `transport` (udp, ether), `keyed`, `ports` (UDP, by link),
         /// `netns` (`holder`, `user`, `mtu`, `nft`; null without --netns), and per node `id`,
-        /// `name`, `pid`, `state` (running, paused, gone), `faults`, `snapshot` (as gabd gives it,
-        /// or null)
+        /// `name`, `pid`, `state` (running, paused, gone), `halted` (why its gabd halted the node,
+        /// or null), `faults`, `snapshot` (as gabd gives it, or null)
         #[arg(long)]
         json: bool,
     },

@@ -181,3 +181,52 @@ fn link_summary(snapshot: &Snapshot, link: usize) -> String {
         .collect();
     if not_up.is_empty() { "UP".to_owned() } else { not_up.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use gab::snapshot::{NodeLinkSnapshot, NodeSnapshot, PortSnapshot};
+
+    use super::super::cluster::Cable;
+    use super::super::cluster::tests::cluster;
+    use super::*;
+    use crate::golden;
+
+    /// What gabd of node 0 says: link 1 to node 1 is in trouble.
+    fn snapshot() -> Snapshot {
+        let link = |status: &str| NodeLinkSnapshot {
+            status: status.into(),
+            ..NodeLinkSnapshot::default()
+        };
+        let peer = NodeSnapshot {
+            node: 1,
+            configured: true,
+            links: vec![link("UP"), link("TROUBLE")],
+            ..NodeSnapshot::default()
+        };
+        let port = |port: &str, jeopardy: &[u8]| PortSnapshot {
+            port: port.into(),
+            members: vec![0, 1],
+            jeopardy: jeopardy.to_vec(),
+            ..PortSnapshot::default()
+        };
+        let mut all = Snapshot::default();
+        all.llt.incarnation = 0x1a2b;
+        all.llt.nodes = vec![NodeSnapshot { own: true, ..NodeSnapshot::default() }, peer];
+        all.gab.sequencer = Some(0);
+        all.gab.ports = vec![port("a", &[1]), port("h", &[])];
+        all
+    }
+
+    #[test]
+    fn a_cluster_is_a_table() {
+        let mut status = collect(&cluster());
+        status.nodes[0].state = State::Running;
+        status.nodes[0].pid = Some(4711);
+        status.nodes[0].snapshot = Some(snapshot());
+        status.nodes[1].halted = Some("loss of quorum".into());
+        status.nodes[1].faults[1].cable = Cable::Pulled;
+        golden::check("muster-status", &render(&status));
+        status.nodes[0].snapshot = None;
+        golden::check_json("muster-status-json", &status);
+    }
+}

@@ -257,7 +257,7 @@ impl Testbed {
     /// If the switch cannot be changed, or a gabd that runs refuses.
     pub fn set_cable(&mut self, node: u8, link: u8, cable: Cable) -> Result<()> {
         self.cluster.node_mut(node).faults[usize::from(link)].cable = cable;
-        self.apply_cables(&[(node, link)])
+        self.apply_cable(node, link)
     }
 
     /// Splits the cluster: nodes of different groups do not hear each other on any link. Nodes
@@ -294,7 +294,9 @@ impl Testbed {
                 faults.blocked.clear();
             }
         }
-        self.apply_cables(&cables)?;
+        self.refuse_paused(&ids)?;
+        self.cluster.save()?;
+        switch::set_cables(&self.cluster, &self.binaries, &cables)?;
         self.apply(&ids)
     }
 
@@ -325,28 +327,36 @@ impl Testbed {
         formed::wait_formed(&self.cluster, &self.cluster.running(), patience)
     }
 
-    /// Makes the switch, or the taps of the nodes, do what the cables of these nodes and links do.
-    fn apply_cables(&self, cables: &[(u8, u8)]) -> Result<()> {
-        self.cluster.save()?;
-        switch::set_cables(&self.cluster, &self.binaries, cables)?;
+    /// Makes the switch, or the tap of the node, do what the cable does.
+    fn apply_cable(&self, node: u8, link: u8) -> Result<()> {
         // Where the switch does it all, no gabd has to be told, not even one that is paused.
-        if self.cluster.netns.is_some_and(|netns| netns.nft) {
-            return Ok(());
-        }
-        let mut nodes: Vec<u8> = cables.iter().map(|(node, _)| *node).collect();
-        nodes.dedup();
-        self.apply(&nodes)
+        let told: &[u8] = match self.cluster.netns {
+            Some(netns) if netns.nft => &[],
+            Some(_) | None => &[node],
+        };
+        self.refuse_paused(told)?;
+        self.cluster.save()?;
+        switch::set_cables(&self.cluster, &self.binaries, &[(node, link)])?;
+        self.apply(told)
     }
 
+    /// Makes the taps of these nodes do what the cluster has for them, and writes it down.
     fn apply(&self, nodes: &[u8]) -> Result<()> {
+        self.refuse_paused(nodes)?;
+        self.cluster.save()?;
+        for node in nodes {
+            control::apply_faults(&self.cluster, *node)?;
+        }
+        Ok(())
+    }
+
+    /// Fails if one of these is paused: it would not answer. Nothing may have been written by then,
+    /// or a fault that was refused would be there at the next start.
+    fn refuse_paused(&self, nodes: &[u8]) -> Result<()> {
         for node in nodes.iter().map(|node| self.cluster.node(*node)) {
             if node.state() == State::Paused {
                 bail!("{}: gabd is paused, resume it first", node.name);
             }
-        }
-        self.cluster.save()?;
-        for node in nodes {
-            control::apply_faults(&self.cluster, *node)?;
         }
         Ok(())
     }

@@ -2,15 +2,19 @@
 
 use llt::io::keyfile;
 use llt::seal::Keyring;
-use llt::{Duration, Instant};
+use llt::{Duration, Instant, NodeId};
 
-use crate::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, KeysInForce};
+use crate::admin::{
+    AdminRequest, Configured, FaultRequest, GabConfigure, KeysInForce, PortInfo, protocol_version,
+};
 use crate::core::Configuration;
 use crate::daemon::admin::{self, Answer, good, refused};
 use crate::daemon::life;
 use crate::daemon::poller::Ready;
 use crate::daemon::reactor::{LEAVE_MAX, Parts, Phase, Reactor};
-use crate::snapshot::LltSnapshot;
+use crate::ids::PortName;
+use crate::limits::HEARTBEAT;
+use crate::snapshot::{GabSnapshot, LltSnapshot};
 
 impl Reactor {
     pub(super) fn client_ready(&mut self, now: Instant, number: u32, ready: Ready) {
@@ -33,6 +37,8 @@ impl Reactor {
             }
             AdminRequest::Faults(request) => self.faults(&request),
             AdminRequest::GabConfigure(request) => self.configure(now, &request),
+            AdminRequest::GabPort { port } => self.port_info(&port),
+            AdminRequest::GabPortHeartbeat { port, ms } => self.port_heartbeat(now, &port, ms),
             AdminRequest::GabUnconfigure => return self.unconfigure(now, number),
             AdminRequest::LltAddress(change) => self.change(|to| to.change_address(now, change)),
             AdminRequest::LltExclude(request) => self.change(|to| to.exclude(now, request)),
@@ -52,9 +58,44 @@ impl Reactor {
             AdminRequest::Snapshot => {
                 let mut snapshot = self.stack.snapshot();
                 self.complete(&mut snapshot.llt);
+                self.name_clients(&mut snapshot.gab);
                 good(&snapshot)
             }
         })
+    }
+
+    /// Who is on a port, and how its supervised client fares.
+    fn port_info(&self, port: &str) -> Answer {
+        let Some(name) = single(port) else { return refused(None, NO_PORT) };
+        let members =
+            self.stack.gab().snapshot().ports.into_iter().find(|known| known.port == port);
+        let members = members.map(|known| known.members).unwrap_or_default();
+        let hosts = &self.parts.settings.tab.hosts;
+        let host = |id: u8| {
+            let host = NodeId::new(id).and_then(|node| hosts.name(node));
+            host.map_or_else(|| id.to_string(), str::to_owned)
+        };
+        let nobody = PortInfo::unsupervised(port);
+        let heartbeat = self.stack.gab().heartbeat(name);
+        good(&PortInfo {
+            flags: self.clients.flags(name),
+            members: members.into_iter().map(host).collect(),
+            heartbeat_ms: heartbeat.map_or(nobody.heartbeat_ms, |(time, _)| millis(time)),
+            buckets: heartbeat.map_or(nobody.buckets, |(_, beats)| beats),
+            ..nobody
+        })
+    }
+
+    fn port_heartbeat(&mut self, now: Instant, port: &str, ms: Option<u64>) -> Answer {
+        let Some(name) = single(port) else { return refused(None, NO_PORT) };
+        let time = ms.map(Duration::from_millis);
+        if time.is_some_and(|time| !HEARTBEAT.contains(&time)) {
+            return refused(None, "a heartbeat timeout is 100 to 3600000 milliseconds");
+        }
+        match self.stack.set_heartbeat(now, name, time) {
+            Some(time) => good(&millis(time)),
+            None => refused(None, &format!("no client of this node on port {name} is supervised")),
+        }
     }
 
     /// The file is a few lines on a local disk, as `var/incarnation` is at the start of a life.
@@ -80,6 +121,16 @@ impl Reactor {
         admin::complete(llt, settings, links, &self.clients.llt_ports());
         llt.listening = self.listening.is_some();
         llt.tunables.thread_priority = *priority;
+    }
+
+    /// What only the daemon knows of GAB: who its clients are.
+    fn name_clients(&self, gab: &mut GabSnapshot) {
+        for port in &mut gab.ports {
+            let Some(name) = single(&port.port) else { continue };
+            let client = self.clients.on_port(name);
+            port.name = client.name;
+            port.refcount = client.refcount;
+        }
     }
 
     fn faults(&mut self, request: &FaultRequest) -> Answer {
@@ -117,6 +168,14 @@ impl Reactor {
         if !matches!(self.phase, Phase::Running) {
             return refused(None, "gabd is stopping or GAB is being unconfigured");
         }
+        if let Some(version) = request.version
+            && let Err(spoken) = protocol_version(&version.to_string())
+        {
+            return refused(None, &format!("version {version} is not spoken here: {spoken}"));
+        }
+        if request.queues.iter().any(|queue| !queue.is_valid()) {
+            return refused(None, "a queue takes from 1 to 4096 messages");
+        }
         if request.seed && !(self.gab.configured || request.configure) {
             return refused(None, "GAB is not configured: expected -c with -x");
         }
@@ -136,6 +195,7 @@ impl Reactor {
             request.missed_heartbeat_halt.unwrap_or(policy.missed_heartbeat_halt);
         policy.process_death_halt = request.process_death_halt.unwrap_or(policy.process_death_halt);
         request.set.iter().for_each(|&tunable| life::tune(policy, tunable));
+        request.queues.iter().for_each(|&queue| life::limit(policy, queue));
         let already = self.gab == before && !request.seed;
         let listening = self.listening.is_some();
         if self.gab.configured && self.gab != before {
@@ -182,3 +242,15 @@ impl Reactor {
         good(&())
     }
 }
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The port with this letter.
+fn single(port: &str) -> Option<PortName> {
+    let mut letters = port.chars();
+    letters.next().and_then(PortName::new).filter(|_| letters.next().is_none())
+}
+
+const NO_PORT: &str = "a port is one letter, a to z or A to Z";

@@ -29,7 +29,8 @@ struct Usage {
 /// nothing.
 const TIME_MIN: Duration = Duration::from_secs(2);
 
-/// One round, whose figures are given to `add` daemon by daemon: `time` without a client and without a question to a daemon.
+/// One round: `time` without a client, and without a question to a daemon between the looks at its CPU
+/// clock. The figures are given to `add` daemon by daemon.
 ///
 /// # Errors
 /// If a daemon ends, or the membership changes: then they were not idle.

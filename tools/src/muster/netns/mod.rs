@@ -24,9 +24,9 @@ pub mod switch;
 mod system;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::binaries::Binaries;
@@ -99,7 +99,7 @@ pub fn make(cluster: &mut Cluster, binaries: &Binaries) -> Result<()> {
     }
     command.current_dir("/");
     // Nothing of the caller's stays open in it: a pipe would wait for its end.
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().context("cannot start the holder of the namespaces")?;
     change(cluster, |netns| netns.holder = Process::of(child.id()));
     cluster.save()?;
@@ -111,12 +111,23 @@ pub fn make(cluster: &mut Cluster, binaries: &Binaries) -> Result<()> {
     match serde_json::from_str(&line) {
         Ok(Answer::Ready { user }) => change(cluster, |netns| netns.user = user),
         Ok(Answer::Refused { why }) => return Err(Unavailable(why).into()),
-        Err(_) => bail!("the holder of the namespaces ended: {:?}", child.wait()),
+        Err(_) => return Err(ended(child)),
     }
     switch::build(cluster, binaries)?;
     let nft = switch::has_nft(cluster, binaries);
     change(cluster, |netns| netns.nft = nft);
     cluster.save()
+}
+
+/// Why the holder did not answer: what it said, and how it ended.
+fn ended(child: Child) -> Error {
+    match child.wait_with_output() {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            anyhow!("the holder of the namespaces ended ({}): {}", output.status, said.trim_end())
+        }
+        Err(error) => anyhow!("the holder of the namespaces ended: {error}"),
+    }
 }
 
 /// A command that runs in one of the cluster's namespaces.
