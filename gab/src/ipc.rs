@@ -25,6 +25,7 @@
 //! | 9 LltSend | bytes | to `node`; flags: 1 unreliable datagram. Costs credit as Send |
 //! | 10 Trace | | frames that pass the links, from now on; flags: 1 no more. Needs no registration |
 //! | 11 Beat | number u32 | answers `AskBeat` |
+//! | 12 Watch | | whatever happens, from now on; flags: 1 no more. Needs no registration |
 //!
 //! Both ways:
 //!
@@ -46,13 +47,14 @@
 //! | 72 LltMessage | bytes | from `node`; flags: 1 unreliable datagram. Costs credit as Deliver |
 //! | 73 Frame | see [`TracedFrame`] | a frame that passed a link, for who asked with Trace |
 //! | 74 AskBeat | number u32 | a supervised client answers with Beat as soon as it reads this |
+//! | 75 Event | JSON, one object | something happened, for who asked with Watch |
 //!
 //! Credit works both ways and starts at zero: neither side buffers more than it granted. gabd
 //! grants what its send queue has room for right after Opened; a client grants what its receive
 //! buffer has room for right after Open. A record that breaks the format, or a send without
 //! credit, closes the connection with `EPROTO`. Answers cost no credit: an administrator's
-//! connection has one request under way. Frames cost none either: what a slow reader does not take
-//! is dropped and counted.
+//! connection has one request under way. Frames and events cost none either: what a slow reader does
+//! not take is dropped and counted.
 
 mod packer;
 mod trace;
@@ -127,6 +129,11 @@ pub enum Record {
     },
     /// gabd: a message.
     Deliver(Delivery),
+    /// gabd: something happened.
+    Event {
+        /// One object; see docs/metrics.md.
+        json: Bytes,
+    },
     /// gabd: a frame that passed a link.
     Frame(TracedFrame),
     /// gabd: a message on the LLT port.
@@ -195,6 +202,11 @@ pub enum Record {
     },
     /// gabd: a new membership.
     View(PortView),
+    /// Client: tell of what happens.
+    Watch {
+        /// From now on, or no more.
+        on: bool,
+    },
 }
 
 impl Record {
@@ -206,10 +218,11 @@ impl Record {
                 Self::Admin { json: bytes }
                 | Self::Answer { text: bytes, .. }
                 | Self::Broadcast { payload: bytes, .. }
+                | Self::Event { json: bytes }
                 | Self::LltMessage { payload: bytes, .. }
                 | Self::LltSend { payload: bytes, .. }
                 | Self::Send { payload: bytes, .. } => bytes.len(),
-                Self::Close | Self::Trace { .. } => 0,
+                Self::Close | Self::Trace { .. } | Self::Watch { .. } => 0,
                 Self::AskBeat { .. } | Self::Beat { .. } | Self::Closed(_) => 4,
                 Self::Deliver(delivery) => DELIVER_LEN + delivery.payload.len(),
                 Self::Frame(frame) => frame.encoded_len(),
@@ -237,10 +250,11 @@ impl Record {
             Self::Admin { json: bytes }
             | Self::Answer { text: bytes, .. }
             | Self::Broadcast { payload: bytes, .. }
+            | Self::Event { json: bytes }
             | Self::LltMessage { payload: bytes, .. }
             | Self::LltSend { payload: bytes, .. }
             | Self::Send { payload: bytes, .. } => out.put_slice(bytes),
-            Self::Close | Self::Trace { .. } => {}
+            Self::Close | Self::Trace { .. } | Self::Watch { .. } => {}
             Self::AskBeat { number } | Self::Beat { number } | Self::Closed(number) => {
                 out.put_u32(*number);
             }
@@ -288,6 +302,7 @@ impl Record {
             Self::LltSend { .. } => 9,
             Self::Trace { .. } => 10,
             Self::Beat { .. } => 11,
+            Self::Watch { .. } => 12,
             Self::Opened { .. } => 65,
             Self::Refused { .. } => 66,
             Self::Deliver(_) => 67,
@@ -298,6 +313,7 @@ impl Record {
             Self::LltMessage { .. } => 72,
             Self::Frame(_) => 73,
             Self::AskBeat { .. } => 74,
+            Self::Event { .. } => 75,
         }
     }
 
@@ -319,7 +335,7 @@ impl Record {
             Self::LltMessage { reliable, .. } | Self::LltSend { reliable, .. } => {
                 u8::from(!reliable)
             }
-            Self::Trace { on } => u8::from(!on),
+            Self::Trace { on } | Self::Watch { on } => u8::from(!on),
             Self::Ack { .. }
             | Self::Admin { .. }
             | Self::AskBeat { .. }
@@ -327,6 +343,7 @@ impl Record {
             | Self::Close
             | Self::Closed(_)
             | Self::Credit { .. }
+            | Self::Event { .. }
             | Self::Frame(_)
             | Self::LltOpen { .. }
             | Self::Opened { .. }
@@ -353,13 +370,15 @@ impl Record {
             | Self::Close
             | Self::Closed(_)
             | Self::Credit { .. }
+            | Self::Event { .. }
             | Self::Frame(_)
             | Self::LltOpen { .. }
             | Self::Open { .. }
             | Self::Refused { .. }
             | Self::Status(_)
             | Self::Trace { .. }
-            | Self::View(_) => None,
+            | Self::View(_)
+            | Self::Watch { .. } => None,
         }
     }
 }
@@ -394,10 +413,10 @@ impl Reader {
         let (flags_known, uses_node) = match kind {
             1 => (0b1_1111, false),
             2 => (0b1, false),
-            4..=8 | 11 | 66 | 68..=70 | 73 | 74 => (0, false),
+            4..=8 | 11 | 66 | 68..=70 | 73..=75 => (0, false),
             3 | 65 => (0, true),
             9 | 72 => (0b1, true),
-            10 => (0b1, false),
+            10 | 12 => (0b1, false),
             67 => (0b11, true),
             71 => (0b11, false),
             kind => return Err(Problem::Kind(kind)),
@@ -521,7 +540,7 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         }
         2 | 3 => len <= MESSAGE_MAX,
         4 | 5 => len == 8,
-        6 | 10 => len == 0,
+        6 | 10 | 12 => len == 0,
         8 => len == LLT_OPEN_LEN,
         9 | 72 => len <= llt::limits::MESSAGE_MAX,
         65 => len == 2,
@@ -559,6 +578,7 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         9 => Record::LltSend { node, reliable: !flag(1), payload: body },
         10 => Record::Trace { on: !flag(1) },
         11 => Record::Beat { number: body.get_u32() },
+        12 => Record::Watch { on: !flag(1) },
         65 => Record::Opened { version: body.get_u16(), node },
         66 => Record::Refused { errno: body.get_u32(), text: text(kind, &body)? },
         67 => {
@@ -574,6 +594,7 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         72 => Record::LltMessage { node, reliable: !flag(1), payload: body },
         73 => Record::Frame(TracedFrame::decode(body)?),
         74 => Record::AskBeat { number: body.get_u32() },
+        75 => Record::Event { json: body },
         kind => return Err(Problem::Kind(kind)),
     })
 }

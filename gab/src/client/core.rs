@@ -291,13 +291,15 @@ impl ClientCore {
             | Record::Beat { .. }
             | Record::Broadcast { .. }
             | Record::Close
+            | Record::Event { .. }
             | Record::Frame(_)
             | Record::LltMessage { .. }
             | Record::LltOpen { .. }
             | Record::LltSend { .. }
             | Record::Open { .. }
             | Record::Send { .. }
-            | Record::Trace { .. } => return false,
+            | Record::Trace { .. }
+            | Record::Watch { .. } => return false,
         }
         true
     }

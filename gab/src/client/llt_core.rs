@@ -237,6 +237,7 @@ impl LltCore {
             | Record::Broadcast { .. }
             | Record::Close
             | Record::Deliver(_)
+            | Record::Event { .. }
             | Record::Frame(_)
             | Record::LltOpen { .. }
             | Record::LltSend { .. }
@@ -244,7 +245,8 @@ impl LltCore {
             | Record::Send { .. }
             | Record::Status(_)
             | Record::Trace { .. }
-            | Record::View(_) => false,
+            | Record::View(_)
+            | Record::Watch { .. } => false,
         }
     }
 

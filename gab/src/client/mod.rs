@@ -3,7 +3,8 @@
 //! [`Port`] is a registration: it sends, and its events come back in the agreed order. All its
 //! rules are in [`ClientCore`], which is pure, so that the simulator runs the same client as real
 //! programs do; `Port` adds the socket. [`LltPort`] is the same for an LLT port, below GAB.
-//! [`Admin`] asks gabd on behalf of the commands, [`Trace`] watches the frames on its links.
+//! [`Admin`] asks gabd on behalf of the commands, [`Trace`] watches the frames on its links,
+//! [`Watch`] whatever happens at its node.
 
 mod admin;
 mod core;
@@ -15,6 +16,7 @@ mod port;
 mod readiness;
 mod socket;
 mod trace;
+mod watch;
 
 pub use self::admin::{Admin, AdminFailure};
 pub use self::core::{AckError, ClientCore, ClientState};
@@ -23,3 +25,4 @@ pub use self::llt_port::{LltOpenError, LltPort};
 pub use self::port::{CloseError, Options, Port, RegisterError};
 pub use self::socket::{ConnectError, default_root, socket_path};
 pub use self::trace::{Trace, TraceError};
+pub use self::watch::{Watch, WatchError};

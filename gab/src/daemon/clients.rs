@@ -1,5 +1,7 @@
 //! All connections.
 
+mod watchers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
@@ -21,6 +23,8 @@ use crate::ipc::TracedFrame;
 use crate::limits::{CLIENTS_MAX, IPC_DATAGRAM_MAX};
 use crate::stack::{ClientId, Stack};
 
+use watchers::Watchers;
+
 /// The connections of one gabd.
 #[derive(Debug)]
 pub(super) struct Clients {
@@ -37,6 +41,7 @@ pub(super) struct Clients {
     announced: (u32, u32),
     /// Those who are told of frames.
     tracing: BTreeSet<u32>,
+    watchers: Watchers,
     scratch: Vec<u8>,
 }
 
@@ -51,6 +56,7 @@ impl Clients {
             ports: LltPorts::default(),
             announced: (0, 0),
             tracing: BTreeSet::new(),
+            watchers: Watchers::default(),
             scratch: vec![0; IPC_DATAGRAM_MAX],
         }
     }
@@ -101,6 +107,7 @@ impl Clients {
         } else {
             self.tracing.remove(&number);
         }
+        self.watchers.note(number, conn.is_watching());
         heard.admin
     }
 
@@ -293,6 +300,7 @@ impl Clients {
             if !conn.is_tracing() {
                 self.tracing.remove(&number);
             }
+            self.watchers.note(number, conn.is_watching());
             if conn.is_gone() {
                 poller.remove(conn.socket());
                 self.conns.remove(&number);

@@ -4,6 +4,7 @@
 //! queue flow-controls the senders. What the client sends is within what the stack has room for.
 
 mod ports;
+mod watch;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,6 +33,8 @@ pub(super) struct Conn {
     llt: Option<PortClient>,
     /// It is told of frames that pass the links; so many were dropped since the last one.
     traced: Option<u32>,
+    /// It is told of events; so many were dropped since the last one.
+    watched: Option<u64>,
     /// What the client may still send.
     granted: Credit,
     /// What we may still send.
@@ -106,6 +109,7 @@ impl Conn {
             registration: None,
             llt: None,
             traced: None,
+            watched: None,
             granted: Credit::default(),
             credit: Credit::default(),
             held: VecDeque::new(),
@@ -281,10 +285,12 @@ impl Conn {
                 self.sent(sent);
             }
             Record::Trace { on } => self.traced = on.then_some(0),
+            Record::Watch { on } => self.watched = on.then_some(0),
             Record::Answer { .. }
             | Record::AskBeat { .. }
             | Record::Closed(_)
             | Record::Deliver(_)
+            | Record::Event { .. }
             | Record::Frame(_)
             | Record::LltMessage { .. }
             | Record::Opened { .. }

@@ -10,6 +10,7 @@ mod changes;
 mod client_notices;
 mod clients;
 mod conn;
+mod events;
 mod exporter;
 mod files;
 mod gabtab;

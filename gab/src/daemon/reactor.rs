@@ -23,6 +23,7 @@ use crate::core::{HaltCause, Notice};
 use crate::daemon::args::Args;
 use crate::daemon::client_notices;
 use crate::daemon::clients::Clients;
+use crate::daemon::events::Events;
 use crate::daemon::files::Files;
 use crate::daemon::halt;
 use crate::daemon::housekeeping::{Progress, STALL};
@@ -104,6 +105,7 @@ pub(super) struct Reactor {
     hold_timer: Option<Instant>,
     frames: Vec<LinkFrame>,
     traces: Traces,
+    events: Events,
     /// The last turn left something to do.
     unfinished: bool,
 }
@@ -151,6 +153,7 @@ impl Reactor {
             hold_timer: None,
             frames: Vec::with_capacity(2 * FRAMES_PER_TURN),
             traces: Traces::default(),
+            events: Events::default(),
             unfinished: false,
             parts,
         };
@@ -274,6 +277,7 @@ impl Reactor {
             }
         }
         self.tell_traces();
+        self.tell_events();
         for index in down {
             self.link_down(now, index);
         }
@@ -391,6 +395,7 @@ impl Reactor {
     }
 
     fn noticed(&mut self, now: Instant, notice: &Notice) {
+        self.tell_notice(notice);
         match client_notices::lines(notice, |client| self.clients.pid(client)) {
             Some(lines) => lines.iter().for_each(|(loud, line)| match loud {
                 true => tracing::warn!("{line}"),
@@ -459,6 +464,7 @@ impl Reactor {
             ports = vec![port];
         }
         halt::announce(&self.parts.files, &ports, why);
+        self.tell_halt(port, why);
         self.phase = Phase::Ended(End::Halted);
     }
 

@@ -58,7 +58,7 @@ fn the_open_of_a_supervised_client_has_these_bytes() {
 
 #[test]
 fn short_records_have_these_bytes() {
-    let cases: [(Record, &[u8]); 16] = [
+    let cases: [(Record, &[u8]); 19] = [
         (
             Record::Broadcast { level: Level::Safe, payload: Bytes::from_static(b"hi") },
             &[0, 0, 0, 10, 2, 1, 0, 0, b'h', b'i'],
@@ -95,6 +95,12 @@ fn short_records_have_these_bytes() {
         (Record::AskBeat { number: 258 }, &[0, 0, 0, 12, 74, 0, 0, 0, 0, 0, 1, 2]),
         (Record::Trace { on: true }, &[0, 0, 0, 8, 10, 0, 0, 0]),
         (Record::Trace { on: false }, &[0, 0, 0, 8, 10, 1, 0, 0]),
+        (Record::Watch { on: true }, &[0, 0, 0, 8, 12, 0, 0, 0]),
+        (Record::Watch { on: false }, &[0, 0, 0, 8, 12, 1, 0, 0]),
+        (
+            Record::Event { json: Bytes::from_static(b"{}") },
+            &[0, 0, 0, 10, 75, 0, 0, 0, b'{', b'}'],
+        ),
         (
             Record::LltMessage { node: node(1), reliable: true, payload: Bytes::from_static(b"m") },
             &[0, 0, 0, 9, 72, 0, 1, 0, b'm'],
@@ -298,6 +304,7 @@ fn from_clients() -> impl Strategy<Value = Record> {
         (node_ids(), any::<bool>(), payloads())
             .prop_map(|(node, reliable, payload)| Record::LltSend { node, reliable, payload }),
         any::<bool>().prop_map(|on| Record::Trace { on }),
+        any::<bool>().prop_map(|on| Record::Watch { on }),
         any::<u32>().prop_map(|number| Record::Beat { number }),
     ]
 }
@@ -330,6 +337,7 @@ fn from_gabd() -> impl Strategy<Value = Record> {
         (node_ids(), any::<bool>(), payloads())
             .prop_map(|(node, reliable, payload)| Record::LltMessage { node, reliable, payload }),
         traced_frames().prop_map(Record::Frame),
+        payloads().prop_map(|json| Record::Event { json }),
         any::<u32>().prop_map(|number| Record::AskBeat { number }),
     ]
 }

@@ -141,12 +141,14 @@ fn records() -> Vec<Record> {
             sequence: 258,
             payload: payload.clone(),
         }),
+        Record::Event { json: Bytes::from_static(b"{}") },
         Record::Open { version: 1, port, options: OpenOptions::default(), name: "gp".into() },
         Record::Opened { version: 1, node },
         Record::Refused { errno: 16, text: "no".into() },
         Record::Send { node, payload },
         Record::Status(view),
         Record::View(view),
+        Record::Watch { on: true },
     ]
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use gab::client::{
-    AdminFailure, ConnectError, LltOpenError, LltSendError, RegisterError, TraceError,
+    AdminFailure, ConnectError, LltOpenError, LltSendError, RegisterError, TraceError, WatchError,
 };
 
 /// Why a command did not do what it was asked.
@@ -62,6 +62,17 @@ impl From<RegisterError> for Failure {
     fn from(error: RegisterError) -> Self {
         match error {
             RegisterError::Connect(ConnectError::NoDaemon { .. }) => {
+                Self::NoDaemon(with_causes(&error))
+            }
+            error => Self::because(&error),
+        }
+    }
+}
+
+impl From<WatchError> for Failure {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Connect(ConnectError::NoDaemon { .. }) => {
                 Self::NoDaemon(with_causes(&error))
             }
             error => Self::because(&error),
@@ -185,6 +196,7 @@ mod tests {
             Failure::from(RegisterError::from(missing())),
             Failure::from(LltOpenError::from(missing())),
             Failure::from(TraceError::from(missing())),
+            Failure::from(WatchError::from(missing())),
         ] {
             assert!(matches!(failure, Failure::NoDaemon(_)), "{failure:?}");
             assert_eq!(exit("test", Err(failure)), ExitCode::from(3));

@@ -1,6 +1,7 @@
 //! `gabport`: registers on a GAB port from the shell: sends, listens, watches (ours); and looks at the
 //! heartbeats of the port's supervised client, as the original of this name does (facts 2.12).
 
+mod events;
 mod info;
 mod line;
 mod listener;
@@ -28,7 +29,8 @@ pub use info::{changed, info};
 /// come. A subcommand registers on the port, shared with other gabports of this node, for as long as
 /// it runs: the node is a member of the port meanwhile.
 #[derive(Debug, Parser)]
-#[command(name = "gabport", version, after_help = EXAMPLES, disable_help_flag = true)]
+#[command(name = "gabport", version, after_help = EXAMPLES, disable_help_flag = true,
+    subcommand_negates_reqs = true)]
 struct Cli {
     #[command(flatten)]
     root: Root,
@@ -84,6 +86,10 @@ enum Action {
     },
     /// Print memberships with what changed, and changes of jeopardy and visible nodes
     Watch {
+        /// Every port, without registering, and links, peers and clients: all that happens at the
+        /// node; without -p
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         end: End,
     },
@@ -117,8 +123,16 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if cli.heartbeat == Some(None) {
         return output::print(&command().render_help().to_string());
     }
+    if let Some(Action::Watch { all: true, end }) = &cli.action {
+        if cli.port.is_some() || cli.heartbeat.is_some() || cli.own || cli.json {
+            let text = "watch --all is about every port: expected no other option before it";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        return events::watch(&cli.root, end);
+    }
     let Some(port) = cli.port else {
-        return Err(Failure::Usage("-h MS is about a port: expected -p PORT".to_owned()));
+        let what = if cli.action.is_some() { "a subcommand" } else { "-h MS" };
+        return Err(Failure::Usage(format!("{what} is about a port: expected -p PORT")));
     };
     match cli.action {
         None => look(&cli, port),
@@ -159,7 +173,7 @@ fn act(root: &Root, name: PortName, action: Action) -> Result<(), Failure> {
         Action::Listen { end } => {
             return listener::listen(port, &Listen { changes_only: false, end });
         }
-        Action::Watch { end } => {
+        Action::Watch { end, .. } => {
             return listener::listen(port, &Listen { changes_only: true, end });
         }
         Action::Send { node, timeout, .. } => {
@@ -202,6 +216,7 @@ Examples:
   seq 1000 | gabport -p A broadcast -    one message per line
   gabport -p A send 2 'hello, two'
   gabport -p A watch                     who comes and goes
+  gabport watch --all --json             all that happens at this node, for programs
   gabport -p h                           who is on port h, and how the heartbeats of its client come
   gabport -p h -h 16000                  its heartbeat timeout is 16 s now
   gabport -p h -d                        it is again what the client registered with
@@ -217,6 +232,10 @@ Lines of watch: `view GEN members NODE...`, followed by those of `joined NODE...
 `jeopardy NODE...`, `visible NODE...`, `ddna NODE...` that are not empty; `status GEN ...` likewise
 when only jeopardy or visible changed; closed as above. ddna, daemon down node alive, are nodes that
 left the port with their client and are still in the cluster.
+
+Lines of watch --all: `SECONDS EVENT KEY VALUE...`, the time since 1970, first the node and each of its
+ports as they are; what is empty is left out. With --json {\"event\", \"time\" in milliseconds, ...}:
+docs/metrics.md lists the events and their keys.
 
 Flags of the port: 1 this node has a client there, 2 it shares the port, 4 it is of kernel type, 8 it
 is supervised. Without a supervised client the timeout is the default and the counts are 0. A
@@ -264,6 +283,8 @@ mod tests {
             "gabport -p h -h 16000",
             "gabport -p h -d",
             "gabport -h",
+            "gabport watch --all",
+            "gabport watch --all --json --count 3",
         ] {
             parse(line).unwrap();
         }
@@ -272,7 +293,6 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_a_usage_error() {
         for line in [
-            "gabport listen",
             "gabport",
             "gabport -p A -h 99",
             "gabport -p A -h soon",

@@ -1,0 +1,97 @@
+//! `gabport watch --all`: whatever happens at the node, from gabd itself.
+
+use gab::client::Watch;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use serde_json::Value;
+
+use super::End;
+use super::listener::Deadline;
+use crate::common::{Failure, Root, output};
+
+/// Prints until the count or the time is reached, or gabd ends, which is a failure.
+pub(super) fn watch(root: &Root, end: &End) -> Result<(), Failure> {
+    let mut watch = Watch::start(root.path())?;
+    let deadline = end.timeout.map(Deadline::after);
+    let mut left = end.count;
+    loop {
+        let Some(event) = next(&mut watch, deadline.as_ref())? else {
+            return match left {
+                Some(left) => Err(Failure::operation(format!("time is up; {left} did not come"))),
+                None => Ok(()),
+            };
+        };
+        let text = if end.json { event.to_string() } else { line(&event) };
+        output::print(&(text + "\n"))?;
+        left = left.map(|left| left - 1);
+        if left == Some(0) {
+            return Ok(());
+        }
+    }
+}
+
+/// The next event; `None` if time is up. Notices when nobody reads our output any more.
+fn next(watch: &mut Watch, deadline: Option<&Deadline>) -> Result<Option<Value>, Failure> {
+    loop {
+        if let Some(event) = watch.try_recv()? {
+            return Ok(Some(event));
+        }
+        let left = deadline.map(Deadline::left);
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok(None);
+        }
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        let stdout = std::io::stdout();
+        // Without interest in anything only an error is reported: the reader has gone.
+        let mut fds =
+            [PollFd::new(&*watch, PollFlags::IN), PollFd::new(&stdout, PollFlags::empty())];
+        if rustix::event::poll(&mut fds, timeout.as_ref()).is_ok()
+            && fds[1].revents().contains(PollFlags::ERR)
+        {
+            return Err(Failure::ClosedOutput);
+        }
+    }
+}
+
+/// `SECONDS EVENT KEY VALUE...`: what is empty is left out.
+fn line(event: &Value) -> String {
+    let number = |key: &str| event.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let kind = event.get("event").and_then(Value::as_str).unwrap_or("?");
+    let mut out = format!("{}.{:03} {kind}", number("time") / 1000, number("time") % 1000);
+    for (key, value) in event.as_object().into_iter().flatten() {
+        if key != "event" && key != "time" {
+            let words = words(value);
+            if !words.is_empty() {
+                out += &format!(" {key} {words}");
+            }
+        }
+    }
+    out
+}
+
+fn words(value: &Value) -> String {
+    match value {
+        Value::Null | Value::Object(_) => String::new(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => text.escape_debug().to_string(),
+        Value::Array(all) => all.iter().map(words).collect::<Vec<_>>().join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_line_leaves_out_what_is_empty() {
+        let event = json!({
+            "event": "membership", "time": 1_764_336_000_007_u64, "port": "A", "generation": 3,
+            "members": [0, 2], "joined": [], "left": [1], "ddna": [], "name": null,
+        });
+        let expected = "1764336000.007 membership generation 3 left 1 members 0 2 port A";
+        assert_eq!(line(&event), expected);
+        let event = json!({"event": "halt", "time": 5, "reason": "a\nb"});
+        assert_eq!(line(&event), "0.005 halt reason a\\nb");
+    }
+}
