@@ -118,6 +118,11 @@ impl Gab {
         {
             let newest = self.membership.removed.entry(id.node).or_insert(id.incarnation);
             *newest = (*newest).max(id.incarnation);
+            let left = self.stream.as_ref().is_some_and(|stream| stream.has_left(id.node));
+            if !left && self.peers.get(&id.node).is_some_and(|peer| peer.id == *id) {
+                // It was lost and is connected again.
+                self.note_return(self.now, *id);
+            }
         }
         self.membership.chain.insert(proposal.vid);
         if self.membership.chain.len() > CHAIN_MAX {

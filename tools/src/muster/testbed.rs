@@ -400,7 +400,11 @@ impl Testbed {
                 bail!("gabd of {} ended", self.cluster.node(node).name);
             }
             let own = membership(node);
-            let known = others.iter().all(|other| membership(*other) == own);
+            // Whoever has left by `gabconfig -U` runs and is no member.
+            let is_in = |other: &u8| {
+                control::snapshot(&self.cluster, *other).is_ok_and(|s| s.gab.configured)
+            };
+            let known = others.iter().filter(|o| is_in(o)).all(|other| membership(*other) == own);
             Ok((own.contains(&node) && known).then_some(true))
         })
     }
