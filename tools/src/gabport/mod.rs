@@ -132,7 +132,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
     let Some(port) = cli.port else {
         let what = if cli.action.is_some() { "a subcommand" } else { "-h MS" };
-        return Err(Failure::Usage(format!("{what} is about a port: expected -p PORT")));
+        let text = format!("{what} is about a port: expected -p PORT");
+        return Err(Failure::Usage(text + "\n\nUsage: gabport -p <PORT> [COMMAND]"));
     };
     match cli.action {
         None => look(&cli, port),
