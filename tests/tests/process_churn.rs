@@ -8,11 +8,12 @@
 mod process;
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gab::admin::{AdminRequest, Configured, GabConfigure, RunningConfig};
 use gab::client::{Options, Port};
 use gab::{ClientEvent, Level};
+use llt::io::Clock;
 use process::{LIMIT, alone, options, port, size};
 use sim::rng::{Draw, Seed};
 use tools::muster::control;
@@ -131,18 +132,20 @@ fn daemons_that_come_and_go_leave_equal_views_and_nothing_behind() {
     let mut draw = Seed(size("MUSTER_SEED", 1)).child("churn").draw();
     let pids: Vec<u32> = (0..STAY).map(|node| pid(&cluster, node)).collect();
 
-    let begun = Instant::now();
+    let clock = Clock::new();
+    let begun = clock.now();
+    let passed = || clock.now().since(begun);
     let (mut rounds, mut went, mut before) = (0, 0, None);
-    while before.is_none() || begun.elapsed() < time {
+    while before.is_none() || passed() < time {
         went += round(&mut cluster, &mut draw);
         rounds += 1;
         // What is there after some rounds is what it takes.
-        if before.is_none() && (rounds >= 3 && begun.elapsed() >= time / 15) {
+        if before.is_none() && (rounds >= 3 && passed() >= time / 15) {
             before = Some(held(&pids));
         }
     }
     let before = before.unwrap();
-    println!("{rounds} rounds, {went} nodes went and came back, in {:?}", begun.elapsed());
+    println!("{rounds} rounds, {went} nodes went and came back, in {:?}", passed());
 
     let seen = |node| {
         let gab = control::snapshot(&cluster.cluster, node).unwrap().gab;
