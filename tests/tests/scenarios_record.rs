@@ -99,9 +99,11 @@ fn s47_both_sides_of_a_partition_are_seeded_by_hand() {
     });
     let clients: Vec<_> = (0..4).map(|node| stage.add(node, 'w', OpenFlags::default())).collect();
     stage.wait("one side is in the record", |world| world.keeper.record().is_some());
-    let named: Vec<usize> = stage.world.keeper.record().map_or(Vec::new(), |record| {
-        record.members.iter().map(|id| id.node.index()).collect()
-    });
+    let named: Vec<usize> = stage
+        .world
+        .keeper
+        .record()
+        .map_or(Vec::new(), |record| record.members.iter().map(|id| id.node.index()).collect());
     let (won, lost) = if named.contains(&0) { ([0, 1], [2, 3]) } else { ([2, 3], [0, 1]) };
     stage.wait("the winners' clients hear of each other", |world| {
         let seen = |node: usize| log_of(world, clients[node]).and_then(|log| log.view);
