@@ -23,6 +23,9 @@ use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{control, daemons, programs, wait};
 
+/// Numbers, and what is done to a cluster that is whole and is whole afterwards.
+type Step = (&'static str, fn(&mut Temporary));
+
 /// A client on each node, all of them members.
 struct Clients {
     ports: Vec<Port>,
@@ -200,7 +203,7 @@ fn three_nodes_are_paused_cut_off_and_started_again() {
     let _alone = alone();
     let Some(mut cluster) = up(&ethernet()) else { return };
     let begin = wait::now();
-    let steps: [(&str, fn(&mut Temporary)); 9] = [
+    let steps: [Step; 9] = [
         ("18", s18_a_member_is_stopped_for_less_than_the_inactive_time),
         ("19, 20", s19_s20_a_member_is_stopped_for_longer_and_its_client_learns_that_it_was_out),
         ("21", s21_the_sequencer_is_stopped_for_a_while),
@@ -413,7 +416,7 @@ fn four_nodes_are_deaf_and_meet() {
     let _alone = alone();
     let Some(mut cluster) = up(&UpOptions { nodes: 4, ..ethernet() }) else { return };
     let begin = wait::now();
-    let steps: [(&str, fn(&mut Temporary)); 2] = [
+    let steps: [Step; 2] = [
         ("27", s27_a_node_that_hears_one_frame_in_five_is_removed),
         ("46", s46_two_seeded_clusters_with_one_id_meet),
     ];
