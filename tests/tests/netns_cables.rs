@@ -111,11 +111,11 @@ fn flap(how: Cable) {
 }
 
 #[test]
-fn a_cable_that_flaps_around_the_trouble_time_changes_no_membership() {
+fn s30_a_cable_that_flaps_around_the_trouble_time_changes_no_membership() {
     flap(Cable::Pulled);
 }
 
 #[test]
-fn a_switch_that_flaps_around_the_trouble_time_changes_no_membership() {
+fn s30_a_switch_that_flaps_around_the_trouble_time_changes_no_membership() {
     flap(Cable::Silent);
 }

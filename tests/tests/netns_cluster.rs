@@ -21,7 +21,7 @@ use tools::muster::process::State;
 use tools::muster::storm::{Plan, Storm, check};
 
 #[test]
-fn a_node_killed_in_a_storm_rejoins() {
+fn s01_the_sequencer_killed_in_a_storm_rejoins() {
     let _alone = alone();
     let Some(mut cluster) = up(&ethernet()) else { return };
     let victim = sequencer(&cluster);

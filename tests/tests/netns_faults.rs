@@ -107,7 +107,7 @@ fn a_node_that_is_not_heard_on_a_link_is_told_and_says_so() {
 }
 
 #[test]
-fn frames_lost_doubled_and_out_of_order_leave_equal_logs() {
+fn s52_s53_s54_frames_lost_doubled_damaged_and_out_of_order_leave_equal_logs() {
     let _alone = alone();
     let Some(mut cluster) = up(&ethernet()) else { return };
     for node in 0..3 {
@@ -115,6 +115,7 @@ fn frames_lost_doubled_and_out_of_order_leave_equal_logs() {
             .change_rates(node, None, |rates| {
                 rates.loss = 0.07;
                 rates.dup = 0.05;
+                rates.corrupt = 0.02;
                 rates.reorder = 0.1;
             })
             .unwrap();
@@ -122,6 +123,10 @@ fn frames_lost_doubled_and_out_of_order_leave_equal_logs() {
     let summary = storm(&cluster, Plan::on(port('S')), 2000);
     println!("{summary:?}");
     assert_eq!(summary.views, 1, "the membership changed");
+    for node in cluster.cluster.ids() {
+        let stats = control::snapshot(&cluster.cluster, node).unwrap().llt.stats;
+        assert!(stats.rcv_bad_checksum > 0, "node {node} counts no damaged frame: {stats:?}");
+    }
     cluster.down().unwrap();
 }
 
@@ -153,7 +158,7 @@ fn large_messages_pass_an_mtu_of_9000() {
 }
 
 #[test]
-fn a_smaller_mtu_on_the_way_is_named_and_avoided() {
+fn s31_a_smaller_mtu_on_the_way_is_named_and_avoided() {
     let _alone = alone();
     let Some(cluster) = up(&ethernet()) else { return };
     // The port of the switch: the node's own device still has 1500.

@@ -31,7 +31,7 @@ fn told(cluster: &Temporary) -> Vec<String> {
 
 /// Daemons: `MUSTER_DAEMONS`; seconds that they have to stay up: `MUSTER_SECONDS`.
 #[test]
-fn many_idle_daemons_stay_one_membership_with_every_link_up() {
+fn s66_many_idle_daemons_stay_one_membership_with_every_link_up() {
     let _alone = alone();
     let nodes = u8::try_from(size("MUSTER_DAEMONS", 16)).unwrap();
     let seconds = size("MUSTER_SECONDS", 20);

@@ -93,7 +93,7 @@ fn living(cluster: &Temporary) -> Vec<Id> {
 
 /// Datagrams: `MUSTER_FUZZ`. Seed: `MUSTER_SEED`.
 #[test]
-fn hostile_datagrams_are_counted_and_change_nothing() {
+fn s55_s56_hostile_datagrams_are_counted_and_change_nothing() {
     let _alone = alone();
     let (count, seed) = (size("MUSTER_FUZZ", 20_000), size("MUSTER_SEED", 1));
     println!("MUSTER_FUZZ={count} MUSTER_SEED={seed}");

@@ -89,9 +89,29 @@ fn a_node_without_the_others_halts_and_two_of_three_go_on() {
 }
 
 #[test]
-fn of_two_halves_that_with_node_0_goes_on() {
+fn s37_node_0_is_in_the_minority_and_only_the_majority_goes_on() {
+    let _alone = alone();
+    let mut cluster = up(5);
+    cluster.partition(&[vec![0, 3], vec![1, 2, 4]]).unwrap();
+    for node in [0, 3] {
+        assert_eq!(ended(&cluster, node), Some(75));
+    }
+    wait_alone(&cluster, &[1, 2, 4]);
+    cluster.down().unwrap();
+}
+
+#[test]
+fn s38_of_two_halves_of_a_cluster_that_grew_that_with_node_0_goes_on() {
     let _alone = alone();
     let mut cluster = up(4);
+    for node in 2..4 {
+        assert!(cluster.stop(node).unwrap(), "node {node} leaves in order");
+    }
+    wait_alone(&cluster, &[0, 1]);
+    for node in 2..4 {
+        assert!(cluster.start(node).unwrap(), "node {node} does not join");
+    }
+    wait_alone(&cluster, &[0, 1, 2, 3]);
     cluster.partition(&[vec![1, 2], vec![0, 3]]).unwrap();
     for node in 1..3 {
         assert_eq!(ended(&cluster, node), Some(75));

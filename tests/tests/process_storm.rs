@@ -75,12 +75,12 @@ fn storms(blow: Blow, count: u64) {
 
 /// Repetitions: `MUSTER_REPS`.
 #[test]
-fn kill_9_in_a_storm_leaves_equal_logs() {
+fn s01_kill_9_in_a_storm_leaves_equal_logs() {
     storms(Blow::Kill, size("MUSTER_REPS", 2));
 }
 
 /// Repetitions: `MUSTER_FREEZES`.
 #[test]
-fn a_node_frozen_past_the_inactive_time_learns_that_it_was_thrown_out() {
+fn s19_s20_a_node_frozen_past_the_inactive_time_learns_that_it_was_thrown_out() {
     storms(Blow::Freeze, size("MUSTER_FREEZES", 1));
 }

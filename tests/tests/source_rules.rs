@@ -133,3 +133,74 @@ fn the_catalogue_lists_every_message() {
     }
     assert!(count > 25, "only {count} messages were found");
 }
+
+/// Scenarios of the design that concern LLT and GAB; the others are those of arbitration and of
+/// volumes.
+fn scenarios() -> impl Iterator<Item = u32> {
+    (1..=34).chain(37..=38).chain(46..=75)
+}
+
+/// They are about disks, which the simulator does not have: real files show them.
+const WITHOUT_SIMULATOR: [u32; 2] = [70, 71];
+
+/// The numbers that the name of a test begins with: `s52_s53_frames` has two.
+fn numbers_of(name: &str) -> Vec<u32> {
+    let number = |word: &str| {
+        let digits = word.strip_prefix('s').filter(|digits| digits.len() == 2)?;
+        digits.parse().ok()
+    };
+    name.split('_').map_while(number).collect()
+}
+
+/// The names of the functions of a source file.
+fn functions(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let name = |line: &str| {
+        let rest = line.trim_start().strip_prefix("fn ")?;
+        Some(rest.split('(').next()?.to_owned())
+    };
+    text.lines().filter_map(name).collect()
+}
+
+#[test]
+fn every_scenario_has_a_test_in_the_simulator() {
+    let root = root();
+    let in_simulator = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        name.is_some_and(|name| name.starts_with("scenarios_"))
+    };
+    let files = sources(&root.join("tests/tests")).into_iter().filter(in_simulator);
+    let mut shown: Vec<u32> =
+        files.flat_map(|path| functions(&path)).flat_map(|name| numbers_of(&name)).collect();
+    shown.extend(WITHOUT_SIMULATOR);
+    let missing: Vec<u32> = scenarios().filter(|number| !shown.contains(number)).collect();
+    assert!(missing.is_empty(), "no test begins with the numbers {missing:?}");
+}
+
+#[test]
+fn the_table_of_scenarios_names_tests_that_exist() {
+    let root = root();
+    let docs = fs::read_to_string(root.join("docs/testing.md")).unwrap();
+    let (_, section) =
+        docs.split_once("\n## Scenarios\n").expect("docs/testing.md has the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let mut listed = Vec::new();
+    for row in section.lines().filter(|line| line.starts_with('|')) {
+        let Some(number) = row.split('|').nth(1).and_then(|cell| cell.trim().parse().ok()) else {
+            continue;
+        };
+        let tests: Vec<(&str, &str)> =
+            row.split('`').filter_map(|quoted| quoted.split_once("::")).collect();
+        assert!(!tests.is_empty(), "scenario {number} of docs/testing.md names no test");
+        for (file, name) in tests {
+            let folder = if file.contains('/') { root.clone() } else { root.join("tests/tests") };
+            let path = folder.join(format!("{file}.rs"));
+            let there = functions(&path).iter().any(|function| function == name);
+            assert!(there, "{name}, which docs/testing.md names, is not in {}", path.display());
+            assert!(numbers_of(name).contains(&number), "{name} does not show scenario {number}");
+        }
+        listed.push(number);
+    }
+    let missing: Vec<u32> = scenarios().filter(|number| !listed.contains(number)).collect();
+    assert!(missing.is_empty(), "docs/testing.md does not list the scenarios {missing:?}");
+}

@@ -51,11 +51,16 @@ pub(crate) fn skip(why: &str) {
 
 /// `ip` in the namespace of the switch.
 pub(crate) fn switch_ip(cluster: &Temporary, words: &str) {
-    let mut command: Command = inside(&cluster.cluster, &cluster.binaries, At::Switch).unwrap();
-    let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{path}:/usr/sbin:/sbin")).arg("ip");
-    let output = command.args(words.split(' ')).output().unwrap();
+    let output = inside_of(cluster, At::Switch).arg("ip").args(words.split(' ')).output().unwrap();
     assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The beginning of a command line in one of the namespaces, which finds the tools of root.
+pub(crate) fn inside_of(cluster: &Temporary, at: At) -> Command {
+    let mut command: Command = inside(&cluster.cluster, &cluster.binaries, at).unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    command
 }
 
 /// Waits until what `node` shows is as it should be.
