@@ -181,16 +181,30 @@ fn s27_a_node_that_hears_one_frame_in_five_is_removed() {
 
 #[test]
 fn s29_the_sequencer_is_reached_over_one_node_only() {
-    let mut stage = Stage::formed(5);
+    the_sequencer_is_reached_over_one_node_only(5);
+}
+
+/// Here the sequencer and the bridge are half of the nodes.
+#[test]
+fn s29_the_sequencer_of_four_is_reached_over_one_node_only() {
+    the_sequencer_is_reached_over_one_node_only(4);
+}
+
+fn the_sequencer_is_reached_over_one_node_only(nodes: u8) {
+    let mut stage = Stage::formed(nodes);
+    let others: Vec<usize> = (1..usize::from(nodes)).collect();
     let clients = stage.open_all('G');
     let old = stage.life(0).id;
-    for node in 2..5 {
+    for &node in &others[1..] {
         stage.world.cut_pair(0, node, true);
     }
-    stage.wait_view(&[1, 2, 3, 4]);
+    let bridge = stage.life(1).id;
+    stage.wait_view(&others);
     stage.wait("they have settled", |world| {
         let seen = |client| sim::scenario::log_of(world, client).and_then(|log| log.view);
-        clients[1..].iter().all(|client| seen(*client).is_some_and(|view| view.members.len() == 4))
+        clients[1..]
+            .iter()
+            .all(|client| seen(*client).is_some_and(|view| view.members.len() == others.len()))
     });
     stage.wait("node 0 learns that it is out", |world| members_at(world, 0).is_empty());
     assert_eq!(stage.closings(clients[0]), [CloseReason::Ejected]);
@@ -205,7 +219,8 @@ fn s29_the_sequencer_is_reached_over_one_node_only() {
     let (before, views) = (seen(&stage), stage.views());
     stage.pass(ms(10_000));
     assert!(stage.view(0).is_none() && stage.life(0).id > old);
-    assert_eq!(members_at(&stage.world, 1), [1, 2, 3, 4]);
+    assert_eq!(members_at(&stage.world, 1), others);
+    assert_eq!(stage.life(1).id, bridge, "who hears everybody stays");
     assert_eq!(seen(&stage), before);
     let after = stage.views() - views;
     assert!(after <= 4, "{after} views");

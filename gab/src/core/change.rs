@@ -302,6 +302,18 @@ impl Gab {
             self.membership.not_before = self.membership.not_before.max(patience);
             return;
         };
+        let gone =
+            |id: &Id| self.membership.suspects.get(id).is_some_and(|suspicion| suspicion.sure);
+        if self.membership.gave_way < GIVE_WAY_MAX
+            && outnumbered(self.id, &members, &old, gone, &reported)
+        {
+            // Whom we do not hear the others do, and they are more without us than with us.
+            self.give_up_change(now);
+            self.membership.gave_way += 1;
+            let patience = now + self.change_timeout() * 3;
+            self.membership.not_before = self.membership.not_before.max(patience);
+            return;
+        }
         let outside: Vec<Id> = joiners.into_iter().filter(|id| !members.contains(id)).collect();
         let own_only = self.is_mutant_own_cut();
         let holders: Vec<&State> = reported
@@ -631,6 +643,33 @@ fn settle(mut members: Vec<Id>, fixed: &[Id], states: &BTreeMap<Id, &State>) -> 
         };
     }
 }
+
+/// Does somebody who has answered hear more members of the old view, some of which we do not hear and
+/// none of which is known to be gone (`gone`), than stay with us? Then they go on without us: the
+/// one whose proposal comes first must not take the one that both sides hear away from the larger
+/// part (facts algorithms 4.3, scenario 29).
+fn outnumbered(
+    me: Id,
+    members: &[Id],
+    old: &[Id],
+    gone: impl Fn(&Id) -> bool,
+    reported: &BTreeMap<Id, &State>,
+) -> bool {
+    let inside = members.iter().filter(|id| old.contains(id)).count();
+    let answered = reported.iter().filter(|(id, _)| **id != me && old.contains(id));
+    answered.into_iter().any(|(id, state)| {
+        let others = state.row.iter().map(|connection| connection.peer);
+        let others: Vec<Id> = others
+            .filter(|peer| ![me, *id].contains(peer) && old.contains(peer) && !gone(peer))
+            .collect();
+        let unheard = others.iter().any(|peer| !reported.contains_key(peer));
+        unheard && others.len() + 1 > inside
+    })
+}
+
+/// How often a proposer gives way to those who are more without it, until the next view: they may
+/// all have died since.
+const GIVE_WAY_MAX: u32 = 2;
 
 /// Of those that could be members, in their order, the ones that speak a version which the proposer
 /// and all before them speak; and the others, with what each speaks and what the members do.

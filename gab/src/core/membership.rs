@@ -29,6 +29,8 @@ pub(crate) struct Membership {
     lost_in_jeopardy: BTreeMap<NodeId, Incarnation>,
     /// Ids of the views that this node has installed.
     pub(crate) chain: BTreeSet<Vid>,
+    /// How often we gave way to a larger part of the view since it came into force.
+    pub(super) gave_way: u32,
     /// Since when somebody waits to join.
     joiner_since: Option<Instant>,
     /// Joiners that did not answer, or cannot talk to all of us: left out until then, and how often
@@ -74,7 +76,7 @@ impl Membership {
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Suspicion {
     /// It said so or was replaced: no need to wait for others to fail with it.
-    sure: bool,
+    pub(super) sure: bool,
 }
 
 /// Joiners are collected for this long, so that a storm of them enters in one view change.
@@ -356,6 +358,7 @@ impl Gab {
             view.is_some_and(|view| view.contains(Id { node, incarnation }))
         });
         self.membership.joiner_since = None;
+        self.membership.gave_way = 0;
         self.membership.seed_now = false;
         self.membership.was_frozen = false;
         self.membership.held_until = None;
