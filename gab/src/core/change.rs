@@ -297,10 +297,7 @@ impl Gab {
         let Some(members) = clique(self.id, members, &old, &reported) else {
             // We are the one who does not fit. The others need the time to find that out without
             // being frozen by us again and again.
-            self.give_up_change(now);
-            let patience = now + self.change_timeout() * 8;
-            self.membership.not_before = self.membership.not_before.max(patience);
-            return;
+            return self.leave_it_to_others(now, 8);
         };
         let gone =
             |id: &Id| self.membership.suspects.get(id).is_some_and(|suspicion| suspicion.sure);
@@ -308,11 +305,8 @@ impl Gab {
             && outnumbered(self.id, &members, &old, gone, &reported)
         {
             // Whom we do not hear the others do, and they are more without us than with us.
-            self.give_up_change(now);
             self.membership.gave_way += 1;
-            let patience = now + self.change_timeout() * 3;
-            self.membership.not_before = self.membership.not_before.max(patience);
-            return;
+            return self.leave_it_to_others(now, 3);
         }
         let outside: Vec<Id> = joiners.into_iter().filter(|id| !members.contains(id)).collect();
         let own_only = self.is_mutant_own_cut();
@@ -597,6 +591,13 @@ impl Gab {
             change.since = now;
             change.deadline = change.deadline.max(deadline);
         }
+    }
+
+    /// Another has to propose: this node does not for so many steps.
+    fn leave_it_to_others(&mut self, now: Instant, steps: u32) {
+        self.give_up_change(now);
+        let patience = now + self.change_timeout() * steps;
+        self.membership.not_before = self.membership.not_before.max(patience);
     }
 
     fn give_up_change(&mut self, now: Instant) {
