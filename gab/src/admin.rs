@@ -246,20 +246,48 @@ pub enum TunableError {
     },
 }
 
+impl GabTunable {
+    /// Its name, the least and the most that it takes, and its value.
+    const fn range(self) -> Option<(&'static str, u32, u32, u32)> {
+        Some(match self {
+            Self::ClientStall(value) => ("client_stall", 100, HOUR_MS, value),
+            Self::ConnWait(value) => ("conn_wait", 1, 256, value),
+            Self::DrainTime(value) => ("drain_time", 0, HOUR_MS, value),
+            Self::IsolateTime(value) => ("isolate_time", 16_000, 240_000, value),
+            Self::KillNtries(value) => ("kill_ntries", 3, 10, value),
+            Self::RejoinHold(value) => ("rejoin_hold", 0, 256, value),
+            Self::RmAction { .. } => return None,
+            Self::RmTimeout(value) => ("rm_timeout", 100, HOUR_MS, value),
+        })
+    }
+
+    /// Is its value one that it takes?
+    ///
+    /// # Errors
+    /// The range, if it is not.
+    pub fn check(self) -> Result<Self, TunableError> {
+        match self.range() {
+            Some((name, least, most, value)) if value < least || value > most => {
+                Err(TunableError::Value { name, least, most })
+            }
+            Some(_) | None => Ok(self),
+        }
+    }
+}
+
 impl std::str::FromStr for GabTunable {
     type Err = TunableError;
 
     fn from_str(text: &str) -> Result<Self, TunableError> {
         let (name, value) = text.split_once(':').ok_or(TunableError::Name)?;
-        type Make = fn(u32) -> GabTunable;
-        let (name, least, most, make): (_, _, _, Make) = match name {
-            "client_stall" => ("client_stall", 100, HOUR_MS, Self::ClientStall),
-            "conn_wait" => ("conn_wait", 1, 256, Self::ConnWait),
-            "drain_time" => ("drain_time", 0, HOUR_MS, Self::DrainTime),
-            "isolate_time" => ("isolate_time", 16_000, 240_000, Self::IsolateTime),
-            "kill_ntries" => ("kill_ntries", 3, 10, Self::KillNtries),
-            "rejoin_hold" => ("rejoin_hold", 0, 256, Self::RejoinHold),
-            "rm_timeout" => ("rm_timeout", 100, HOUR_MS, Self::RmTimeout),
+        let make = match name {
+            "client_stall" => Self::ClientStall,
+            "conn_wait" => Self::ConnWait,
+            "drain_time" => Self::DrainTime,
+            "isolate_time" => Self::IsolateTime,
+            "kill_ntries" => Self::KillNtries,
+            "rejoin_hold" => Self::RejoinHold,
+            "rm_timeout" => Self::RmTimeout,
             "rm_action" => {
                 return match value {
                     "panic" => Ok(Self::RmAction { halt: true }),
@@ -270,13 +298,42 @@ impl std::str::FromStr for GabTunable {
             _ => return Err(TunableError::Name),
         };
         let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-        let number = value.parse().ok().filter(|n| digits && (least..=most).contains(n));
-        number.map(make).ok_or(TunableError::Value { name, least, most })
+        // What is no number is as far out of the range as the largest.
+        let number = value.parse().ok().filter(|_| digits).unwrap_or(u32::MAX);
+        make(number).check()
+    }
+}
+
+impl GabConfigure {
+    /// What the command would have refused: whoever connects may ask for anything.
+    ///
+    /// # Errors
+    /// The text for people.
+    pub fn check(&self) -> Result<(), String> {
+        for (name, ms) in [("-t", self.stable_ms), ("-f", self.iofence_ms)] {
+            if ms.is_some_and(|ms| !(1..=u64::from(HOUR_MS)).contains(&ms)) {
+                return Err(format!("{name} takes from 1 to {HOUR_MS} milliseconds"));
+            }
+        }
+        if self.count.is_some_and(|count| !(1..=128).contains(&count)) {
+            return Err("-n takes from 1 to 128 nodes".to_owned());
+        }
+        for tunable in &self.set {
+            tunable.check().map_err(|error| error.to_string())?;
+        }
+        if self.queues.iter().any(|queue| !queue.is_valid()) {
+            return Err("-Q takes from 1 to 4096 messages".to_owned());
+        }
+        let version = self.version.map(|version| protocol_version(&version.to_string()));
+        match version {
+            Some(Err(spoken)) => Err(format!("-V: {spoken}")),
+            Some(Ok(_)) | None => Ok(()),
+        }
     }
 }
 
 /// The longest time that a parameter takes.
-const HOUR_MS: u32 = 3_600_000;
+pub const HOUR_MS: u32 = 3_600_000;
 
 /// Answer to [`AdminRequest::GabConfigure`].
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -79,6 +79,11 @@ impl Events {
         of_notice(settings, notice, pid).into_iter().collect()
     }
 
+    /// The state may have changed without a notice: this node has left, or begins anew.
+    pub(super) fn look_again(&mut self) {
+        self.stale = true;
+    }
+
     /// What has changed without a notice of its own, now that all notices are told.
     pub(super) fn of_state(&mut self, snapshot: impl FnOnce() -> GabSnapshot) -> Vec<Value> {
         let Some(ports) = self.ports.as_mut().filter(|_| self.stale) else { return Vec::new() };

@@ -148,10 +148,18 @@ impl Server {
         }
         let mut until = self.starved;
         for visitor in &self.visitors {
+            // One that waits and hangs up is not looked at until then: it would report itself all the
+            // time, and there is no answer yet.
+            if let State::Waiting(_) = visitor.state {
+                let limit = visitor.until.min(now + LOOK_EVERY);
+                until = Some(until.map_or(limit, |until| until.min(limit)));
+                continue;
+            }
             let (interest, limit) = match visitor.state {
                 State::Reading(_) => (PollFlags::IN, visitor.until),
-                State::Waiting(_) => (PollFlags::empty(), visitor.until.min(now + LOOK_EVERY)),
-                State::Writing(..) | State::Done => (PollFlags::OUT, visitor.until),
+                State::Waiting(_) | State::Writing(..) | State::Done => {
+                    (PollFlags::OUT, visitor.until)
+                }
             };
             until = Some(until.map_or(limit, |until| until.min(limit)));
             fds.push(PollFd::new(&visitor.socket, interest));

@@ -524,6 +524,7 @@ impl Reactor {
 
     /// The memberships have been left.
     fn left(&mut self, now: Instant) {
+        self.events.look_again();
         match std::mem::replace(&mut self.phase, Phase::Running) {
             Phase::Leaving { .. } => self.part(now),
             Phase::Unconfiguring { waiting, .. } => {
@@ -545,6 +546,8 @@ impl Reactor {
     /// The last thing: every connection is ended and LLT says goodbye.
     fn part(&mut self, now: Instant) {
         self.phase = Phase::Parting { until: now + PART_MAX };
+        self.events.look_again();
+        self.tell_events();
         self.clients.stop_all(CloseReason::Stopped);
         self.stack.bye(now);
         self.unfinished = true;

@@ -58,7 +58,7 @@ pub fn driver(gab: &GabSnapshot) -> String {
     let state = if gab.configured { "Configured" } else { "Unconfigured" };
     let rows = [
         ("Driver state", state.to_owned()),
-        ("Partition arbitration", able(false)),
+        ("Partition arbitration", able(gab.quorum && !gab.single_network)),
         ("Control port seed", able(gab.seeded)),
         ("Halt on process death", able(gab.clients.process_death_halt)),
         ("Missed heartbeat halt", able(gab.clients.missed_heartbeat_halt)),

@@ -152,7 +152,10 @@ fn look(cli: &Cli, port: PortName) -> Result<(), Failure> {
     if cli.own || cli.heartbeat.is_some() {
         let request =
             AdminRequest::GabPortHeartbeat { port: port.clone(), ms: cli.heartbeat.flatten() };
-        let ms = admin.request(&request)?;
+        let ms: u64 = admin.request(&request)?;
+        if cli.json {
+            return output::print_json(&serde_json::json!({"port": port, "heartbeat_ms": ms}));
+        }
         return output::print(&changed(&port, ms));
     }
     let about: PortInfo = admin.request(&AdminRequest::GabPort { port })?;

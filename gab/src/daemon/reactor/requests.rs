@@ -4,9 +4,7 @@ use llt::io::keyfile;
 use llt::seal::Keyring;
 use llt::{Duration, Instant, NodeId};
 
-use crate::admin::{
-    AdminRequest, Configured, FaultRequest, GabConfigure, KeysInForce, PortInfo, protocol_version,
-};
+use crate::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, KeysInForce, PortInfo};
 use crate::core::Configuration;
 use crate::daemon::admin::{self, Answer, good, refused};
 use crate::daemon::life;
@@ -168,13 +166,8 @@ impl Reactor {
         if !matches!(self.phase, Phase::Running) {
             return refused(None, "gabd is stopping or GAB is being unconfigured");
         }
-        if let Some(version) = request.version
-            && let Err(spoken) = protocol_version(&version.to_string())
-        {
-            return refused(None, &format!("version {version} is not spoken here: {spoken}"));
-        }
-        if request.queues.iter().any(|queue| !queue.is_valid()) {
-            return refused(None, "a queue takes from 1 to 4096 messages");
+        if let Err(error) = request.check() {
+            return refused(None, &error);
         }
         if request.seed && !(self.gab.configured || request.configure) {
             return refused(None, "GAB is not configured: expected -c with -x");
@@ -196,7 +189,7 @@ impl Reactor {
         policy.process_death_halt = request.process_death_halt.unwrap_or(policy.process_death_halt);
         request.set.iter().for_each(|&tunable| life::tune(policy, tunable));
         request.queues.iter().for_each(|&queue| life::limit(policy, queue));
-        let already = self.gab == before && !request.seed;
+        let already = self.gab == before && self.gab.configured && !request.seed;
         let listening = self.listening.is_some();
         if self.gab.configured && self.gab != before {
             self.warn_of_policy(Some(before));
