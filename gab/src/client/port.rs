@@ -321,11 +321,10 @@ impl Port {
         }
     }
 
-    /// A call that need not have talked to gabd: if gabd asks for a sign of life, this was one.
+    /// A call that need not have talked to gabd: if gabd asks for a sign of life, this was one. The
+    /// question may lie behind everything that the program has not read; credit bounds that.
     fn show_life(&mut self) {
-        if self.supervised {
-            self.driver.receive();
-        }
+        while self.supervised && self.driver.receive() {}
     }
 
     fn recv_until(&mut self, deadline: Deadline) -> Option<ClientEvent> {
@@ -340,6 +339,7 @@ impl Port {
     }
 
     fn poll(&mut self) -> Option<ClientEvent> {
+        self.show_life();
         self.driver.transmit(false);
         loop {
             if let Some(event) = self.driver.core.poll_event() {

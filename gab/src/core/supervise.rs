@@ -419,9 +419,10 @@ impl Gab {
 }
 
 /// How often a client is asked: often enough that an answer that is late by a fifth of its time
-/// shows in the statistics, and not so often that asking costs anything.
+/// shows in the statistics, in time before it is warned of, and not so often that asking costs
+/// anything.
 const ASK_LEAST: Duration = Duration::from_millis(10);
-const ASK_MOST: Duration = Duration::from_millis(1000);
+const ASK_MOST: Duration = Duration::from_millis(500);
 /// The original's warn interval (facts 2.12).
 const WARN_EVERY: Duration = Duration::from_millis(1000);
 /// How often it is said that a registration is expected (facts 2.12).

@@ -447,19 +447,26 @@ impl Reactor {
 
     /// This node must not go on: its clients learn it, and the others that it is gone.
     fn lost(&mut self, now: Instant, cause: HaltCause, port: PortName) {
+        // First of all: the others go on without this node as soon as they hear of it.
+        let kernel = self.clients.kill_kernel_clients();
         self.clients.find_closed(now, &mut self.stack, None);
         self.clients.stop_registered(CloseReason::Ejected);
         self.stack.bye(now);
         self.send_last(now);
         self.flush_links(now);
-        self.halt(port, halt::words(cause));
+        self.end_halted(kernel, port, halt::words(cause));
     }
 
-    /// The one way to halt: kernel-type clients are killed, the reason is said in the words of the
-    /// original's panic, and the process ends. What the halt policy wants besides follows when all
-    /// threads are done ([`serve`](super::serve)).
+    /// Kernel-type clients are killed, and the node halts.
     fn halt(&mut self, port: PortName, why: &str) {
-        let mut ports = self.clients.kill_kernel_clients();
+        let kernel = self.clients.kill_kernel_clients();
+        self.end_halted(kernel, port, why);
+    }
+
+    /// The one way to halt, once the kernel-type clients, which had these `ports`, are killed: the
+    /// reason is said in the words of the original's panic, and the process ends. What the halt
+    /// policy wants besides follows when all threads are done ([`serve`](super::serve)).
+    fn end_halted(&mut self, mut ports: Vec<PortName>, port: PortName, why: &str) {
         if port != PortName::CONTROL || ports.is_empty() {
             ports = vec![port];
         }
@@ -531,6 +538,7 @@ impl Reactor {
                 if self.gab.configured {
                     self.gab.unconfigure();
                     self.stack.bye(now);
+                    self.clients.fence(now, &self.gab.policy);
                     self.renew(now);
                 }
                 tracing::info!("GAB is unconfigured");

@@ -209,7 +209,9 @@ impl Context {
             let hears_us = current && is_heard;
             let was_two_way = peer.links[link].hears_us;
             peer.links[link].on_report(self.now, hears_us);
-            if hears_us && !peer.connected && peer.peer_session != 0 && self.listening.is_none() {
+            // Over a link on which we hear next to nothing of it nothing would come of it.
+            let is_good = hears_us && !peer.links[link].rhythm.is_lossy();
+            if is_good && !peer.connected && peer.peer_session != 0 && self.listening.is_none() {
                 self.connect(peer);
             }
             if let Some(entry) = entry.filter(|_| current) {

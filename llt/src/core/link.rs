@@ -136,7 +136,7 @@ impl PeerLink {
         self.last_heard = Some(now);
         self.told_silence = 0;
         self.requests = 0;
-        if self.hears_us {
+        if self.hears_us && !self.rhythm.is_lossy() {
             self.last_two_way = Some(now);
         }
     }
@@ -145,7 +145,7 @@ impl PeerLink {
     pub(super) fn on_report(&mut self, now: Instant, hears_us: bool) {
         self.hears_us = hears_us;
         self.recovering = false;
-        if hears_us {
+        if hears_us && !self.rhythm.is_lossy() {
             self.last_two_way = Some(now);
         }
     }

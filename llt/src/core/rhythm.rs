@@ -24,6 +24,9 @@ pub(super) struct Rhythm {
 const LOSSY_BELOW: u32 = 12;
 /// So many arrived: it is not any more.
 const SOUND_FROM: u32 = 20;
+/// One gap counts for so many at most, so that it alone makes no link lossy, however long the
+/// trouble time is.
+const GAP_MAX: u32 = u32::BITS - LOSSY_BELOW;
 
 #[derive(Clone, Copy, Debug)]
 struct Beat {
@@ -53,9 +56,15 @@ impl Rhythm {
             return Told::default();
         };
         let jump = number.wrapping_sub(last.number);
-        if jump == 0 || jump > u16::MAX / 2 {
-            // Out of turn, or overtaken on its way.
+        if jump == 0 {
+            // Out of turn.
             return Told::default();
+        }
+        if jump > u16::MAX / 2 {
+            // What was overtaken on its way does not come here: the peer's link counts anew, or we
+            // have not heard it for so long that nothing is known of it any more.
+            *self = Self::default();
+            return self.on_beat(now, number, period, held_against);
         }
         let gap = now.since(last.at);
         self.last = Some(Beat { number, at: now, gap });
@@ -93,7 +102,8 @@ impl Context {
             // A longer gap is a silence, and judged as one; and what we slept over is our own loss.
             let is_own = self.now < judge.hold_until;
             let periods = judge.trouble.as_nanos() / period.as_nanos().max(1);
-            let held_against = u32::try_from(periods).unwrap_or(u32::MAX).saturating_sub(1).min(64);
+            let held_against =
+                u32::try_from(periods).unwrap_or(u32::MAX).saturating_sub(1).min(GAP_MAX);
             let held_against = if is_own { 0 } else { held_against };
             peer.links[link].rhythm.on_beat(self.now, number, period, held_against)
         };
@@ -133,7 +143,7 @@ mod tests {
         let beats: Vec<(u64, u16)> = (0..100).map(|n| (u64::from(n) * 50, n)).collect();
         assert!(told(&beats).iter().all(|told| *told == (0, None)));
         // Out of turn, and overtaken.
-        assert_eq!(told(&[(0, 7), (10, 7), (50, 8), (60, 7), (100, 9)]), [(0, None); 5]);
+        assert_eq!(told(&[(0, 7), (10, 7), (50, 8), (60, 8), (100, 9)]), [(0, None); 5]);
     }
 
     #[test]
@@ -180,5 +190,20 @@ mod tests {
         assert!(!after(&mut rhythm, 5000, 1000, 5, 0), "we slept over them ourselves");
         let mut rhythm = Rhythm::default();
         assert!(!after(&mut rhythm, 0, 30, 10, 17), "too few to tell");
+    }
+
+    #[test]
+    fn a_link_that_counts_anew_begins_anew() {
+        let mut rhythm = Rhythm::default();
+        assert!(after(&mut rhythm, 1000, 200, 5, 17));
+        assert!(!after(&mut rhythm, 0, 1, 1, 17), "it was removed, and added again");
+        assert!(!after(&mut rhythm, 40_000, 1, 1, 17), "half of the numbers are missing");
+    }
+
+    #[test]
+    fn no_gap_alone_makes_a_link_lossy() {
+        let mut rhythm = Rhythm::default();
+        assert!(!after(&mut rhythm, 0, 100, 1, GAP_MAX));
+        assert!(!after(&mut rhythm, 1000, 1, 1, GAP_MAX));
     }
 }

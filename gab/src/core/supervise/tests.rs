@@ -120,11 +120,12 @@ fn is_warning(output: &GabOutput) -> bool {
 }
 
 #[test]
-fn a_client_that_answers_is_asked_each_second_and_left_alone() {
+fn a_client_that_answers_is_asked_twice_a_second_and_left_alone() {
     let mut node = Node::with_client(Policy::default());
     node.living.push(CLIENT);
     node.until(60);
-    assert_eq!(node.times(is_ask), (1..=60).collect::<Vec<u128>>());
+    assert_eq!(node.times(is_ask).len(), 120);
+    assert_eq!(node.times(is_warning), [0u128; 0]);
     assert_eq!(node.signals(ClientSignal::Abort), [0u128; 0]);
     assert!(node.halts().is_empty());
 }
@@ -133,7 +134,7 @@ fn a_client_that_answers_is_asked_each_second_and_left_alone() {
 fn a_silent_client_is_warned_of_aborted_killed_and_the_node_halts() {
     let mut node = Node::with_client(Policy::default());
     node.until(26);
-    assert_eq!(node.times(is_ask), [1], "one question at a time");
+    assert_eq!(node.times(is_ask).len(), 1, "one question at a time");
     assert_eq!(node.times(is_warning), (1..15).collect::<Vec<u128>>());
     assert_eq!(node.signals(ClientSignal::Abort), [15, 18, 21, 24]);
     assert_eq!(node.beats(), Some([0; 5]));
@@ -221,7 +222,7 @@ fn signs_of_life_are_counted_by_fifths_and_come_too_late_after_the_first_signal(
     assert_eq!(node.beats(), Some([1, 1, 1, 0, 1]));
     assert_eq!(node.signals(ClientSignal::Abort), [41, 44, 47, 50]);
     assert_eq!(node.signals(ClientSignal::Kill), [53]);
-    assert_eq!(node.times(is_ask), [1], "the first is not answered");
+    assert_eq!(node.times(is_ask).len(), 1, "the first is not answered");
 }
 
 #[test]
