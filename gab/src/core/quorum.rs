@@ -75,7 +75,15 @@ impl Gab {
         let left = |node: NodeId| self.stream.as_ref().is_some_and(|s| s.has_left(node));
         let staying = |of: &[Id]| of.iter().filter(|id| !left(id.node)).copied().collect();
         let base: Vec<Id> = staying(&view.members);
-        if base.iter().all(|id| members.contains(id)) {
+        let reports = || self.states().filter(|(_, state)| state.installed == view.vid);
+        let prepared = || {
+            let views = reports().flat_map(|(_, state)| &state.prepared);
+            views.filter(|prepared| prepared.vid > view.vid)
+        };
+        // A view of somebody who has left since may be in force among those that it let in.
+        let is_orphan =
+            |p: &Prepared| left(p.vid.proposer.node) && !members.contains(&p.vid.proposer);
+        if base.iter().all(|id| members.contains(id)) && !prepared().any(is_orphan) {
             // Nobody is missed, so there is no other side.
             return None;
         }
@@ -85,9 +93,7 @@ impl Gab {
         let voters: Vec<Id> = members.iter().filter(is_voter).copied().collect();
         let mut counted = vec![base];
         if !self.is_mutant_ready_views() {
-            let reports = self.states().filter(|(_, state)| state.installed == view.vid);
-            let prepared = reports.flat_map(|(_, state)| &state.prepared);
-            counted.extend(prepared.filter(|p| p.vid > view.vid).map(|p| staying(&p.members)));
+            counted.extend(prepared().map(|p| staying(&p.members)));
         }
         let lacking = counted.into_iter().find(|of| !is_majority(of, &voters))?;
         let present = lacking.iter().filter(|id| voters.contains(id)).map(|id| id.node).collect();
