@@ -305,8 +305,10 @@ impl Gab {
             && outnumbered(self.id, &members, &old, gone, &reported)
         {
             // Whom we do not hear the others do, and they are more without us than with us.
+            // They take their turns one after the other.
+            let turns = u32::try_from(members.len()).unwrap_or(u32::MAX);
             self.membership.gave_way += 1;
-            return self.leave_it_to_others(now, 3);
+            return self.leave_it_to_others(now, turns.saturating_add(3));
         }
         let outside: Vec<Id> = joiners.into_iter().filter(|id| !members.contains(id)).collect();
         let own_only = self.is_mutant_own_cut();
@@ -657,14 +659,19 @@ fn outnumbered(
     reported: &BTreeMap<Id, &State>,
 ) -> bool {
     let inside = members.iter().filter(|id| old.contains(id)).count();
-    let answered = reported.iter().filter(|(id, _)| **id != me && old.contains(id));
-    answered.into_iter().any(|(id, state)| {
-        let others = state.row.iter().map(|connection| connection.peer);
-        let others: Vec<Id> = others
-            .filter(|peer| ![me, *id].contains(peer) && old.contains(peer) && !gone(peer))
+    let hears = |state: &State, id: &Id| state.row.iter().any(|to| to.peer == *id);
+    let is_other = |id: &Id| *id != me && old.contains(id) && !gone(id);
+    let mut others = reported.iter().filter(|(id, _)| is_other(id));
+    others.any(|(_, state)| {
+        let unheard: Vec<Id> = old
+            .iter()
+            .filter(|id| is_other(id) && !reported.contains_key(id) && hears(state, id))
+            .copied()
             .collect();
-        let unheard = others.iter().any(|peer| !reported.contains_key(peer));
-        unheard && others.len() + 1 > inside
+        // With them go those of our own answers that hear all of them.
+        let both = reported.iter().filter(|(id, _)| is_other(id));
+        let both = both.filter(|(_, state)| unheard.iter().all(|id| hears(state, id))).count();
+        !unheard.is_empty() && unheard.len() + both > inside
     })
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Context {
     pub(super) epoch: u16,
     /// Heartbeats sent so far.
     pub(super) heartbeat_sequence: u64,
+    /// The heartbeats that are sent now are those of the period, and no answers.
+    pub(super) in_turn: bool,
     /// When some link's state may change by silence; never too late, often too early.
     pub(super) judge_at: Instant,
     /// Where the sequences of links begin.

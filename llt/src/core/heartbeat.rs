@@ -44,7 +44,8 @@ impl Context {
             window: u16::try_from(self.config.flow.window).unwrap_or(u16::MAX),
             link: self.links[link].id.get(),
             dead: self.dead_links(),
-            beat: self.links[link].beat,
+            // Answers do not count: with them a link that loses most frames would look sound.
+            beat: if self.in_turn { self.links[link].beat } else { 0 },
             open_ports: self.open_ports,
             busy_ports: self.busy_ports,
             covers,
@@ -129,9 +130,11 @@ impl Context {
 
     /// What is done on a link in every heartbeat period.
     pub(super) fn round(&mut self, peers: &mut [Option<Box<Peer>>], link: usize) {
-        self.links[link].beat = self.links[link].beat.wrapping_add(1);
+        self.links[link].beat = self.links[link].beat.wrapping_add(1).max(1);
         self.forget_old_addresses(peers, link);
+        self.in_turn = true;
         self.heartbeats(peers, link);
+        self.in_turn = false;
         let mut probes = 0;
         for peer in peers.iter_mut().flatten() {
             peer.links[link].answers_left = ANSWERS_MAX;

@@ -108,6 +108,7 @@ impl Llt {
             busy_ports: 0,
             epoch: 0,
             heartbeat_sequence: 0,
+            in_turn: false,
             judge_at: Instant::from_nanos(u64::MAX),
             first_sequence,
             notice_at: now,

@@ -57,7 +57,6 @@ impl Rhythm {
         };
         let jump = number.wrapping_sub(last.number);
         if jump == 0 {
-            // Out of turn.
             return Told::default();
         }
         if jump > u16::MAX / 2 {
@@ -96,6 +95,10 @@ impl Rhythm {
 impl Context {
     /// A heartbeat of the peer arrived: tells which are missing before it, and whether it is late.
     pub(super) fn on_beat(&mut self, peer: &mut Peer, link: usize, number: u16, sequence: u64) {
+        if number == 0 {
+            // Out of turn.
+            return;
+        }
         let period = self.heartbeat(link);
         let told = {
             let judge = self.judge(link);
