@@ -841,6 +841,12 @@ fn installed(dir: &Path, script: &str) -> Command {
     std::fs::set_permissions(&gabd, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
     let lltconfig = dir.join("lltconfig");
     std::fs::copy(env!("CARGO_BIN_EXE_lltconfig"), &lltconfig).expect("a copy");
+    // Whoever starts a program at this moment, another test, has the copy open to write for as long
+    // as we had: nobody can run it until then.
+    let busy = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ExecutableFileBusy;
+    while Command::new(&lltconfig).arg("--version").output().is_err_and(|error| busy(&error)) {
+        std::thread::yield_now();
+    }
     let mut command = Command::new(lltconfig);
     command.arg("-c").arg("--root").arg(dir).stdin(Stdio::null());
     command
