@@ -80,7 +80,7 @@ fn ready_file(root: &Path, letter: char) -> PathBuf {
 
 /// Not a test: the program that [`Victim::start`] runs.
 #[test]
-#[ignore = "other tests run it in a process of its own"]
+#[ignore = "the program that others start; run by cargo test -p gab --test daemon supervision"]
 fn victim() {
     let Some(root) = std::env::var_os("VICTIM_ROOT").map(PathBuf::from) else { return };
     let number = |name: &str| std::env::var(name).unwrap().parse::<u64>().unwrap();
