@@ -1,11 +1,10 @@
 //! `gabport watch --all`: whatever happens at the node, from gabd itself.
 
 use gab::client::Watch;
-use rustix::event::{PollFd, PollFlags, Timespec};
 use serde_json::Value;
 
 use super::End;
-use super::listener::Deadline;
+use super::listener::{Deadline, wait};
 use crate::common::{Failure, Root, output};
 
 /// Prints until the count or the time is reached, or gabd ends, which is a failure.
@@ -29,25 +28,14 @@ pub(super) fn watch(root: &Root, end: &End) -> Result<(), Failure> {
     }
 }
 
-/// The next event; `None` if time is up. Notices when nobody reads our output any more.
+/// The next event; `None` if time is up.
 fn next(watch: &mut Watch, deadline: Option<&Deadline>) -> Result<Option<Value>, Failure> {
     loop {
         if let Some(event) = watch.try_recv()? {
             return Ok(Some(event));
         }
-        let left = deadline.map(Deadline::left);
-        if left.is_some_and(|left| left.is_zero()) {
+        if !wait(&*watch, deadline)? {
             return Ok(None);
-        }
-        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        let stdout = std::io::stdout();
-        // Without interest in anything only an error is reported: the reader has gone.
-        let mut fds =
-            [PollFd::new(&*watch, PollFlags::IN), PollFd::new(&stdout, PollFlags::empty())];
-        if rustix::event::poll(&mut fds, timeout.as_ref()).is_ok()
-            && fds[1].revents().contains(PollFlags::ERR)
-        {
-            return Err(Failure::ClosedOutput);
         }
     }
 }

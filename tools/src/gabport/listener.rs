@@ -1,5 +1,7 @@
 //! `gabport listen` and `watch`.
 
+use std::os::fd::AsFd;
+
 use gab::ClientEvent;
 use gab::client::Port;
 use llt::io::clock::Clock;
@@ -47,27 +49,35 @@ pub(super) fn listen(mut port: Port, listen: &Listen) -> Result<(), Failure> {
     }
 }
 
-/// The next event; `None` if time is up. Notices when nobody reads our output any more.
+/// The next event; `None` if time is up.
 fn next(port: &mut Port, deadline: Option<&Deadline>) -> Result<Option<ClientEvent>, Failure> {
     loop {
         if let Some(event) = port.try_recv() {
             return Ok(Some(event));
         }
-        let left = deadline.map(Deadline::left);
-        if left.is_some_and(|left| left.is_zero()) {
+        if !wait(&*port, deadline)? {
             return Ok(None);
         }
-        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        let stdout = std::io::stdout();
-        // Without interest in anything only an error is reported: the reader has gone.
-        let mut fds =
-            [PollFd::new(&*port, PollFlags::IN), PollFd::new(&stdout, PollFlags::empty())];
-        if rustix::event::poll(&mut fds, timeout.as_ref()).is_ok()
-            && fds[1].revents().contains(PollFlags::ERR)
-        {
-            return Err(Failure::ClosedOutput);
-        }
     }
+}
+
+/// Waits until there may be something to read; false if time is up. Notices when nobody reads our
+/// output any more.
+pub(super) fn wait(source: &impl AsFd, deadline: Option<&Deadline>) -> Result<bool, Failure> {
+    let left = deadline.map(Deadline::left);
+    if left.is_some_and(|left| left.is_zero()) {
+        return Ok(false);
+    }
+    let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+    let stdout = std::io::stdout();
+    // Without interest in anything only an error is reported: the reader has gone.
+    let mut fds = [PollFd::new(source, PollFlags::IN), PollFd::new(&stdout, PollFlags::empty())];
+    if rustix::event::poll(&mut fds, timeout.as_ref()).is_ok()
+        && fds[1].revents().contains(PollFlags::ERR)
+    {
+        return Err(Failure::ClosedOutput);
+    }
+    Ok(true)
 }
 
 /// A point in time.
