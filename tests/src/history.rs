@@ -204,6 +204,24 @@ impl Life {
 }
 
 impl ClientLog {
+    /// A registration that nothing has happened to yet.
+    pub fn new(client: ClientId, port: PortName, options: OpenOptions, opened: Instant) -> Self {
+        Self {
+            client,
+            port,
+            options,
+            opened,
+            entries: Vec::new(),
+            closed: None,
+            drained: 0,
+            unacked: None,
+            broadcasts: Vec::new(),
+            directed: Vec::new(),
+            own_read: 0,
+            view: None,
+        }
+    }
+
     /// The messages it read, in order.
     pub fn reads(&self) -> impl Iterator<Item = (&Entry, &Read)> {
         self.entries.iter().filter_map(|entry| match &entry.what {

@@ -295,20 +295,7 @@ impl Door<'_> {
     fn opened(&mut self, client: u32, port: gab::PortName, options: crate::input::OpenFlags) {
         let opened = self.at;
         let life = self.life();
-        life.clients.push(ClientLog {
-            client: client_id(client),
-            port,
-            options: options.into(),
-            opened,
-            entries: Vec::new(),
-            closed: None,
-            drained: 0,
-            unacked: None,
-            broadcasts: Vec::new(),
-            directed: Vec::new(),
-            own_read: 0,
-            view: None,
-        });
+        life.clients.push(ClientLog::new(client_id(client), port, options.into(), opened));
         let index = life.clients.len() - 1;
         self.host.clients.insert(client, index);
     }

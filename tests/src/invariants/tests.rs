@@ -48,20 +48,12 @@ impl Story {
             views: Vec::new(),
             memberships: Vec::new(),
             notices: Vec::new(),
-            clients: vec![ClientLog {
-                client: ClientId(u32::from(node)),
+            clients: vec![ClientLog::new(
+                ClientId(u32::from(node)),
                 port,
-                options: OpenOptions::default(),
-                opened: at(0),
-                entries: Vec::new(),
-                closed: None,
-                drained: 0,
-                unacked: None,
-                broadcasts: Vec::new(),
-                directed: Vec::new(),
-                own_read: 0,
-                view: None,
-            }],
+                OpenOptions::default(),
+                at(0),
+            )],
         });
         let history = History { lives: lives.collect(), ..History::default() };
         Self { history, port, clock: 1 }

@@ -217,20 +217,7 @@ impl State {
         self.turn(node, |node, _| {
             let result = node.gab.open(node.now, CLIENT, PORT, OpenOptions::default());
             result.expect("configured, and the port is free");
-            node.life.clients.push(ClientLog {
-                client: CLIENT,
-                port: PORT,
-                options: OpenOptions::default(),
-                opened,
-                entries: Vec::new(),
-                closed: None,
-                drained: 0,
-                unacked: None,
-                broadcasts: Vec::new(),
-                directed: Vec::new(),
-                own_read: 0,
-                view: None,
-            });
+            node.life.clients.push(ClientLog::new(CLIENT, PORT, OpenOptions::default(), opened));
         });
     }
 
