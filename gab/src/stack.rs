@@ -14,7 +14,7 @@ use crate::core::{
     ArbiterReply, ArbiterRequest, ClientSignal, Configuration, Gab, GabConfig, GabOutput,
     HaltCause, Notice, Transport,
 };
-use crate::event::{ClientEvent, Level, OpenError, OpenOptions, SendError};
+use crate::event::{ClientEvent, CloseReason, Level, OpenError, OpenOptions, SendError};
 use crate::ids::PortName;
 use crate::limits::{BLOCKED_BYTES, BLOCKED_MESSAGE_COST, Bounded};
 use crate::snapshot::Snapshot;
@@ -201,7 +201,14 @@ impl Stack {
         self.gab.heard(now, client, answer);
     }
 
-    /// The process of a client that was killed is gone.
+    /// The client cannot be served any longer: its registration ends, or its process (see
+    /// [`Gab::expel`]).
+    pub fn expel(&mut self, now: Instant, client: ClientId, reason: CloseReason) {
+        self.now = self.now.max(now);
+        self.gab.expel(now, client, reason);
+    }
+
+    /// The process of a client is gone (see [`Gab::gone`]).
     pub fn gone(&mut self, now: Instant, client: ClientId) {
         self.now = self.now.max(now);
         self.gab.gone(now, client);

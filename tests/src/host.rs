@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gab::core::{ArbiterReply, Notice};
-use gab::event::{ClientEvent, OpenError, PortView, SendError};
+use gab::event::{ClientEvent, CloseReason, OpenError, PortView, SendError};
 use gab::stack::{Output, Stack};
 use llt::core::LinkChange;
 use llt::{Incarnation, Instant, LinkId, NodeId};
@@ -452,6 +452,10 @@ impl Door<'_> {
         let what = match event {
             ClientEvent::Closed(reason) => {
                 polled.closed = true;
+                if reason == CloseReason::NotReading {
+                    // It hangs up.
+                    self.host.stack.gone(self.now, client_id(client));
+                }
                 What::Closed(reason)
             }
             ClientEvent::Deliver(delivery) => match payload::decode(&delivery.payload) {

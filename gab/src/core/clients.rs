@@ -92,6 +92,13 @@ impl Client {
         self.closed
     }
 
+    /// That it does not read is known: it counts from now on.
+    pub(super) fn excuse(&mut self, now: Instant) {
+        if let Some(since) = &mut self.stalled_since {
+            *since = now;
+        }
+    }
+
     /// Half of its receive queue is full: its port is busy.
     pub(crate) fn is_behind(&self) -> bool {
         !self.closed
@@ -232,10 +239,10 @@ impl Clients {
         self.by_id.iter().filter(|(_, client)| late(client)).map(|(&id, _)| id).collect()
     }
 
-    /// We slept: nobody could read meanwhile.
-    pub(crate) fn excuse(&mut self, now: Instant) {
+    /// We slept for so long: nobody could read meanwhile.
+    pub(crate) fn excuse(&mut self, now: Instant, late: Duration) {
         for since in self.by_id.values_mut().filter_map(|client| client.stalled_since.as_mut()) {
-            *since = now;
+            *since = now.min(*since + late);
         }
     }
 

@@ -117,8 +117,8 @@ impl Gab {
     pub(super) fn note_late(&mut self, now: Instant, late: Duration) {
         self.excuse_members();
         self.excuse_change(now);
-        self.clients.excuse(now);
-        self.supervision.excuse(now);
+        self.clients.excuse(now, late);
+        self.supervision.excuse(now, late);
         let quiet = now + self.config.stable.max(self.change_timeout());
         if late >= self.config.stuck
             && self.view.as_ref().is_some_and(|view| view.members.len() > 1)

@@ -361,7 +361,7 @@ impl Gab {
         }
         self.retry_p2p(now);
         self.watch_members(now);
-        self.close_stalled(now);
+        self.expel_stalled(now);
         self.supervise(now);
         self.race(now);
         self.continue_leave(now);

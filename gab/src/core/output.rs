@@ -91,6 +91,16 @@ pub enum Notice {
         /// How many signs of life came within each fifth of that time after the one before.
         beats: [u64; BEAT_BUCKETS],
     },
+    /// A kernel-type client cannot be served any longer: its process is killed, and its registration
+    /// ends with that.
+    ClientKilled {
+        /// Which.
+        client: ClientId,
+        /// Its port.
+        port: PortName,
+        /// Why.
+        reason: CloseReason,
+    },
     /// A supervised client has given no sign of life for so many seconds.
     ClientInactive {
         /// Which.

@@ -95,6 +95,9 @@ impl Gab {
         let registered = !client.is_closed();
         let Some(port) = self.end_registration(now, id) else { return };
         self.supervision.forget(id);
+        if options.kernel {
+            self.gone(now, id);
+        }
         if registered {
             self.judge_death(now, port, options);
         }
@@ -144,12 +147,10 @@ impl Gab {
         }
     }
 
-    /// Clients that do not read are closed, so that they stop pacing their port.
-    pub(super) fn close_stalled(&mut self, now: Instant) {
+    /// Clients that do not read must not pace their port for ever.
+    pub(super) fn expel_stalled(&mut self, now: Instant) {
         for id in self.clients.stalled(now, self.config.policy.client_stall) {
-            let Some(port) = self.clients.get(id).map(|client| client.port) else { continue };
-            self.supervision.forget(id);
-            self.close_client(now, id, port, CloseReason::NotReading);
+            self.expel(now, id, CloseReason::NotReading);
         }
     }
 

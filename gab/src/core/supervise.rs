@@ -27,9 +27,12 @@ pub const BEAT_BUCKETS: usize = 5;
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Supervision {
     clients: BTreeMap<ClientId, Watched>,
-    /// Closed, with a process that was killed and is not known to be gone.
+    /// Whose process has to go and is not known to have gone: it was killed, or its registration was
+    /// ended over its head.
     isolated: BTreeMap<ClientId, (PortName, Killing)>,
     expected: BTreeMap<PortName, Expected>,
+    /// Until then we are known to have slept at times, and who was silent meanwhile is excused.
+    excused: Instant,
 }
 
 /// A supervised registration.
@@ -162,9 +165,10 @@ impl Watched {
         }
     }
 
-    /// It could not be heard, for it was we who slept.
-    fn excuse(&mut self, now: Instant) {
-        (self.last, self.told) = (self.last.max(now), 0);
+    /// It could not be heard for so long, for it was we who slept. Only that does not count: with
+    /// each beginning anew, a node that is late all the time would never judge anybody.
+    fn excuse(&mut self, now: Instant, late: Duration) {
+        self.last = now.min(self.last + late);
     }
 }
 
@@ -211,23 +215,43 @@ impl Supervision {
         ]
     }
 
-    /// How many were killed whose process is not known to be gone yet.
+    /// How many have to go whose process is not known to have gone.
     pub(super) fn isolated(&self) -> usize {
         self.isolated.len()
     }
 
-    /// Is its process not known to be gone yet?
+    /// Has it to go, and is not known to have gone?
     pub(super) fn is_isolated(&self, id: ClientId) -> bool {
         self.isolated.contains_key(&id)
     }
 
-    /// We slept: nobody could be heard meanwhile.
-    pub(super) fn excuse(&mut self, now: Instant) {
-        self.clients.values_mut().for_each(|watched| watched.excuse(now));
+    /// Its process is gone.
+    fn gone(&mut self, id: ClientId) {
+        self.isolated.remove(&id);
+    }
+
+    /// We slept for so long: nobody could be heard meanwhile.
+    pub(super) fn excuse(&mut self, now: Instant, late: Duration) {
+        self.clients.values_mut().for_each(|watched| watched.excuse(now, late));
+        self.excused = now;
+    }
+
+    /// Our timer is late: who was to be asked and judged meanwhile could not be.
+    fn note_late(&mut self, now: Instant, policy: &Policy) {
+        let Some(deadline) = self.next_question(policy) else { return };
+        let late = now.since(deadline.max(self.excused));
+        if late > LATE {
+            self.excuse(now, late);
+        }
+    }
+
+    /// When one of those who are watched is asked or judged next.
+    fn next_question(&self, policy: &Policy) -> Option<Instant> {
+        self.clients.values().map(|watched| watched.deadline(policy)).min()
     }
 
     pub(super) fn next_deadline(&self, policy: &Policy) -> Option<Instant> {
-        let clients = self.clients.values().map(|watched| watched.deadline(policy)).min();
+        let clients = self.next_question(policy);
         let isolated = self.isolated.values().map(|(_, killing)| killing.deadline(policy)).min();
         let expected = self.expected.values().map(|expected| expected.deadline(policy)).min();
         earliest(earliest(clients, isolated), expected)
@@ -282,15 +306,49 @@ impl Gab {
         }
     }
 
-    /// The process of a client that got SIGKILL is gone.
+    /// The process of a client is gone, or has hung up on a registration that was ended over its
+    /// head. What becomes of a registration that it has still is another matter ([`Gab::died`]); but
+    /// a kernel-type client, which keeps it for its drain time, is asked for no sign of life any more.
     pub fn gone(&mut self, now: Instant, id: ClientId) {
         self.now = self.now.max(now);
-        self.supervision.isolated.remove(&id);
+        self.supervision.gone(id);
+        if self.clients.get(id).is_some_and(|client| client.options.kernel) {
+            self.supervision.forget(id);
+        }
+    }
+
+    /// A client cannot be served any longer. GAB ends its registration, and a supervised one has the
+    /// IOFENCE time to hang up before it is killed like one that is silent. A kernel-type client is
+    /// one as long as its process lives (precise rule 13), so that is killed at once.
+    pub fn expel(&mut self, now: Instant, id: ClientId, reason: CloseReason) {
+        self.turn(now);
+        let Some(client) = self.clients.get_mut(id).filter(|client| !client.is_closed()) else {
+            return;
+        };
+        let (port, options) = (client.port, client.options);
+        client.excuse(now);
+        let begun = self.supervision.clients.get(&id).and_then(|watched| watched.killing);
+        if options.kernel && (begun.is_some() || self.supervision.is_isolated(id)) {
+            return;
+        }
+        self.supervision.forget(id);
+        if options.kernel {
+            self.supervision.isolated.insert(id, (port, Killing::isolated(now)));
+            self.notice(Notice::ClientKilled { client: id, port, reason });
+            return self.signal(id, ClientSignal::Kill);
+        }
+        if options.heartbeat.is_some() {
+            let killing = begun.unwrap_or(Killing::from(now + self.config.policy.iofence));
+            self.supervision.isolated.insert(id, (port, killing));
+            self.supervision.expected.insert(port, Expected { since: now, told: 0 });
+        }
+        self.close_client(now, id, port, reason);
     }
 
     /// Everything that is due by now.
     pub(super) fn supervise(&mut self, now: Instant) {
         let policy = self.config.policy;
+        self.supervision.note_late(now, &policy);
         let is_due = |(id, watched): (&ClientId, &Watched)| {
             (watched.deadline(&policy) <= now).then_some(*id)
         };
@@ -316,11 +374,6 @@ impl Gab {
                 Some(Blow::Again | Blow::Isolate) => self.signal(id, ClientSignal::Kill),
                 Some(Blow::Halt) => self.halt(now, HaltCause::ClientFailure, port),
             };
-        }
-        let quarter = watched.timeout / 4;
-        if now > watched.deadline(policy) + quarter {
-            // We are far too late ourselves, and what it said may not have been read yet.
-            watched.excuse(now);
         }
         let (client, port, timeout) = (id, watched.port, watched.timeout);
         let silence = now.since(watched.last);
@@ -372,7 +425,11 @@ impl Gab {
         }
         for (id, port, blow) in blows {
             match blow {
-                Blow::Abort => {}
+                // It did not hang up: a failure of the client like silence.
+                Blow::Abort if policy.missed_heartbeat_halt => {
+                    return self.halt(now, HaltCause::ClientFailure, port);
+                }
+                Blow::Abort => self.signal(id, ClientSignal::Abort),
                 Blow::Isolate | Blow::Again => self.signal(id, ClientSignal::Kill),
                 Blow::Halt => return self.halt(now, HaltCause::ClientFailure, port),
             }
@@ -423,6 +480,8 @@ impl Gab {
 /// anything.
 const ASK_LEAST: Duration = Duration::from_millis(10);
 const ASK_MOST: Duration = Duration::from_millis(500);
+/// Less is no sleep.
+const LATE: Duration = Duration::from_millis(1);
 /// The original's warn interval (facts 2.12).
 const WARN_EVERY: Duration = Duration::from_millis(1000);
 /// How often it is said that a registration is expected (facts 2.12).

@@ -36,6 +36,10 @@ pub(super) fn lines(
             }));
             lines
         }
+        Notice::ClientKilled { client, port, reason } => {
+            let text = format!("Port {port} process {}: {reason}", process(*client));
+            vec![(true, format!("GAB WARNING {text}; it is killed, for it is of the kernel type"))]
+        }
         Notice::ClientInactive { client, port, seconds } => {
             let process = process(*client);
             let text = format!("Port {port} process {process} inactive {seconds} sec");

@@ -201,9 +201,8 @@ impl Clients {
         poller: &Poller,
         number: u32,
     ) {
-        if self.processes.gone(poller, number) {
-            stack.gone(now, ClientId(number));
-        }
+        self.processes.gone(poller, number);
+        stack.gone(now, ClientId(number));
         if let Some(conn) = self.conns.get_mut(&number) {
             conn.process_gone(now, stack);
             self.dirty.insert(number);
@@ -252,8 +251,8 @@ impl Clients {
     /// The node was thrown out: supervised clients have to hang up.
     pub(super) fn fence(&mut self, now: Instant, policy: &Policy) {
         self.conns.values_mut().for_each(Conn::fence);
-        let registered = |number| self.conns.get(&number).is_some_and(|conn| conn.port().is_some());
-        self.processes.fence(now, policy, registered);
+        let fenced = |number| self.conns.get(&number).is_some_and(Conn::is_fenced);
+        self.processes.fence(now, policy, fenced);
     }
 
     /// What is due by now. The port of a process that cannot be killed, for which the node halts.
@@ -304,7 +303,9 @@ impl Clients {
             if conn.is_gone() {
                 poller.remove(conn.socket());
                 self.conns.remove(&number);
-                self.processes.release(poller, number);
+                if self.processes.release(poller, number) {
+                    stack.gone(now, ClientId(number));
+                }
                 continue;
             }
             if conn.drain_until(stack).is_some() {

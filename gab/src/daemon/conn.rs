@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bytes::Bytes;
-use llt::{Instant, LltPort};
+use llt::{Duration, Instant, LltPort};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
@@ -461,6 +461,10 @@ impl Conn {
     /// Moves events of the stack to the socket, as far as credit and the socket go. True if there
     /// is more to do at once.
     pub(super) fn pump(&mut self, now: Instant, stack: &mut Stack) -> bool {
+        if self.phase == Phase::Orphan {
+            self.discard(now, stack);
+            return false;
+        }
         let mut more = false;
         self.send_waiting(now, stack);
         for _ in 0..DATAGRAMS_PER_TURN {
@@ -517,6 +521,24 @@ impl Conn {
         self.registration.is_some()
     }
 
+    /// Nobody reads any more what is said to a client that only its process keeps; its port must not
+    /// wait for that.
+    fn discard(&mut self, now: Instant, stack: &mut Stack) {
+        self.held.clear();
+        while let Some(event) = stack.poll_client(now, self.id) {
+            match event {
+                ClientEvent::Closed(_) => {
+                    self.drop_registration();
+                    self.phase = Phase::Gone;
+                }
+                ClientEvent::View(view) => {
+                    stack.ack_view(now, self.id, view.generation);
+                }
+                ClientEvent::Deliver(_) | ClientEvent::Status(_) => {}
+            }
+        }
+    }
+
     fn push(&mut self, event: ClientEvent) {
         match event {
             ClientEvent::Closed(reason) => self.closed(reason),
@@ -528,6 +550,10 @@ impl Conn {
 
     /// The registration ended; the connection follows when the client knows.
     fn closed(&mut self, reason: CloseReason) {
+        if matches!(reason, CloseReason::NotReading | CloseReason::Protocol) {
+            // Its registration was ended over its head.
+            self.fence();
+        }
         self.drop_registration();
         self.llt = None;
         self.traced = None;
@@ -572,10 +598,15 @@ impl Conn {
         }
     }
 
-    /// Its node was thrown out, and its process has to notice: the connection stays until it hangs
-    /// up.
+    /// The process of a supervised client has to notice that its registration is over: the connection
+    /// stays until it hangs up.
     pub(super) fn fence(&mut self) {
-        self.fenced = self.is_supervised();
+        self.fenced |= self.is_supervised();
+    }
+
+    /// Has its process to hang up still?
+    pub(super) fn is_fenced(&self) -> bool {
+        self.fenced
     }
 
     /// The other end closed the socket. All that it sent was read and is ordered before the close.
@@ -606,10 +637,13 @@ impl Conn {
         }
     }
 
-    /// The end of the drain time of a kernel-type client that is gone, process and all.
+    /// The end of the drain time of a kernel-type client whose process is gone. What it sent before it
+    /// died is read up to the hang-up of its socket, unless a child of it holds that open.
     pub(super) fn drain_until(&self, stack: &Stack) -> Option<Instant> {
-        let registration = self.registration.as_ref().filter(|_| self.phase == Phase::Orphan)?;
-        registration.process_gone.map(|since| since + stack.gab().config().policy.drain)
+        let registration = self.registration.as_ref().filter(|registration| registration.kernel)?;
+        let drain = stack.gab().config().policy.drain;
+        let drain = if self.phase == Phase::Orphan { drain } else { drain.max(HANG_UP) };
+        registration.process_gone.map(|since| since + drain)
     }
 
     /// The other end is gone and nothing is read any more.
@@ -634,8 +668,18 @@ impl Conn {
 
     fn protocol_error(&mut self, now: Instant, stack: &mut Stack, error: &dyn std::fmt::Display) {
         tracing::warn!("a client broke the protocol of gab.sock and is closed: {error}");
-        self.unregister(now, stack, false);
-        self.closed(CloseReason::Protocol);
+        if let Some(registration) = &self.registration {
+            stack.expel(now, self.id, CloseReason::Protocol);
+            if registration.kernel {
+                // Nothing more is heard of it; its registration ends with its process.
+                self.phase = Phase::Orphan;
+                return;
+            }
+            self.find_closed(now, stack);
+        }
+        if self.phase == Phase::Open {
+            self.closed(CloseReason::Protocol);
+        }
     }
 
     /// Answers the request under way, in parts that fit a datagram.
@@ -703,6 +747,8 @@ fn narrow(value: usize) -> u32 {
 
 /// Datagrams to one client in one turn: the others want their share.
 const DATAGRAMS_PER_TURN: usize = 4;
+/// How long the socket of a process that is gone may take to hang up.
+const HANG_UP: Duration = Duration::from_secs(1);
 /// Bytes of an answer in one record.
 const ANSWER_PART: usize = 64 << 10;
 

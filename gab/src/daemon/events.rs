@@ -203,6 +203,9 @@ fn of_notice(
             let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             with(client("failed", *port, pid(*id)), "heartbeat_ms", ms.into())
         }
+        Notice::ClientKilled { client: id, port, reason } => {
+            with(client("killed", *port, pid(*id)), "reason", reason.to_string().into())
+        }
         Notice::ClientInactive { client: id, port, seconds } => {
             with(client("inactive", *port, pid(*id)), "seconds", (*seconds).into())
         }

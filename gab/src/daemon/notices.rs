@@ -270,6 +270,7 @@ fn gab_line(
         // Several lines each, with what only the reactor knows (client_notices.rs).
         Notice::ClientClosed { .. }
         | Notice::ClientFailed { .. }
+        | Notice::ClientKilled { .. }
         | Notice::ClientInactive { .. }
         | Notice::RegistrationExpected { .. }
         | Notice::RegistrationMissed { .. } => (Loudness::Debug, String::new()),

@@ -85,22 +85,21 @@ impl Processes {
         self.by_number.get(&number).map(|process| process.pid)
     }
 
-    /// The connection is gone, and nothing depends on the process any more unless it was killed.
-    pub(super) fn release(&mut self, poller: &Poller, number: u32) {
-        if self.by_number.get(&number).is_some_and(|process| !process.isolated) {
-            self.take(poller, number);
+    /// The connection is gone, and nothing depends on the process any more unless it was killed:
+    /// false if it was, or is not known.
+    pub(super) fn release(&mut self, poller: &Poller, number: u32) -> bool {
+        let free = self.by_number.get(&number).is_some_and(|process| !process.isolated);
+        if free {
+            self.gone(poller, number);
         }
+        free
     }
 
-    /// The process is gone: was it killed?
-    pub(super) fn gone(&mut self, poller: &Poller, number: u32) -> bool {
-        self.take(poller, number).is_some_and(|process| process.isolated)
-    }
-
-    fn take(&mut self, poller: &Poller, number: u32) -> Option<Process> {
-        let process = self.by_number.remove(&number)?;
-        poller.remove(&process.fd);
-        Some(process)
+    /// The process is gone.
+    pub(super) fn gone(&mut self, poller: &Poller, number: u32) {
+        if let Some(process) = self.by_number.remove(&number) {
+            poller.remove(&process.fd);
+        }
     }
 
     /// An attempt to kill a client's process.
@@ -147,20 +146,15 @@ impl Processes {
     }
 
     /// The life of the node is over, but not the process's: what its stack had begun is carried on,
-    /// and whoever is registered has the IOFENCE time to hang up.
-    pub(super) fn fence(
-        &mut self,
-        now: Instant,
-        policy: &Policy,
-        is_registered: impl Fn(u32) -> bool,
-    ) {
+    /// and whoever is fenced has the IOFENCE time to hang up.
+    pub(super) fn fence(&mut self, now: Instant, policy: &Policy, is_fenced: impl Fn(u32) -> bool) {
         for (&number, process) in &mut self.by_number {
             if process.killing.is_some() {
                 continue;
             }
             if process.isolated {
                 process.killing = Some(Killing::isolated(now));
-            } else if process.supervised && is_registered(number) {
+            } else if is_fenced(number) {
                 process.killing = Some(Killing::from(now + policy.iofence));
             }
         }

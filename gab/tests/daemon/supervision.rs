@@ -1,14 +1,19 @@
 //! Supervised and kernel-type clients in processes of their own: hung, killed, thrown out.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use gab::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, GabTunable};
 use gab::client::{Options, Port};
-use gab::{ClientEvent, CloseReason};
+use gab::event::OpenOptions;
+use gab::ipc::{Reader, Record, VERSION};
+use gab::{ClientEvent, CloseReason, PortName};
 use llt::io::Clock;
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::node::{Node, cluster, wait_for};
@@ -21,6 +26,8 @@ enum Life {
     Serve,
     /// Receives, and stays when its port is closed.
     Linger,
+    /// Says what nobody understands, and stays.
+    Babble,
 }
 
 /// A client in a process of its own, which is this test program again.
@@ -38,7 +45,8 @@ impl Victim {
             .env("VICTIM_PORT", letter.to_string())
             .env("VICTIM_HEARTBEAT", heartbeat_ms.to_string())
             .env("VICTIM_KERNEL", u8::from(kernel).to_string())
-            .env("VICTIM_LINGERS", u8::from(life == Life::Linger).to_string())
+            .env("VICTIM_LINGERS", u8::from(life != Life::Serve).to_string())
+            .env("VICTIM_BABBLES", u8::from(life == Life::Babble).to_string())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -93,6 +101,13 @@ fn victim() {
         kernel: number("VICTIM_KERNEL") == 1,
         ..Options::default()
     };
+    if number("VICTIM_BABBLES") == 1 {
+        let _socket = babble(&options, port(letter));
+        std::fs::write(ready_file(&root, letter), "").unwrap();
+        loop {
+            std::thread::park();
+        }
+    }
     let mut client = Port::register(port(letter), &options).unwrap();
     view(&mut client, |_| true);
     std::fs::write(ready_file(&root, letter), "").unwrap();
@@ -103,6 +118,24 @@ fn victim() {
     loop {
         std::thread::park();
     }
+}
+
+/// Registers without the library, and says what gabd does not understand.
+fn babble(options: &Options, port: PortName) -> OwnedFd {
+    let Options { root, name, heartbeat, kernel, .. } = options;
+    let socket = net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+    net::connect(&socket, &SocketAddrUnix::new(root.join("run/gab.sock")).unwrap()).unwrap();
+    let options = OpenOptions { heartbeat: *heartbeat, kernel: *kernel, ..OpenOptions::default() };
+    let open = Record::Open { version: VERSION, port, options, name: name.clone() };
+    let mut datagram = BytesMut::new();
+    open.encode(&mut datagram);
+    net::send(&socket, &datagram, SendFlags::empty()).unwrap();
+    let mut answer = [0; 1024];
+    let (_, len) = net::recv(&socket, &mut answer[..], RecvFlags::empty()).unwrap();
+    let opened = Reader::new(Bytes::copy_from_slice(&answer[..len])).next();
+    assert!(matches!(opened, Some(Ok(Record::Opened { .. }))), "{opened:?}");
+    net::send(&socket, b"what?", SendFlags::empty()).unwrap();
+    socket
 }
 
 /// Nodes that give a client three attempts in 300 ms.
@@ -274,6 +307,25 @@ fn c08_a_kernel_type_client_stays_for_its_drain_time_after_its_process() {
     let inited = "GAB INFO V-15-1-20230 Client victim inited GAB API with handle 00000000";
     let deiniting = "GAB INFO V-15-1-20229 Client victim deiniting GAB API";
     assert_logged(&nodes[1], &[inited, deiniting]);
+}
+
+#[test]
+fn whoever_breaks_the_protocol_is_closed_and_has_to_hang_up_or_is_killed() {
+    let nodes = formed(1, &[], GabConfigure::default());
+    // Another client takes in what these leave.
+    let mut watcher = Port::register(port('w'), &options(&nodes[0])).unwrap();
+    view(&mut watcher, |view| view.members.len() == 1);
+    let mut plain = Victim::start(&nodes[0], 'C', 0, false, Life::Babble);
+    let mut supervised = Victim::start(&nodes[0], 'h', 60_000, false, Life::Babble);
+    let mut kernel = Victim::start(&nodes[0], 'd', 0, true, Life::Babble);
+    assert_eq!(supervised.killed_by(), Some(Signal::ABORT.as_raw()));
+    assert_eq!(kernel.killed_by(), Some(Signal::KILL.as_raw()));
+    wait_for("an empty port", || !registered(&nodes[0], "d"));
+    assert!(!registered(&nodes[0], "C") && !registered(&nodes[0], "h"));
+    assert!(plain.ended().is_none());
+    let killed = format!("Port d process {}: ", kernel.child.id());
+    let attempt = "V-15-1-20035 Port d attempting to kill process";
+    assert_logged(&nodes[0], &[&killed, attempt, "Client victim deiniting GAB API"]);
 }
 
 #[test]

@@ -34,16 +34,23 @@ impl World {
 
     /// The process of an agent is gone; its supervisor starts it again unless it is retired.
     pub(super) fn client_gone(&mut self, node: usize, life: usize, client: u32, killed: bool) {
+        let mut kernel = false;
         if let Some(agent) = self.agents[node].iter_mut().find(|agent| agent.client == Some(client))
         {
+            kernel = agent.plan.options.kernel;
             agent.closed();
             agent.stuck = false;
         }
         if self.hosts.life(node) != Some(life) || self.state(node) != State::Running {
             return;
         }
-        // gabd has closed its registration with SIGKILL; else the socket that hangs up ends it.
-        self.apply(node, if killed { Input::Gone { client } } else { Input::Died { client } });
+        // gabd has closed its registration with SIGKILL; else the socket that hangs up ends it, and
+        // that of a kernel-type client its end.
+        if killed && !kernel {
+            self.apply(node, Input::Gone { client });
+        } else {
+            self.apply(node, Input::Died { client });
+        }
         self.wake(node);
     }
 

@@ -1,8 +1,9 @@
+use bytes::Bytes;
 use llt::{Id, Incarnation, NodeId};
 
 use super::*;
 use crate::core::{GabConfig, Transport};
-use crate::event::ClientEvent;
+use crate::event::{ClientEvent, Level};
 
 /// One node that is a cluster of its own, on a clock that jumps from deadline to deadline.
 struct Node {
@@ -237,8 +238,81 @@ fn whoever_slept_blames_nobody() {
     node.living.clear();
     node.until(140);
     node.gab.handle_late(node.now, secs(1));
-    node.until(156);
-    assert_eq!(node.signals(ClientSignal::Abort), [155]);
+    node.until(148);
+    assert_eq!(node.signals(ClientSignal::Abort), [146], "one second more than its fifteen");
+}
+
+#[test]
+fn a_node_that_is_late_all_the_time_judges_by_the_time_that_it_was_awake() {
+    let mut node = Node::with_client(Policy::default());
+    for second in (2..200).step_by(6) {
+        // Three of six seconds are lost: after one it would be warned.
+        node.until(second);
+        node.turn(node.start + secs(second + 4));
+    }
+    let first = node.signals(ClientSignal::Abort)[0];
+    assert_eq!(first, 30);
+    assert_eq!(node.signals(ClientSignal::Kill).len(), 1);
+}
+
+/// With a client that answers and does not read: its queue of two events is full at once.
+fn deaf(options: OpenOptions, policy: Policy) -> Node {
+    let mut node = Node::new(Policy { receive_queue: 2, ..policy });
+    node.open(options);
+    node.living.push(CLIENT);
+    for _ in 0..2 {
+        node.gab.broadcast(node.now, CLIENT, Level::Agreed, Bytes::new()).unwrap();
+    }
+    node
+}
+
+fn is_closed(output: &GabOutput) -> bool {
+    let reason = CloseReason::NotReading;
+    *output == GabOutput::Notice(Notice::ClientClosed { port: port(), reason })
+}
+
+#[test]
+fn a_supervised_client_that_does_not_read_is_closed_and_has_to_hang_up() {
+    let mut node = deaf(supervised(), Policy::default());
+    node.until(20);
+    assert_eq!(node.times(is_closed), [15]);
+    node.until(300);
+    assert_eq!(node.signals(ClientSignal::Abort), [30, 33, 36, 39]);
+    assert_eq!(node.signals(ClientSignal::Kill), [42]);
+    assert_eq!(node.halts(), [(162, HaltCause::ClientFailure)]);
+
+    let mut node = deaf(supervised(), Policy { missed_heartbeat_halt: true, ..Policy::default() });
+    node.until(300);
+    assert_eq!(node.halts(), [(30, HaltCause::ClientFailure)]);
+
+    let mut node = deaf(supervised(), Policy { register_halt: true, ..Policy::default() });
+    node.until(20);
+    node.gab.gone(node.now, CLIENT);
+    node.until(300);
+    assert_eq!(node.signals(ClientSignal::Abort), [0u128; 0]);
+    assert_eq!(node.halts(), [(215, HaltCause::Registration)], "it is expected back");
+}
+
+#[test]
+fn a_kernel_type_client_that_does_not_read_is_killed_and_stays_until_it_is_gone() {
+    for options in [OpenOptions::default(), supervised()] {
+        let options = OpenOptions { kernel: true, ..options };
+        let mut node = deaf(options, Policy::default());
+        node.until(100);
+        assert_eq!(node.signals(ClientSignal::Kill), [15]);
+        assert_eq!(node.signals(ClientSignal::Abort), [0u128; 0]);
+        assert_eq!(node.times(is_closed), [0u128; 0]);
+        assert!(node.gab.clients.get(CLIENT).is_some());
+        let mut gone = node.gab.clone();
+        node.until(300);
+        assert_eq!(node.halts(), [(135, HaltCause::ClientFailure)]);
+        std::mem::swap(&mut node.gab, &mut gone);
+        node.out.clear();
+        node.gab.died(node.now, CLIENT);
+        node.until(600);
+        assert!(node.halts().is_empty());
+        assert!(node.gab.clients.get(CLIENT).is_none());
+    }
 }
 
 #[test]
