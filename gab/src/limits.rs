@@ -48,7 +48,8 @@ pub const DATA_AHEAD_BYTES: usize = 256 << 10;
 pub const P2P_WINDOW_MESSAGES: usize = 64;
 /// Bytes of the same.
 pub const P2P_WINDOW_BYTES: usize = 512 << 10;
-/// Point-to-point messages of a later generation that are kept until it comes.
+/// Point-to-point messages to one port of a later generation that are kept until it comes, and as
+/// many for which its client has no room.
 pub const P2P_HELD_MESSAGES: usize = 256;
 /// Bytes of slots that one request for missing slots is answered with; the rest is asked again.
 pub const REPAIR_BYTES: usize = 256 << 10;

@@ -87,6 +87,10 @@ impl Profile {
         let nodes = nodes.unwrap_or(drawn);
         let mut setup = draw_setup(kind, &mut draw, nodes, mutant);
         // Branches of their own: what was drawn before these existed stays what it was.
+        let mut queues = seed.child("queues").draw();
+        if kind != Kind::Smoke && queues.chance(0.2) {
+            setup.clients.receive_queue = [1, 2, 16, 256][queues.pick(4)];
+        }
         setup.sealed = kind == Kind::Swarm && seed.child("sealed").draw().chance(0.2);
         let unicast = seed.child("unicast").draw().chance(0.5);
         setup.links.iter_mut().for_each(|link| link.unicast = link.broadcast && unicast);

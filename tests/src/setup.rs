@@ -91,6 +91,8 @@ pub struct ClientSetup {
     pub register_halt: bool,
     /// `rm_timeout`.
     pub register_ms: u32,
+    /// `-Q recvq`, in messages.
+    pub receive_queue: usize,
 }
 
 impl ClientSetup {
@@ -108,6 +110,10 @@ impl ClientSetup {
             process_death_halt: self.process_death_halt,
             register_halt: self.register_halt,
             register_timeout: time(self.register_ms, default.register_timeout),
+            receive_queue: match self.receive_queue {
+                0 => default.receive_queue,
+                messages => messages,
+            },
             ..default
         }
     }

@@ -31,6 +31,7 @@ const SHORT: ClientSetup = ClientSetup {
     process_death_halt: false,
     register_halt: false,
     register_ms: 3000,
+    receive_queue: 0,
 };
 
 fn stage(clients: ClientSetup) -> Stage {
@@ -269,4 +270,21 @@ fn c11_a_client_that_has_not_recovered_from_a_view_is_alive_all_the_same() {
         stage.pass(ms(500));
     }
     assert!(stage.world.signals.is_empty(), "{:?}", stage.world.signals);
+}
+
+#[test]
+fn c13_messages_to_a_client_with_the_shortest_queue_wait_for_nothing_but_its_reading() {
+    let clients = ClientSetup { receive_queue: 1, ..ClientSetup::default() };
+    let mut stage = stage(clients);
+    let all = stage.open_all('A');
+    for &client in &all {
+        wait_members(&mut stage, client, 3);
+    }
+    let start = stage.now();
+    let sent: Vec<u64> =
+        (0..60).flat_map(|_| [0, 2].map(|from| stage.send_to(all[from], 1))).collect();
+    stage.wait_read(&all[1..2], &sent);
+    let took = stage.now().since(start);
+    assert!(took < ms(50), "some had to be sent again: {took:?}");
+    stage.conclude();
 }

@@ -43,6 +43,7 @@ impl Gab {
             ),
             Bounded::new("messages to one node", most(p2p), SEND_QUEUE_MESSAGES * NODES),
             Bounded::new("early messages", most(|port| port.p2p.early()), P2P_HELD_MESSAGES),
+            Bounded::new("messages without room", most(|port| port.p2p.full()), P2P_HELD_MESSAGES),
             Bounded::new("nodes with messages", most(|port| port.p2p.sources()), NODES),
             Bounded::new("own messages", self.pending.longest(), self.accepted_max()),
             Bounded::new("own messages to deliver", self.latency.longest(), SLOTS),

@@ -456,7 +456,9 @@ impl Gab {
     /// The client's next event, if any.
     pub fn poll_client(&mut self, now: Instant, id: ClientId) -> Option<ClientEvent> {
         self.turn(now);
-        self.clients.poll(now, id)
+        let event = self.clients.poll(now, id);
+        self.take_more_p2p(now, id);
+        event
     }
 
     /// The client has recovered from a view.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use llt::{Duration, Id, Instant, NodeId};
 
+use super::clients::{Client, Clients};
 use super::ports::LocalPort;
 use super::{ClientId, Gab};
 use crate::event::{ClientEvent, Delivery, Level, SendError};
@@ -41,6 +42,8 @@ pub(crate) struct P2pPort {
     taken: BTreeMap<NodeId, (u64, u64)>,
     /// Messages of a generation that has not come here yet.
     early: VecDeque<(Id, P2p)>,
+    /// The next ones of each sender, of the generation in force, for which a client had no room.
+    full: VecDeque<(Id, P2p)>,
 }
 
 const RETRY_MIN: Duration = Duration::from_millis(50);
@@ -50,6 +53,18 @@ impl P2pPort {
     /// Messages of a later generation.
     pub(crate) fn early(&self) -> usize {
         self.early.len()
+    }
+
+    /// Messages that wait for room.
+    pub(crate) fn full(&self) -> usize {
+        self.full.len()
+    }
+
+    /// The last number from a node that was taken or waits for room.
+    fn last_from(&self, from: Id) -> u64 {
+        let waiting = self.full.iter().rev().find(|(sender, _)| *sender == from);
+        let taken = || self.taken.get(&from.node).map_or(0, |&(_, number)| number);
+        waiting.map_or_else(taken, |(_, message)| message.number)
     }
 
     /// Nodes whose messages are counted.
@@ -154,6 +169,7 @@ impl Gab {
 
     /// A message arrived.
     pub(super) fn receive_p2p(&mut self, now: Instant, from: Id, message: P2p) {
+        self.take_waiting_p2p(now, message.port);
         let across = self.is_mutant_p2p();
         let me = self.id.node;
         let member = self.view.as_ref().is_some_and(|view| view.contains(from));
@@ -180,16 +196,43 @@ impl Gab {
         if taken.0 != message.from_client {
             *taken = (message.from_client, 0);
         }
-        if message.number == taken.1 + 1 {
-            let receivers: Vec<ClientId> = port.attached(me).collect();
-            let room = |id: &ClientId| self.clients.get(*id).is_some_and(|c| c.has_receive_room());
-            // A registration that is ending reads no more: its messages are taken and dropped, or
-            // two that end at once would wait for each other.
-            self.counters.p2p_dropped += u64::from(receivers.is_empty());
-            if !receivers.iter().all(room) {
-                return;
+        let (taken, last) = (taken.1, port.p2p.last_from(from));
+        if message.number == last + 1 {
+            // Its retries replace what does not fit.
+            if port.p2p.full.len() < P2P_HELD_MESSAGES {
+                let name = message.port;
+                port.p2p.full.push_back((from, message));
+                self.take_waiting_p2p(now, name);
             }
+        } else if message.number <= taken || last == taken {
+            self.p2p_acks.insert((from, message.port));
+        }
+    }
+
+    /// A client has read: its port may take in what waited for room.
+    pub(super) fn take_more_p2p(&mut self, now: Instant, client: ClientId) {
+        if let Some(name) = self.clients.get(client).map(|client| client.port) {
+            self.take_waiting_p2p(now, name);
+        }
+    }
+
+    /// Hands over what waits, as far as every client of the port has room.
+    fn take_waiting_p2p(&mut self, now: Instant, name: PortName) {
+        let me = self.id.node;
+        let Some(port) = self.ports.get_mut(&name).filter(|port| port.p2p.full() > 0) else {
+            return;
+        };
+        let receivers: Vec<ClientId> = port.attached(me).collect();
+        // A registration that is ending reads no more: its messages are taken and dropped, or two
+        // that end at once would wait for each other.
+        let has_room =
+            |clients: &Clients, id| clients.get(id).is_some_and(Client::has_receive_room);
+        while receivers.iter().all(|&id| has_room(&self.clients, id))
+            && let Some((from, message)) = port.p2p.full.pop_front()
+        {
+            self.counters.p2p_dropped += u64::from(receivers.is_empty());
             port.p2p.taken.insert(from.node, (message.from_client, message.number));
+            self.p2p_acks.insert((from, name));
             let delivery = Delivery {
                 sender: from.node,
                 broadcast: false,
@@ -198,11 +241,10 @@ impl Gab {
                 sequence: 0,
                 payload: message.payload,
             };
-            for id in receivers {
+            for &id in &receivers {
                 self.clients.push(now, id, ClientEvent::Deliver(delivery.clone()));
             }
         }
-        self.p2p_acks.insert((from, message.port));
     }
 
     /// Acknowledges what was taken since the last turn, once per sender.
@@ -295,6 +337,8 @@ impl Gab {
         if members.get(&self.id.node).is_none() {
             port.p2p.taken.clear();
         }
+        // They come again under the new generation.
+        port.p2p.full.clear();
         let early = std::mem::take(&mut port.p2p.early);
         self.counters.p2p_dropped += dropped.len() as u64;
         for (client, len) in dropped {

@@ -8,7 +8,7 @@ use llt::{Duration, Id, Instant, NodeId};
 use rand_core::Rng;
 
 use super::{Gab, GabOutput, Notice};
-use crate::limits::{BATCH_BYTES, Bounded, REPAIR_BYTES, WINDOW_SLOTS};
+use crate::limits::{BATCH_BYTES, Bounded, REPAIR_BYTES, WINDOW_BYTES, WINDOW_SLOTS};
 use crate::wire::{Body, Entry, NAK_LEN, NAK_RANGE_LEN, Ordered, Repair};
 
 /// State of repairing.
@@ -267,7 +267,9 @@ impl Gab {
             return;
         }
         self.repair.watch_at = Some(now + WATCH);
-        let (cont, stuck_after) = (stream.cont, self.config.stuck);
+        let (cont, stable, stuck_after) = (stream.cont, stream.stable(), self.config.stuck);
+        // Large messages fill the window by their bytes, which wait for the slowest.
+        let heavy = stream.held_bytes() > WINDOW_BYTES / 2;
         let mut notices = Vec::new();
         let mut stuck = Vec::new();
         for (node, ack) in stream.acks() {
@@ -278,7 +280,7 @@ impl Gab {
             let fresh = Standing { since: now, behind_since: None, reported: None };
             let standing = self.repair.standing.entry(node).or_insert(fresh);
             let behind = cont - ack;
-            if behind <= WINDOW_SLOTS / 2 {
+            if behind <= WINDOW_SLOTS / 2 && !(heavy && ack == stable) {
                 standing.behind_since = None;
                 standing.reported = None;
             } else if now >= *standing.behind_since.get_or_insert(now) + SLOW_AFTER
