@@ -311,8 +311,9 @@ impl GabConfigure {
     /// The text for people.
     pub fn check(&self) -> Result<(), String> {
         for (name, ms) in [("-t", self.stable_ms), ("-f", self.iofence_ms)] {
-            if ms.is_some_and(|ms| !(1..=u64::from(HOUR_MS)).contains(&ms)) {
-                return Err(format!("{name} takes from 1 to {HOUR_MS} milliseconds"));
+            if ms.is_some_and(|ms| !TIMEOUT_MS.contains(&ms)) {
+                let (least, most) = (TIMEOUT_MS.start(), TIMEOUT_MS.end());
+                return Err(format!("{name} takes from {least} to {most} milliseconds"));
             }
         }
         if self.count.is_some_and(|count| !(1..=128).contains(&count)) {
@@ -332,7 +333,9 @@ impl GabConfigure {
     }
 }
 
-/// The longest time that a parameter takes.
+/// What `-t` and `-f` take, in milliseconds.
+pub const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 1..=600_000;
+/// The longest time that a parameter of `-S` takes.
 pub const HOUR_MS: u32 = 3_600_000;
 
 /// Answer to [`AdminRequest::GabConfigure`].

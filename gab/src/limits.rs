@@ -30,6 +30,8 @@ pub const LLT_RECEIVE_BYTES: usize = 4 << 20;
 /// Openings and closings of one port by clients of one node that are not ordered yet. Whoever opens
 /// and closes faster than the cluster can be told is refused.
 pub const REGISTRATIONS_UNDER_WAY: usize = 64;
+/// Readers of the event stream of one node, each of which may have a mebibyte waiting.
+pub const EVENT_READERS_MAX: usize = 64;
 /// Clients of one node: 52 ports, and room for shared ones and administrators.
 pub const CLIENTS_MAX: usize = 1024;
 /// Heartbeat times that a client may register with (ours): below the least the questions alone would

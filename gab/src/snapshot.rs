@@ -292,6 +292,8 @@ pub struct GabSnapshot {
     pub single_network: bool,
     /// A member that stalls changes for so many stable times is dropped.
     pub conn_wait: u32,
+    /// A node that comes back after it was given up is let in after so many stable times.
+    pub rejoin_hold: u32,
     /// `-Q sendq`: messages of a client that may be accepted and not yet ordered.
     pub send_queue: usize,
     /// `-Q recvq`: messages that may wait for a client.

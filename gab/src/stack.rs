@@ -341,9 +341,9 @@ impl Stack {
                 self.on_writable(now, peer);
                 return None;
             }
-            Event::PeerUp { peer } => {
+            Event::PeerUp { peer, links_up } => {
                 self.ports.on_peer_up(peer);
-                self.gab.handle_peer_up(now, peer);
+                self.gab.handle_peer_up(now, peer, links_up);
             }
             Event::PeerDown { peer, reason } => {
                 self.blocked.remove(&peer);

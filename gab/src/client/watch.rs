@@ -30,6 +30,9 @@ pub enum WatchError {
     /// gabd sent an event that is no JSON.
     #[error("an event of gabd is not understood: {0}")]
     Json(#[from] serde_json::Error),
+    /// gabd has too many readers.
+    #[error("gabd refuses: {0}")]
+    Refused(String),
     /// gabd sent what the format does not know.
     #[error("what gabd says is not understood: {0}")]
     Malformed(#[from] Malformed),
@@ -91,6 +94,7 @@ impl Watch {
                     Record::Event { json } => {
                         self.events.push_back(serde_json::from_slice(&json)?);
                     }
+                    Record::Refused { text, .. } => return Err(WatchError::Refused(text)),
                     Record::Closed(_) => return Err(WatchError::HungUp),
                     _ => return Err(WatchError::Unexpected),
                 }

@@ -293,7 +293,8 @@ impl Gab {
         let elsewhere: Vec<Id> =
             reported.iter().filter(|(id, state)| elsewhere(id, state)).map(|(&id, _)| id).collect();
         members.extend(joiners.iter().copied());
-        let (members, foreign) = speakers(self.id, members, &reported);
+        // Who cannot be one of us keeps nobody else out.
+        let (members, mut foreign) = speakers(self.id, members, &reported, false);
         let Some(members) = clique(self.id, members, &old, &reported) else {
             // We are the one who does not fit. The others need the time to find that out without
             // being frozen by us again and again.
@@ -310,6 +311,8 @@ impl Gab {
             self.membership.gave_way += 1;
             return self.leave_it_to_others(now, turns.saturating_add(3));
         }
+        let (members, more) = speakers(self.id, members, &reported, true);
+        foreign.extend(more);
         let outside: Vec<Id> = joiners.into_iter().filter(|id| !members.contains(id)).collect();
         let own_only = self.is_mutant_own_cut();
         let holders: Vec<&State> = reported
@@ -504,8 +507,7 @@ impl Gab {
             }
         }
         if !self.note_prepared(&proposal) {
-            self.notice(Notice::TooManyChanges { failed: self.prepared.len() });
-            return;
+            return self.refuse_ready(now);
         }
         let (vid, proposer) = (proposal.vid, proposal.vid.proposer);
         self.ready = Some(proposal);
@@ -553,7 +555,9 @@ impl Gab {
                 .copied()
                 .collect(),
             Phase::Proposed { proposal, ready } => {
-                proposal.members.iter().filter(|id| !ready.contains(id)).copied().collect()
+                // This node may not be READY itself, which is nobody's fault (quorum.rs).
+                let unready = |id: &&Id| !ready.contains(id) && **id != self.id;
+                proposal.members.iter().filter(unready).copied().collect()
             }
             Phase::Consulting | Phase::Fetching { .. } => Vec::new(),
         };
@@ -680,18 +684,21 @@ fn outnumbered(
 const GIVE_WAY_MAX: u32 = 2;
 
 /// Of those that could be members, in their order, the ones that speak a version which the proposer
-/// and all before them speak; and the others, with what each speaks and what the members do.
+/// speaks, and, `together`, all before them, too; and the others, with what each speaks and what the
+/// members do.
 fn speakers(
     me: Id,
     members: Vec<Id>,
     reported: &BTreeMap<Id, &State>,
+    together: bool,
 ) -> (Vec<Id>, Vec<(Id, Versions, Versions)>) {
     let speaks = |id: &Id| reported.get(id).map(|state| state.versions);
     let (mut common, mut foreign) = (speaks(&me), Vec::new());
     let mut fits = |id: &Id| {
         let (Some(ours), Some(theirs)) = (common, speaks(id)) else { return true };
         match ours.common(theirs) {
-            Some(both) => common = Some(both),
+            Some(both) if together => common = Some(both),
+            Some(_) => {}
             None => foreign.push((*id, theirs, ours)),
         }
         ours.common(theirs).is_some()
@@ -725,7 +732,7 @@ mod tests {
         gab.view = Some(View { vid, members: vec![id(1)] });
         gab.stream = Some(Stream::new(id(1).node, &[id(1)], 0));
         gab.promised = vid;
-        gab.handle_peer_up(Instant::ZERO, id(2));
+        gab.handle_peer_up(Instant::ZERO, id(2), 1);
         let hello = Hello {
             versions: Versions::OURS,
             configured: true,

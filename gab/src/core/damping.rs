@@ -103,13 +103,13 @@ mod tests {
         for life in 1..7 {
             gab.note_return(now, id(1, life));
             now += SEC * 40;
-            gab.handle_peer_up(now, id(1, life + 1));
+            gab.handle_peer_up(now, id(1, life + 1), 1);
             waits.push(gab.held_back_until(id(1, life + 1)).since(now).as_secs());
         }
         // Six stable times of five seconds.
         assert_eq!(waits, [30, 60, 120, 240, 240, 240]);
         now += SEC * 240 * 16;
-        gab.handle_peer_up(now, id(1, 8));
+        gab.handle_peer_up(now, id(1, 8), 1);
         assert_eq!(gab.held_back_until(id(1, 8)), Instant::ZERO, "forgotten");
         gab.note_return(now, id(1, 8));
         assert_eq!(gab.held_back_until(id(1, 8)).since(now).as_secs(), 30);
@@ -122,7 +122,7 @@ mod tests {
         gab.note_return(Instant::ZERO + SEC, id(1, 1));
         assert_eq!(gab.damping.returns[&id(1, 1).node].times, 1);
         gab.config.policy.rejoin_hold = 0;
-        gab.handle_peer_up(Instant::ZERO + SEC, id(1, 2));
+        gab.handle_peer_up(Instant::ZERO + SEC, id(1, 2), 1);
         assert!(gab.held_back_until(id(1, 2)) <= gab.now);
     }
 }

@@ -132,7 +132,7 @@ mod tests {
         let transport = Transport { datagram_max: 1400, has_broadcast: false };
         let start = Instant::from_millis(start);
         let mut gab = Gab::new(start, id(0), config, transport, 1);
-        gab.handle_peer_up(start, id(1));
+        gab.handle_peer_up(start, id(1), 1);
         gab.handle_timer(start + llt::Duration::from_millis(wait));
         gab
     }

@@ -15,13 +15,7 @@ impl Gab {
             node_count: self.config.seed.unwrap_or(0),
             stable_ms: millis(self.config.stable),
             quorum: self.is_majority_ruled(),
-            rejoin_halt: self.config.policy.rejoin_halt,
-            single_network: self.config.policy.single_network,
-            conn_wait: self.config.policy.conn_wait,
-            send_queue: self.config.policy.send_queue,
-            receive_queue: self.config.policy.receive_queue,
             protocol: self.spoken().max,
-            clients: client_policy(&self.config.policy),
             view: self.view.as_ref().map(|view| view.vid.to_string()).unwrap_or_default(),
             sequencer: self.view.as_ref().map(|view| view.sequencer().node.get()),
             last_slot: self.stream.as_ref().map_or(0, |stream| stream.high),
@@ -29,6 +23,7 @@ impl Gab {
             changing: self.is_frozen(),
             ports: self.port_snapshots(),
             counters: counters.into_iter().map(|(name, n)| (name.to_owned(), n)).collect(),
+            ..GabSnapshot::of_policy(&self.config.policy)
         }
     }
 
@@ -118,6 +113,22 @@ impl Gab {
     pub fn prepared(&self) -> Option<View> {
         let ready = self.ready.as_ref()?;
         Some(View { vid: ready.vid, members: ready.members.clone() })
+    }
+}
+
+impl GabSnapshot {
+    /// What the options in force say, and nothing else.
+    pub(crate) fn of_policy(policy: &Policy) -> Self {
+        Self {
+            rejoin_halt: policy.rejoin_halt,
+            rejoin_hold: policy.rejoin_hold,
+            single_network: policy.single_network,
+            conn_wait: policy.conn_wait,
+            send_queue: policy.send_queue,
+            receive_queue: policy.receive_queue,
+            clients: client_policy(policy),
+            ..Self::default()
+        }
     }
 }
 

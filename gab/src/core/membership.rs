@@ -31,6 +31,8 @@ pub(crate) struct Membership {
     pub(crate) chain: BTreeSet<Vid>,
     /// How often we gave way to a larger part of the view since it came into force.
     pub(super) gave_way: u32,
+    /// Since when it could not say that it is READY, for it has said so too often (quorum.rs).
+    pub(super) mute_since: Option<Instant>,
     /// Since when somebody waits to join.
     joiner_since: Option<Instant>,
     /// Joiners that did not answer, or cannot talk to all of us: left out until then, and how often
@@ -209,10 +211,7 @@ impl Gab {
     fn candidates<'a>(&'a self, view: &'a View) -> impl Iterator<Item = Id> + 'a {
         self.unseeded_peers().filter(move |id| {
             let again = self.removed(id.node).is_some_and(|newest| id.incarnation <= newest);
-            let speaks = self.peers.get(&id.node).and_then(|peer| peer.hello.as_ref());
-            let speaks =
-                speaks.is_some_and(|(_, hello)| hello.versions.common(self.spoken()).is_some());
-            speaks && view.member(id.node).is_none() && (!again || self.is_mutant_readmit())
+            view.member(id.node).is_none() && (!again || self.is_mutant_readmit())
         })
     }
 
@@ -222,7 +221,10 @@ impl Gab {
             .filter(|peer| {
                 // Whom no link is good to would freeze everybody, and answer nobody.
                 let hello = peer.hello.as_ref().filter(|_| peer.links_up > 0);
-                hello.is_some_and(|(vid, hello)| vid.is_none() && hello.configured)
+                hello.is_some_and(|(vid, hello)| {
+                    let speaks = hello.versions.common(self.spoken()).is_some();
+                    vid.is_none() && hello.configured && speaks
+                })
             })
             .map(|peer| peer.id)
     }
@@ -359,6 +361,7 @@ impl Gab {
         });
         self.membership.joiner_since = None;
         self.membership.gave_way = 0;
+        self.membership.mute_since = None;
         self.membership.seed_now = false;
         self.membership.was_frozen = false;
         self.membership.held_until = None;
@@ -462,7 +465,7 @@ mod tests {
         let mut gab = Gab::new(Instant::ZERO, id(0), GabConfig::default(), transport, 1);
         let vid = Vid { round: 1, proposer: id(0) };
         gab.view = Some(View { vid, members: vec![id(0), id(1)] });
-        gab.handle_peer_up(Instant::ZERO, id(1));
+        gab.handle_peer_up(Instant::ZERO, id(1), 1);
         gab.handle_links(Instant::ZERO, id(1), 2, Duration::ZERO);
         for &(at, up, silence) in links {
             gab.handle_links(Instant::ZERO + SEC * at, id(1), up, SEC * silence);
@@ -487,7 +490,7 @@ mod tests {
         let transport = Transport { datagram_max: 1400, has_broadcast: false };
         let mut gab = Gab::new(Instant::ZERO, own, GabConfig::default(), transport, 1);
         for (of, at) in [(1, 9), (2, 20)] {
-            gab.handle_peer_up(Instant::ZERO + SEC * at, life(of));
+            gab.handle_peer_up(Instant::ZERO + SEC * at, life(of), 1);
             gab.handle_links(Instant::ZERO + SEC * at, life(of), 1, Duration::ZERO);
             gab.handle_links(Instant::ZERO + SEC * (at + 9), life(of), 0, SEC);
         }
@@ -501,7 +504,7 @@ mod tests {
         let id = |node| Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) };
         let transport = Transport { datagram_max: 1400, has_broadcast: false };
         let mut gab = Gab::new(Instant::ZERO, id(0), GabConfig::default(), transport, 1);
-        gab.handle_peer_up(Instant::ZERO, id(1));
+        gab.handle_peer_up(Instant::ZERO, id(1), 1);
         gab.handle_links(Instant::ZERO + SEC * 9, id(1), 0, SEC);
         assert_eq!(gab.lost_in_jeopardy(), [id(1)]);
         gab.handle_peer_down(Instant::ZERO + SEC * 9, id(1), llt::core::DownReason::Left);

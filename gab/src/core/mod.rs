@@ -244,10 +244,8 @@ impl Gab {
     }
 
     /// LLT connected a peer.
-    pub fn handle_peer_up(&mut self, now: Instant, peer: Id) {
+    pub fn handle_peer_up(&mut self, now: Instant, peer: Id, links_up: u8) {
         self.turn(now);
-        let links_up =
-            self.peers.get(&peer.node).filter(|p| p.id == peer).map_or(1, |p| p.links_up);
         self.peers.insert(peer.node, Peer { id: peer, since: now, links_up, hello: None, busy: 0 });
         self.note_jeopardy(now, peer, links_up, llt::Duration::ZERO);
         self.greet(peer);

@@ -65,6 +65,17 @@ impl Gab {
         true
     }
 
+    /// This node may not say that it is READY for one more view, and so stands still. If that lasts
+    /// longer than a member may stall a change, it halts: the others may go on without it, and it
+    /// could never again.
+    pub(super) fn refuse_ready(&mut self, now: Instant) {
+        self.notice(Notice::TooManyChanges { failed: self.prepared.len() });
+        let since = *self.membership.mute_since.get_or_insert(now);
+        if now >= since + self.config.stable * self.config.policy.conn_wait {
+            self.halt(now, HaltCause::Quorum, PortName::CONTROL);
+        }
+    }
+
     /// The view of which these members, who have reported, are not enough to go on. Everything up
     /// to the cut is held, so every LEAVE below it is known.
     pub(super) fn lacks_quorum(&self, members: &[Id]) -> Option<Lack> {
@@ -178,6 +189,21 @@ mod tests {
         assert_eq!(noted.iter().position(|noted| !noted), Some(READY_VIEWS_MAX));
         assert_eq!(gab.prepared.len(), READY_VIEWS_MAX);
         assert_eq!(gab.prepared[0].vid.round, 2);
+    }
+
+    #[test]
+    fn whoever_may_not_be_ready_any_more_halts_when_that_lasts() {
+        let (mut gab, _) = ready_for_many(ArbiterKind::Majority);
+        let patience = gab.config.stable * gab.config.policy.conn_wait;
+        let halts = |gab: &mut Gab| {
+            let outputs = std::iter::from_fn(|| gab.poll_output());
+            outputs.filter(|output| matches!(output, GabOutput::Halt { .. })).count()
+        };
+        gab.refuse_ready(Instant::ZERO);
+        gab.refuse_ready(Instant::ZERO + patience / 2);
+        assert_eq!(halts(&mut gab), 0);
+        gab.refuse_ready(Instant::ZERO + patience);
+        assert_eq!(halts(&mut gab), 1);
     }
 
     #[test]

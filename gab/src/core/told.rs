@@ -30,7 +30,7 @@ fn member(node: u8) -> Gab {
     gab.promised = vid;
     gab.control_generation = 1;
     let other = id(1 - node);
-    gab.handle_peer_up(Instant::ZERO, other);
+    gab.handle_peer_up(Instant::ZERO, other, 1);
     gab.handle_links(Instant::ZERO, other, 2, Duration::ZERO);
     notices(&mut gab);
     gab

@@ -107,7 +107,11 @@ impl Clients {
         } else {
             self.tracing.remove(&number);
         }
-        self.watchers.note(number, conn.is_watching());
+        if !conn.is_watching() {
+            self.watchers.remove(number);
+        } else if !self.watchers.add(number) {
+            conn.refuse_watching();
+        }
         heard.admin
     }
 
@@ -299,7 +303,12 @@ impl Clients {
             if !conn.is_tracing() {
                 self.tracing.remove(&number);
             }
-            self.watchers.note(number, conn.is_watching());
+            if !conn.is_watching() {
+                self.watchers.remove(number);
+            } else if conn.has_caught_up() {
+                self.watchers.renew(number);
+                more = true;
+            }
             if conn.is_gone() {
                 poller.remove(conn.socket());
                 self.conns.remove(&number);

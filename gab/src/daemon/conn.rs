@@ -752,5 +752,6 @@ const HANG_UP: Duration = Duration::from_secs(1);
 /// Bytes of an answer in one record.
 const ANSWER_PART: usize = 64 << 10;
 
+const EBUSY: u32 = 16;
 const EPERM: u32 = 1;
 const EPROTONOSUPPORT: u32 = 93;

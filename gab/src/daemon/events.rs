@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 
 use crate::core::{ClientId, Notice};
 use crate::daemon::settings::Settings;
-use crate::snapshot::{GabSnapshot, PortSnapshot, Snapshot};
+use crate::snapshot::{GabSnapshot, PortSnapshot};
 use crate::stack::refused_cause;
 
 /// The state that readers know.
 #[derive(Debug, Default)]
 pub(super) struct Events {
+    /// The node itself.
+    node: Value,
     /// By letter; `None` while nobody reads.
     ports: Option<BTreeMap<String, PortSnapshot>>,
     /// Something happened that may have changed what no notice tells.
@@ -35,24 +37,18 @@ impl Events {
     }
 
     /// The first reader.
-    pub(super) fn begin(&mut self, gab: &GabSnapshot) {
+    pub(super) fn begin(&mut self, settings: &Settings, gab: &GabSnapshot) {
+        self.node = of_node(settings, gab);
         self.ports = Some(by_letter(gab));
         self.stale = false;
     }
 
     /// What a new reader is told first: the node, and every port of it.
-    pub(super) fn state(&self, snapshot: &Snapshot) -> Vec<Value> {
-        let Snapshot { llt, gab } = snapshot;
-        let node = json!({
-            "event": "node",
-            "node": llt.node,
-            "name": llt.name,
-            "cluster": llt.cluster,
-            "configured": gab.configured,
-            "view": gab.view,
-        });
+    pub(super) fn state(&self) -> Vec<Value> {
         let ports = self.ports.iter().flat_map(BTreeMap::values);
-        std::iter::once(node).chain(ports.map(|port| port_event("port", port))).collect()
+        std::iter::once(self.node.clone())
+            .chain(ports.map(|port| port_event("port", port)))
+            .collect()
     }
 
     /// The events of a notice.
@@ -85,7 +81,11 @@ impl Events {
     }
 
     /// What has changed without a notice of its own, now that all notices are told.
-    pub(super) fn of_state(&mut self, snapshot: impl FnOnce() -> GabSnapshot) -> Vec<Value> {
+    pub(super) fn of_state(
+        &mut self,
+        settings: &Settings,
+        snapshot: impl FnOnce() -> GabSnapshot,
+    ) -> Vec<Value> {
         let Some(ports) = self.ports.as_mut().filter(|_| self.stale) else { return Vec::new() };
         self.stale = false;
         let gab = snapshot();
@@ -116,8 +116,25 @@ impl Events {
             }
         }
         *ports = now;
+        let node = of_node(settings, &gab);
+        if node != self.node {
+            self.node.clone_from(&node);
+            events.push(node);
+        }
         events
     }
+}
+
+fn of_node(settings: &Settings, gab: &GabSnapshot) -> Value {
+    let tab = &settings.tab;
+    json!({
+        "event": "node",
+        "node": tab.node.get(),
+        "name": tab.hosts.name(tab.node).map(ToString::to_string),
+        "cluster": tab.cluster.0,
+        "configured": gab.configured,
+        "view": gab.view,
+    })
 }
 
 /// This node halts.
@@ -289,7 +306,7 @@ fn of_llt(event: &Event, name: &impl Fn(NodeId) -> Option<String>) -> Option<Val
             event["found"] = (*found).into();
             event
         }
-        Event::PeerUp { peer } => json!({
+        Event::PeerUp { peer, .. } => json!({
             "event": "peer", "node": peer.node.get(), "name": name(peer.node), "connected": true,
         }),
         Event::PeerDown { peer, reason } => {

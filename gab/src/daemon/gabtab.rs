@@ -5,7 +5,7 @@ use std::time::Duration;
 use llt::limits::NODES_MAX;
 use llt::llttab::{ConfigErrors, Problem, Source, Word, words};
 
-use crate::admin::{Meaningless, QueueError, TunableError, protocol_version};
+use crate::admin::{Meaningless, QueueError, TIMEOUT_MS, TunableError, protocol_version};
 use crate::core::Policy;
 use crate::daemon::life;
 
@@ -170,7 +170,7 @@ impl Gabtab {
         let (least, most, what) = match letter {
             'n' => (1, u64::from(NODES_MAX), "a number of nodes"),
             'Q' | 'S' | 'V' => return self.named(source, letter, (option, value), problems),
-            _ => (1, 3_600_000, "milliseconds"),
+            _ => (*TIMEOUT_MS.start(), *TIMEOUT_MS.end(), "milliseconds"),
         };
         let expected = format!("expected {what} from {least} to {most}");
         let Some(word) = value else {

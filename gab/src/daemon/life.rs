@@ -11,6 +11,7 @@ use crate::core::{ArbiterKind, Configuration, GabConfig, Policy};
 use crate::daemon::files::Files;
 use crate::daemon::links::Links;
 use crate::daemon::settings::Settings;
+use crate::snapshot::GabSnapshot;
 use crate::stack::{Stack, StackConfig};
 
 /// How GAB is configured now; it survives an ejection.
@@ -29,6 +30,22 @@ pub(super) struct GabState {
 }
 
 impl GabState {
+    /// Lists what is configured and not in force yet.
+    pub(super) fn show(&self, gab: &mut GabSnapshot) {
+        let now = std::mem::take(gab);
+        *gab = GabSnapshot {
+            configured: now.configured,
+            seeded: now.seeded,
+            node_count: self.count.unwrap_or(0),
+            stable_ms: u64::try_from(self.stable.as_millis()).unwrap_or(u64::MAX),
+            quorum: self.quorum,
+            protocol: now.protocol,
+            ports: now.ports,
+            counters: now.counters,
+            ..GabSnapshot::of_policy(&self.policy)
+        };
+    }
+
     pub(super) fn new(settings: &Settings) -> Self {
         let default = GabConfig::default();
         let gabtab = settings.gabtab.unwrap_or_default();

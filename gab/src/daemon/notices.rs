@@ -159,7 +159,7 @@ fn llt_line(settings: &Settings, event: &Event) -> Option<(Loudness, String)> {
             let why = down_reason(*reason);
             (Loudness::Info, format!("LLT INFO node {} disconnected: {why}", peer.node))
         }
-        Event::PeerUp { peer } => (
+        Event::PeerUp { peer, .. } => (
             Loudness::Info,
             format!("LLT INFO node {} connected, incarnation {}", peer.node, peer.incarnation),
         ),

@@ -428,10 +428,12 @@ impl Reactor {
                 for line in notices::not_started(&self.parts.settings, from) {
                     tracing::error!("{line}");
                 }
+                self.tell_halt(PortName::CONTROL, DUPLICATE);
                 self.phase = Phase::Ended(End::Duplicate);
             }
             Notice::Llt(Event::Duplicate { scope: DuplicateScope::OwnYounger, node, .. }) => {
                 tracing::error!("LLT ERROR node {node} runs elsewhere already: halting");
+                self.tell_halt(PortName::CONTROL, DUPLICATE);
                 self.phase = Phase::Ended(End::Duplicate);
             }
             _ => {}
@@ -642,6 +644,8 @@ impl Reactor {
     }
 }
 
+/// Why a node ends, in its last event, that is not the first with its id.
+const DUPLICATE: &str = "another node has this id";
 /// Frames of one link in one turn, and the time they may take: heartbeats stay on time under any
 /// load (architecture.md 5).
 const FRAMES_PER_TURN: usize = 256;

@@ -6,7 +6,7 @@ use gab::client::{Port, Watch};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::node::{cluster, wait_for};
+use crate::node::{Node, cluster, wait_for};
 use crate::support::{members, options, port, view};
 
 /// The next event that has these keys; what comes before it is dropped.
@@ -61,4 +61,27 @@ fn the_stream_tells_the_state_and_then_every_change_in_order() {
     assert_eq!(event(&mut late, &json!({"event": "port", "port": "a"}))["members"], json!([0]));
     nodes[0].stop();
     assert!(late.recv(Some(Duration::from_secs(60))).is_err(), "gabd is gone");
+}
+
+#[test]
+fn readers_are_so_many_and_the_next_is_told_so() {
+    let mut node = Node::alone();
+    node.start(&["--testbed"]);
+    wait_for("port a", || members(&node) == [0]);
+    let mut readers: Vec<Watch> = (0..64).map(|_| Watch::start(node.root()).unwrap()).collect();
+    for reader in &mut readers {
+        event(reader, &json!({"event": "port", "port": "a"}));
+    }
+    let mut next = Watch::start(node.root()).unwrap();
+    let error = next.recv(Some(Duration::from_secs(60))).unwrap_err().to_string();
+    assert!(error.contains("64 read the events of this node already"), "{error}");
+    drop(readers.pop());
+    let mut next = None;
+    wait_for("a place among the readers", || {
+        let mut watch = Watch::start(node.root()).unwrap();
+        let is_told = watch.recv(Some(Duration::from_secs(60))).is_ok_and(|event| event.is_some());
+        next = is_told.then_some(watch);
+        is_told
+    });
+    event(next.as_mut().unwrap(), &json!({"event": "port", "port": "a"}));
 }

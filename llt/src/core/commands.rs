@@ -99,8 +99,8 @@ impl Llt {
             context.config.links.push(config);
         } else {
             // Sequences go on where they were, in case the other end is the same.
-            let sequence = context.links[index].broadcast_sequence;
-            context.links[index] = OwnLink::new(id, context.now, sequence);
+            let OwnLink { broadcast_sequence: sequence, beat, .. } = context.links[index];
+            context.links[index] = OwnLink { beat, ..OwnLink::new(id, context.now, sequence) };
             context.config.links[index] = config;
         }
         for peer in self.peers.iter_mut().flatten() {

@@ -40,7 +40,7 @@ impl Context {
                 self.look_for_peers(link);
             }
         }
-        self.event(Event::PeerUp { peer: id });
+        self.event(Event::PeerUp { peer: id, links_up: peer.links_up() });
     }
 
     /// What was known of the peer's incarnation on its links is void.

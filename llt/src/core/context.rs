@@ -347,6 +347,10 @@ impl Context {
         let Some(peer_id) = peer.id() else { return };
         let links_up = peer.links_up();
         for &(link, status, silence) in changes {
+            // Most of what was sent over so long was lost, though not the last of it.
+            let lossy = peer.links[link].rhythm.is_lossy();
+            let silence =
+                if lossy { silence.max(self.heartbeat(link) * u32::BITS) } else { silence };
             let link = self.links[link].id;
             let silent_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
             self.event(Event::Link { peer: peer_id, link, status, silent_ms, links_up });

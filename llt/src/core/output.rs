@@ -84,7 +84,7 @@ pub enum Event {
         link: LinkId,
         /// The new state.
         status: LinkStatus,
-        /// Milliseconds of silence before it.
+        /// Milliseconds for which the link may have been bad before it: of silence, or of losing most.
         silent_ms: u64,
         /// Links to this peer that are neither in trouble nor expired, after the change.
         links_up: u8,
@@ -138,6 +138,8 @@ pub enum Event {
     PeerUp {
         /// Which.
         peer: Id,
+        /// Links to this peer that are neither in trouble nor expired.
+        links_up: u8,
     },
     /// A frame that the key keeps out; once per cause and link in each `peer_inact`.
     Refused {

@@ -55,7 +55,9 @@ impl Rhythm {
             self.count(1);
             return Told::default();
         };
-        let jump = number.wrapping_sub(last.number);
+        // There is no period 0.
+        let wrapped = u16::from(number < last.number);
+        let jump = number.wrapping_sub(last.number).wrapping_sub(wrapped);
         if jump == 0 {
             return Told::default();
         }
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_counted_over_the_wrap() {
-        assert_eq!(told(&[(0, 65_533), (50, 65_534), (200, 1)])[2], (2, Some(150)));
+        assert_eq!(told(&[(0, 65_533), (50, 65_534), (200, 1)])[2], (1, Some(150)));
         assert_eq!(told(&[(0, 1), (50, 2), (100, 4)])[2], (1, None));
     }
 

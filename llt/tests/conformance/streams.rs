@@ -105,7 +105,7 @@ impl Node {
         while let Some(output) = self.llt.poll_output() {
             match output {
                 Output::Transmit(frame) => self.link.queue(frame.to, frame.urgent, frame.frame),
-                Output::Event(Event::PeerUp { peer }) => self.peer = Some(peer),
+                Output::Event(Event::PeerUp { peer, .. }) => self.peer = Some(peer),
                 Output::Event(Event::PeerDown { peer, .. }) => panic!("{peer} is gone: {self:?}"),
                 Output::Event(Event::Message { payload, .. }) => {
                     assert_eq!(payload, message(self.heard), "message {}", self.heard);

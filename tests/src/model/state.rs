@@ -237,7 +237,7 @@ impl State {
         self.net.connect(a, b);
         for (node, peer) in [(a, b), (b, a)] {
             self.turn(node, |node, _| {
-                node.gab.handle_peer_up(node.now, id(peer));
+                node.gab.handle_peer_up(node.now, id(peer), 1);
                 node.gab.handle_links(node.now, id(peer), 2, Duration::ZERO);
             });
         }

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use clap::{CommandFactory, Parser};
 use gab::admin::{
     AdminRequest, Configured, GabConfigure, GabQueue, GabTunable, MEANINGLESS, Meaningless,
+    TIMEOUT_MS,
 };
 use gab::snapshot::Snapshot;
 
@@ -46,7 +47,7 @@ struct Cli {
     /// IOFENCE timeout in milliseconds: attempts to kill a client take so long, and a supervised one
     /// may stay so long after its node was thrown out
     #[arg(short = 'f', value_name = "MS", groups = ["what", "change"],
-        value_parser = clap::value_parser!(u64).range(1..=600_000))]
+        value_parser = clap::value_parser!(u64).range(TIMEOUT_MS))]
     iofence_ms: Option<u64>,
     /// Keep on killing: never halt the node for a client that cannot be killed
     #[arg(short = 'k', groups = ["what", "change"])]
@@ -100,7 +101,7 @@ struct Cli {
     set: Vec<GabTunable>,
     /// Stable timeout in milliseconds: wait after the first change before a new membership
     #[arg(short = 't', value_name = "MS", groups = ["what", "change"],
-        value_parser = clap::value_parser!(u64).range(1..=600_000))]
+        value_parser = clap::value_parser!(u64).range(TIMEOUT_MS))]
     stable_ms: Option<u64>,
     /// Unconfigure: leave the cluster; refused while clients are registered
     #[arg(short = 'U', group = "what")]
@@ -264,9 +265,11 @@ JSON of -a and -C: a list of {port, generation, members, jeopardy, visible, clie
 node sets are lists of ids, clients counts those of this node. JSON of -e: an object of the names
 shown. JSON of -v and -W: an object with version (of the command), supported and in_force (protocols;
 in_force null for -v). JSON of -l: an object with configured, seeded, node_count,
-stable_ms, quorum, rejoin_halt, single_network, conn_wait, clients (what is
-done about them), send_queue_limit, recv_queue_limit, view,
-sequencer, last_slot, stable_slot, changing, counters.
+stable_ms, quorum, rejoin_halt, rejoin_hold, single_network, conn_wait, clients, send_queue_limit,
+recv_queue_limit, view, sequencer, last_slot, stable_slot, changing, counters (an object of numbers).
+clients is an object with client_stall_ms, drain_ms, iofence_ms, isolate_ms, keep_killing, kill_tries,
+missed_heartbeat_halt, process_death_halt, register_halt, register_timeout_ms. Without -c options are
+listed, and come into force with it.
 
 Quorum: every node should have the same setting; a change counts from the next membership on. A node
 that halts leaves its gabd ended with status 75, until somebody starts it. With -q a node seeds by

@@ -4,26 +4,40 @@ use std::collections::BTreeSet;
 
 use super::Clients;
 use crate::daemon::metrics::Watching;
+use crate::limits::EVENT_READERS_MAX;
 
 /// Who they are.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
     all: BTreeSet<u32>,
-    /// Those of them who were not told the present state yet.
+    /// Those of them who have to be told the present state: the new ones, and those who were slow.
     new: BTreeSet<u32>,
     /// Events that they had no room for.
     lost: u64,
 }
 
 impl Watchers {
-    /// A connection reads, or does not.
-    pub(super) fn note(&mut self, number: u32, reads: bool) {
-        if !reads {
-            self.all.remove(&number);
-            self.new.remove(&number);
-        } else if self.all.insert(number) {
+    /// A connection reads. False if too many do.
+    pub(super) fn add(&mut self, number: u32) -> bool {
+        if !self.all.contains(&number) {
+            if self.all.len() >= EVENT_READERS_MAX {
+                return false;
+            }
+            self.all.insert(number);
             self.new.insert(number);
         }
+        true
+    }
+
+    /// A connection does not read any more.
+    pub(super) fn remove(&mut self, number: u32) {
+        self.all.remove(&number);
+        self.new.remove(&number);
+    }
+
+    /// A reader that was slow has room again, and does not know what it missed.
+    pub(super) fn renew(&mut self, number: u32) {
+        self.new.insert(number);
     }
 }
 
@@ -44,17 +58,25 @@ impl Clients {
     }
 
     /// Tells all readers that know the state.
-    pub(in crate::daemon) fn event(&mut self, text: &str, wall_nanos: u64) {
+    pub(in crate::daemon) fn event(&mut self, text: &str) {
         let known: Vec<u32> = self.watchers.all.difference(&self.watchers.new).copied().collect();
         for number in known {
-            self.event_to(number, text, wall_nanos);
+            self.event_to(number, text);
+        }
+    }
+
+    /// Tells one reader the present state, after how many events it missed if it was slow.
+    pub(in crate::daemon) fn state_to(&mut self, number: u32, state: &[String], wall_nanos: u64) {
+        if let Some(conn) = self.conns.get_mut(&number) {
+            conn.resume_events(wall_nanos);
+            state.iter().for_each(|text| self.event_to(number, text));
         }
     }
 
     /// Tells one reader.
-    pub(in crate::daemon) fn event_to(&mut self, number: u32, text: &str, wall_nanos: u64) {
+    fn event_to(&mut self, number: u32, text: &str) {
         if let Some(conn) = self.conns.get_mut(&number) {
-            if !conn.event(text, wall_nanos) {
+            if !conn.event(text) {
                 self.watchers.lost += 1;
             }
             self.dirty.insert(number);

@@ -56,7 +56,7 @@ impl Reactor {
             AdminRequest::Snapshot => {
                 let mut snapshot = self.stack.snapshot();
                 self.complete(&mut snapshot.llt);
-                self.name_clients(&mut snapshot.gab);
+                self.complete_gab(&mut snapshot.gab);
                 good(&snapshot)
             }
         })
@@ -121,8 +121,11 @@ impl Reactor {
         llt.tunables.thread_priority = *priority;
     }
 
-    /// What only the daemon knows of GAB: who its clients are.
-    fn name_clients(&self, gab: &mut GabSnapshot) {
+    /// What only the daemon knows of GAB: what it is to be configured with, and who its clients are.
+    fn complete_gab(&self, gab: &mut GabSnapshot) {
+        if !self.gab.configured {
+            self.gab.show(gab);
+        }
         for port in &mut gab.ports {
             let Some(name) = single(&port.port) else { continue };
             let client = self.clients.on_port(name);

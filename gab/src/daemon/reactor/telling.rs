@@ -46,22 +46,19 @@ impl Reactor {
         }
         if self.events.is_on() {
             let gab = self.stack.gab();
-            let events = self.events.of_state(|| gab.snapshot());
+            let events = self.events.of_state(&self.parts.settings, || gab.snapshot());
             self.say(events);
         } else {
-            self.events.begin(&self.stack.gab().snapshot());
+            self.events.begin(&self.parts.settings, &self.stack.gab().snapshot());
         }
         let new = self.clients.take_new_watchers();
         if new.is_empty() {
             return;
         }
-        let mut snapshot = self.stack.snapshot();
-        self.complete(&mut snapshot.llt);
         let wall = self.parts.clock.wall_nanos();
-        for event in self.events.state(&snapshot) {
-            let text = events::stamped(event, wall);
-            new.iter().for_each(|&number| self.clients.event_to(number, &text, wall));
-        }
+        let state = self.events.state().into_iter();
+        let state: Vec<String> = state.map(|event| events::stamped(event, wall)).collect();
+        new.into_iter().for_each(|number| self.clients.state_to(number, &state, wall));
     }
 
     /// The last event: nothing is sent after it.
@@ -76,7 +73,7 @@ impl Reactor {
     fn say(&mut self, events: Vec<Value>) {
         let wall = self.parts.clock.wall_nanos();
         for event in events {
-            self.clients.event(&events::stamped(event, wall), wall);
+            self.clients.event(&events::stamped(event, wall));
         }
     }
 }

@@ -45,7 +45,7 @@ fn words(payload: &Bytes) -> (u32, u32) {
 impl Upper {
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::PeerUp { peer } => {
+            Event::PeerUp { peer, .. } => {
                 self.sent.entry(peer.node).or_default().0 += 1;
                 self.sent.entry(peer.node).or_default().1 = 0;
                 let receiving = Receiving { id: peer, connection: None, next: 0 };

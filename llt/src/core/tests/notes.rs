@@ -242,7 +242,13 @@ fn a_peer_most_of_whose_heartbeats_are_lost_is_given_up_until_they_arrive_again(
             assert!(link.notes.contains(&Note::Lossy), "{:?}", link.notes);
         }
     }
-    net.take_events(0);
+    // It was bad for as long as that takes to tell, though something came a moment ago.
+    let bad = net.take_events(0).into_iter().filter_map(|event| match event {
+        Event::Link { status: LinkStatus::Trouble, silent_ms, .. } => Some(silent_ms),
+        _ => None,
+    });
+    let least = net.llt(0).config().timers.heartbeat * 32;
+    assert!(bad.map(Duration::from_millis).any(|bad| bad >= least));
     // A few frames would do to connect; they must not.
     net.run(10_000 * MS);
     assert!(!net.take_events(0).iter().any(|event| matches!(event, Event::PeerUp { .. })));
