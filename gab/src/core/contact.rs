@@ -65,7 +65,9 @@ impl Gab {
             self.notice(Notice::VersionRefused { node: from.node, versions, ours });
         }
         if news && configured && quorum != self.is_majority_ruled() {
-            self.notice(Notice::QuorumDiffers { node: from.node });
+            self.notice(Notice::QuorumDiffers { node: from.node, theirs: quorum });
+            // It may not know of us, or have forgotten: a member is not introduced again.
+            self.greet(from);
         }
         if self.meets_seeded() {
             // This node joins that; if it vanishes, the operator has to decide again.

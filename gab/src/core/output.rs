@@ -151,6 +151,8 @@ pub enum Notice {
     QuorumDiffers {
         /// Which.
         node: NodeId,
+        /// Has it, and not this one?
+        theirs: bool,
     },
     /// Too few of a view are left to go on from it.
     QuorumLost {

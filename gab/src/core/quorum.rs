@@ -200,6 +200,8 @@ mod tests {
             outputs.filter(|output| matches!(output, GabOutput::Halt { .. })).count()
         };
         gab.refuse_ready(Instant::ZERO);
+        let told = Notice::TooManyChanges { failed: READY_VIEWS_MAX };
+        assert_eq!(gab.poll_output(), Some(GabOutput::Notice(told)));
         gab.refuse_ready(Instant::ZERO + patience / 2);
         assert_eq!(halts(&mut gab), 0);
         gab.refuse_ready(Instant::ZERO + patience);

@@ -243,7 +243,7 @@ fn of_notice(
         | Notice::Membership { .. }
         | Notice::PortClosed { .. }
         | Notice::Visible { .. } => return None,
-        Notice::QuorumDiffers { node: id } => node("quorum-differs", *id),
+        Notice::QuorumDiffers { node: id, .. } => node("quorum-differs", *id),
         Notice::QuorumLost { of, present } => {
             json!({"event": "quorum-lost", "of": ids(*of), "present": ids(*present)})
         }

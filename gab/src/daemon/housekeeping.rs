@@ -51,7 +51,9 @@ impl Housekeeping {
         let (lines, receiver) = channel::bounded(LOG_LINES_MAX);
         let (finished, done) = channel::bounded(1);
         let dropped = Arc::new(AtomicU64::new(0));
-        let progress = Arc::new(Mutex::new(Progress::default()));
+        // The start is a turn, too: who hangs there is not alive.
+        let starting = Progress { busy_since: Some(clock.now()), ..Progress::default() };
+        let progress = Arc::new(Mutex::new(starting));
         let mut keeper = Keeper {
             clock,
             lines: receiver,
@@ -139,6 +141,7 @@ impl Keeper {
         }
         if let Some(since) = progress.busy_since
             && self.stalled_turn.is_none()
+            && progress.turns > 0
             && now.since(since) > STALL
         {
             let late = now.since(since).as_millis();

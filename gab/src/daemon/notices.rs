@@ -291,9 +291,12 @@ fn gab_line(
             let text = format!("Protocol error: recv dlv_seq {sequence}");
             (Loudness::Error, format!("GAB ERROR V-15-1-20050 {text}"))
         }
-        Notice::QuorumDiffers { node } => {
+        Notice::QuorumDiffers { node, theirs } => {
             let who = named(settings, *node);
-            let text = "does not have the quorum flag (-q) as this node has it";
+            let text = match theirs {
+                true => "has the quorum flag (-q) and this node has not",
+                false => "does not have the quorum flag (-q) and this node has",
+            };
             (Loudness::Warn, format!("GAB WARNING {who} {text}"))
         }
         Notice::QuorumLost { of, present } => quorum_line(*of, *present),
@@ -634,7 +637,7 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
     fn what_becomes_of_members_is_told_by_name() {
         let node = NodeId::new(1).unwrap();
         let lines = [
-            Notice::QuorumDiffers { node },
+            Notice::QuorumDiffers { node, theirs: false },
             Notice::QuorumLost { of: set(&[0, 1, 2]), present: set(&[1]) },
             Notice::Returned { node, hold: std::time::Duration::from_secs(30) },
             Notice::SeededByHand { members: set(&[0]) },
@@ -652,7 +655,7 @@ link eth2 udp - udp 50000 - 192.168.2.1 192.168.2.255
         assert_eq!(
             lines,
             [
-                "GAB WARNING node 1 (south) does not have the quorum flag (-q) as this node has it",
+                "GAB WARNING node 1 (south) does not have the quorum flag (-q) and this node has",
                 "GAB WARNING quorum lost: 1 of 3 are left, ;1 of 012",
                 "GAB WARNING node 1 (south) is back after it was given up: it is let in once it has \
                  been connected for 30s",

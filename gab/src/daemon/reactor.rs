@@ -186,7 +186,7 @@ impl Reactor {
             self.publish(Some(now), None);
             self.turn(now, &ready);
             if let Phase::Ended(end) = self.phase {
-                self.publish(None, None);
+                // What is left to do is still this turn, for the watchdog.
                 tracing::info!("gabd ends");
                 return end;
             }

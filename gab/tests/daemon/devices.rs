@@ -294,3 +294,19 @@ fn a_udp_link_is_opened_when_its_address_is_there() {
     wait_for("the link", || nodes[0].log().contains("link 2 (far) carries again"));
     assert_eq!(nodes[0].stderr().matches(named).count(), 1);
 }
+
+#[test]
+fn frames_that_the_system_refuses_are_told_and_go_another_way() {
+    in_namespace!(frames_that_the_system_refuses_are_told_and_go_another_way);
+    let mut nodes = crate::node::cluster(2);
+    nodes.iter_mut().for_each(|node| node.start(&[]));
+    for node in &nodes {
+        wait_for("port a with both", || members(node) == [0, 1]);
+        wait_for("both links up", || (0..2).all(|link| status(node, link) == "UP"));
+    }
+    ip("route add prohibit 127.66.0.2/32 table local");
+    logged(&nodes[0], "LLT ERROR V-14-2-15300 sendto failed on link 0 (l0), ");
+    wait_for("link 0 in trouble", || status(&nodes[0], 0) != "UP");
+    talk(&mut clients(&nodes));
+    assert_eq!(members(&nodes[0]), [0, 1]);
+}

@@ -126,6 +126,7 @@ fn a_node_that_is_to_halt_on_rejoin_halts_without_a_kernel_type_client() {
     assert_eq!(nodes[2].wait(), Some(75));
     let why = std::fs::read_to_string(nodes[2].root().join("run/gabd.halted")).unwrap();
     assert_eq!(why, "network failure\n");
+    assert!(nodes[2].log().contains("Port a halting system due to network failure"));
     assert_eq!(members(&nodes[0]), [0, 1]);
     nodes[2].start(&["--testbed"]);
     assert!(!nodes[2].root().join("run/gabd.halted").exists());

@@ -4,7 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use gab::Level;
-use gab::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, GabQueue, PortInfo};
+use gab::admin::{
+    AdminRequest, Configured, FaultRequest, GabConfigure, GabQueue, GabTunable, PortInfo,
+};
 use gab::client::{Options, Port};
 use gab::event::SendError;
 
@@ -164,4 +166,41 @@ fn the_heartbeat_of_a_supervised_client_is_shown_and_changed() {
     assert_eq!(change(None), Ok(30_000), "what it registered with");
     assert!(change(Some(99)).unwrap_err().contains("100 to 3600000"));
     client.close().unwrap();
+}
+
+#[test]
+fn a_node_that_alone_has_the_quorum_flag_is_told() {
+    let mut nodes = cluster(2);
+    nodes.iter_mut().for_each(|node| node.start(&["--testbed"]));
+    for node in &nodes {
+        wait_for("port a with everybody", || members(node) == [0, 1]);
+    }
+    configure(&nodes[0], GabConfigure { quorum: Some(true), ..GabConfigure::default() });
+    logged(&nodes[0], "node 1 (node1) does not have the quorum flag (-q) and this node has");
+    logged(&nodes[1], "node 0 (node0) has the quorum flag (-q) and this node has not");
+}
+
+#[test]
+fn options_before_the_first_c_are_listed_and_come_into_force_with_it() {
+    let mut node = Node::alone();
+    fs::write(node.root().join("etc/gabtab"), "# nothing yet\n").unwrap();
+    node.start(&["--testbed"]);
+    let options = GabConfigure {
+        count: Some(1),
+        keep_killing: Some(true),
+        quorum: Some(true),
+        set: vec![GabTunable::ConnWait(7), GabTunable::RejoinHold(3)],
+        stable_ms: Some(321),
+        ..GabConfigure::default()
+    };
+    configure(&node, options);
+    let listed = || {
+        let gab = snapshot(&node).gab;
+        let numbers = (gab.node_count, gab.stable_ms, gab.conn_wait, gab.rejoin_hold);
+        (gab.configured, gab.quorum, gab.clients.keep_killing, numbers)
+    };
+    assert_eq!(listed(), (false, true, true, (1, 321, 7, 3)));
+    configure(&node, GabConfigure { configure: true, ..GabConfigure::default() });
+    wait_for("port a", || members(&node) == [0]);
+    assert_eq!(listed(), (true, true, true, (1, 321, 7, 3)));
 }

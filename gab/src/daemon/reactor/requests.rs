@@ -197,7 +197,8 @@ impl Reactor {
         if self.gab.configured && self.gab != before {
             self.warn_of_policy(Some(before));
             // Seeding waits until LLT has started.
-            let seed = request.count.filter(|_| !listening);
+            let count = if before.configured { request.count } else { self.gab.count };
+            let seed = count.filter(|_| !listening);
             let change = self.gab.configuration(listening);
             self.stack.configure(now, Configuration { seed, ..change });
         }
