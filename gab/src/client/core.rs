@@ -1,19 +1,17 @@
 //! The client of `gab.sock` as a pure state machine: datagrams in, events and datagrams out.
 //!
-//! It keeps credit in both directions, packs records into datagrams, and turns everything that
-//! can go wrong with gabd into one `Closed` event. It does no I/O and knows no time.
-
-use std::collections::VecDeque;
+//! Everything that can go wrong with gabd becomes one `Closed` event. It does no I/O and knows no
+//! time. What it shares with the clients of other ports is in `session.rs`.
 
 use bytes::Bytes;
 use llt::{NodeId, NodeSet};
 
 use super::credit::Credit;
-use super::driver::Core;
+use super::session::{Core, Session, SessionEvent};
 use crate::event::{ClientEvent, CloseReason, Level, OpenOptions, PortView, SendError};
 use crate::ids::PortName;
-use crate::ipc::{self, Packer, Record};
-use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX, RECEIVE_QUEUE_BYTES, RECEIVE_QUEUE_MESSAGES};
+use crate::ipc::{self, Record};
+use crate::limits::{MESSAGE_MAX, RECEIVE_QUEUE_BYTES, RECEIVE_QUEUE_MESSAGES};
 
 /// One client of gabd.
 ///
@@ -24,20 +22,12 @@ use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX, RECEIVE_QUEUE_BYTES, RECEIVE_
 ///   they are empty.
 #[derive(Debug)]
 pub struct ClientCore {
-    state: ClientState,
+    session: Session<ClientEvent>,
     options: OpenOptions,
-    out: Packer,
-    events: VecDeque<ClientEvent>,
     /// Members of the newest view that gabd told of; `None` before the first.
     members: Option<NodeSet>,
     /// The generation of the newest view that the user has seen, while it is not acknowledged.
     unacked: Option<u64>,
-    /// What we may still send.
-    send: Credit,
-    /// What gabd may still send.
-    receive: Credit,
-    /// What the user has taken from the queue since the last grant.
-    taken: Credit,
     refused: u64,
     /// gabd asked for a sign of life, and the answer is not sent yet.
     asked: bool,
@@ -91,20 +81,13 @@ impl ClientCore {
     pub fn new(port: PortName, options: OpenOptions, name: &str) -> Self {
         let end = (0..=name.len().min(ipc::NAME_MAX)).rev().find(|&at| name.is_char_boundary(at));
         let name = name[..end.unwrap_or(0)].to_owned();
-        let mut out = Packer::default();
-        out.push(&Record::Open { version: ipc::VERSION, port, options, name });
-        let receive = Credit { messages: RECEIVE_QUEUE_MESSAGES, bytes: RECEIVE_QUEUE_BYTES };
-        out.push(&receive.record());
+        let open = Record::Open { version: ipc::VERSION, port, options, name };
+        let whole = Credit { messages: RECEIVE_QUEUE_MESSAGES, bytes: RECEIVE_QUEUE_BYTES };
         Self {
-            state: ClientState::Opening,
+            session: Session::new(&open, whole),
             options,
-            out,
-            events: VecDeque::new(),
             members: None,
             unacked: None,
-            send: Credit::default(),
-            receive,
-            taken: Credit::default(),
             refused: 0,
             asked: false,
         }
@@ -113,23 +96,12 @@ impl ClientCore {
     /// A datagram arrived. One that breaks the format or its credit ends the registration with
     /// [`CloseReason::Protocol`].
     pub fn handle_datagram(&mut self, datagram: Bytes) {
-        if datagram.len() > IPC_DATAGRAM_MAX {
-            return self.end(CloseReason::Protocol);
-        }
-        for record in ipc::Reader::new(datagram) {
-            if self.is_over() {
-                return;
-            }
-            let understood = record.is_ok_and(|record| self.on_record(record));
-            if !understood {
-                self.end(CloseReason::Protocol);
-            }
-        }
+        Core::handle_datagram(self, datagram);
     }
 
     /// gabd hung up, or its socket failed. After a `Closed` this changes nothing.
     pub fn handle_hang_up(&mut self) {
-        self.end(CloseReason::Died);
+        self.session.end(CloseReason::Died);
     }
 
     /// Broadcasts to every member of the port. It is accepted: it will be ordered unless gabd or
@@ -138,8 +110,8 @@ impl ClientCore {
     /// Refused before the first view arrived (`NotMember`) and without credit (`WouldBlock`).
     pub fn broadcast(&mut self, level: Level, payload: &[u8]) -> Result<(), SendError> {
         self.check_send(payload.len())?;
-        self.send.take(payload.len());
-        self.out.push_broadcast(level, payload);
+        self.session.send.take(payload.len());
+        self.session.out.push_broadcast(level, payload);
         Ok(())
     }
 
@@ -149,15 +121,15 @@ impl ClientCore {
         if !self.members.is_some_and(|members| members.contains(node)) {
             return Err(SendError::NotMember);
         }
-        self.send.take(payload.len());
-        self.out.push_send(node, payload);
+        self.session.send.take(payload.len());
+        self.session.out.push_send(node, payload);
         Ok(())
     }
 
     /// The user has recovered from the view of this generation. Without the option `ack` gabd
     /// waits for nothing and is told nothing.
     pub fn ack(&mut self, generation: u64) -> Result<(), AckError> {
-        if !matches!(self.state, ClientState::Open(_)) {
+        if !matches!(self.session.state, ClientState::Open(_)) {
             return Err(AckError::Closed);
         }
         if self.unacked != Some(generation) {
@@ -165,7 +137,7 @@ impl ClientCore {
         }
         self.unacked = None;
         if self.options.ack {
-            self.out.push(&Record::Ack { generation });
+            self.session.out.push(&Record::Ack { generation });
         }
         Ok(())
     }
@@ -173,63 +145,48 @@ impl ClientCore {
     /// Unregisters, after everything that was accepted. Events that were not polled are dropped.
     /// Wait for [`ClientState::Done`].
     pub fn close(&mut self) {
-        if !matches!(self.state, ClientState::Open(_) | ClientState::Opening) {
-            return;
-        }
-        self.state = ClientState::Closing;
-        self.out.push(&Record::Close);
-        for event in std::mem::take(&mut self.events) {
-            self.give_back(&event);
-        }
-        self.grant();
+        Core::close(self);
     }
 
     /// The next event, in order. `Closed` comes once and last.
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
-        let event = self.events.pop_front()?;
-        if let ClientEvent::View(view) = &event {
-            self.unacked = Some(view.generation);
-        }
-        self.give_back(&event);
-        self.grant();
-        Some(event)
+        Core::poll_event(self)
     }
 
     /// The next datagram for gabd; `None` when there is nothing to send.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.asked = false;
-        self.out.pop()
+        Core::poll_transmit(self)
     }
 
     /// The next datagram that is full: what a sender with more to say should send already.
     pub fn poll_full_transmit(&mut self) -> Option<Bytes> {
-        self.out.pop_full()
+        self.session.out.pop_full()
     }
 
     /// Is there anything to send?
     pub fn wants_transmit(&self) -> bool {
-        !self.out.is_empty()
+        !self.session.out.is_empty()
     }
 
     /// Does gabd wait for an answer that goes with [`poll_transmit`](Self::poll_transmit)? Whoever
     /// drives a supervised client sends it as soon as it was read, or the program counts as hung.
-    pub const fn owes_answer(&self) -> bool {
-        self.asked
+    pub fn owes_answer(&self) -> bool {
+        self.asked && !self.is_over()
     }
 
     /// Is there an event to poll?
     pub fn has_event(&self) -> bool {
-        !self.events.is_empty()
+        self.session.has_event()
     }
 
     /// How far the registration has come.
     pub fn state(&self) -> &ClientState {
-        &self.state
+        &self.session.state
     }
 
     /// How much may be sent now: messages, bytes.
     pub fn send_credit(&self) -> (usize, usize) {
-        (self.send.messages, self.send.bytes)
+        (self.session.send.messages, self.session.send.bytes)
     }
 
     /// Messages that gabd refused after it had taken them: their addressee had left the port
@@ -240,19 +197,21 @@ impl ClientCore {
 
     /// Is the end reached, so that nothing more is worth reading or sending?
     pub fn is_over(&self) -> bool {
-        match self.state {
-            ClientState::Closed(_) | ClientState::Done | ClientState::Refused { .. } => true,
-            ClientState::Closing | ClientState::Open(_) | ClientState::Opening => false,
-        }
+        self.session.is_over()
+    }
+
+    fn on_view(&mut self, view: PortView) -> bool {
+        self.members = Some(view.members);
+        self.on_event(ClientEvent::View(view))
     }
 
     fn check_send(&self, len: usize) -> Result<(), SendError> {
         if len > MESSAGE_MAX {
             return Err(SendError::TooLarge);
         }
-        match self.state {
+        match self.session.state {
             ClientState::Open(_) if self.members.is_none() => Err(SendError::NotMember),
-            ClientState::Open(_) if !self.send.covers(len) => Err(SendError::WouldBlock),
+            ClientState::Open(_) if !self.session.send.covers(len) => Err(SendError::WouldBlock),
             ClientState::Open(_) => Ok(()),
             ClientState::Opening => Err(SendError::NotMember),
             ClientState::Closed(_)
@@ -261,162 +220,66 @@ impl ClientCore {
             | ClientState::Refused { .. } => Err(SendError::Closed),
         }
     }
+}
 
-    /// `false` if gabd may not say this.
-    fn on_record(&mut self, record: Record) -> bool {
-        match record {
-            Record::Opened { version, node } => {
-                return version == ipc::VERSION && self.on_opened(node);
-            }
-            Record::Refused { errno, text } => self.on_refused(errno, text),
-            Record::Credit { messages, bytes } => self.send.add(messages, bytes),
-            Record::Closed(0) if self.state == ClientState::Closing => {
-                self.state = ClientState::Done;
-            }
-            Record::Closed(errno) => {
-                let reason = i32::try_from(errno).ok().and_then(CloseReason::from_errno);
-                self.end(reason.unwrap_or(CloseReason::Protocol));
-            }
-            // In whatever state: the program is inside a call and reads.
-            Record::AskBeat { number } => {
-                self.out.push(&Record::Beat { number });
-                self.asked = true;
-            }
-            Record::Deliver(delivery) => return self.on_event(ClientEvent::Deliver(delivery)),
-            Record::Status(view) => return self.on_event(ClientEvent::Status(view)),
-            Record::View(view) => return self.on_view(view),
-            Record::Ack { .. }
-            | Record::Admin { .. }
-            | Record::Answer { .. }
-            | Record::Beat { .. }
-            | Record::Broadcast { .. }
-            | Record::Close
-            | Record::Event { .. }
-            | Record::Frame(_)
-            | Record::LltMessage { .. }
-            | Record::LltOpen { .. }
-            | Record::LltSend { .. }
-            | Record::Open { .. }
-            | Record::Send { .. }
-            | Record::Trace { .. }
-            | Record::Watch { .. } => return false,
-        }
-        true
+impl SessionEvent for ClientEvent {
+    fn closed(reason: CloseReason) -> Self {
+        Self::Closed(reason)
     }
 
-    fn on_opened(&mut self, node: NodeId) -> bool {
-        match self.state {
-            ClientState::Opening => self.state = ClientState::Open(node),
-            // Closed before the answer came.
-            ClientState::Closing => {}
-            ClientState::Closed(_)
-            | ClientState::Done
-            | ClientState::Open(_)
-            | ClientState::Refused { .. } => return false,
+    fn cost(&self) -> Option<usize> {
+        match self {
+            Self::Closed(_) => None,
+            Self::Deliver(delivery) => Some(delivery.payload.len()),
+            Self::Status(_) | Self::View(_) => Some(0),
         }
-        true
-    }
-
-    fn on_refused(&mut self, errno: u32, text: String) {
-        if self.state == ClientState::Opening {
-            let errno = i32::try_from(errno).unwrap_or(i32::MAX);
-            self.state = ClientState::Refused { errno, text };
-        } else {
-            tracing::debug!(errno, text, "gabd refused a message");
-            self.refused += 1;
-        }
-    }
-
-    fn on_view(&mut self, view: PortView) -> bool {
-        self.members = Some(view.members);
-        self.on_event(ClientEvent::View(view))
-    }
-
-    fn on_event(&mut self, event: ClientEvent) -> bool {
-        let len = payload_len(&event);
-        match self.state {
-            ClientState::Open(_) | ClientState::Closing if self.receive.covers(len) => {
-                self.receive.take(len);
-            }
-            _ => return false,
-        }
-        if self.state == ClientState::Closing {
-            // gabd may have no credit left for what it wants to say before it sees our Close.
-            self.give_back(&event);
-            self.grant();
-        } else {
-            self.events.push_back(event);
-        }
-        true
-    }
-
-    fn give_back(&mut self, event: &ClientEvent) {
-        match event {
-            ClientEvent::Closed(_) => {}
-            ClientEvent::Deliver(_) | ClientEvent::Status(_) | ClientEvent::View(_) => {
-                self.taken.give(payload_len(event));
-            }
-        }
-    }
-
-    /// Grants in quarters of the whole: often enough that gabd never runs dry while the user
-    /// reads, seldom enough to cost nothing.
-    fn grant(&mut self) {
-        let due = self.taken.messages >= RECEIVE_QUEUE_MESSAGES / 4
-            || self.taken.bytes >= RECEIVE_QUEUE_BYTES / 4;
-        if due && !self.is_over() {
-            self.out.push(&self.taken.record());
-            self.receive.messages += self.taken.messages;
-            self.receive.bytes += self.taken.bytes;
-            self.taken = Credit::default();
-        }
-    }
-
-    fn end(&mut self, reason: CloseReason) {
-        if self.is_over() {
-            return;
-        }
-        self.state = ClientState::Closed(reason);
-        self.out = Packer::default();
-        self.asked = false;
-        self.events.push_back(ClientEvent::Closed(reason));
     }
 }
 
 impl Core for ClientCore {
-    fn handle_datagram(&mut self, datagram: Bytes) {
-        self.handle_datagram(datagram);
+    type Event = ClientEvent;
+
+    fn session(&self) -> &Session<ClientEvent> {
+        &self.session
     }
 
-    fn handle_hang_up(&mut self) {
-        self.handle_hang_up();
+    fn session_mut(&mut self) -> &mut Session<ClientEvent> {
+        &mut self.session
     }
 
-    fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.poll_transmit()
+    fn on_record(&mut self, record: Record) -> bool {
+        match record {
+            Record::Refused { errno, text } => {
+                tracing::debug!(errno, text, "gabd refused a message");
+                self.refused += 1;
+                true
+            }
+            // In whatever state: the program is inside a call and reads.
+            Record::AskBeat { number } => {
+                self.session.out.push(&Record::Beat { number });
+                self.asked = true;
+                true
+            }
+            Record::Deliver(delivery) => self.on_event(ClientEvent::Deliver(delivery)),
+            Record::Status(view) => self.on_event(ClientEvent::Status(view)),
+            Record::View(view) => self.on_view(view),
+            _ => false,
+        }
     }
 
-    fn poll_full_transmit(&mut self) -> Option<Bytes> {
-        self.poll_full_transmit()
+    fn on_taken(&mut self, event: &ClientEvent) {
+        if let ClientEvent::View(view) = event {
+            self.unacked = Some(view.generation);
+        }
     }
 
     fn owes_answer(&self) -> bool {
         self.owes_answer()
     }
 
-    fn has_event(&self) -> bool {
-        self.has_event()
-    }
-
-    fn is_over(&self) -> bool {
-        self.is_over()
-    }
-}
-
-fn payload_len(event: &ClientEvent) -> usize {
-    match event {
-        ClientEvent::Deliver(delivery) => delivery.payload.len(),
-        ClientEvent::Closed(_) | ClientEvent::Status(_) | ClientEvent::View(_) => 0,
+    fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.asked = false;
+        self.session.out.pop()
     }
 }
 

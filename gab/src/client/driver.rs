@@ -1,31 +1,18 @@
 //! A client's state machine and the socket that it talks over: what all kinds of clients share.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use llt::NodeId;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 
+use super::core::ClientState;
+use super::port::CloseError;
 use super::readiness::Readiness;
+use super::session::{Core, SessionEvent};
 use super::socket::{Connection, Deadline, Received, Sent};
-
-/// A state machine over `gab.sock`, as its driver sees it.
-pub(super) trait Core {
-    /// A datagram arrived.
-    fn handle_datagram(&mut self, datagram: Bytes);
-    /// gabd hung up.
-    fn handle_hang_up(&mut self);
-    /// The next datagram to send.
-    fn poll_transmit(&mut self) -> Option<Bytes>;
-    /// The next datagram to send that is full.
-    fn poll_full_transmit(&mut self) -> Option<Bytes>;
-    /// Does gabd wait for an answer that must not wait for the next call?
-    fn owes_answer(&self) -> bool {
-        false
-    }
-    /// Is there an event for the user?
-    fn has_event(&self) -> bool;
-    /// Is nothing more worth sending or receiving?
-    fn is_over(&self) -> bool;
-}
+use crate::event::CloseReason;
 
 /// See the module.
 #[derive(Debug)]
@@ -35,6 +22,14 @@ pub(super) struct Driver<C> {
     readiness: Readiness,
     /// A datagram that the socket had no room for.
     unsent: Option<Bytes>,
+}
+
+/// Why there is no open port.
+#[derive(Debug)]
+pub(super) enum OpenFailure {
+    Closed(CloseReason),
+    Refused { errno: i32, text: String },
+    TimedOut,
 }
 
 impl<C: Core> Driver<C> {
@@ -48,7 +43,11 @@ impl<C: Core> Driver<C> {
     pub(super) fn transmit(&mut self, full_only: bool) {
         loop {
             let next = self.unsent.take().or_else(|| {
-                if full_only { self.core.poll_full_transmit() } else { self.core.poll_transmit() }
+                if full_only {
+                    self.core.session_mut().out.pop_full()
+                } else {
+                    self.core.poll_transmit()
+                }
             });
             let Some(datagram) = next else {
                 return;
@@ -62,7 +61,7 @@ impl<C: Core> Driver<C> {
                 Sent::HungUp => {
                     // gabd may have said why before it hung up.
                     while self.receive() {}
-                    self.core.handle_hang_up();
+                    self.core.session_mut().end(CloseReason::Died);
                     return;
                 }
             }
@@ -81,7 +80,7 @@ impl<C: Core> Driver<C> {
     pub(super) fn try_flush(&mut self) -> bool {
         loop {
             self.transmit(false);
-            if self.core.is_over() {
+            if self.core.session().is_over() {
                 self.unsent = None;
             }
             if self.unsent.is_none() {
@@ -105,7 +104,7 @@ impl<C: Core> Driver<C> {
 
     /// Takes one datagram; `false` if there was none or the connection is over.
     pub(super) fn receive(&mut self) -> bool {
-        if self.core.is_over() {
+        if self.core.session().is_over() {
             return false;
         }
         match self.socket.receive() {
@@ -117,7 +116,7 @@ impl<C: Core> Driver<C> {
                 true
             }
             Received::HungUp => {
-                self.core.handle_hang_up();
+                self.core.session_mut().end(CloseReason::Died);
                 false
             }
             Received::Nothing => false,
@@ -135,7 +134,7 @@ impl<C: Core> Driver<C> {
     pub(super) fn wait(&mut self, deadline: Deadline) -> bool {
         let said = loop {
             self.transmit(false);
-            if self.core.has_event() || self.core.is_over() || self.receive() {
+            if self.core.session().has_event() || self.core.session().is_over() || self.receive() {
                 break true;
             }
             // It also wakes when the socket takes more, which nobody has asked for.
@@ -147,12 +146,96 @@ impl<C: Core> Driver<C> {
         said
     }
 
+    /// The next event; waits for it until the deadline.
+    pub(super) fn recv(&mut self, deadline: Deadline) -> Option<C::Event> {
+        let event = loop {
+            let event = self.poll();
+            if event.is_some() || !self.sleep(deadline) {
+                break event;
+            }
+        };
+        self.watch();
+        event
+    }
+
+    /// The next event, if there is one already. After the last it gives that again.
+    pub(super) fn try_recv(&mut self) -> Option<C::Event> {
+        let event = self.poll();
+        self.watch();
+        event
+    }
+
+    fn poll(&mut self) -> Option<C::Event> {
+        self.transmit(false);
+        loop {
+            if let Some(event) = self.core.poll_event() {
+                return Some(event);
+            }
+            if let ClientState::Closed(reason) = self.core.session().state {
+                return Some(C::Event::closed(reason));
+            }
+            if !self.receive() {
+                return None;
+            }
+        }
+    }
+
+    /// Waits until gabd has taken or refused the port.
+    pub(super) fn open(&mut self) -> Result<NodeId, OpenFailure> {
+        let deadline = Deadline::after(OPEN_TIMEOUT);
+        loop {
+            self.transmit(false);
+            let idle = !self.receive();
+            match &self.core.session().state {
+                ClientState::Open(node) => {
+                    let node = *node;
+                    self.watch();
+                    return Ok(node);
+                }
+                ClientState::Opening if idle && !self.sleep(deadline) => {
+                    return Err(OpenFailure::TimedOut);
+                }
+                ClientState::Opening => {}
+                ClientState::Refused { errno, text } => {
+                    return Err(OpenFailure::Refused { errno: *errno, text: text.clone() });
+                }
+                // It may have been open for a moment; the caller never saw it.
+                ClientState::Closed(reason) => return Err(OpenFailure::Closed(*reason)),
+                ClientState::Closing | ClientState::Done => {
+                    unreachable!("nobody called close on this core")
+                }
+            }
+        }
+    }
+
+    /// Ends the connection after all that was accepted, and waits for that.
+    pub(super) fn close(&mut self) -> Result<(), CloseError> {
+        self.core.close();
+        if !self.finish(Deadline::after(CLOSE_TIMEOUT)) {
+            return Err(CloseError::TimedOut);
+        }
+        match self.core.session().state {
+            ClientState::Closed(reason) => Err(CloseError::Closed(reason)),
+            ClientState::Closing
+            | ClientState::Done
+            | ClientState::Open(_)
+            | ClientState::Opening
+            | ClientState::Refused { .. } => Ok(()),
+        }
+    }
+
+    /// Says that the connection ends, without waiting.
+    pub(super) fn hang_up(&mut self) {
+        self.core.close();
+        self.transmit(false);
+    }
+
     /// Sends and receives until the core is over; `false` if it is not by then.
-    pub(super) fn finish(&mut self, deadline: Deadline) -> bool {
-        while !self.core.is_over() {
+    fn finish(&mut self, deadline: Deadline) -> bool {
+        while !self.core.session().is_over() {
             let idle = !self.receive();
             self.transmit(false);
-            if idle && !self.core.is_over() && !self.sleep(deadline) {
+            if idle && !self.core.session().is_over() && !self.sleep(deadline) {
                 return false;
             }
         }
@@ -161,7 +244,7 @@ impl<C: Core> Driver<C> {
 
     /// Brings the descriptor up to date.
     pub(super) fn watch(&mut self) {
-        let queued = self.core.has_event() || self.core.is_over();
+        let queued = self.core.session().has_event() || self.core.session().is_over();
         self.readiness.watch(self.socket.as_fd(), queued, self.unsent.is_some());
     }
 }
@@ -172,3 +255,8 @@ impl<C> AsFd for Driver<C> {
         self.readiness.as_fd()
     }
 }
+
+/// gabd answers an `Open` in the turn in which it reads it.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longer than a change of membership takes.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,18 +1,16 @@
 //! The client of an LLT port as a pure state machine, the sibling of
 //! [`ClientCore`](super::ClientCore): datagrams in, events and datagrams out.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use llt::limits::MESSAGE_MAX;
 use llt::{LltPort, NodeId};
 
 use super::core::ClientState;
 use super::credit::Credit;
-use super::driver::Core;
+use super::session::{Core, Session, SessionEvent};
 use crate::event::CloseReason;
-use crate::ipc::{self, Packer, Record};
-use crate::limits::{IPC_DATAGRAM_MAX, LLT_RECEIVE_BYTES, LLT_RECEIVE_MESSAGES};
+use crate::ipc::{self, Record};
+use crate::limits::{LLT_RECEIVE_BYTES, LLT_RECEIVE_MESSAGES};
 
 /// One event on an LLT port, in order.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -67,15 +65,7 @@ impl LltSendError {
 /// The client of one LLT port. Used as [`ClientCore`](super::ClientCore) is.
 #[derive(Debug)]
 pub struct LltCore {
-    state: ClientState,
-    out: Packer,
-    events: VecDeque<LltEvent>,
-    /// What we may still send.
-    send: Credit,
-    /// What gabd may still send.
-    receive: Credit,
-    /// What the user has taken from the queue since the last grant.
-    taken: Credit,
+    session: Session<LltEvent>,
     not_sent: u64,
     /// Those of them whose event nobody has taken yet; no more of them are kept than messages.
     untold: usize,
@@ -84,42 +74,20 @@ pub struct LltCore {
 impl LltCore {
     /// Asks for a port.
     pub fn new(port: LltPort) -> Self {
-        let mut out = Packer::default();
-        out.push(&Record::LltOpen { version: ipc::VERSION, port });
-        let receive = Credit { messages: LLT_RECEIVE_MESSAGES, bytes: LLT_RECEIVE_BYTES };
-        out.push(&receive.record());
-        Self {
-            state: ClientState::Opening,
-            out,
-            events: VecDeque::new(),
-            send: Credit::default(),
-            receive,
-            taken: Credit::default(),
-            not_sent: 0,
-            untold: 0,
-        }
+        let open = Record::LltOpen { version: ipc::VERSION, port };
+        let whole = Credit { messages: LLT_RECEIVE_MESSAGES, bytes: LLT_RECEIVE_BYTES };
+        Self { session: Session::new(&open, whole), not_sent: 0, untold: 0 }
     }
 
     /// A datagram arrived. One that breaks the format or its credit ends the connection with
     /// [`CloseReason::Protocol`].
     pub fn handle_datagram(&mut self, datagram: Bytes) {
-        if datagram.len() > IPC_DATAGRAM_MAX {
-            return self.end(CloseReason::Protocol);
-        }
-        for record in ipc::Reader::new(datagram) {
-            if self.is_over() {
-                return;
-            }
-            let understood = record.is_ok_and(|record| self.on_record(record));
-            if !understood {
-                self.end(CloseReason::Protocol);
-            }
-        }
+        Core::handle_datagram(self, datagram);
     }
 
     /// gabd hung up, or its socket failed. After a `Closed` this changes nothing.
     pub fn handle_hang_up(&mut self) {
-        self.end(CloseReason::Died);
+        self.session.end(CloseReason::Died);
     }
 
     /// Sends to the client of the port on `node`: reliably and in order, or once as a datagram.
@@ -135,193 +103,91 @@ impl LltCore {
         if payload.len() > MESSAGE_MAX {
             return Err(LltSendError::TooLarge);
         }
-        match self.state {
-            ClientState::Open(_) if self.send.covers(payload.len()) => {}
+        match self.session.state {
+            ClientState::Open(_) if self.session.send.covers(payload.len()) => {}
             ClientState::Open(_) | ClientState::Opening => return Err(LltSendError::WouldBlock),
             ClientState::Closed(_)
             | ClientState::Closing
             | ClientState::Done
             | ClientState::Refused { .. } => return Err(LltSendError::Closed),
         }
-        self.send.take(payload.len());
-        self.out.push_llt_send(node, reliable, payload);
+        self.session.send.take(payload.len());
+        self.session.out.push_llt_send(node, reliable, payload);
         Ok(())
     }
 
     /// Gives the port up, after everything that was accepted. Events that were not polled are
     /// dropped. Wait for [`ClientState::Done`].
     pub fn close(&mut self) {
-        if matches!(self.state, ClientState::Open(_) | ClientState::Opening) {
-            self.state = ClientState::Closing;
-            self.out.push(&Record::Close);
-            for event in std::mem::take(&mut self.events) {
-                self.give_back(&event);
-            }
-            self.grant();
-        }
+        Core::close(self);
     }
 
     /// The next event, in order. `Closed` comes once and last.
     pub fn poll_event(&mut self) -> Option<LltEvent> {
-        let event = self.events.pop_front()?;
-        self.give_back(&event);
-        self.grant();
-        Some(event)
+        Core::poll_event(self)
     }
 
     /// How far it has come.
     pub fn state(&self) -> &ClientState {
-        &self.state
+        &self.session.state
     }
 
     /// How much may be sent now: messages, bytes.
     pub fn send_credit(&self) -> (usize, usize) {
-        (self.send.messages, self.send.bytes)
+        (self.session.send.messages, self.session.send.bytes)
     }
 
     /// Messages that were accepted and not sent after all, polled or not.
     pub fn not_sent(&self) -> u64 {
         self.not_sent
     }
+}
 
-    /// `false` if gabd may not say this.
-    fn on_record(&mut self, record: Record) -> bool {
-        match record {
-            Record::Opened { version, node } => {
-                if self.state == ClientState::Opening {
-                    self.state = ClientState::Open(node);
-                    return version == ipc::VERSION;
-                }
-                self.state == ClientState::Closing
-            }
-            Record::Refused { errno, text } => {
-                let errno = i32::try_from(errno).unwrap_or(i32::MAX);
-                match self.state {
-                    ClientState::Opening => self.state = ClientState::Refused { errno, text },
-                    ClientState::Open(_) => {
-                        self.not_sent += 1;
-                        if self.untold < LLT_RECEIVE_MESSAGES {
-                            self.untold += 1;
-                            self.events.push_back(LltEvent::NotSent { errno, text });
-                        }
-                    }
-                    // Nobody reads events any more.
-                    ClientState::Closed(_)
-                    | ClientState::Closing
-                    | ClientState::Done
-                    | ClientState::Refused { .. } => {}
-                }
-                true
-            }
-            Record::Credit { messages, bytes } => {
-                self.send.add(messages, bytes);
-                true
-            }
-            Record::Closed(0) if self.state == ClientState::Closing => {
-                self.state = ClientState::Done;
-                true
-            }
-            Record::Closed(errno) => {
-                let reason = i32::try_from(errno).ok().and_then(CloseReason::from_errno);
-                self.end(reason.unwrap_or(CloseReason::Protocol));
-                true
-            }
-            Record::LltMessage { node, reliable, payload } => {
-                self.on_message(node, reliable, payload)
-            }
-            Record::Ack { .. }
-            | Record::Admin { .. }
-            | Record::Answer { .. }
-            | Record::AskBeat { .. }
-            | Record::Beat { .. }
-            | Record::Broadcast { .. }
-            | Record::Close
-            | Record::Deliver(_)
-            | Record::Event { .. }
-            | Record::Frame(_)
-            | Record::LltOpen { .. }
-            | Record::LltSend { .. }
-            | Record::Open { .. }
-            | Record::Send { .. }
-            | Record::Status(_)
-            | Record::Trace { .. }
-            | Record::View(_)
-            | Record::Watch { .. } => false,
-        }
+impl SessionEvent for LltEvent {
+    fn closed(reason: CloseReason) -> Self {
+        Self::Closed(reason)
     }
 
-    fn on_message(&mut self, from: NodeId, reliable: bool, payload: Bytes) -> bool {
-        let is_open = matches!(self.state, ClientState::Open(_) | ClientState::Closing);
-        if !is_open || !self.receive.covers(payload.len()) {
-            return false;
+    fn cost(&self) -> Option<usize> {
+        match self {
+            Self::Message { payload, .. } => Some(payload.len()),
+            Self::Closed(_) | Self::NotSent { .. } => None,
         }
-        self.receive.take(payload.len());
-        let event = LltEvent::Message { from, reliable, payload };
-        if self.state == ClientState::Closing {
-            self.give_back(&event);
-            self.grant();
-        } else {
-            self.events.push_back(event);
-        }
-        true
-    }
-
-    fn give_back(&mut self, event: &LltEvent) {
-        match event {
-            LltEvent::Message { payload, .. } => self.taken.give(payload.len()),
-            LltEvent::NotSent { .. } => self.untold -= 1,
-            LltEvent::Closed(_) => {}
-        }
-    }
-
-    /// Grants in quarters of the whole, as [`ClientCore`](super::ClientCore) does.
-    fn grant(&mut self) {
-        let due = self.taken.messages >= LLT_RECEIVE_MESSAGES / 4
-            || self.taken.bytes >= LLT_RECEIVE_BYTES / 4;
-        if due && !self.is_over() {
-            self.out.push(&self.taken.record());
-            self.receive.messages += self.taken.messages;
-            self.receive.bytes += self.taken.bytes;
-            self.taken = Credit::default();
-        }
-    }
-
-    fn end(&mut self, reason: CloseReason) {
-        if self.is_over() {
-            return;
-        }
-        self.state = ClientState::Closed(reason);
-        self.out = Packer::default();
-        self.events.push_back(LltEvent::Closed(reason));
     }
 }
 
 impl Core for LltCore {
-    fn handle_datagram(&mut self, datagram: Bytes) {
-        self.handle_datagram(datagram);
+    type Event = LltEvent;
+
+    fn session(&self) -> &Session<LltEvent> {
+        &self.session
     }
 
-    fn handle_hang_up(&mut self) {
-        self.handle_hang_up();
+    fn session_mut(&mut self) -> &mut Session<LltEvent> {
+        &mut self.session
     }
 
-    fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.out.pop()
+    fn on_record(&mut self, record: Record) -> bool {
+        match record {
+            Record::Refused { errno, text } => {
+                self.not_sent += 1;
+                if self.untold < LLT_RECEIVE_MESSAGES {
+                    self.untold += 1;
+                    let errno = i32::try_from(errno).unwrap_or(i32::MAX);
+                    self.on_event(LltEvent::NotSent { errno, text });
+                }
+                true
+            }
+            Record::LltMessage { node: from, reliable, payload } => {
+                self.on_event(LltEvent::Message { from, reliable, payload })
+            }
+            _ => false,
+        }
     }
 
-    fn poll_full_transmit(&mut self) -> Option<Bytes> {
-        self.out.pop_full()
-    }
-
-    fn has_event(&self) -> bool {
-        !self.events.is_empty()
-    }
-
-    /// Is the end reached, so that nothing more is worth reading or sending?
-    fn is_over(&self) -> bool {
-        match self.state {
-            ClientState::Closed(_) | ClientState::Done | ClientState::Refused { .. } => true,
-            ClientState::Closing | ClientState::Open(_) | ClientState::Opening => false,
+    fn on_taken(&mut self, event: &LltEvent) {
+        if matches!(event, LltEvent::NotSent { .. }) {
+            self.untold -= 1;
         }
     }
 }
@@ -418,12 +284,12 @@ mod tests {
         core.close();
         assert_eq!(core.send(node(1), b"late", true), Err(LltSendError::Closed));
         core.handle_datagram(datagram(&[message(b"late"), Record::Closed(0)]));
-        assert_eq!((core.state(), core.has_event()), (&ClientState::Done, false));
+        assert_eq!((core.state(), core.session.has_event()), (&ClientState::Done, false));
 
         let mut core = LltCore::new(LltPort::PING);
         core.handle_datagram(datagram(&[Record::Refused { errno: 16, text: "taken".into() }]));
         let refused = ClientState::Refused { errno: 16, text: "taken".into() };
-        assert_eq!((core.state(), core.is_over()), (&refused, true));
+        assert_eq!((core.state(), core.session.is_over()), (&refused, true));
     }
 
     #[test]

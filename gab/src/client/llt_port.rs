@@ -6,10 +6,10 @@ use std::time::Duration;
 use llt::NodeId;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use super::core::ClientState;
-use super::driver::{Core as _, Driver};
+use super::driver::{Driver, OpenFailure};
 use super::llt_core::{LltCore, LltEvent, LltSendError};
 use super::port::CloseError;
+use super::session::Core as _;
 use super::socket::{ConnectError, Connection, Deadline};
 use crate::event::CloseReason;
 
@@ -83,38 +83,15 @@ impl LltPort {
     /// # Errors
     /// See [`LltOpenError`]; nothing was changed.
     pub fn open(root: &Path, port: llt::LltPort) -> Result<Self, LltOpenError> {
-        let driver = Driver::new(LltCore::new(port), Connection::connect(root)?)
+        let mut driver = Driver::new(LltCore::new(port), Connection::connect(root)?)
             .map_err(|errno| LltOpenError::System(errno.into()))?;
-        let mut port = Self { driver, node: NodeId::ZERO };
-        let deadline = Deadline::after(OPEN_TIMEOUT);
-        loop {
-            port.driver.transmit(false);
-            let idle = !port.driver.receive();
-            match port.driver.core.state() {
-                ClientState::Open(node) => {
-                    port.node = *node;
-                    port.driver.watch();
-                    return Ok(port);
-                }
-                ClientState::Opening => {
-                    if idle && !port.driver.sleep(deadline) {
-                        return Err(LltOpenError::TimedOut);
-                    }
-                }
-                ClientState::Refused { errno, text } => {
-                    let (errno, text) = (*errno, text.clone());
-                    return Err(if errno == EBUSY {
-                        LltOpenError::Busy { text }
-                    } else {
-                        LltOpenError::Refused { errno, text }
-                    });
-                }
-                ClientState::Closed(reason) => return Err(LltOpenError::Closed(*reason)),
-                ClientState::Closing | ClientState::Done => {
-                    unreachable!("nobody called close on this core")
-                }
-            }
-        }
+        let node = driver.open().map_err(|failure| match failure {
+            OpenFailure::Closed(reason) => LltOpenError::Closed(reason),
+            OpenFailure::Refused { errno: EBUSY, text } => LltOpenError::Busy { text },
+            OpenFailure::Refused { errno, text } => LltOpenError::Refused { errno, text },
+            OpenFailure::TimedOut => LltOpenError::TimedOut,
+        })?;
+        Ok(Self { driver, node })
     }
 
     /// Sends to the client of the port on `node`, this node included: reliably and in order, or
@@ -150,7 +127,7 @@ impl LltPort {
             match self.driver.core.send(node, payload, reliable) {
                 Err(LltSendError::WouldBlock) => {
                     self.driver.transmit(false);
-                    if !self.driver.receive() && !self.driver.core.is_over() {
+                    if !self.driver.receive() && !self.driver.core.session().is_over() {
                         self.driver.sleep(Deadline::Never);
                     }
                 }
@@ -192,28 +169,18 @@ impl LltPort {
     pub fn flush(&mut self) -> Result<(), LltSendError> {
         self.driver.flush_all();
         self.driver.watch();
-        if self.driver.core.is_over() { Err(LltSendError::Closed) } else { Ok(()) }
+        if self.driver.core.session().is_over() { Err(LltSendError::Closed) } else { Ok(()) }
     }
 
     /// The next event; waits for it, for ever or for `timeout`. `None` if there was none in time.
     /// After `Closed` it gives the same `Closed` again.
     pub fn recv(&mut self, timeout: Option<Duration>) -> Option<LltEvent> {
-        let deadline = timeout.map_or(Deadline::Never, Deadline::after);
-        let event = loop {
-            let event = self.poll();
-            if event.is_some() || !self.driver.sleep(deadline) {
-                break event;
-            }
-        };
-        self.driver.watch();
-        event
+        self.driver.recv(timeout.map_or(Deadline::Never, Deadline::after))
     }
 
     /// The next event, if there is one already.
     pub fn try_recv(&mut self) -> Option<LltEvent> {
-        let event = self.poll();
-        self.driver.watch();
-        event
+        self.driver.try_recv()
     }
 
     /// Waits until gabd says something, at most for `timeout`: an event that can be received now,
@@ -245,33 +212,7 @@ impl LltPort {
     /// gabd ended the connection first, or a node took nothing for so long: what was accepted last
     /// is lost.
     pub fn close(mut self) -> Result<(), CloseError> {
-        self.driver.core.close();
-        if !self.driver.finish(Deadline::after(CLOSE_TIMEOUT)) {
-            return Err(CloseError::TimedOut);
-        }
-        match self.driver.core.state() {
-            ClientState::Closed(reason) => Err(CloseError::Closed(*reason)),
-            ClientState::Closing
-            | ClientState::Done
-            | ClientState::Open(_)
-            | ClientState::Opening
-            | ClientState::Refused { .. } => Ok(()),
-        }
-    }
-
-    fn poll(&mut self) -> Option<LltEvent> {
-        self.driver.transmit(false);
-        loop {
-            if let Some(event) = self.driver.core.poll_event() {
-                return Some(event);
-            }
-            if let ClientState::Closed(reason) = self.driver.core.state() {
-                return Some(LltEvent::Closed(*reason));
-            }
-            if !self.driver.receive() {
-                return None;
-            }
-        }
+        self.driver.close()
     }
 }
 
@@ -290,11 +231,8 @@ impl AsRawFd for LltPort {
 
 impl Drop for LltPort {
     fn drop(&mut self) {
-        self.driver.core.close();
-        self.driver.transmit(false);
+        self.driver.hang_up();
     }
 }
 
 const EBUSY: i32 = 16;
-const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -14,6 +14,7 @@ mod llt_core;
 mod llt_port;
 mod port;
 mod readiness;
+mod session;
 mod socket;
 mod trace;
 mod watch;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use llt::NodeId;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use super::core::{AckError, ClientCore, ClientState};
-use super::driver::Driver;
+use super::core::{AckError, ClientCore};
+use super::driver::{Driver, OpenFailure};
 use super::socket::{ConnectError, Connection, Deadline, default_root};
 use crate::event::{ClientEvent, CloseReason, Level, OpenError, OpenOptions, SendError};
 use crate::ids::PortName;
@@ -217,9 +217,8 @@ impl Port {
 
     /// The next event, if there is one already.
     pub fn try_recv(&mut self) -> Option<ClientEvent> {
-        let event = self.poll();
-        self.driver.watch();
-        event
+        self.show_life();
+        self.driver.try_recv()
     }
 
     /// Waits until gabd says something, at most for `timeout`: an event that can be received now,
@@ -269,56 +268,24 @@ impl Port {
     /// minute, which is longer than a change of membership takes. Events that were not received
     /// are dropped.
     pub fn close(mut self) -> Result<(), CloseError> {
-        self.driver.core.close();
-        if !self.driver.finish(Deadline::after(CLOSE_TIMEOUT)) {
-            return Err(CloseError::TimedOut);
-        }
-        match self.driver.core.state() {
-            ClientState::Closed(reason) => Err(CloseError::Closed(*reason)),
-            ClientState::Closing
-            | ClientState::Done
-            | ClientState::Open(_)
-            | ClientState::Opening
-            | ClientState::Refused { .. } => Ok(()),
-        }
+        self.driver.close()
     }
 
     fn over(socket: Connection, port: PortName, options: &Options) -> Result<Self, RegisterError> {
         let Options { ack, heartbeat, kernel, shared, status, .. } = *options;
         let open = OpenOptions { ack, heartbeat, kernel, shared, status };
         let core = ClientCore::new(port, open, &options.name);
-        let driver =
+        let mut driver =
             Driver::new(core, socket).map_err(|errno| RegisterError::System(errno.into()))?;
-        let mut port = Self { driver, node: NodeId::ZERO, supervised: heartbeat.is_some() };
-        let deadline = Deadline::after(REGISTER_TIMEOUT);
-        loop {
-            port.driver.transmit(false);
-            let idle = !port.driver.receive();
-            match port.driver.core.state() {
-                ClientState::Open(node) => port.node = *node,
-                ClientState::Opening if idle => {
-                    if !port.driver.sleep(deadline) {
-                        return Err(RegisterError::TimedOut);
-                    }
-                    continue;
-                }
-                ClientState::Opening => continue,
-                ClientState::Refused { errno, text } => {
-                    let (errno, text) = (*errno, text.clone());
-                    return Err(match OpenError::from_errno(errno) {
-                        Some(error) => error.into(),
-                        None => RegisterError::Refused { errno, text },
-                    });
-                }
-                // It may have been Open for a moment; the caller never saw it.
-                ClientState::Closed(reason) => return Err(RegisterError::Closed(*reason)),
-                ClientState::Closing | ClientState::Done => {
-                    unreachable!("nobody called close on this core")
-                }
-            }
-            port.driver.watch();
-            return Ok(port);
-        }
+        let node = driver.open().map_err(|failure| match failure {
+            OpenFailure::Closed(reason) => RegisterError::Closed(reason),
+            OpenFailure::Refused { errno, text } => match OpenError::from_errno(errno) {
+                Some(error) => error.into(),
+                None => RegisterError::Refused { errno, text },
+            },
+            OpenFailure::TimedOut => RegisterError::TimedOut,
+        })?;
+        Ok(Self { driver, node, supervised: heartbeat.is_some() })
     }
 
     /// A call that need not have talked to gabd: if gabd asks for a sign of life, this was one. The
@@ -328,30 +295,8 @@ impl Port {
     }
 
     fn recv_until(&mut self, deadline: Deadline) -> Option<ClientEvent> {
-        let event = loop {
-            let event = self.poll();
-            if event.is_some() || !self.driver.sleep(deadline) {
-                break event;
-            }
-        };
-        self.driver.watch();
-        event
-    }
-
-    fn poll(&mut self) -> Option<ClientEvent> {
         self.show_life();
-        self.driver.transmit(false);
-        loop {
-            if let Some(event) = self.driver.core.poll_event() {
-                return Some(event);
-            }
-            if let ClientState::Closed(reason) = self.driver.core.state() {
-                return Some(ClientEvent::Closed(*reason));
-            }
-            if !self.driver.receive() {
-                return None;
-            }
-        }
+        self.driver.recv(deadline)
     }
 
     fn send(
@@ -404,14 +349,9 @@ impl AsRawFd for Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        self.driver.core.close();
-        self.driver.transmit(false);
+        self.driver.hang_up();
     }
 }
-
-/// gabd answers an `Open` in the turn in which it reads it.
-const REGISTER_TIMEOUT: Duration = Duration::from_secs(30);
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -338,7 +338,8 @@ impl Gab {
             return self.signal(id, ClientSignal::Kill);
         }
         if options.heartbeat.is_some() {
-            let killing = begun.unwrap_or(Killing::from(now + self.config.policy.iofence));
+            let hang_up = now + self.config.policy.iofence;
+            let killing = begun.unwrap_or_else(|| Killing::from(hang_up));
             self.supervision.isolated.insert(id, (port, killing));
             self.supervision.expected.insert(port, Expected { since: now, told: 0 });
         }

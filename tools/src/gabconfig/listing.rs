@@ -328,6 +328,7 @@ mod tests {
             seeded: true,
             stable_ms: 5000,
             conn_wait: 12,
+            rejoin_hold: 6,
             send_queue: 4096,
             receive_queue: 128,
             protocol: 1,
