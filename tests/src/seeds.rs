@@ -77,6 +77,11 @@ pub const REGRESSIONS: &[Regression] = &[
     failed(Kind::Swarm, 100_035, "failed on a build between two commits; the cause is not known"),
     failed(Kind::Swarm, 100_764, "failed on a build between two commits; the cause is not known"),
     failed(Kind::Swarm, 101_110, "failed on a build between two commits; the cause is not known"),
+    failed(
+        Kind::Swarm,
+        40_001_797,
+        "in a view without a slot nobody answered which ports are busy, and one stayed so",
+    ),
 ];
 
 const fn failed(kind: Kind, seed: u64, story: &'static str) -> Regression {

@@ -20,8 +20,9 @@ pub(crate) struct Ordering {
     unacked: u64,
     ack_at: Option<Instant>,
     ack_now: bool,
-    /// A SAFE slot up to which an acknowledgement is wanted at once.
-    ack_wanted: u64,
+    /// The slot up to which an acknowledgement is wanted at once: that of a SAFE message, or whatever
+    /// the sequencer asked for.
+    ack_wanted: Option<u64>,
     /// What was said of our busy ports last.
     busy_told: u64,
     /// As sequencer: what the others were told to be stable.
@@ -277,12 +278,12 @@ impl Gab {
             || self
                 .stream
                 .as_ref()
-                .is_some_and(|s| self.order.ack_wanted > 0 && s.cont >= self.order.ack_wanted);
+                .is_some_and(|s| self.order.ack_wanted.is_some_and(|wanted| s.cont >= wanted));
         let Some(view) = self.view.as_ref().filter(|_| due) else { return };
         let sequencer = view.sequencer();
         self.order.busy_told = busy;
         (self.order.ack_now, self.order.ack_at, self.order.unacked) = (false, None, 0);
-        self.order.ack_wanted = 0;
+        self.order.ack_wanted = None;
         let to_all = self.acks_go_to_all();
         if view.members.len() == 1 || (sequencer == self.id && !to_all) {
             return;
@@ -339,7 +340,8 @@ impl Gab {
             self.store_slot(slot, entry);
         }
         if ord.need_ack {
-            self.order.ack_wanted = self.order.ack_wanted.max(ord.high);
+            // Also of a stream without any slot: it is asked which ports are busy.
+            self.order.ack_wanted = self.order.ack_wanted.max(Some(ord.high));
         }
         self.after_slots(now);
         if let Some(stream) = &mut self.stream

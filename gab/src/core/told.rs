@@ -136,3 +136,18 @@ fn jeopardy_is_told_when_it_begins_and_changes() {
     gab.handle_links(Instant::ZERO, id(1), 1, Duration::ZERO);
     assert_eq!(notices(&mut gab), jeopardy);
 }
+
+#[test]
+fn a_question_is_answered_even_in_a_view_without_a_slot() {
+    let mut gab = member(1);
+    let nothing = Ordered { stable: 0, high: 0, need_ack: true, first: 0, entries: Vec::new() };
+    let head = Head { vid: gab.view_id(), ack: 0, busy: 0 };
+    gab.handle_message(Instant::ZERO, id(0), Body::Ord(nothing).encode(head));
+    let answers = std::iter::from_fn(|| gab.poll_output()).filter(|output| match output {
+        GabOutput::Datagram(to, answer) => {
+            *to == id(0) && Message::decode(answer.clone()).is_ok_and(|it| it.body == Body::Ack)
+        }
+        _ => false,
+    });
+    assert_eq!(answers.count(), 1, "it says which ports are busy");
+}
