@@ -8,7 +8,7 @@ use super::{Gab, GabConfig, GabOutput, Notice, Transport};
 use crate::event::Level;
 use crate::ids::{PortName, Vid, View};
 use crate::limits::WINDOW_SLOTS;
-use crate::wire::{Body, Entry, EntryKind, Head, Ordered};
+use crate::wire::{Body, Entry, EntryKind, Head, Message, Ordered};
 
 fn id(node: u8) -> Id {
     Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) }
