@@ -52,6 +52,8 @@ pub struct Profile {
     pub narrow: Vec<Narrow>,
     /// What breaks when.
     pub chaos: ChaosPlan,
+    /// Mean time between two programs that are killed or hang, while things go wrong.
+    pub client_faults: Option<Duration>,
     /// Agents of each node.
     pub agents: Vec<Vec<Plan>>,
     /// Clock of each node.
@@ -95,7 +97,10 @@ impl Profile {
         let unicast = seed.child("unicast").draw().chance(0.5);
         setup.links.iter_mut().for_each(|link| link.unicast = link.broadcast && unicast);
         let narrow = draw_narrow(kind, &mut seed.child("narrow").draw(), &setup);
-        let agents = draw_agents(kind, &mut draw, &setup);
+        let mut agents = draw_agents(kind, &mut draw, &setup);
+        let mut supervised = seed.child("supervised").draw();
+        let client_faults = (kind != Kind::Smoke && supervised.chance(0.25))
+            .then(|| draw_client_faults(&mut supervised, &mut setup, &mut agents));
         let rough = matches!(kind, Kind::Quorum | Kind::Swarm | Kind::Record | Kind::Split);
         Self {
             kind,
@@ -103,6 +108,7 @@ impl Profile {
             calm: calm(),
             narrow,
             chaos: draw_chaos(kind, &mut draw),
+            client_faults,
             agents,
             clocks: (0..nodes).map(|_| draw_clock(rough, &mut draw)).collect(),
             paces: (0..nodes).map(|_| draw_pace(rough, &mut draw)).collect(),
@@ -167,6 +173,7 @@ impl Profile {
             calm: calm(),
             narrow: Vec::new(),
             chaos: ChaosPlan { weights: Weights::NONE, ..ChaosPlan::default() },
+            client_faults: None,
             agents: vec![Vec::new(); nodes],
             clocks: vec![Clock::default(); nodes],
             paces: vec![Pace::default(); nodes],
@@ -252,6 +259,16 @@ fn draw_narrow(kind: Kind, draw: &mut Draw, setup: &Setup) -> Vec<Narrow> {
         }
     }
     narrow
+}
+
+/// Most programs are supervised; all are killed now and then, and those that are supervised hang.
+fn draw_client_faults(draw: &mut Draw, setup: &mut Setup, agents: &mut [Vec<Plan>]) -> Duration {
+    setup.clients.iofence_ms = [300, 1000][draw.pick(2)];
+    let heartbeat_ms = [200, 600, 2000][draw.pick(3)];
+    for plan in agents.iter_mut().flatten() {
+        plan.options.heartbeat_ms = if draw.chance(0.7) { heartbeat_ms } else { 0 };
+    }
+    Duration::from_millis(draw.range(100, 3000))
 }
 
 fn draw_faults(kind: Kind, draw: &mut Draw) -> Faults {

@@ -57,9 +57,7 @@ impl World {
         self.apply(node, Input::Crash);
         self.processes[node].clear();
         self.processes[node].state = State::Down;
-        for agent in &mut self.agents[node] {
-            agent.closed();
-        }
+        self.close_agents(node);
     }
 
     /// Starts a node that is down after this time, unless it was started in between.
@@ -121,6 +119,7 @@ impl World {
                 self.hosts.apply(self.now, node, local, Input::Close { client });
             }
         }
+        self.close_agents(node);
         self.apply(node, Input::Leave);
         // Whoever cannot leave in order is killed in the end, as an administrator would.
         self.restart_after(node, Duration::from_secs(3) + down);
@@ -141,9 +140,7 @@ impl World {
     pub(super) fn ejected(&mut self, node: usize, halt: bool) {
         self.say(|| format!("node {node}: thrown out, halt {halt}"));
         self.stats.ejections += 1;
-        for agent in &mut self.agents[node] {
-            agent.closed();
-        }
+        self.close_agents(node);
         self.processes[node].readable.clear();
         if halt {
             self.processes[node].clear();

@@ -42,6 +42,7 @@ pub struct World {
     seed: Seed,
     arbiter: Draw,
     chaos: Draw,
+    client_faults: Draw,
     /// Whether a card knows that its cable was pulled.
     cables: Draw,
     /// Agents send, close and stall; else they only keep themselves alive.
@@ -148,6 +149,8 @@ enum Happening {
     Arrive { node: usize, link: usize, from: u8, frame: Bytes },
     /// The next fault.
     Chaos,
+    /// The next program that is killed or hangs.
+    ClientFault,
     /// The process of a client is gone.
     ClientGone { node: usize, life: usize, client: u32, killed: bool },
     /// A process that is down, or cannot leave, starts again; not if it did in between.
@@ -208,6 +211,7 @@ impl World {
             hosts: Hosts::new(profile.setup.clone(), recorder),
             arbiter: seed.child("arbiter").draw(),
             chaos: seed.child("chaos").draw(),
+            client_faults: seed.child("client faults").draw(),
             cables: seed.child("cables").draw(),
             profile,
             seed,
@@ -297,6 +301,7 @@ impl World {
         let plan = self.profile.chaos;
         if plan.length > Duration::ZERO {
             self.schedule(self.now + plan.start, Happening::Chaos);
+            self.schedule(self.now + plan.start, Happening::ClientFault);
         }
     }
 
@@ -347,6 +352,7 @@ impl World {
                 self.wake(node);
             }
             Happening::Chaos => self.strike(),
+            Happening::ClientFault => self.strike_client(),
             Happening::ClientGone { node, life, client, killed } => {
                 self.client_gone(node, life, client, killed);
             }
@@ -376,11 +382,17 @@ impl World {
         self.hosts.apply(self.now, node, local, input)
     }
 
-    fn strike(&mut self) {
+    /// May things go wrong still?
+    fn is_chaotic(&self) -> bool {
         let plan = self.profile.chaos;
-        if self.now > Instant::ZERO + plan.start + plan.length || !self.busy {
+        self.busy && self.now <= Instant::ZERO + plan.start + plan.length
+    }
+
+    fn strike(&mut self) {
+        if !self.is_chaotic() {
             return;
         }
+        let plan = self.profile.chaos;
         self.stats.strikes += 1;
         let mut draw = self.chaos.clone();
         chaos::strike(self, plan.weights, &mut draw);

@@ -16,9 +16,55 @@ impl World {
         }
     }
 
+    /// Some program is killed, or hangs if it is supervised.
+    pub(super) fn strike_client(&mut self) {
+        let Some(mean) = self.profile.client_faults.filter(|_| self.is_chaotic()) else { return };
+        let mut draw = self.client_faults.clone();
+        let node = draw.pick(self.nodes());
+        let (agent, hangs) = (draw.below(4), draw.chance(0.5));
+        let agent = usize::try_from(agent).unwrap_or(usize::MAX);
+        if self.state(node) == State::Running
+            && let Some(target) = self.agents[node].get_mut(agent)
+            && target.client.is_some()
+        {
+            if !hangs {
+                self.say(|| format!("node {node}: agent {agent} is killed"));
+                self.kill_client(node, agent);
+            } else if target.plan.options.heartbeat_ms > 0 {
+                target.stuck = true;
+                self.say(|| format!("node {node}: agent {agent} hangs"));
+            }
+        }
+        let at = self.now + draw.exponential(mean) + DYING;
+        self.client_faults = draw;
+        self.schedule(at, Happening::ClientFault);
+    }
+
+    /// All registrations of a node are over. What hangs is dealt with like everything that outlives
+    /// its node: somebody starts it again.
+    pub(super) fn close_agents(&mut self, node: usize) {
+        let strikes = self.profile.client_faults.is_some();
+        for agent in &mut self.agents[node] {
+            agent.closed();
+            agent.stuck &= !strikes;
+        }
+    }
+
+    /// Only those who gave no sign of life, or did not read, may be killed.
+    fn judge_signal(&mut self, node: usize, client: u32) {
+        let innocent = self.agents[node].iter().find(|agent| {
+            agent.client == Some(client) && agent.is_reading() && !agent.plan.options.ack
+        });
+        if innocent.is_some() {
+            let text = format!("node {node}: client {client} lives and reads, and is killed");
+            self.hosts.history.fault(self.now, "supervision", text);
+        }
+    }
+
     /// gabd sends a signal. A stuck process takes SIGABRT only when it goes on.
     pub(super) fn signal_client(&mut self, node: usize, client: u32, signal: ClientSignal) {
         self.say(|| format!("node {node}: client {client} gets {signal:?}"));
+        self.judge_signal(node, client);
         let (life, now) = (self.hosts.life(node), self.now);
         self.signals.push((now, node, signal));
         let dies = self.agents[node].iter().any(|agent| match signal {
