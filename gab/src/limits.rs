@@ -53,6 +53,8 @@ pub const P2P_WINDOW_BYTES: usize = 512 << 10;
 /// Point-to-point messages to one port of a later generation that are kept until it comes, and as
 /// many for which its client has no room.
 pub const P2P_HELD_MESSAGES: usize = 256;
+/// Bytes of those without room, beyond which a sender may have only one.
+pub const P2P_HELD_BYTES: usize = 1 << 20;
 /// Bytes of slots that one request for missing slots is answered with; the rest is asked again.
 pub const REPAIR_BYTES: usize = 256 << 10;
 /// Bytes of one batch of submitted messages or repaired slots: one LLT message.

@@ -228,7 +228,7 @@ fn s08_two_proposers_duel() {
     stage.wait("both proposers try", |_| note.says("collect 0") && note.says("collect 1"));
     stage.wait_view(&[0, 1, 2]);
     let rounds = stage.vid(0).round - old.round;
-    assert!(rounds <= 10, "{rounds} rounds");
+    assert!(rounds <= 4, "{rounds} rounds");
     stage.conclude();
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gab::core::Notice;
 use gab::wire::{Body, Head};
+use llt::NodeId;
 use llt::wire::Frame;
 use sim::client::Plan;
 use sim::input::OpenFlags;
@@ -282,6 +283,13 @@ fn s61_one_receiver_is_ten_times_slower() {
     }
     stage.world.busy = false;
     assert_eq!(stage.views(), views, "no member is removed");
+    let slow = NodeId::new(2).unwrap();
+    let named =
+        |notice: &Notice| matches!(notice, Notice::SlowMember { node, .. } if *node == slow);
+    assert!(stage.noticed(0, named), "the slow one is told of");
+    let others =
+        |notice: &Notice| matches!(notice, Notice::SlowMember { node, .. } if *node != slow);
+    assert!(!stage.noticed(0, others), "and nobody else");
     stage.conclude();
 }
 

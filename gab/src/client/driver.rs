@@ -193,6 +193,8 @@ impl<C: Core> Driver<C> {
                     return Ok(node);
                 }
                 ClientState::Opening if idle && !self.sleep(deadline) => {
+                    // Whenever gabd reads the question, it reads that nobody wants it any more.
+                    self.hang_up();
                     return Err(OpenFailure::TimedOut);
                 }
                 ClientState::Opening => {}

@@ -295,8 +295,12 @@ impl Port {
     }
 
     fn recv_until(&mut self, deadline: Deadline) -> Option<ClientEvent> {
-        self.show_life();
-        self.driver.recv(deadline)
+        loop {
+            let event = self.try_recv();
+            if event.is_some() || !self.driver.sleep(deadline) {
+                return event;
+            }
+        }
     }
 
     fn send(

@@ -6,8 +6,8 @@ use llt::limits::NODES_MAX;
 use super::Gab;
 use super::ports::Port;
 use crate::limits::{
-    Bounded, CLIENTS_MAX, P2P_HELD_MESSAGES, PORTS_MAX, READY_VIEWS_MAX, REGISTRATIONS_UNDER_WAY,
-    SEND_QUEUE_MESSAGES, WINDOW_BYTES, WINDOW_SLOTS,
+    Bounded, CLIENTS_MAX, MESSAGE_MAX, P2P_HELD_BYTES, P2P_HELD_MESSAGES, PORTS_MAX,
+    READY_VIEWS_MAX, REGISTRATIONS_UNDER_WAY, SEND_QUEUE_MESSAGES, WINDOW_BYTES, WINDOW_SLOTS,
 };
 
 /// Nodes; and ports of nodes.
@@ -44,6 +44,11 @@ impl Gab {
             Bounded::new("messages to one node", most(p2p), SEND_QUEUE_MESSAGES * NODES),
             Bounded::new("early messages", most(|port| port.p2p.early()), P2P_HELD_MESSAGES),
             Bounded::new("messages without room", most(|port| port.p2p.full()), P2P_HELD_MESSAGES),
+            Bounded::new(
+                "bytes without room",
+                most(|port| port.p2p.full_bytes()),
+                P2P_HELD_BYTES + NODES * MESSAGE_MAX,
+            ),
             Bounded::new("nodes with messages", most(|port| port.p2p.sources()), NODES),
             Bounded::new("own messages", self.pending.longest(), self.accepted_max()),
             Bounded::new("own messages to deliver", self.latency.longest(), SLOTS),

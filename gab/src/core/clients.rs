@@ -161,6 +161,10 @@ impl Clients {
             client.event_bytes += len;
         }
         client.closed = matches!(event, ClientEvent::Closed(_));
+        if client.closed {
+            // It paces nobody any more.
+            client.stalled_since = None;
+        }
         let was_idle = client.events.is_empty() || client.next_is_gated();
         client.events.push_back(event);
         if client.is_behind() && client.stalled_since.is_none() {

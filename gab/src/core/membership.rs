@@ -119,6 +119,7 @@ impl Gab {
     pub(super) fn note_late(&mut self, now: Instant, late: Duration) {
         self.excuse_members();
         self.excuse_change(now);
+        self.membership.mute_since = None;
         self.clients.excuse(now, late);
         self.supervision.excuse(now, late);
         let quiet = now + self.config.stable.max(self.change_timeout());
@@ -481,6 +482,33 @@ mod tests {
         assert!(!lost(&[(12, 1, 2), (20, 2, 0), (72, 0, 2)]), "the link came back in between");
         assert!(!lost(&[(12, 1, 2), (72, 0, 2), (73, 1, 0)]), "it is heard again");
         assert!(!lost(&[(12, 1, 2), (72, 1, 0)]), "it is not lost");
+    }
+
+    /// When node 0 of eight is due to start a view change, by the losses of others at these seconds.
+    fn due(losses: &[u32]) -> Duration {
+        let id = |node| Id { node: NodeId::new(node).unwrap(), incarnation: Incarnation(1) };
+        let transport = Transport { datagram_max: 1400, has_broadcast: false };
+        let mut gab = Gab::new(Instant::ZERO, id(0), GabConfig::default(), transport, 1);
+        assert_eq!(gab.config.stable, SEC * 5);
+        let vid = Vid { round: 1, proposer: id(0) };
+        let view = View { vid, members: (0..8).map(id).collect() };
+        gab.view = Some(view.clone());
+        for node in 1..8 {
+            gab.handle_peer_up(Instant::ZERO, id(node), 2);
+        }
+        for (node, &at) in (1..8).zip(losses) {
+            gab.handle_peer_down(Instant::ZERO + SEC * at, id(node), llt::core::DownReason::Silent);
+        }
+        gab.reason_due(&view).map(|at| at.since(Instant::ZERO)).expect("somebody is lost")
+    }
+
+    #[test]
+    fn the_stable_time_begins_anew_with_each_loss_but_ends_after_four() {
+        assert_eq!(due(&[16]), SEC * 21, "peerinact and stable: facts 2.10");
+        assert_eq!(due(&[16, 20]), SEC * 25);
+        assert_eq!(due(&[16, 20, 24, 28]), SEC * 33);
+        assert_eq!(due(&[16, 20, 24, 28, 32]), SEC * 36, "four stable times after the first");
+        assert_eq!(due(&[16, 20, 24, 28, 32, 35]), SEC * 36);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::ports::LocalPort;
 use super::{ClientId, Gab};
 use crate::event::{ClientEvent, Delivery, Level, SendError};
 use crate::ids::PortName;
-use crate::limits::{P2P_HELD_MESSAGES, P2P_WINDOW_BYTES, P2P_WINDOW_MESSAGES};
+use crate::limits::{P2P_HELD_BYTES, P2P_HELD_MESSAGES, P2P_WINDOW_BYTES, P2P_WINDOW_MESSAGES};
 use crate::wire::{Body, P2p, P2pAck};
 
 /// Sending side of one registration.
@@ -65,6 +65,19 @@ impl P2pPort {
         let waiting = self.full.iter().rev().find(|(sender, _)| *sender == from);
         let taken = || self.taken.get(&from.node).map_or(0, |&(_, number)| number);
         waiting.map_or_else(taken, |(_, message)| message.number)
+    }
+
+    /// Bytes of the same.
+    pub(crate) fn full_bytes(&self) -> usize {
+        self.full.iter().map(|(_, message)| message.payload.len()).sum()
+    }
+
+    /// May one more message of this node wait for room? Each of so many members may have its share,
+    /// and one always.
+    fn has_place(&self, from: Id, members: usize) -> bool {
+        let waiting = self.full.iter().filter(|(sender, _)| *sender == from).count();
+        let share = P2P_HELD_MESSAGES / members.max(1);
+        waiting == 0 || waiting < share && self.full_bytes() < P2P_HELD_BYTES
     }
 
     /// Nodes whose messages are counted.
@@ -199,7 +212,7 @@ impl Gab {
         let (taken, last) = (taken.1, port.p2p.last_from(from));
         if message.number == last + 1 {
             // Its retries replace what does not fit.
-            if port.p2p.full.len() < P2P_HELD_MESSAGES {
+            if port.p2p.has_place(from, port.members.len()) {
                 let name = message.port;
                 port.p2p.full.push_back((from, message));
                 self.take_waiting_p2p(now, name);

@@ -88,7 +88,6 @@ impl Killing {
     }
 
     /// SIGKILL was sent at `since`.
-    #[cfg_attr(not(feature = "daemon"), expect(dead_code, reason = "the daemon takes over"))]
     pub(crate) const fn isolated(since: Instant) -> Self {
         Self { tries: 0, next: since, isolated: Some(since) }
     }
@@ -161,7 +160,9 @@ impl Watched {
         self.beats[fifth] += 1;
         (self.last, self.told) = (now, 0);
         if answer {
-            self.asked = false;
+            // The next question is due now at the earliest: that the last one was not answered in
+            // time is no lateness of ours.
+            (self.asked, self.ask_at) = (false, self.ask_at.max(now));
         }
     }
 

@@ -101,6 +101,10 @@ impl Clients {
             // Nobody reads what we might still send, and it would report itself for ever.
             conn.abandon(now, stack);
         }
+        if conn.is_gone() && self.processes.release(poller, number) {
+            // Before the timer of this turn: it might be killed for not having hung up.
+            stack.gone(now, ClientId(number));
+        }
         self.ports.note(number, conn.llt_port());
         if conn.is_tracing() {
             self.tracing.insert(number);

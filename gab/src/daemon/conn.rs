@@ -41,6 +41,8 @@ pub(super) struct Conn {
     credit: Credit,
     /// Taken from the stack and not yet sent for want of credit.
     held: VecDeque<ClientEvent>,
+    /// The generation of the last view that was taken from there.
+    view: Option<u64>,
     packer: Packer,
     /// A datagram that the socket did not take.
     sending: Option<Bytes>,
@@ -113,6 +115,7 @@ impl Conn {
             granted: Credit::default(),
             credit: Credit::default(),
             held: VecDeque::new(),
+            view: None,
             packer: Packer::default(),
             sending: None,
             phase: Phase::Open,
@@ -502,6 +505,9 @@ impl Conn {
             else {
                 return false;
             };
+            if let ClientEvent::View(view) = &event {
+                self.view = Some(view.generation);
+            }
             let cost = match &event {
                 ClientEvent::Closed(_) => Credit::default(),
                 ClientEvent::Deliver(delivery) => {
@@ -525,6 +531,9 @@ impl Conn {
     /// wait for that.
     fn discard(&mut self, now: Instant, stack: &mut Stack) {
         self.held.clear();
+        if let Some(generation) = self.view.take() {
+            stack.ack_view(now, self.id, generation);
+        }
         while let Some(event) = stack.poll_client(now, self.id) {
             match event {
                 ClientEvent::Closed(_) => {
@@ -601,7 +610,8 @@ impl Conn {
     /// The process of a supervised client has to notice that its registration is over: the connection
     /// stays until it hangs up.
     pub(super) fn fence(&mut self) {
-        self.fenced |= self.is_supervised();
+        let alive = |known: &Registration| known.supervised && known.process_gone.is_none();
+        self.fenced |= self.registration.as_ref().is_some_and(alive);
     }
 
     /// Has its process to hang up still?
@@ -626,6 +636,7 @@ impl Conn {
         if let Some(registration) = &mut self.registration {
             registration.process_gone = Some(now);
         }
+        self.fenced = false;
         self.drain(now, stack);
     }
 

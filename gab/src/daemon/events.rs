@@ -243,7 +243,9 @@ fn of_notice(
         | Notice::Membership { .. }
         | Notice::PortClosed { .. }
         | Notice::Visible { .. } => return None,
-        Notice::QuorumDiffers { node: id, .. } => node("quorum-differs", *id),
+        Notice::QuorumDiffers { node: id, theirs } => {
+            with(node("quorum-differs", *id), "theirs", (*theirs).into())
+        }
         Notice::QuorumLost { of, present } => {
             json!({"event": "quorum-lost", "of": ids(*of), "present": ids(*present)})
         }
@@ -341,3 +343,6 @@ fn of_llt(event: &Event, name: &impl Fn(NodeId) -> Option<String>) -> Option<Val
         | Event::Writable { .. } => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

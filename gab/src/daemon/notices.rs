@@ -432,13 +432,13 @@ const PROTOCOL: &str = "1.0";
 const TICK_MS: u64 = 10;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use llt::core::RefusedCause;
     use llt::llttab::{LltTab, Source};
     use llt::{Id, Incarnation, NodeId};
 
-    fn settings() -> Settings {
+    pub(in crate::daemon) fn settings() -> Settings {
         let llttab = "\
 set-node 0
 set-cluster 8383

@@ -136,4 +136,4 @@ impl Token {
 }
 
 /// Descriptors reported by one call; what is ready beyond is reported by the next.
-const EVENTS: usize = 128;
+pub(super) const EVENTS: usize = 128;

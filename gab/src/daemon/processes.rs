@@ -86,9 +86,9 @@ impl Processes {
     }
 
     /// The connection is gone, and nothing depends on the process any more unless it was killed:
-    /// false if it was, or is not known.
+    /// false if it was.
     pub(super) fn release(&mut self, poller: &Poller, number: u32) -> bool {
-        let free = self.by_number.get(&number).is_some_and(|process| !process.isolated);
+        let free = self.by_number.get(&number).is_none_or(|process| !process.isolated);
         if free {
             self.gone(poller, number);
         }

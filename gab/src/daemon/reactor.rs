@@ -32,7 +32,7 @@ use crate::daemon::links::{Changes, Links};
 use crate::daemon::listener::{Accepted, Listener};
 use crate::daemon::metrics::Board;
 use crate::daemon::notices;
-use crate::daemon::poller::{Poller, Ready, Token};
+use crate::daemon::poller::{EVENTS, Poller, Ready, Token};
 use crate::daemon::reactor::traces::Traces;
 use crate::daemon::settings::Settings;
 use crate::daemon::signals::Signals;
@@ -205,8 +205,12 @@ impl Reactor {
     fn wait(&self, deadline: Option<Instant>, ready: &mut Vec<Ready>) -> std::io::Result<()> {
         self.poller.wait(self.parts.clock, deadline, ready)?;
         let now = self.parts.clock.now();
-        if deadline.is_some_and(|deadline| now > deadline + LATE) {
-            self.poller.wait(self.parts.clock, Some(now), ready)?;
+        if deadline.is_some_and(|deadline| now > deadline + LATE) && ready.len() < EVENTS {
+            let mut again = Vec::new();
+            self.poller.wait(self.parts.clock, Some(now), &mut again)?;
+            if again.len() >= ready.len() {
+                *ready = again;
+            }
         }
         Ok(())
     }

@@ -255,6 +255,20 @@ fn a_node_that_is_late_all_the_time_judges_by_the_time_that_it_was_awake() {
     assert_eq!(node.signals(ClientSignal::Kill).len(), 1);
 }
 
+#[test]
+fn a_client_that_answers_late_excuses_no_other() {
+    let mut node = Node::with_client(Policy::default());
+    let slow = ClientId(8);
+    node.gab.open(node.now, slow, PortName::new('d').unwrap(), supervised()).unwrap();
+    node.drain();
+    while node.gab.poll_client(node.now, slow).is_some() {}
+    for second in (2..40).step_by(2) {
+        node.until(second);
+        node.gab.heard(node.now, slow, true);
+    }
+    assert_eq!(node.signals(ClientSignal::Abort)[0], 15);
+}
+
 /// With a client that answers and does not read: its queue of two events is full at once.
 fn deaf(options: OpenOptions, policy: Policy) -> Node {
     let mut node = Node::new(Policy { receive_queue: 2, ..policy });

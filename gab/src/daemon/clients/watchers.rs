@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Clients;
+use crate::daemon::conn::Conn;
 use crate::daemon::metrics::Watching;
 use crate::limits::EVENT_READERS_MAX;
 
@@ -57,10 +58,14 @@ impl Clients {
         std::mem::take(&mut self.watchers.new).into_iter().collect()
     }
 
-    /// Tells all readers that know the state.
+    /// Tells all readers that know the state; those who missed events miss one more.
     pub(in crate::daemon) fn event(&mut self, text: &str) {
-        let known: Vec<u32> = self.watchers.all.difference(&self.watchers.new).copied().collect();
-        for number in known {
+        for number in self.watchers.all.clone() {
+            let misses = self.conns.get(&number).is_some_and(Conn::misses_events);
+            if self.watchers.new.contains(&number) && !misses {
+                // It is told the state after this.
+                continue;
+            }
             self.event_to(number, text);
         }
     }

@@ -35,9 +35,14 @@ impl Conn {
     /// Has it missed events, and read what it did not miss?
     pub(in crate::daemon) fn has_caught_up(&self) -> bool {
         self.is_watching()
-            && self.watched.is_some_and(|lost| lost > 0)
+            && self.misses_events()
             && self.packer.is_empty()
             && self.sending.is_none()
+    }
+
+    /// Has it missed events, which it was not told?
+    pub(in crate::daemon) fn misses_events(&self) -> bool {
+        self.watched.is_some_and(|lost| lost > 0)
     }
 
     /// Says how many events it missed; what is told from here on it gets again.
