@@ -265,14 +265,14 @@ fn s60_small_receive_buffers_and_many_senders_at_full_rate() {
 fn s61_one_receiver_is_ten_times_slower() {
     let mut profile = Profile::quiet(Setup::fast(3));
     for pace in &mut profile.paces {
-        pace.per_frame = Duration::from_micros(20);
+        pace.per_frame = Duration::from_micros(100);
     }
-    profile.paces[2].per_frame = Duration::from_micros(200);
+    profile.paces[2].per_frame = Duration::from_micros(1000);
     let mut stage = Stage::new(profile);
     stage.world.boot_all();
     stage.wait_view(&[0, 1, 2]);
     for node in 0..3 {
-        stage.add_agent(node, storm_plan(if node == 2 { 0 } else { 60 }));
+        stage.add_agent(node, storm_plan(if node == 2 { 0 } else { 200 }));
     }
     let views = stage.views();
     stage.world.busy = true;
