@@ -136,3 +136,24 @@ fn the_flag_may_be_switched_off_while_gabd_runs() {
     assert!(control::snapshot(&cluster.cluster, 1).is_ok(), "node 1 goes on without node 0");
     cluster.down().unwrap();
 }
+
+#[test]
+fn with_s_both_sides_of_a_split_go_on_though_the_flag_is_on() {
+    let _alone = alone();
+    let mut cluster = up(2);
+    for node in ["0", "1"] {
+        told(&cluster, &["exec", node, "gabconfig", "-s"]);
+        let listing = told(&cluster, &["exec", node, "gabconfig", "-l"]);
+        assert!(listing.contains("Quorum flag          : Enabled\n"), "{listing}");
+        assert!(listing.contains("Partition arbitration: Disabled\n"), "{listing}");
+    }
+    cluster.partition(&[vec![0], vec![1]]).unwrap();
+    wait_alone(&cluster, &[0]);
+    wait_alone(&cluster, &[1]);
+    cluster.heal().unwrap();
+    wait_alone(&cluster, &[0, 1]);
+    let log = fs::read_to_string(cluster.cluster.root(1).join("var/log/gabd.log")).unwrap();
+    let warned = "GAB WARNING single network (-s): no side of a split gives up";
+    assert!(log.contains(warned) && !log.contains("halting system"), "{log}");
+    cluster.down().unwrap();
+}

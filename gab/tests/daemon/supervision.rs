@@ -274,6 +274,40 @@ fn a_node_that_is_to_reboot_does_so_or_says_that_it_cannot() {
 }
 
 #[test]
+fn switches_that_are_taken_back_halt_nobody() {
+    let switched = |on| GabConfigure {
+        missed_heartbeat_halt: Some(on),
+        process_death_halt: Some(on),
+        rejoin_halt: Some(on),
+        ..GabConfigure::default()
+    };
+    let nodes = formed(3, &[], switched(true));
+    for node in &nodes {
+        let done: Configured = ask(node, AdminRequest::GabConfigure(switched(false))).unwrap();
+        assert!(!done.already);
+    }
+    // -B: it is killed, as without the switch.
+    let mut hung = Victim::start(&nodes[2], 'h', 400, false, Life::Serve);
+    hung.signal(Signal::STOP);
+    assert_eq!(hung.killed_by(), Some(Signal::KILL.as_raw()));
+    // -P
+    let mut dead = Victim::start(&nodes[2], 'd', 60_000, false, Life::Serve);
+    dead.signal(Signal::KILL);
+    assert_eq!(dead.killed_by(), Some(Signal::KILL.as_raw()));
+    wait_for("port d without it", || !registered(&nodes[2], "d"));
+    // -J
+    let first_life = snapshot(&nodes[2]).llt.incarnation;
+    faults(&nodes[2], FaultRequest { blocked: Some(vec![0, 1]), ..FaultRequest::default() });
+    wait_for("it goes on alone", || members(&nodes[2]) == [2]);
+    faults(&nodes[2], FaultRequest { clear: true, ..FaultRequest::default() });
+    for node in &nodes {
+        wait_for("port a with everybody", || members(node) == [0, 1, 2]);
+    }
+    assert!(snapshot(&nodes[2]).llt.incarnation > first_life, "thrown out, and back by itself");
+    assert!(!nodes[2].log().contains("halting system"), "{}", nodes[2].log());
+}
+
+#[test]
 fn who_does_not_come_back_halts_the_node_if_asked_to() {
     let set = vec![GabTunable::RmTimeout(1000), GabTunable::RmAction { halt: true }];
     let mut nodes = formed(1, &[], GabConfigure { set, ..GabConfigure::default() });
@@ -290,6 +324,10 @@ fn who_does_not_come_back_halts_the_node_if_asked_to() {
     let log = nodes[0].log();
     let missed = "Port h: process died and did not register again in time";
     assert_eq!(log.matches(missed).count(), 1, "{log}");
+    assert!(
+        log.contains("Port h halting system due to client process not registering again"),
+        "{log}"
+    );
 }
 
 #[test]

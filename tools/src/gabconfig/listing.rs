@@ -322,6 +322,16 @@ mod tests {
     }
 
     #[test]
+    fn versions_are_those_of_the_command_and_of_gabd() {
+        let fixed = |text: String| text.replace(env!("CARGO_PKG_VERSION"), "X.Y.Z");
+        let json = |version: &Version| serde_json::to_string_pretty(version).unwrap() + "\n";
+        golden::check("gabconfig-v", &fixed(version()));
+        golden::check("gabconfig-v-json", &fixed(json(&Version::own())));
+        let gab = GabSnapshot { protocol: 1, ..GabSnapshot::default() };
+        golden::check("gabconfig-versions-json", &fixed(json(&Version::of(&gab))));
+    }
+
+    #[test]
     fn the_driver_looks_as_in_the_original() {
         let clients = ClientPolicy { iofence_ms: 15_000, ..ClientPolicy::default() };
         let gab = GabSnapshot {

@@ -79,6 +79,21 @@ mod tests {
         });
         let expected = "1764336000.007 membership generation 3 left 1 members 0 2 port A";
         assert_eq!(line(&event), expected);
+        let many = [
+            json!({"event": "node", "time": 1_764_336_000_000_u64, "node": 0, "name": "north",
+                   "cluster": 7, "configured": true, "view": "1.0/2a"}),
+            json!({"event": "port", "time": 1_764_336_000_000_u64, "port": "a", "generation": 1,
+                   "members": [0, 1], "jeopardy": [], "visible": []}),
+            event,
+            json!({"event": "client", "time": 1_764_336_001_500_u64, "port": "h", "pid": 2305,
+                   "what": "inactive", "seconds": 7}),
+            json!({"event": "link", "time": 1_764_336_002_000_u64, "link": 1, "node": 1,
+                   "name": "south", "status": "lossy", "found": true}),
+            json!({"event": "version", "time": 1_764_336_002_100_u64, "node": 1, "name": "south",
+                   "versions": [2, 3], "ours": [1, 1]}),
+            json!({"event": "lost", "time": 1_764_336_003_000_u64, "events": 12}),
+        ];
+        crate::golden::check("gabport-watch-all", &many.each_ref().map(line).join("\n"));
         let event = json!({"event": "halt", "time": 5, "reason": "a\nb"});
         assert_eq!(line(&event), "0.005 halt reason a\\nb");
     }

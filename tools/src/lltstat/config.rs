@@ -144,6 +144,7 @@ mod tests {
         let tunables_ = gab::snapshot::TunableSnapshot { thread_priority: 2 };
         let llt = LltSnapshot { tunables: tunables_, ..LltSnapshot::default() };
         golden::check("lltstat-t", &tunables(&llt));
+        golden::check_json("lltstat-t-json", &Tunables::of(&llt));
     }
 
     #[test]

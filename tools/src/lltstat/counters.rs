@@ -108,6 +108,7 @@ mod tests {
             ..Stats::default()
         };
         golden::check("lltstat", &statistics(&stats));
+        golden::check_json("lltstat-json", &stats);
     }
 
     #[test]

@@ -168,5 +168,6 @@ mod tests {
     #[test]
     fn who_is_on_the_network_includes_those_that_are_ignored() {
         golden::check("lltstat-network", &on_network(&llt()));
+        golden::check_json("lltstat-network-json", &heard(&llt()));
     }
 }

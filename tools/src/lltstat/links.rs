@@ -71,6 +71,7 @@ mod tests {
     fn links_look_as_in_the_original() {
         let llt = LltSnapshot { links: vec![ether()], ..LltSnapshot::default() };
         golden::check("lltstat-l", &links(&llt));
+        golden::check_json("lltstat-l-json", &llt.links);
     }
 
     #[test]
