@@ -80,6 +80,15 @@ impl World {
 
     /// The process of an agent is gone; its supervisor starts it again unless it is retired.
     pub(super) fn client_gone(&mut self, node: usize, life: usize, client: u32, killed: bool) {
+        if self.hosts.life(node) == Some(life) && self.state(node) == State::Paused {
+            // gabd learns it when it goes on.
+            for agent in &mut self.agents[node] {
+                agent.stuck |= agent.client == Some(client);
+            }
+            let what = Happening::ClientGone { node, life, client, killed };
+            self.schedule(self.now + PAUSED, what);
+            return;
+        }
         let mut kernel = false;
         if let Some(agent) = self.agents[node].iter_mut().find(|agent| agent.client == Some(client))
         {
@@ -109,5 +118,7 @@ impl World {
     }
 }
 
+/// How often it is looked whether a gabd that is stopped goes on.
+const PAUSED: Duration = Duration::from_millis(5);
 /// What the system takes to end a process.
 const DYING: Duration = Duration::from_millis(1);
