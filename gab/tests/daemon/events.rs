@@ -11,7 +11,7 @@ use crate::support::{members, options, port, view};
 
 /// The next event that has these keys; what comes before it is dropped.
 #[track_caller]
-fn event(watch: &mut Watch, wanted: &Value) -> Value {
+pub(crate) fn event(watch: &mut Watch, wanted: &Value) -> Value {
     loop {
         let event = watch.recv(Some(Duration::from_secs(60))).unwrap();
         let event = event.unwrap_or_else(|| panic!("no {wanted} in time"));

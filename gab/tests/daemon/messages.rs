@@ -7,9 +7,11 @@ use gab::Level;
 use gab::admin::{
     AdminRequest, Configured, FaultRequest, GabConfigure, GabQueue, GabTunable, PortInfo,
 };
-use gab::client::{Options, Port};
+use gab::client::{Options, Port, Watch};
 use gab::event::SendError;
+use serde_json::json;
 
+use crate::events::event;
 use crate::node::{Node, cluster, wait_for};
 use crate::support::{ask, deliveries, faults, members, options, port, snapshot, view};
 
@@ -27,17 +29,22 @@ fn a_node_that_waits_for_others_says_so_and_may_be_seeded_by_hand() {
     let mut nodes = cluster(2);
     let node = &mut nodes[0];
     node.start(&["--testbed"]);
+    let mut watch = Watch::start(node.root()).unwrap();
+    event(&mut watch, &json!({"event": "node", "configured": true, "view": ""}));
     logged(node, "GAB INFO V-15-1-20021 GAB available");
     let waiting = "registration waiting for seed port membership";
     logged(node, &format!("V-15-1-20026 Port a[GAB_Control (refcount 1)] {waiting}"));
     let mut user = Port::register(port('A'), &options(node)).unwrap();
     logged(node, &format!("V-15-1-20005 Port A[GAB_USER_CLIENT (refcount 0)] {waiting}"));
+    event(&mut watch, &json!({"event": "waiting", "port": "A"}));
     let named = Options { name: "VxFen".to_owned(), kernel: true, ..options(node) };
     let kernel = Port::register(port('B'), &named).unwrap();
     logged(node, &format!("V-15-1-20005 Port B[VxFen (refcount 1)] {waiting}"));
     configure(node, GabConfigure { seed: true, ..GabConfigure::default() });
     view(&mut user, |view| view.members.len() == 1);
     logged(node, "GAB WARNING seeded by hand (-x) with 0: no other node may have a membership");
+    event(&mut watch, &json!({"event": "seeded", "members": [0], "by_hand": true}));
+    event(&mut watch, &json!({"event": "node", "configured": true}));
     wait_for("port B", || snapshot(node).gab.ports.len() == 3);
     let ports = snapshot(node).gab.ports;
     let names: Vec<(&str, u32)> =
@@ -68,8 +75,11 @@ fn classes_of_members_are_told_with_the_names_of_the_original() {
     }
     let second = Port::register(port('A'), &options(&nodes[1])).unwrap();
     view(&mut first, |view| view.members.len() == 2);
+    let mut watch = Watch::start(nodes[0].root()).unwrap();
     faults(&nodes[0], FaultRequest { link: Some(0), cut: Some(true), ..FaultRequest::default() });
     logged(&nodes[0], "GAB INFO V-15-1-20037 Port a gen 1   jeopardy ;1");
+    event(&mut watch, &json!({"event": "jeopardy", "port": "a", "jeopardy": [1]}));
+    event(&mut watch, &json!({"event": "jeopardy", "port": "A", "jeopardy": [1]}));
     logged(&nodes[0], "GAB INFO V-15-1-20037 Port A gen 3   jeopardy ;1");
     second.close().unwrap();
     logged(&nodes[1], "GAB INFO V-15-1-20032 Port A closed");
@@ -175,7 +185,10 @@ fn a_node_that_alone_has_the_quorum_flag_is_told() {
     for node in &nodes {
         wait_for("port a with everybody", || members(node) == [0, 1]);
     }
+    let mut watch = Watch::start(nodes[1].root()).unwrap();
+    event(&mut watch, &json!({"event": "port", "port": "a"}));
     configure(&nodes[0], GabConfigure { quorum: Some(true), ..GabConfigure::default() });
+    event(&mut watch, &json!({"event": "quorum-differs", "node": 0, "theirs": true}));
     logged(&nodes[0], "node 1 (node1) does not have the quorum flag (-q) and this node has");
     logged(&nodes[1], "node 0 (node0) has the quorum flag (-q) and this node has not");
 }

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use gab::admin::{AdminRequest, Configured, FaultRequest, GabConfigure, GabTunable};
-use gab::client::{Options, Port};
+use gab::client::{Options, Port, Watch};
 use gab::event::OpenOptions;
 use gab::ipc::{Reader, Record, VERSION};
 use gab::{ClientEvent, CloseReason, PortName};
 use llt::io::Clock;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
+use crate::events::event;
 use crate::node::{Node, cluster, wait_for};
 use crate::support::{ask, faults, members, options, port, snapshot, view};
 
@@ -210,6 +212,14 @@ fn a_stopped_client_is_warned_of_aborted_and_killed() {
         &[
             "V-15-1-20088 System information:",
             "V-15-1-20089 Number of cpu: ",
+            "V-15-1-20090 ",
+            "V-15-1-20091 ",
+            "V-15-1-20092 ",
+            "V-15-1-20093 ",
+            "V-15-1-20094 ",
+            "V-15-1-20095 ",
+            "V-15-1-20096 ",
+            "V-15-1-20097 ",
             "V-15-1-20098 Pagein",
         ],
     );
@@ -232,7 +242,12 @@ fn a_missed_heartbeat_halts_the_node_and_only_a_clean_end_stops_its_watchdog() {
     let mut nodes = formed(1, &watchdog, request);
     wait_for("the watchdog is fed", || fed().len() > 1);
     let victim = Victim::start(&nodes[0], 'h', 500, false, Life::Serve);
+    let mut watch = Watch::start(nodes[0].root()).unwrap();
+    event(&mut watch, &json!({"event": "port", "port": "h"}));
     victim.signal(Signal::STOP);
+    let failed = json!({"event": "client", "what": "failed", "port": "h", "heartbeat_ms": 500});
+    assert_eq!(event(&mut watch, &failed)["pid"], victim.child.id());
+    event(&mut watch, &json!({"event": "halt", "port": "h", "reason": "client process failure"}));
     assert_eq!(nodes[0].wait(), Some(75));
     let halted = "GAB: Port h halting system due to client process failure";
     assert!(nodes[0].stderr().contains(halted), "{}", nodes[0].stderr());
@@ -377,7 +392,11 @@ fn c10_a_supervised_client_that_does_not_hang_up_after_an_ejection_is_killed() {
     faults(&nodes[2], FaultRequest { blocked: Some(vec![0, 1]), ..FaultRequest::default() });
     view(&mut watcher, |view| view.left.len() == 1);
     wait_for("it goes on alone", || members(&nodes[2]) == [2]);
+    let mut watch = Watch::start(nodes[2].root()).unwrap();
+    event(&mut watch, &json!({"event": "port", "port": "h", "members": [2]}));
     faults(&nodes[2], FaultRequest { clear: true, ..FaultRequest::default() });
+    event(&mut watch, &json!({"event": "ejected"}));
+    event(&mut watch, &json!({"event": "membership", "port": "h", "members": [], "left": [2]}));
     assert_eq!(lingers.killed_by(), Some(Signal::ABORT.as_raw()));
     for node in &nodes {
         wait_for("port a with everybody", || members(node) == [0, 1, 2]);
