@@ -78,8 +78,9 @@ fn classes_of_members_are_told_with_the_names_of_the_original() {
     let mut watch = Watch::start(nodes[0].root()).unwrap();
     faults(&nodes[0], FaultRequest { link: Some(0), cut: Some(true), ..FaultRequest::default() });
     logged(&nodes[0], "GAB INFO V-15-1-20037 Port a gen 1   jeopardy ;1");
-    event(&mut watch, &json!({"event": "jeopardy", "port": "a", "jeopardy": [1]}));
-    event(&mut watch, &json!({"event": "jeopardy", "port": "A", "jeopardy": [1]}));
+    for port in ["A", "a"] {
+        event(&mut watch, &json!({"event": "jeopardy", "port": port, "jeopardy": [1]}));
+    }
     logged(&nodes[0], "GAB INFO V-15-1-20037 Port A gen 3   jeopardy ;1");
     second.close().unwrap();
     logged(&nodes[1], "GAB INFO V-15-1-20032 Port A closed");
