@@ -121,7 +121,7 @@ impl Gab {
         self.excuse_change(now);
         self.membership.mute_since = None;
         self.clients.excuse(now, late);
-        self.supervision.excuse(now, late);
+        self.supervision.note_late(now, &self.config.policy, late);
         let quiet = now + self.config.stable.max(self.change_timeout());
         if late >= self.config.stuck
             && self.view.as_ref().is_some_and(|view| view.members.len() > 1)

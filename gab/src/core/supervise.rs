@@ -231,18 +231,14 @@ impl Supervision {
         self.isolated.remove(&id);
     }
 
-    /// We slept for so long: nobody could be heard meanwhile.
-    pub(super) fn excuse(&mut self, now: Instant, late: Duration) {
-        self.clients.values_mut().for_each(|watched| watched.excuse(now, late));
-        self.excused = now;
-    }
-
-    /// Our timer is late: who was to be asked and judged meanwhile could not be.
-    fn note_late(&mut self, now: Instant, policy: &Policy) {
+    /// We slept for so long, as LLT says, or since somebody here was to be asked or judged, which may
+    /// be longer: nobody could be heard meanwhile.
+    pub(super) fn note_late(&mut self, now: Instant, policy: &Policy, told: Duration) {
         let Some(deadline) = self.next_question(policy) else { return };
-        let late = now.since(deadline.max(self.excused));
+        let late = told.max(now.since(deadline.max(self.excused)));
         if late > LATE {
-            self.excuse(now, late);
+            self.clients.values_mut().for_each(|watched| watched.excuse(now, late));
+            self.excused = now;
         }
     }
 
@@ -350,7 +346,7 @@ impl Gab {
     /// Everything that is due by now.
     pub(super) fn supervise(&mut self, now: Instant) {
         let policy = self.config.policy;
-        self.supervision.note_late(now, &policy);
+        self.supervision.note_late(now, &policy, Duration::ZERO);
         let is_due = |(id, watched): (&ClientId, &Watched)| {
             (watched.deadline(&policy) <= now).then_some(*id)
         };

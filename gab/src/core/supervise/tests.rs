@@ -243,6 +243,19 @@ fn whoever_slept_blames_nobody() {
 }
 
 #[test]
+fn a_pause_that_llt_saw_the_end_of_only_is_excused_as_a_whole() {
+    let mut node = Node::with_client(Policy::default());
+    node.living.push(CLIENT);
+    node.until(5);
+    // Asleep for twenty seconds; LLT was to do something four seconds before the end.
+    node.now = node.start + secs(25);
+    node.gab.handle_late(node.now, secs(4));
+    node.turn(node.now);
+    node.until(60);
+    assert_eq!(node.signals(ClientSignal::Abort), [0u128; 0]);
+}
+
+#[test]
 fn a_node_that_is_late_all_the_time_judges_by_the_time_that_it_was_awake() {
     let mut node = Node::with_client(Policy::default());
     for second in (2..200).step_by(6) {
