@@ -49,7 +49,7 @@ fn a_supervised_program_lives_while_it_calls_and_is_killed_when_it_hangs() {
 fn a_change_of_what_is_visible_is_a_status() {
     let folder = tempfile::tempdir().unwrap();
     let program = compile("tests/c/status.c", folder.path());
-    let mut nodes = cluster(2);
+    let nodes = cluster(2);
     let program = Program::start(&nodes[0], &mut Command::new(program));
     program.wait_for_line("visible");
     nodes[1].end(Signal::TERM);
@@ -60,7 +60,7 @@ fn a_change_of_what_is_visible_is_a_status() {
 fn flood(end: Signal, closed: &str) {
     let folder = tempfile::tempdir().unwrap();
     let program = compile("tests/c/flood.c", folder.path());
-    let mut nodes = cluster(1);
+    let nodes = cluster(1);
     let program = Program::start(&nodes[0], &mut Command::new(program));
     common::wait_for("the flood", || program.output().starts_with("sent "));
     nodes[0].end(end);

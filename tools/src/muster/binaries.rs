@@ -58,10 +58,12 @@ fn find() -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find this executable")?;
     let mut folder = own.parent().context("this executable lies in no folder")?;
     // Test programs lie one folder below the others.
+    let mut what = PROGRAMS;
     if folder.ends_with("deps") {
         folder = folder.parent().context("deps lies in no folder")?;
+        what = FOR_TESTS;
     }
-    if let Some(build) = Build::from_cargo(folder) {
+    if let Some(build) = Build::from_cargo(folder, what) {
         build.run()?;
     }
     for name in ["gabd", "muster"] {
@@ -76,23 +78,30 @@ fn find() -> Result<PathBuf> {
 struct Build {
     cargo: OsString,
     workspace: PathBuf,
+    what: &'static [&'static str],
     target_dir: PathBuf,
     triple: Option<OsString>,
     profile: OsString,
 }
 
+/// What `cargo run --bin muster` needs: the programs as they are shipped.
+const PROGRAMS: &[&str] = &["-p", "gab", "-p", "tools", "--bins"];
+
+/// What tests need: the programs and the C library, with the features that `cargo test --workspace`
+/// builds everything with, so that nothing is compiled a second time. Cargo counts what only tests
+/// depend on if a test is among what it builds; this one is small.
+const FOR_TESTS: &[&str] = &["--workspace", "--lib", "--bins", "--test", "source_rules"];
+
 impl Build {
     /// `None` unless cargo started us, out of this workspace, and nobody forbids it.
-    fn from_cargo(folder: &Path) -> Option<Self> {
+    fn from_cargo(folder: &Path, what: &'static [&'static str]) -> Option<Self> {
         if std::env::var_os("MUSTER_NO_BUILD").is_some() {
             return None;
         }
         let cargo = std::env::var_os("CARGO")?;
         let manifest_dir = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR")?);
-        let workspace = manifest_dir.parent()?.to_owned();
-        if !workspace.join("gab/src/bin/gabd.rs").is_file() {
-            return None;
-        }
+        let is_ours = |folder: &&Path| folder.join("gab/src/bin/gabd.rs").is_file();
+        let workspace = manifest_dir.ancestors().find(is_ours)?.to_owned();
         // Cargo marks the root of its output; between it and us are [triple and] profile.
         let marked = |path: &Path| path.join("CACHEDIR.TAG").is_file();
         let above = folder.parent()?;
@@ -108,6 +117,7 @@ impl Build {
         Some(Self {
             cargo,
             workspace,
+            what,
             target_dir: target_dir.to_owned(),
             triple: triple.map(ToOwned::to_owned),
             profile,
@@ -118,7 +128,7 @@ impl Build {
     fn run(&self) -> Result<()> {
         let mut output = tempfile::tempfile().context("cannot keep the build's output")?;
         let mut command = Command::new(&self.cargo);
-        command.arg("build").args(["-p", "gab", "-p", "tools", "--bins"]);
+        command.arg("build").args(self.what);
         command.arg("--manifest-path").arg(self.workspace.join("Cargo.toml"));
         command.arg("--target-dir").arg(&self.target_dir).arg("--profile").arg(&self.profile);
         if let Some(triple) = &self.triple {

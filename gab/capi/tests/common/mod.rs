@@ -3,22 +3,29 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod build;
 mod node;
 mod program;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) use build::library_folder;
 #[allow(unused_imports, reason = "each test program uses a part of it")]
 pub(crate) use node::{Node, cluster};
 #[allow(unused_imports, reason = "each test program uses a part of it")]
 pub(crate) use program::{Program, compile};
+use tools::muster::binaries::Binaries;
 
 /// The folder of this crate.
 pub(crate) fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder with the libraries, gabd and muster, of this build.
+pub(crate) fn library_folder() -> PathBuf {
+    let binaries = Binaries::locate().unwrap_or_else(|error| panic!("{error:#}"));
+    let library = binaries.path("libgab.so");
+    assert!(library.is_file(), "no {}", library.display());
+    library.parent().unwrap().to_owned()
 }
 
 /// Must a test whose tool is missing fail? Else it says that it is skipped, and why.
