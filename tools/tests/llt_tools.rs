@@ -158,6 +158,8 @@ fn round_trips_are_measured() {
         (&50.into(), &true.into(), &"node1".into())
     );
     assert_eq!(json["times_us"].as_array().map(Vec::len), Some(50));
+    assert_eq!(json["links"][1]["tag"], "link1");
+    assert_eq!(json["links"][1]["address"], "127.77.1.1");
     cluster.down().expect("it ends");
 }
 

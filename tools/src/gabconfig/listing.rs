@@ -289,6 +289,14 @@ mod tests {
         ]);
         golden::check("gabconfig-a-names", &named_memberships(&gab));
         golden::check("gabconfig-names", &clients(&gab));
+        // Node 1 has one link left: names, jeopardy and visible nodes together.
+        let mut trouble = gab;
+        trouble.ports[0].jeopardy = vec![1];
+        trouble.ports[1].jeopardy = vec![1];
+        trouble.ports[1].clients = 1;
+        trouble.ports[2].clients = 1;
+        golden::check("gabconfig-a-names-jeopardy", &named_memberships(&trouble));
+        golden::check_json("gabconfig-a-names-jeopardy-json", &trouble.ports);
     }
 
     #[test]
@@ -313,7 +321,9 @@ mod tests {
         a.jeopardy = vec![1];
         let mut h = port('h', 0xfd57_0002, &[0]);
         h.visible = vec![1];
-        golden::check("gabconfig-a-jeopardy", &memberships(&gab(vec![a, h])));
+        let gab = gab(vec![a, h]);
+        golden::check("gabconfig-a-jeopardy", &memberships(&gab));
+        golden::check_json("gabconfig-a-jeopardy-json", &gab.ports);
     }
 
     #[test]
@@ -347,27 +357,67 @@ mod tests {
         };
         golden::check("gabconfig-l", &driver(&gab));
         golden::check_json("gabconfig-l-json", &Driver::of(&gab));
-        let clients = ClientPolicy {
-            iofence_ms: 3000,
-            keep_killing: true,
-            missed_heartbeat_halt: true,
-            process_death_halt: true,
-            ..ClientPolicy::default()
-        };
-        let switched =
-            GabSnapshot { quorum: true, rejoin_halt: true, clients, ..GabSnapshot::default() };
-        let switched = driver(&switched);
-        for row in [
-            "Halt on process death: Enabled\n",
-            "Missed heartbeat halt: Enabled\n",
-            "Halt on rejoin       : Enabled\n",
-            "Keep on killing      : Enabled\n",
-            "Quorum flag          : Enabled\n",
-            "IOFENCE timeout (ms) : 3000\n",
-        ] {
-            assert!(switched.contains(row), "{switched}");
+    }
+
+    /// What gabd says before `gabconfig -c`: the defaults, which come into force with it.
+    fn unconfigured() -> GabSnapshot {
+        GabSnapshot {
+            stable_ms: 5000,
+            conn_wait: 12,
+            rejoin_hold: 6,
+            send_queue: 4096,
+            receive_queue: 4096,
+            protocol: 1,
+            clients: ClientPolicy {
+                client_stall_ms: 15_000,
+                iofence_ms: 15_000,
+                isolate_ms: 120_000,
+                kill_tries: 5,
+                register_timeout_ms: 200_000,
+                ..ClientPolicy::default()
+            },
+            ..GabSnapshot::default()
         }
-        let unconfigured = driver(&GabSnapshot::default());
-        assert!(unconfigured.contains("Driver state         : Unconfigured\n"), "{unconfigured}");
+    }
+
+    #[test]
+    fn the_driver_has_a_configuration_before_it_is_configured() {
+        golden::check("gabconfig-l-unconfigured", &driver(&unconfigured()));
+        golden::check_json("gabconfig-l-unconfigured-json", &Driver::of(&unconfigured()));
+    }
+
+    #[test]
+    fn every_switch_shows_where_it_stands() {
+        let before = unconfigured();
+        let on = GabSnapshot {
+            configured: true,
+            seeded: true,
+            node_count: 4,
+            stable_ms: 2000,
+            quorum: true,
+            rejoin_halt: true,
+            send_queue: 128,
+            receive_queue: 64,
+            clients: ClientPolicy {
+                iofence_ms: 3000,
+                keep_killing: true,
+                missed_heartbeat_halt: true,
+                process_death_halt: true,
+                register_halt: true,
+                ..before.clients
+            },
+            view: "1.0/2a".into(),
+            sequencer: Some(0),
+            last_slot: 4711,
+            stable_slot: 4709,
+            changing: true,
+            counters: [("delivered".to_owned(), 4700), ("views".to_owned(), 1)].into(),
+            ..before
+        };
+        golden::check("gabconfig-l-enabled", &driver(&on));
+        golden::check_json("gabconfig-l-enabled-json", &Driver::of(&on));
+        // With -s nobody asks whether a side has a majority, and what was set with -q stays set.
+        let single = GabSnapshot { single_network: true, ..on };
+        golden::check("gabconfig-l-single", &driver(&single));
     }
 }

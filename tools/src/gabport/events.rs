@@ -93,7 +93,11 @@ mod tests {
                    "versions": [2, 3], "ours": [1, 1]}),
             json!({"event": "lost", "time": 1_764_336_003_000_u64, "events": 12}),
         ];
-        crate::golden::check("gabport-watch-all", &many.each_ref().map(line).join("\n"));
+        let lines = |of: fn(&Value) -> String| {
+            many.iter().map(|event| of(event) + "\n").collect::<String>()
+        };
+        crate::golden::check("gabport-watch-all", &lines(line));
+        crate::golden::check("gabport-watch-all-json", &lines(Value::to_string));
         let event = json!({"event": "halt", "time": 5, "reason": "a\nb"});
         assert_eq!(line(&event), "0.005 halt reason a\\nb");
     }

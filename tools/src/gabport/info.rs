@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use gab::admin::PortInfo;
+use serde_json::{Value, json};
 
 /// Who is on a port, and how the heartbeats of its supervised client come.
 pub fn info(port: &PortInfo) -> String {
@@ -25,6 +26,11 @@ pub fn info(port: &PortInfo) -> String {
 /// The answer to `-h MS` and `-d`.
 pub fn changed(port: &str, ms: u64) -> String {
     format!("Port {port} new heartbeat timeout:{ms:>11} msecs\n")
+}
+
+/// The same with `--json`.
+pub(super) fn changed_json(port: &str, ms: u64) -> Value {
+    json!({"port": port, "heartbeat_ms": ms})
 }
 
 /// The fifths of a timeout.
@@ -54,6 +60,14 @@ mod tests {
         golden::check_json("gabport-json", &port);
         let uneven = PortInfo { heartbeat_ms: 1001, ..PortInfo::unsupervised("A") };
         golden::check("gabport-nobody", &info(&uneven));
+    }
+
+    #[test]
+    fn another_timeout_is_told_and_the_one_of_the_client_again() {
         golden::check("gabport-h", &changed("h", 16_000));
+        golden::check_json("gabport-h-json", &changed_json("h", 16_000));
+        let own = PortInfo::unsupervised("h").heartbeat_ms;
+        golden::check("gabport-d", &changed("h", own));
+        golden::check_json("gabport-d-json", &changed_json("h", own));
     }
 }

@@ -154,7 +154,7 @@ fn look(cli: &Cli, port: PortName) -> Result<(), Failure> {
             AdminRequest::GabPortHeartbeat { port: port.clone(), ms: cli.heartbeat.flatten() };
         let ms: u64 = admin.request(&request)?;
         if cli.json {
-            return output::print_json(&serde_json::json!({"port": port, "heartbeat_ms": ms}));
+            return output::print_json(&info::changed_json(&port, ms));
         }
         return output::print(&changed(&port, ms));
     }
@@ -248,7 +248,8 @@ heartbeat is counted in the fifth of the timeout in which it came.
 JSON lines: {\"event\": \"deliver\", \"sequence\", \"sender\", \"broadcast\", \"safe\", \"generation\",
 \"text\" or, if it is no UTF-8, \"hex\"}; {\"event\": \"view\" or \"status\", \"generation\", \"members\",
 \"joined\", \"left\", \"jeopardy\", \"visible\", \"ddna\"}; {\"event\": \"closed\", \"errno\",
-\"reason\"}. Of a port: {port, flags, members (names), heartbeat_ms, warn_ms, buckets}.
+\"reason\"}. Of a port: {port, flags, members (names), heartbeat_ms, warn_ms, buckets}; of -h and -d:
+{port, heartbeat_ms}.
 
 Messages are at most 65536 bytes. broadcast and send return when all that they sent is ordered.
 Exit codes: 0 done, 1 failed or closed by GAB, 2 usage, 3 gabd is not running.";

@@ -11,10 +11,13 @@ pub(super) fn change(root: &Root, request: &AdminRequest, json: bool) -> Result<
     if json {
         return print_json(&changed);
     }
-    for warning in &changed.warnings {
-        complain(&format!("LLT lltconfig WARNING {warning}"));
-    }
+    warnings(&changed).iter().for_each(|warning| complain(warning));
     print(&text(&changed))
+}
+
+/// What goes to stderr, by line.
+fn warnings(changed: &Changed) -> Vec<String> {
+    changed.warnings.iter().map(|warning| format!("LLT lltconfig WARNING {warning}")).collect()
 }
 
 fn text(changed: &Changed) -> String {
@@ -45,8 +48,57 @@ mod tests {
             warnings: Vec::new(),
         };
         golden::check("lltconfig-change", &text(&changed));
-        assert_eq!(text(&Changed::default()), "nothing changed: it was so already\n");
-        let ignored = Changed { warnings: vec!["it means nothing".into()], ..Changed::default() };
-        assert_eq!(text(&ignored), "nothing changed\n");
+        golden::check_json("lltconfig-change-json", &changed);
+        golden::check("lltconfig-change-nothing", &text(&Changed::default()));
+        golden::check_json("lltconfig-change-nothing-json", &Changed::default());
+    }
+
+    /// As an administrator sees it who has both on the screen.
+    fn screen(changed: &Changed) -> String {
+        warnings(changed).iter().map(|line| format!("{line}\n")).collect::<String>()
+            + &text(changed)
+    }
+
+    #[test]
+    fn what_means_nothing_or_has_no_effect_is_a_warning() {
+        let ignored = Changed {
+            warnings: vec![
+                "`rpeerinact` means nothing here and is ignored: there are no RDMA links".into(),
+            ],
+            ..Changed::default()
+        };
+        golden::check("lltconfig-change-ignored", &screen(&ignored));
+        let several = Changed {
+            changed: vec!["highwater: 200 -> 50".into(), "lowwater: 100 -> 20".into()],
+            keep: vec!["set-flow highwater:50 lowwater:20".into()],
+            ..ignored
+        };
+        golden::check("lltconfig-change-warnings", &screen(&several));
+        golden::check_json("lltconfig-change-warnings-json", &several);
+    }
+
+    #[test]
+    fn links_addresses_and_nodes_are_told_as_they_are_now() {
+        let changes = [
+            ("link 2 (eth3): added, on 00:15:17:48:B5:82", "link eth3 eth3 - ether - -", ""),
+            ("link 2 (eth3): disabled", "", ""),
+            (
+                "link 2 (eth3): removed",
+                "",
+                "the next gabd reads `link eth3 eth3 - ether - -` again, if it stands in llttab",
+            ),
+            ("address of node 1 on l2: 192.168.3.2:50002", "set-addr 1 l2 192.168.3.2", ""),
+            ("learned addresses: forgotten", "", ""),
+            ("ignored nodes: none -> 2-31", "exclude 2-31", ""),
+        ];
+        let screens = changes.map(|(changed, keep, warning)| {
+            let lines = |line: &str| Some(line.to_owned()).filter(|line| !line.is_empty());
+            screen(&Changed {
+                changed: vec![changed.to_owned()],
+                keep: lines(keep).into_iter().collect(),
+                warnings: lines(warning).into_iter().collect(),
+            })
+        });
+        golden::check("lltconfig-changes", &screens.concat());
     }
 }

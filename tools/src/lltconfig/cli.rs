@@ -194,7 +194,8 @@ together; if one is refused none is changed. rpeerinact means nothing here, and 
 JSON: without options an object with running, and config: {llttab, llthosts, pid, testbed, listening,
 changed, warnings (of the start)} or null. Of -T query and -F query an object of names and values, timers in milliseconds. Of
 -a list a list of {link, tag, node, name, address, permanent}. Of a change an object of three lists of
-strings: changed, keep (lines for llttab), warnings.
+strings: changed, keep (lines for llttab), warnings. Of --reload-keys an object with keys: the ids of
+those in force, of which the first seals.
 
 Exit codes: 0 done or running, 1 failed, 2 usage, 3 not running.";
 

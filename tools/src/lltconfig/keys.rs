@@ -12,7 +12,11 @@ use crate::common::{Failure, Root};
 pub(super) fn generate(root: &Root, file: Option<&Path>) -> Result<(), Failure> {
     let path = file.map_or_else(|| root.path().join("etc/muster.key"), Path::to_owned);
     let id = keyfile::write_new(&path).map_err(|error| Failure::because(&error))?;
-    print(&format!("key {id} is in {}; every node needs the same file\n", path.display()))
+    print(&made(&id.to_string(), &path))
+}
+
+fn made(id: &str, path: &Path) -> String {
+    format!("key {id} is in {}; every node needs the same file\n", path.display())
 }
 
 /// Lets gabd read the file again, and says which keys are in force then.
@@ -26,7 +30,9 @@ fn told(keys: &[String]) -> String {
         [] => "LLT runs without keys, and there is no file\n".to_owned(),
         [one] => format!("frames are sealed with key {one}\n"),
         [first, others @ ..] => {
-            format!("frames are sealed with key {first}; {} is accepted, too\n", others.join(", "))
+            let are = if others.len() > 1 { "are" } else { "is" };
+            let others = others.join(", ");
+            format!("frames are sealed with key {first}; {others} {are} accepted, too\n")
         }
     }
 }
@@ -34,12 +40,14 @@ fn told(keys: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden;
 
     #[test]
     fn the_keys_in_force_are_named_and_which_of_them_seals() {
-        let keys = ["aabbccdd".to_owned(), "11223344".to_owned()];
-        assert_eq!(told(&[]), "LLT runs without keys, and there is no file\n");
-        assert_eq!(told(&keys[..1]), "frames are sealed with key aabbccdd\n");
-        assert_eq!(told(&keys), "frames are sealed with key aabbccdd; 11223344 is accepted, too\n");
+        let keys = ["aabbccdd", "11223344", "55667788"].map(str::to_owned);
+        golden::check("lltconfig-keys", &[0, 1, 2].map(|count| told(&keys[..count])).concat());
+        golden::check("lltconfig-keys-many", &told(&keys));
+        golden::check_json("lltconfig-keys-json", &KeysInForce { keys: keys.into() });
+        golden::check("lltconfig-keygen", &made("aabbccdd", Path::new("/etc/muster.key")));
     }
 }

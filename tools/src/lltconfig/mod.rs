@@ -51,7 +51,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Action::Status => status(cli),
         Action::Stop => stop::stop(root, cli.over),
         Action::Timers => show(cli, |llt| query::by_name(&llt.timers), timers),
-        Action::Version => print(&format!("LLT {PROTOCOL} Protocol available\n")),
+        Action::Version => print(&version()),
     }
 }
 
@@ -70,13 +70,8 @@ fn status(cli: &Cli) -> Result<(), Failure> {
     let runs = config.as_ref().is_some_and(|config| !config.listening);
     if cli.json {
         print_json(&Status { running: runs, config })?;
-    } else if runs {
-        print("LLT is running\n")?;
-    } else if config.is_some() {
-        // gabd is there, but has not joined anything: the original has not started LLT then.
-        print("LLT is not running: it still listens for another node with its id\n")?;
     } else {
-        print("LLT is not running\n")?;
+        print(state(config.as_ref()))?;
     }
     match runs {
         true if cli.verbose && !cli.json => tell(&cli.root),
@@ -87,10 +82,30 @@ fn status(cli: &Cli) -> Result<(), Failure> {
 
 /// `-v`: who this is, on how many links.
 fn tell(root: &Root) -> Result<(), Failure> {
-    let llt = root.snapshot()?.llt;
+    print(&identity(&root.snapshot()?.llt))
+}
+
+fn identity(llt: &LltSnapshot) -> String {
     let up = llt.links.iter().filter(|link| link.enabled && link.carrier).count();
-    let LltSnapshot { node, name, cluster, links, .. } = &llt;
-    print(&format!("node {node} ({name}), cluster {cluster}, {up} of {} links up\n", links.len()))
+    let LltSnapshot { node, name, cluster, links, .. } = llt;
+    format!("node {node} ({name}), cluster {cluster}, {up} of {} links up\n", links.len())
+}
+
+/// Without options: is it running?
+fn state(config: Option<&RunningConfig>) -> &'static str {
+    match config {
+        None => "LLT is not running\n",
+        // gabd is there, but has not joined anything: the original has not started LLT then.
+        Some(config) if config.listening => {
+            "LLT is not running: it still listens for another node with its id\n"
+        }
+        Some(_) => "LLT is running\n",
+    }
+}
+
+/// `-V`.
+fn version() -> String {
+    format!("LLT {PROTOCOL} Protocol available\n")
 }
 
 /// What gabd runs with; `None` if it does not run.
@@ -108,4 +123,41 @@ fn running(root: &Root) -> Result<Option<RunningConfig>, Failure> {
 struct Status {
     running: bool,
     config: Option<RunningConfig>,
+}
+
+#[cfg(test)]
+mod tests {
+    use gab::snapshot::LinkSnapshot;
+
+    use super::*;
+    use crate::golden;
+
+    fn config() -> RunningConfig {
+        RunningConfig {
+            llttab: "set-node north\nset-cluster 7\nlink eth1 eth1 - ether - -\n".into(),
+            llthosts: "0 north\n1 south\n".into(),
+            pid: 4711,
+            changed: vec!["set-timer peertrouble:350".into()],
+            warnings: vec!["frames are not authenticated: no etc/muster.key".into()],
+            ..RunningConfig::default()
+        }
+    }
+
+    #[test]
+    fn it_says_whether_llt_runs() {
+        let (runs, listens) = (config(), RunningConfig { listening: true, ..config() });
+        let states = [None, Some(&listens), Some(&runs)].map(state);
+        golden::check("lltconfig", &states.concat());
+        golden::check_json("lltconfig-json", &Status { running: true, config: Some(runs) });
+        golden::check_json("lltconfig-stopped-json", &Status { running: false, config: None });
+    }
+
+    #[test]
+    fn it_says_which_node_this_is() {
+        let link = |enabled, carrier| LinkSnapshot { enabled, carrier, ..LinkSnapshot::default() };
+        let links = vec![link(true, true), link(true, false), link(false, true)];
+        let llt = LltSnapshot { name: "north".into(), cluster: 7, links, ..LltSnapshot::default() };
+        golden::check("lltconfig-verbose", &identity(&llt));
+        golden::check("lltconfig-version", &version());
+    }
 }

@@ -110,16 +110,22 @@ pub(super) fn by_name<T: Named>(settings: &[T]) -> BTreeMap<String, u64> {
 /// `lltconfig -K` with a level other than 0: it is in force, if LLT runs.
 pub(super) fn checksum(root: &Root) -> Result<(), Failure> {
     root.snapshot()?;
-    print("every frame is checked, header and data; there is no other level\n")
+    print(CHECKED)
 }
+
+const CHECKED: &str = "every frame is checked, header and data; there is no other level\n";
 
 /// `lltconfig -W`.
 pub(super) fn protocol(root: &Root) -> Result<(), Failure> {
+    print(&protocols(running(root)?.is_some()))
+}
+
+fn protocols(runs: bool) -> String {
     let mut text = format!("Supported Protocol Version(s)     : {PROTOCOL}\n");
-    if running(root)?.is_some() {
+    if runs {
         let _ = writeln!(text, "Protocol Version in use           : {PROTOCOL}");
     }
-    print(&text)
+    text
 }
 
 const TIMERS_FIRST: [&str; 9] = [
@@ -156,18 +162,33 @@ mod tests {
             ("arp", 0),
             ("arpreq", 30_000),
             ("timetoreqhb", 14_000),
+            ("reqhbtime", 400),
+            ("timetosendhb", 2000),
+            ("sendhbcap", 180_000),
         ];
         let llt = LltSnapshot { timers: all.iter().map(timer).collect(), ..LltSnapshot::default() };
         golden::check("lltconfig-T", &timers(&llt));
-        assert_eq!(by_name(&llt.timers)["retrans"], 105);
+        golden::check_json("lltconfig-T-json", &by_name(&llt.timers));
     }
 
     #[test]
     fn limits_have_a_line_each() {
-        let limit = |name: &str, value| LimitSnapshot { name: name.into(), value };
-        let flow = vec![limit("highwater", 200), limit("largepktlen", 1024)];
+        let limit = |(name, value): (&str, u64)| LimitSnapshot { name: name.into(), value };
+        let all = [
+            ("highwater", 200),
+            ("lowwater", 100),
+            ("rporthighwater", 200),
+            ("rportlowwater", 100),
+            ("window", 256),
+            ("linkburst", 32),
+            ("ackval", 10),
+            ("sws", 204),
+            ("largepktlen", 1024),
+        ];
+        let flow = all.map(limit).into();
         let llt = LltSnapshot { flow, ..LltSnapshot::default() };
         golden::check("lltconfig-F", &flow_limits(&llt));
+        golden::check_json("lltconfig-F-json", &by_name(&llt.flow));
     }
 
     #[test]
@@ -202,5 +223,13 @@ mod tests {
             ..LltSnapshot::default()
         };
         golden::check("lltconfig-a", &address_table(&llt));
+        golden::check_json("lltconfig-a-json", &addresses(&llt));
+    }
+
+    #[test]
+    fn versions_and_checksums_are_told() {
+        golden::check("lltconfig-protocol", &protocols(true));
+        golden::check("lltconfig-protocol-stopped", &protocols(false));
+        golden::check("lltconfig-K", CHECKED);
     }
 }

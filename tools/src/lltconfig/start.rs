@@ -44,15 +44,20 @@ pub(super) fn start(root: &Root, file: Option<&Path>, over: bool) -> Result<(), 
 
 fn already(config: &RunningConfig, tab: &Source, hosts: &Source) -> Result<(), Failure> {
     if same(&config.llttab, tab.text()) && same(&config.llthosts, hosts.text()) {
-        output::print("LLT is already running with that configuration\n")?;
-        for change in &config.changed {
-            output::print(&format!("    but for what was changed since: {change}\n"))?;
-        }
-        return Ok(());
+        return output::print(&the_same(&config.changed));
     }
     Err(Failure::operation(
         "LLT is already running with another configuration; stop it first (lltconfig -U)",
     ))
+}
+
+/// It runs as it should, but for these changes.
+fn the_same(changes: &[String]) -> String {
+    let mut text = "LLT is already running with that configuration\n".to_owned();
+    for change in changes {
+        text += &format!("    but for what was changed since: {change}\n");
+    }
+    text
 }
 
 /// The same text, but for the end of its last line.
@@ -188,3 +193,14 @@ const OWN_WORDS: &str = "LLT lltconfig ERROR ";
 const LLTTAB: &str = "the configuration of LLT";
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const TEXT_MAX: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_already_is_told_with_what_was_changed() {
+        let changes = ["set-timer peertrouble:350", "exclude 2-31"].map(str::to_owned);
+        crate::golden::check("lltconfig-c-running", &the_same(&changes));
+    }
+}

@@ -115,7 +115,7 @@ fn run(cli: &Cli) -> Result<bool, Failure> {
     let llt = cli.root.snapshot()?.llt;
     let node = node::find(&llt, name)?;
     if cli.json {
-        output::print_json(&report::json(&node, cli, &outcome))?;
+        output::print_json(&report::json(&llt, &node, cli.size, &outcome))?;
         return Ok(alive);
     }
     let mut text = String::new();
@@ -150,7 +150,8 @@ An answer has to come within 10 s. -T, -K, -m and -F are up to who asks: with -s
 -F is not documented for the original; here it means datagrams.
 
 JSON: an object with node, name, alive, state, size, sent, answered, damaged, min_us, mean_us, max_us,
-times_us (a list, null where no answer came) and links (a list of {tag, status, address}).
+times_us (a list, null where no answer came) and links (a list of {tag, ..}, with what lltstat -n
+--json shows of a link: its status, address and more).
 
 Exit codes: 0 alive, 1 not alive or an answer was damaged, 2 usage, 3 gabd is not running.";
 

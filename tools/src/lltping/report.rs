@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use gab::snapshot::{LltSnapshot, NodeSnapshot};
+use gab::echo::Echo;
+use gab::snapshot::{LltSnapshot, NodeLinkSnapshot, NodeSnapshot};
+use llt::{LltPort, NodeId};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Cli;
 use super::asker::{Answer, Outcome};
 use crate::lltstat;
 
@@ -66,8 +68,19 @@ pub(super) fn verdict(
     text
 }
 
+/// A link to the node, with the name by which people know it.
+#[derive(Serialize)]
+struct Link<'a> {
+    tag: &'a str,
+    #[serde(flatten)]
+    link: &'a NodeLinkSnapshot,
+}
+
 /// The result for programs.
-pub(super) fn json(node: &NodeSnapshot, cli: &Cli, outcome: &Outcome) -> Value {
+pub(super) fn json(llt: &LltSnapshot, node: &NodeSnapshot, size: u32, outcome: &Outcome) -> Value {
+    // A node of which nothing was heard has no links; each other one has them in the same order.
+    let links = llt.links.iter().zip(&node.links);
+    let links: Vec<Link<'_>> = links.map(|(own, link)| Link { tag: &own.tag, link }).collect();
     let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let times_us: Vec<Option<u64>> =
         outcome.answers.iter().map(|answer| answer.map(|answer| us(answer.time))).collect();
@@ -77,7 +90,7 @@ pub(super) fn json(node: &NodeSnapshot, cli: &Cli, outcome: &Outcome) -> Value {
         "name": node.name,
         "alive": outcome.is_alive(),
         "state": node.state,
-        "size": cli.size,
+        "size": size,
         "sent": outcome.answers.len(),
         "answered": outcome.answered().count(),
         "damaged": outcome.answered().filter(|answer| answer.damaged).count(),
@@ -85,8 +98,35 @@ pub(super) fn json(node: &NodeSnapshot, cli: &Cli, outcome: &Outcome) -> Value {
         "mean_us": range.map(|(_, mean, _)| us(mean)),
         "max_us": range.map(|(_, _, max)| us(max)),
         "times_us": times_us,
-        "links": node.links,
+        "links": links,
     })
+}
+
+/// `-s` on the port that needs no server.
+pub(super) fn of_gabd(node: u8) -> String {
+    format!("node {node} answers on LLT port {}: gabd does so itself\n", LltPort::PING.get())
+}
+
+/// The first line of a server.
+pub(super) fn answering(port: LltPort) -> String {
+    format!("answering on LLT port {}\n", port.get())
+}
+
+/// With `-v`: a question, and what came of it if that was no answer.
+pub(super) fn question(from: NodeId, len: usize, echo: &Echo, answered: bool) -> String {
+    let damaged = if echo.damaged { ", the checksum did not match" } else { "" };
+    let lost = if answered { "" } else { ", not answered: no room to send" };
+    format!("{len} bytes from node {from}: {}{damaged}{lost}\n", echo.number)
+}
+
+/// With `-v`: what nobody asks.
+pub(super) fn no_question(from: NodeId, len: usize) -> String {
+    format!("{len} bytes from node {from}: no question\n")
+}
+
+/// The last line of a server.
+pub(super) fn answered(count: u64) -> String {
+    format!("{count} answered\n")
 }
 
 /// Least, mean and greatest round trip.
@@ -105,7 +145,8 @@ const HEADINGS: usize = 2;
 
 #[cfg(test)]
 mod tests {
-    use gab::snapshot::{LinkSnapshot, NodeLinkSnapshot};
+    use gab::echo;
+    use gab::snapshot::LinkSnapshot;
 
     use super::*;
     use crate::golden;
@@ -115,17 +156,21 @@ mod tests {
         Some(Answer { number, size: 128, time, damaged: false })
     }
 
-    fn south() -> NodeSnapshot {
-        let link = |status: &str, address: &str| NodeLinkSnapshot {
+    fn link(link: u8, status: &str, address: &str) -> NodeLinkSnapshot {
+        NodeLinkSnapshot {
+            link,
             status: status.into(),
             address: address.into(),
             ..NodeLinkSnapshot::default()
-        };
+        }
+    }
+
+    fn south() -> NodeSnapshot {
         NodeSnapshot {
             node: 1,
             name: "south".into(),
             state: "OPEN".into(),
-            links: vec![link("UP", "00:50:56:00:00:E1"), link("DOWN", "")],
+            links: vec![link(0, "UP", "00:50:56:00:00:E1"), link(1, "DOWN", "")],
             ..NodeSnapshot::default()
         }
     }
@@ -144,13 +189,21 @@ mod tests {
 
     #[test]
     fn a_node_that_does_not_answer_is_not_alive_and_why() {
-        let outcome = Outcome { answers: vec![None], not_sent: None };
-        let text = verdict(&llt(), &south(), &outcome, Duration::from_secs(10));
-        assert!(text.starts_with("Node 1 is not alive: no answer within 10 s\n"), "{text}");
-        let outcome =
-            Outcome { answers: vec![None], not_sent: Some("node 1 is not connected".to_owned()) };
-        let text = verdict(&llt(), &south(), &outcome, Duration::from_secs(10));
-        assert!(text.starts_with("Node 1 is not alive: node 1 is not connected\n"), "{text}");
+        let nobody = |not_sent| Outcome { answers: vec![None], not_sent };
+        let text = verdict(&llt(), &south(), &nobody(None), Duration::from_secs(10));
+        golden::check("lltping-no-answer", &text);
+        let gone = NodeSnapshot {
+            state: "CONNWAIT".into(),
+            links: vec![link(0, "DOWN", ""), link(1, "EXPIRED", "")],
+            ..south()
+        };
+        let outcome = nobody(Some("node 1 is not connected".to_owned()));
+        let text = verdict(&llt(), &gone, &outcome, Duration::from_secs(10));
+        golden::check("lltping-not-connected", &(summary(&outcome) + &text));
+        golden::check_json("lltping-not-connected-json", &json(&llt(), &gone, 128, &outcome));
+        // One that nobody has heard of has no links either.
+        let unknown = NodeSnapshot { node: 7, state: "CONNWAIT".into(), ..NodeSnapshot::default() };
+        assert_eq!(json(&llt(), &unknown, 128, &outcome)["links"], json!([]));
     }
 
     #[test]
@@ -170,7 +223,29 @@ mod tests {
         let outcome = Outcome { answers, not_sent: None };
         golden::check("lltping-T", &round_trips(&south(), &outcome));
         golden::check("lltping-summary", &summary(&outcome));
+        golden::check_json("lltping-json", &json(&llt(), &south(), 128, &outcome));
         let nobody = Outcome { answers: vec![None], not_sent: None };
         assert_eq!(summary(&nobody), "1 sent, 0 answered, 100% lost\n");
+    }
+
+    #[test]
+    fn a_server_tells_whom_it_answers() {
+        let from = NodeId::new(1).unwrap();
+        let asked = |number, damage: u8, sent| {
+            let mut bytes = echo::question(7, number, 128, true).to_vec();
+            bytes[127] ^= damage;
+            let answer = echo::answer(&bytes).unwrap();
+            question(from, bytes.len(), &Echo::read(&answer).unwrap(), sent)
+        };
+        let lines = [
+            answering(LltPort::new(20).unwrap()),
+            asked(1, 0, true),
+            asked(2, 1, true),
+            asked(3, 0, false),
+            no_question(from, 5),
+            answered(2),
+        ];
+        golden::check("lltping-s-v", &lines.concat());
+        golden::check("lltping-s-gabd", &of_gabd(1));
     }
 }

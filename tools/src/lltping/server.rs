@@ -9,7 +9,7 @@ use gab::echo::{self, Echo};
 use gab::snapshot::LltSnapshot;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::Cli;
+use super::{Cli, report};
 use crate::common::{Failure, output};
 
 /// Answers until interrupted. On port 30 there is nothing to do.
@@ -18,14 +18,11 @@ pub(super) fn serve(cli: &Cli, llt: &LltSnapshot) -> Result<(), Failure> {
         if cli.quiet {
             return Ok(());
         }
-        return output::print(&format!(
-            "node {} answers on LLT port 30: gabd does so itself\n",
-            llt.node
-        ));
+        return output::print(&report::of_gabd(llt.node));
     }
     let mut port = LltPort::open(cli.root.path(), cli.port)?;
     if !cli.quiet {
-        output::print(&format!("answering on LLT port {}\n", cli.port.get()))?;
+        output::print(&report::answering(cli.port))?;
     }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -43,27 +40,25 @@ pub(super) fn serve(cli: &Cli, llt: &LltSnapshot) -> Result<(), Failure> {
         };
         let Some(answer) = echo::answer(&question) else {
             if cli.verbose {
-                let len = question.len();
-                output::print(&format!("{len} bytes from node {from}: no question\n"))?;
+                output::print(&report::no_question(from, question.len()))?;
             }
             continue;
         };
         // Nobody waits for an answer that there is no room for: it would stop all others.
-        match port.try_send(from, &answer, reliable) {
-            Ok(()) => answered += 1,
-            Err(LltSendError::WouldBlock) => {}
+        let sent = match port.try_send(from, &answer, reliable) {
+            Ok(()) => true,
+            Err(LltSendError::WouldBlock) => false,
             Err(error) => return Err(error.into()),
-        }
+        };
+        answered += u64::from(sent);
         if cli.verbose
             && let Ok(echo) = Echo::read(&answer)
         {
-            let damaged = if echo.damaged { ", the checksum did not match" } else { "" };
-            let (len, number) = (question.len(), echo.number);
-            output::print(&format!("{len} bytes from node {from}: {number}{damaged}\n"))?;
+            output::print(&report::question(from, question.len(), &echo, sent))?;
         }
     }
     if !cli.quiet {
-        output::print(&format!("{answered} answered\n"))?;
+        output::print(&report::answered(answered))?;
     }
     Ok(())
 }

@@ -157,7 +157,14 @@ mod tests {
             assert!(matches!(parse(line), Parsed::Nothing), "{line}");
         }
         assert!(matches!(parse("quit"), Parsed::Quit));
-        assert!(matches!(parse("help"), Parsed::Help(_)));
+    }
+
+    #[test]
+    fn help_lists_the_commands() {
+        for line in ["help", "?"] {
+            let Parsed::Help(text) = parse(line) else { panic!("{line} is no question") };
+            crate::golden::check("llttest-help", &text);
+        }
     }
 
     #[test]

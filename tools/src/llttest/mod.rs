@@ -2,6 +2,7 @@
 
 mod command;
 mod payload;
+mod report;
 mod session;
 
 use std::io::{BufRead, IsTerminal, Write};

@@ -1,6 +1,5 @@
 //! One port and what the commands do on it.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,11 +7,12 @@ use bytes::Bytes;
 use gab::admin::AdminRequest;
 use gab::client::{Admin, CloseError, LltEvent, LltPort, LltSendError};
 use gab::snapshot::Snapshot;
+use llt::NodeId;
 use llt::io::Clock;
-use llt::{Instant, NodeId};
 
 use super::command::{Command, HowMany, Whom};
 use super::payload::{self, Verifier};
+use super::report::{self, Sum};
 use crate::common::{Failure, node, output};
 
 /// An open port, and what the commands have set.
@@ -34,14 +34,6 @@ pub(super) struct Session {
     told: u64,
     seen: u64,
     clock: Clock,
-}
-
-/// What one command moved.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sum {
-    messages: u64,
-    bytes: u64,
-    began: Option<Instant>,
 }
 
 /// A message as it came.
@@ -121,7 +113,7 @@ impl Session {
             self.send(to, &message, reliable)?;
             sum.add(&message);
             if self.debug > 0 {
-                output::print(&self.line("to", to, reliable, &message))?;
+                output::print(&report::message("to", to, reliable, &message, self.debug))?;
             }
         }
         self.port.flush()?;
@@ -139,20 +131,15 @@ impl Session {
     fn receive(&mut self, many: &HowMany) -> Result<(), Failure> {
         let count = many.count.unwrap_or(self.count);
         let mut sum = Sum::default();
-        let lost = self.verifier.as_ref().map_or(0, |verifier| verifier.lost);
+        let lost_before = self.verifier.as_ref().map_or(0, |verifier| verifier.lost);
         while sum.messages < count {
             let message = self.next(&sum, count)?;
             sum.began.get_or_insert_with(|| self.clock.now());
             sum.add(&message.payload);
             self.look_at(&message, sum.messages)?;
         }
-        let mut rest = String::new();
-        if let Some(verifier) = &self.verifier {
-            rest += ", all verified";
-            if verifier.lost > lost {
-                let _ = write!(rest, ", {} datagrams lost", verifier.lost - lost);
-            }
-        }
+        let lost = self.verifier.as_ref().map(|verifier| verifier.lost - lost_before);
+        let rest = lost.map(report::verified).unwrap_or_default();
         output::print(&sum.line("received", "messages", &rest, self.clock))
     }
 
@@ -217,11 +204,8 @@ impl Session {
                 }
                 Some(LltEvent::Closed(reason)) => Err(Failure::because(&reason)),
                 None => {
-                    let seconds = self.timeout.unwrap_or_default().as_secs_f64();
-                    let came = sum.messages;
-                    Err(Failure::operation(format!(
-                        "nothing came for {seconds} s, {came} of {count} messages are here"
-                    )))
+                    let waited = self.timeout.unwrap_or_default();
+                    Err(Failure::operation(report::silence(waited, sum, count)))
                 }
             };
         }
@@ -231,25 +215,12 @@ impl Session {
     fn look_at(&mut self, message: &Message, number: u64) -> Result<(), Failure> {
         let Message { from, reliable, payload } = message;
         if self.debug > 0 {
-            output::print(&self.line("from", *from, *reliable, payload))?;
+            output::print(&report::message("from", *from, *reliable, payload, self.debug))?;
         }
         let Some(verifier) = &mut self.verifier else { return Ok(()) };
-        verifier.check(*from, *reliable, payload).map_err(|wrong| {
-            Failure::operation(format!("message {number}, from node {from}: {wrong}"))
-        })
-    }
-
-    fn line(&self, way: &str, node: NodeId, reliable: bool, message: &[u8]) -> String {
-        let kind = if reliable { "message" } else { "datagram" };
-        let mut line = format!("{kind} {way} node {node}, {} bytes", message.len());
-        if self.debug > 1 {
-            line.push(':');
-            for byte in message.iter().take(FIRST_BYTES) {
-                let _ = write!(line, " {byte:02x}");
-            }
-        }
-        line.push('\n');
-        line
+        verifier
+            .check(*from, *reliable, payload)
+            .map_err(|wrong| Failure::operation(report::wrong(number, *from, wrong)))
     }
 
     fn whom(&mut self, whom: &Whom) -> Result<NodeId, Failure> {
@@ -280,52 +251,5 @@ impl Session {
 
     fn snapshot(&self) -> Result<Snapshot, Failure> {
         Ok(Admin::connect(&self.root)?.request(&AdminRequest::Snapshot)?)
-    }
-}
-
-impl Sum {
-    fn add(&mut self, message: &[u8]) {
-        self.messages += 1;
-        self.bytes += u64::try_from(message.len()).unwrap_or(0);
-    }
-
-    /// What was done, in how long, at which rate.
-    fn line(&self, done: &str, what: &str, rest: &str, clock: Clock) -> String {
-        let time = self.began.map(|began| clock.now().since(began)).unwrap_or_default();
-        self.report(done, what, rest, time)
-    }
-
-    fn report(&self, done: &str, what: &str, rest: &str, time: Duration) -> String {
-        let seconds = time.as_secs_f64();
-        let mut line = format!("{done} {} {what}, {} bytes{rest}", self.messages, self.bytes);
-        let _ = write!(line, " in {seconds:.3} s");
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-        if seconds > 0.0 {
-            let (messages, bytes) = (self.messages as f64 / seconds, self.bytes as f64 / seconds);
-            let _ = write!(line, ": {messages:.0} messages/s, {:.2} MB/s", bytes / 1e6);
-        }
-        line.push('\n');
-        line
-    }
-}
-
-/// Bytes of a message that `debug 2` shows.
-const FIRST_BYTES: usize = 32;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::golden;
-
-    #[test]
-    fn what_was_done_is_summed_up() {
-        let mut sum = Sum::default();
-        for _ in 0..1000 {
-            sum.add(&[0; 512]);
-        }
-        let second = Duration::from_secs(1);
-        golden::check("llttest-sent", &sum.report("sent", "messages", " to node 1", second));
-        let nothing = Sum::default().report("received", "messages", "", Duration::ZERO);
-        golden::check("llttest-nothing", &nothing);
     }
 }

@@ -8,12 +8,13 @@ use std::process::{Command as Program, ExitCode};
 use anyhow::{Context, Result, bail};
 
 use super::cli::{Arbiter, Cli, Command, FaultsArgs, UpArgs};
-use super::cluster::{Cluster, LinkFaults, Transport};
+use super::cluster::{Cluster, LinkFaults, Node, Transport};
 use super::netns::place::At;
 use super::netns::{self, holder};
 use super::testbed::{Down, Testbed, UpOptions};
 use super::{bench, demo};
 use super::{binaries::Binaries, daemons, places, status, wait};
+use crate::common::output;
 
 /// The line was understood, but what it asks for makes no sense or does not exist.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -57,7 +58,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             let node = testbed.cluster.find(&node)?;
             let name = testbed.cluster.node(node).name.clone();
             if !testbed.start(node)? {
-                println!("{name} runs; there is no membership that it could join yet");
+                let text = format!("{name} runs; there is no membership that it could join yet\n");
+                output::print(&text)?;
             }
         }
         Command::Stop { node } => {
@@ -121,9 +123,13 @@ fn up(dir: &Path, args: &UpArgs) -> Result<()> {
         ..UpOptions::default()
     };
     let testbed = Testbed::up(dir, &options)?;
-    let cluster = &testbed.cluster;
-    println!(
-        "{} nodes with {} links are up in {} (cluster {}, {})",
+    Ok(output::print(&made(&testbed.cluster))?)
+}
+
+/// What `up` says of the cluster that it made.
+fn made(cluster: &Cluster) -> String {
+    let mut text = format!(
+        "{} nodes with {} links are up in {} (cluster {}, {})\n",
         cluster.nodes.len(),
         cluster.links,
         cluster.dir.display(),
@@ -131,9 +137,9 @@ fn up(dir: &Path, args: &UpArgs) -> Result<()> {
         carrier(cluster)
     );
     if cluster.address_offset != 0 && cluster.netns.is_none() {
-        println!("127.77.L.0 cannot be bound here: node N of link L is 127.77.L.(N+1)");
+        text += "127.77.L.0 cannot be bound here: node N of link L is 127.77.L.(N+1)\n";
     }
-    Ok(())
+    text
 }
 
 /// What carries the frames of a cluster, in words.
@@ -232,12 +238,7 @@ fn faults(mut testbed: Testbed, args: &FaultsArgs) -> Result<()> {
     let link = args.link.as_ref().map(|link| testbed.cluster.find_link(link)).transpose()?;
     let changes = [args.loss, args.dup, args.corrupt, args.reorder].iter().any(Option::is_some);
     if !(changes || args.delay.is_some() || args.clear) {
-        for (index, faults) in testbed.cluster.node(node).faults.iter().enumerate() {
-            if link.is_none_or(|link| usize::from(link) == index) {
-                println!("{} link{index}: {}", testbed.cluster.node(node).name, describe(faults));
-            }
-        }
-        return Ok(());
+        return Ok(output::print(&listing(testbed.cluster.node(node), link))?);
     }
     let delay_us = args.delay.map(|delay| u64::try_from(delay.as_micros()).unwrap_or(u64::MAX));
     testbed.change_rates(node, link, |rates| {
@@ -250,6 +251,13 @@ fn faults(mut testbed: Testbed, args: &FaultsArgs) -> Result<()> {
         rates.reorder = args.reorder.unwrap_or(rates.reorder);
         rates.delay_us = delay_us.unwrap_or(rates.delay_us);
     })
+}
+
+/// `faults` without options: how the node is disturbed, on one link or on each.
+fn listing(node: &Node, link: Option<u8>) -> String {
+    let links = node.faults.iter().enumerate();
+    let links = links.filter(|(at, _)| link.is_none_or(|link| usize::from(link) == *at));
+    links.map(|(at, faults)| format!("{} link{at}: {}\n", node.name, describe(faults))).collect()
 }
 
 /// The faults of a link in words.
@@ -270,7 +278,65 @@ pub fn describe(faults: &LinkFaults) -> String {
         words.push(format!("{name} {}%", (share * 1e6).round() / 1e4));
     }
     if rates.delay_us > 0 {
-        words.push(format!("delay {:?}", std::time::Duration::from_micros(rates.delay_us)));
+        // With the unit as --delay takes it.
+        let delay = format!("{:?}", std::time::Duration::from_micros(rates.delay_us));
+        words.push(format!("delay {}", delay.replace('µ', "u")));
     }
     if words.is_empty() { "no faults".to_owned() } else { words.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use gab::admin::FaultRates;
+
+    use super::super::cluster::Cable;
+    use super::super::cluster::tests::cluster;
+    use super::super::netns::Namespaces;
+    use super::*;
+    use crate::golden;
+
+    #[test]
+    fn what_was_made_is_told_and_what_carries_it() {
+        let mut all = cluster();
+        golden::check("muster-up", &made(&all));
+        all.address_offset = 1;
+        golden::check("muster-up-offset", &made(&all));
+        all.keyed = true;
+        all.transport = Transport::Ether;
+        all.netns = Some(Namespaces { user: true, ..Namespaces::new(9000) });
+        golden::check("muster-up-netns", &made(&all));
+    }
+
+    #[test]
+    fn faults_are_a_line_for_each_link() {
+        let rates =
+            FaultRates { loss: 0.05, dup: 0.01, corrupt: 0.001, reorder: 0.125, delay_us: 2000 };
+        let cable = |cable| LinkFaults { cable, ..LinkFaults::default() };
+        let delay = |delay_us| LinkFaults {
+            rates: FaultRates { delay_us, ..FaultRates::default() },
+            ..LinkFaults::default()
+        };
+        let faults = vec![
+            LinkFaults::default(),
+            LinkFaults { rates, ..LinkFaults::default() },
+            cable(Cable::Pulled),
+            cable(Cable::Silent),
+            cable(Cable::OneWayIn),
+            LinkFaults {
+                rates: FaultRates { loss: 1.0, ..FaultRates::default() },
+                ..cable(Cable::OneWayOut)
+            },
+            LinkFaults { blocked: vec![1, 2], ..LinkFaults::default() },
+            delay(1500),
+        ];
+        let node = Node { faults, ..cluster().nodes[0].clone() };
+        golden::check("muster-faults", &listing(&node, None));
+        golden::check("muster-faults-link", &listing(&node, Some(1)));
+        // What is shown can be typed in again.
+        for us in [1, 500, 1500, 2000, 1_000_000, 1_500_001] {
+            let shown = describe(&delay(us));
+            let typed = super::super::cli::duration(shown.trim_start_matches("delay "));
+            assert_eq!(typed, Ok(std::time::Duration::from_micros(us)), "{shown}");
+        }
+    }
 }

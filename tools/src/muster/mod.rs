@@ -30,13 +30,40 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::common::Failure;
+
 /// The program.
 pub fn main() -> ExitCode {
-    match commands::run(cli::Cli::parse()) {
+    ended(commands::run(cli::Cli::parse()))
+}
+
+fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
+    match result {
         Ok(code) => code,
+        // Nobody reads on: there is nothing left to do.
+        Err(error) if output_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("muster: {error:#}");
             ExitCode::from(commands::exit_code(&error))
         }
+    }
+}
+
+/// Is it only that the reader of our output has gone?
+fn output_closed(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Failure::ClosedOutput))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure() {
+        let failed = |failure: Failure| Err(anyhow::Error::from(failure)).context("step 2");
+        assert_eq!(ended(failed(Failure::ClosedOutput)), ExitCode::SUCCESS);
+        assert_eq!(ended(failed(Failure::operation("lost"))), ExitCode::FAILURE);
     }
 }

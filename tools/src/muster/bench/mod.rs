@@ -22,6 +22,7 @@ use super::commands::Usage;
 use super::temporary::Temporary;
 use super::testbed::UpOptions;
 use super::{control, wait};
+use crate::common::output;
 use job::{Job, Send};
 use report::{Figures, Key, Measured};
 use side::Side;
@@ -47,11 +48,12 @@ pub fn run(dir: Option<&Path>, args: &BenchArgs) -> Result<ExitCode> {
     let figures = measure(&mut sides, args);
     sides.into_iter().try_for_each(|(_, side)| side.down())?;
     let figures = figures?;
-    print!("{}", figures.table());
+    // The file first: whoever asked for it may not read the table.
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&figures.json())? + "\n";
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
+    output::print(&figures.table())?;
     Ok(ExitCode::SUCCESS)
 }
 

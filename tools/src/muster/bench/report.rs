@@ -271,6 +271,7 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden;
 
     #[test]
     fn a_spread_has_the_median_of_odd_and_even_counts() {
@@ -295,5 +296,78 @@ mod tests {
         let table = figures.table();
         let row = table.lines().find(|row| row.contains("sealed : plain")).unwrap();
         assert!(row.ends_with("0.80  0.50  0.90  ratio"), "{table}");
+    }
+
+    /// What two clients saw of a round in which node 1 sent so many messages in a second.
+    fn flood(delivered: u64) -> BTreeMap<u8, Outcome> {
+        let outcome = |first_send_ns| Outcome {
+            delivered,
+            first_send_ns,
+            last_delivery_ns: 8_000_000_000,
+            ..Outcome::default()
+        };
+        [(0, outcome(None)), (1, outcome(Some(7_000_000_000)))].into()
+    }
+
+    /// The same of messages one by one, of which one in a hundred takes twice as long and a few ten
+    /// times.
+    fn one_by_one(own_us: u64, remote_us: u64) -> BTreeMap<u8, Outcome> {
+        let outcome = |us: u64| Outcome {
+            latencies: vec![(us * 1000, 980), (us * 2000, 15), (us * 10_000, 5)],
+            ..Outcome::default()
+        };
+        [(0, outcome(remote_us)), (1, outcome(own_us))].into()
+    }
+
+    fn measured(sides: &[Measured]) -> Figures {
+        let mut figures = Figures::new(&super::super::super::cluster::tests::cluster());
+        let key = |workload, size| Key { workload, n: 2, size, level: None, from: None };
+        let job = Job {
+            round: 0,
+            senders: vec![1],
+            members: 2,
+            size: 64,
+            time_ms: 1000,
+            send: super::super::job::Send::Flood,
+        };
+        for round in 0..3u32 {
+            for of in sides {
+                let slower = if *of == Measured::Sealed { 2u32 } else { 1 };
+                for (cost, value) in [
+                    (Cost::Cpu, 0.41),
+                    (Cost::Memory, 6.5),
+                    (Cost::Frames, 84.0),
+                    (Cost::Bytes, 8232.0),
+                ] {
+                    figures.add_cost(*of, cost, value * f64::from(round + slower));
+                }
+                for (workload, size, rate) in [
+                    (Workload::Bcast1, 64, 240_000),
+                    (Workload::Bcast1, 1024, 90_000),
+                    (Workload::BcastAll, 64, 300_000),
+                ] {
+                    let rate = (rate + u64::from(round) * 1000) / u64::from(slower);
+                    figures.add(*of, &key(workload, size), &job, &flood(rate)).unwrap();
+                }
+                for (level, from, us) in [("agreed", "sequencer", 40), ("safe", "other", 110)] {
+                    let latency = key(Workload::Latency, 64);
+                    let latency = Key { level: Some(level), from: Some(from), ..latency };
+                    let us = us * u64::from(slower);
+                    let outcomes = one_by_one(us, us + 2 + u64::from(round));
+                    figures.add(*of, &latency, &job, &outcomes).unwrap();
+                }
+            }
+        }
+        figures
+    }
+
+    #[test]
+    fn figures_are_a_table_and_a_list() {
+        let plain = measured(&[Measured::Ours]);
+        golden::check("muster-bench", &plain.table());
+        golden::check_json("muster-bench-json", &plain.json());
+        let keyed = measured(&[Measured::Ours, Measured::Sealed]);
+        golden::check("muster-bench-keyed", &keyed.table());
+        golden::check_json("muster-bench-keyed-json", &keyed.json());
     }
 }
