@@ -83,11 +83,13 @@ impl Stack {
     }
 }
 
-/// Why a key keeps a frame out, in words.
+/// Why a frame is none of ours, in words.
 pub(crate) fn refused_cause(cause: RefusedCause) -> &'static str {
     match cause {
         RefusedCause::BadTag => "forged or damaged",
         RefusedCause::NotSealed => "not sealed",
+        RefusedCause::OtherCluster => "of another cluster",
+        RefusedCause::OtherVersion => "of a protocol version that is not spoken here",
         RefusedCause::Replayed => "replayed",
         RefusedCause::Sealed => "sealed, and there is no key here",
         RefusedCause::UnknownKey => "unknown key",

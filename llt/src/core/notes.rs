@@ -39,7 +39,7 @@ pub(super) struct OwnNotes {
     duplicates: BTreeMap<NodeId, Instant>,
     /// Our links on which frames of another come in (the first is where), and when they last did.
     crossed: BTreeMap<(LinkId, LinkId), Instant>,
-    /// Frames that the key keeps out.
+    /// Frames that are none of ours.
     refused: BTreeMap<(RefusedCause, LinkId), Refused>,
 }
 
@@ -63,7 +63,7 @@ impl OwnNotes {
 }
 
 /// Causes in [`RefusedCause`].
-const REFUSED_CAUSES: usize = 6;
+const REFUSED_CAUSES: usize = 7;
 
 impl Notes {
     /// What was told and is not over.
@@ -235,8 +235,7 @@ impl Context {
         self.notes.duplicates.insert(node, self.now);
     }
 
-    /// The key keeps a frame out: that is counted, and told once per cause and link in each
-    /// inactive time.
+    /// A frame is none of ours: that is counted, and told once in a while per cause and link.
     pub(super) fn note_refused(&mut self, cause: RefusedCause, link: usize, from: LinkAddr) {
         let link = self.links[link].id;
         let known = self.notes.refused.entry((cause, link));
@@ -244,14 +243,14 @@ impl Context {
         refused.from = from;
         refused.count += 1;
         if self.now >= refused.event_at {
-            refused.event_at = self.now + self.config.timers.peer_inact;
+            refused.event_at = self.now + cause.interval(self.config.timers.peer_inact);
             self.event(Event::Refused { cause, link, from });
         }
     }
 }
 
 impl Llt {
-    /// As if a frame had come in that the key keeps out.
+    /// As if a frame had come in that is none of ours.
     #[cfg(test)]
     pub(crate) fn refuse(&mut self, cause: RefusedCause, link: usize, from: LinkAddr) {
         self.context.note_refused(cause, link, from);
@@ -266,7 +265,9 @@ impl Llt {
         let duplicates = notes.duplicates.iter().filter(|(_, at)| now.since(**at) < fresh);
         let duplicates = duplicates.map(|(&node, _)| OwnNote::Duplicate { node });
         let late = notes.late.map(|(times, last_ms, at)| OwnNote::Late { times, last_ms, at });
-        let refused = notes.refused.iter().map(|(&(cause, link), refused)| OwnNote::Refused {
+        // Another cluster on the same wire is nothing that would be wrong: see `Llt::ignored`.
+        let wrong = notes.refused.iter().filter(|((c, _), _)| *c != RefusedCause::OtherCluster);
+        let refused = wrong.map(|(&(cause, link), refused)| OwnNote::Refused {
             cause,
             link,
             from: refused.from,

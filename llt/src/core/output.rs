@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::ids::{Id, LinkAddr, LinkId, LltPort, NodeId};
+use crate::time::Duration;
 
 /// One thing for the driver to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -141,7 +142,8 @@ pub enum Event {
         /// Links to this peer that are neither in trouble nor expired.
         links_up: u8,
     },
-    /// A frame that the key keeps out; once per cause and link in each `peer_inact`.
+    /// A frame that the key keeps out, once per cause and link in each `peer_inact`; or a frame of
+    /// strangers, once per cause and link in a minute.
     Refused {
         /// Why.
         cause: RefusedCause,
@@ -247,7 +249,7 @@ pub enum Note {
     OneWay,
 }
 
-/// Why the key keeps a frame out.
+/// Why a frame is none of ours.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub enum RefusedCause {
@@ -261,6 +263,22 @@ pub enum RefusedCause {
     Replayed,
     /// It is sealed, and we have no key.
     Sealed,
+    /// It is of another cluster on the same wire.
+    OtherCluster,
+    /// Its sender speaks no version of the protocol that we speak.
+    OtherVersion,
+}
+
+impl RefusedCause {
+    /// How long nobody is told of it again. What has nothing to do with us is no news.
+    pub(super) fn interval(self, peer_inact: Duration) -> Duration {
+        match self {
+            Self::BadTag | Self::NotSealed | Self::Replayed | Self::Sealed | Self::UnknownKey => {
+                peer_inact
+            }
+            Self::OtherCluster | Self::OtherVersion => Duration::from_secs(60),
+        }
+    }
 }
 
 /// Why a link was not added; nothing was changed.

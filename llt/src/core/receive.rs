@@ -61,20 +61,20 @@ impl Refusal {
 }
 
 impl Refusal {
-    /// What the key has against the frame, if it was the key.
+    /// Why the frame is none of ours, if that is worth telling: strangers and the key's business.
     pub(super) fn cause(self) -> Option<RefusedCause> {
         match self {
+            Self::BadCluster => Some(RefusedCause::OtherCluster),
             Self::BadTag => Some(RefusedCause::BadTag),
+            Self::BadVersion => Some(RefusedCause::OtherVersion),
             Self::NotSealed => Some(RefusedCause::NotSealed),
             Self::Replayed => Some(RefusedCause::Replayed),
             Self::Sealed => Some(RefusedCause::Sealed),
             Self::UnknownKey => Some(RefusedCause::UnknownKey),
             Self::BadChecksum
-            | Self::BadCluster
             | Self::BadDest
             | Self::BadGeneration
             | Self::BadSource
-            | Self::BadVersion
             | Self::DatagramDropped
             | Self::Duplicate
             | Self::Loopback

@@ -82,7 +82,7 @@ pub enum OwnNote {
         /// When that was noticed.
         at: Instant,
     },
-    /// Frames that the key keeps out.
+    /// Frames that the key keeps out, or of a version that we do not speak.
     Refused {
         /// Why.
         cause: RefusedCause,

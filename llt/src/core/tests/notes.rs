@@ -227,6 +227,30 @@ fn refused_frames_are_told_once_in_an_inactive_time() {
 }
 
 #[test]
+fn strangers_are_told_of_once_in_a_minute() {
+    let mut net = Net::new(1, 1, 9);
+    net.run(500 * MS);
+    let from = super::net::address(0, 9);
+    let causes = [RefusedCause::OtherCluster, RefusedCause::OtherVersion];
+    let start = net.now;
+    while net.now.since(start) < 150_000 * MS {
+        for cause in causes {
+            net.llt(0).refuse(cause, 0, from);
+        }
+        net.run(1000 * MS);
+    }
+    let events = net.take_events(0);
+    for cause in causes {
+        let refused = Event::Refused { cause, link: link(0), from };
+        assert_eq!(events.iter().filter(|event| **event == refused).count(), 3);
+    }
+    // Another cluster on the wire is nothing wrong, a version that nobody speaks is.
+    let cause = RefusedCause::OtherVersion;
+    let own = [OwnNote::Refused { cause, link: link(0), from, count: 150 }];
+    assert_eq!(net.llt(0).own_notes(), own);
+}
+
+#[test]
 fn a_peer_most_of_whose_heartbeats_are_lost_is_given_up_until_they_arrive_again() {
     let mut net = Net::new(2, 2, 5);
     net.connect();
