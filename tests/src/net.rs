@@ -57,6 +57,8 @@ pub struct NetStats {
     pub damaged: u64,
     /// Doubled.
     pub doubled: u64,
+    /// The most frames of a path that overtook one that had been sent before them.
+    pub overtaken: u64,
 }
 
 /// One direction of one link between two nodes.
@@ -68,6 +70,8 @@ struct Path {
     open_since: Instant,
     clogged_until: Instant,
     last_arrival: Instant,
+    /// Frames that are held back: when they arrive, and how many have overtaken them.
+    held_back: Vec<(Instant, u64)>,
     /// The longest frame that this path takes.
     longest: usize,
     /// Loss on this path alone, on top of the general one.
@@ -98,6 +102,7 @@ impl Net {
                         open_since: Instant::ZERO,
                         clogged_until: Instant::ZERO,
                         last_arrival: Instant::ZERO,
+                        held_back: Vec::new(),
                         longest: usize::MAX,
                         loss: 0.0,
                     });
@@ -214,6 +219,7 @@ impl Net {
         let mut arrivals = Vec::with_capacity(2);
         for _ in 0..copies {
             let at = path.arrival(now, &faults);
+            self.stats.overtaken = self.stats.overtaken.max(path.overtakes(now, at));
             let (frame, damaged) = path.damage(frame, &faults);
             self.stats.damaged += u64::from(damaged);
             arrivals.push(Arrival { at, frame });
@@ -237,10 +243,21 @@ impl Path {
         let at = (now + delay).max(self.clogged_until);
         if self.draw.chance(faults.reorder) {
             // Behind whatever the next milliseconds bring; the path's own order is left alone.
-            return at + self.draw.exponential(delay * 4 + Duration::from_micros(200));
+            let at = at + self.draw.exponential(delay * 4 + Duration::from_micros(200));
+            self.held_back.push((at, 0));
+            return at;
         }
         self.last_arrival = self.last_arrival.max(at);
         self.last_arrival
+    }
+
+    /// The most frames that have overtaken one that is under way, with this one.
+    fn overtakes(&mut self, now: Instant, at: Instant) -> u64 {
+        self.held_back.retain(|(held, _)| *held > now);
+        for (_, count) in self.held_back.iter_mut().filter(|(held, _)| *held > at) {
+            *count += 1;
+        }
+        self.held_back.iter().map(|(_, count)| *count).max().unwrap_or(0)
     }
 
     fn damage(&mut self, frame: &Bytes, faults: &Faults) -> (Bytes, bool) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gab::wire::Body;
+use llt::config::Timers;
 use sim::scenario::{Note, Stage};
 use sim::setup::Setup;
 use sim::world::Verdict;
@@ -27,6 +28,25 @@ fn s01_sequencer_crashes_with_slots_seen_by_one_survivor_only() {
     stage.unfilter();
     stage.wait_view(&[1, 2]);
     stage.wait_read(&clients[1..], &[uid]);
+    stage.conclude();
+}
+
+/// 16 s of silence, then 5 s in which nothing else happens (facts 2.3 and 2.6).
+#[test]
+fn a_crash_is_a_new_view_after_21_seconds_with_the_timers_of_the_original() {
+    let stable = Duration::from_secs(5);
+    let stuck = Duration::from_secs(16);
+    let setup = Setup { timers: Timers::default(), stable, stuck, ..Setup::fast(4) };
+    let mut stage = Stage::formed_with(setup);
+    let clients = stage.open_all('G');
+    stage.pass(ms(3000));
+    stage.world.crash(2);
+    let start = stage.now();
+    let uid = stage.broadcast(clients[0], true);
+    stage.wait_view(&[0, 1, 3]);
+    let took = stage.now().since(start);
+    assert!((ms(20_400)..ms(21_600)).contains(&took), "{took:?}");
+    stage.wait_read(&[clients[0], clients[1], clients[3]], &[uid]);
     stage.conclude();
 }
 

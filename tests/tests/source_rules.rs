@@ -81,6 +81,30 @@ fn pure_modules_mention_nothing_of_the_operating_system() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// Scenario 69: what may jump is for people, and for incarnations, which are also kept in a file.
+#[test]
+fn the_wall_clock_is_for_times_that_people_read_and_for_incarnations() {
+    let root = root();
+    let mut users: Vec<String> = ["llt/src", "gab/src"]
+        .iter()
+        .flat_map(|part| sources(&root.join(part)))
+        .filter(|path| fs::read_to_string(path).unwrap().contains("clock.wall_nanos()"))
+        .map(|path| path.strip_prefix(&root).unwrap().display().to_string())
+        .collect();
+    users.sort();
+    let known = [
+        "gab/src/daemon/reactor/telling.rs",
+        "gab/src/daemon/reactor/traces.rs",
+        "llt/src/io/incarnation.rs",
+    ];
+    assert_eq!(users, known);
+    for path in ["llt", "gab"].iter().flat_map(|part| sources(&root.join(part))) {
+        let text = fs::read_to_string(&path).unwrap();
+        let reads = text.contains("SystemTime") || text.contains("ClockId::Realtime");
+        assert!(!reads || path.ends_with("llt/src/io/clock.rs"), "{}", path.display());
+    }
+}
+
 #[test]
 fn no_source_file_is_longer_than_a_thousand_lines_and_half_are_short() {
     let root = root();
