@@ -58,7 +58,8 @@ typedef struct gab_port gab_port;
 typedef struct {
     uint32_t size;           /* sizeof(gab_options) */
     uint32_t heartbeat_ms;   /* 0: supervised only by whether it reads; else 100 to 3600000: a
-                                program that is in no call on the port for so long is killed */
+                                program that for so long is in none of gab_recv, the sends,
+                                gab_flush and gab_ack is killed. Questions make gab_fd readable */
     const char *root;        /* root folder of the node; NULL: MUSTER_ROOT, or / without it */
     const char *name;        /* for listings, cut after 64 bytes; NULL: that of the program */
     uint32_t flags;          /* GAB_OPT_..., or-ed */
@@ -79,13 +80,14 @@ typedef struct {
     uint64_t sequence;      /* DELIVER: position in the order, the same at all members and
                                strictly rising while the port is open; 0 if to this node */
     const void *data;       /* DELIVER: the message, valid until the next gab_recv on this
-                               port, or its gab_close */
+                               port, or its gab_close; not aligned */
     size_t len;             /* DELIVER: bytes of it */
     gab_nodeset members;    /* VIEW, STATUS: nodes with this port open */
-    gab_nodeset joined;     /* members that were not in the view before */
-    gab_nodeset left;       /* those of the view before that are gone */
-    gab_nodeset jeopardy;   /* members to which one link is left */
-    gab_nodeset visible;    /* nodes of the cluster without this port open */
+    gab_nodeset joined;     /* VIEW: members that were not in the view before; in the first, all */
+    gab_nodeset left;       /* VIEW: those of the view before that are gone */
+    gab_nodeset jeopardy;   /* VIEW, STATUS: members to which one link is left, as this node
+                               sees it */
+    gab_nodeset visible;    /* VIEW, STATUS: nodes of the cluster without this port open */
     int32_t reason;         /* CLOSED: -ECONNRESET gabd died, -ESHUTDOWN it was stopped,
                                -ESTALE this node was ejected, -ENOBUFS the program did not
                                read, -ETIME no heartbeat, -EPROTO a fault of the library */
@@ -99,15 +101,18 @@ typedef struct {
 int gab_open(char port, const gab_options *options, gab_port **out);
 
 /*
- * Sends len bytes to every member of the port, this one included. Waits for
- * room, not for the delivery. Success means that it will be ordered, unless a
- * CLOSED event says otherwise; failure that nothing was sent.
+ * Sends len bytes to every member of the port, this one included; data may be
+ * used again at once. Waits for room, not for the delivery. Success means that
+ * it will be ordered, unless a CLOSED event says otherwise; failure that nothing
+ * was sent. What gabd's socket has no room for lies in the library until the
+ * next call that receives or sends; gab_fd becomes readable for it.
  */
 int gab_broadcast(gab_port *port, const void *data, size_t len, uint32_t flags);
 
 /*
- * Sends len bytes to the port's program on one node, reliably and in order.
- * If it leaves the port meanwhile the message is dropped, which a view tells.
+ * Sends len bytes to the port's programs on one node, reliably and in the order
+ * of these sends; broadcasts have an order of their own. If they leave the port
+ * meanwhile the message is dropped, which a view tells.
  */
 int gab_send(gab_port *port, uint32_t node, const void *data, size_t len, uint32_t flags);
 
@@ -134,8 +139,9 @@ int gab_ack(gab_port *port, uint64_t generation);
 
 /*
  * A descriptor for poll, select or epoll: readable when gab_recv would return at
- * once. It may be readable for nothing: call gab_recv with timeout 0 until it
- * gives 0. It belongs to the port; neither read nor close it.
+ * once, and when there may be room to send again. It may be readable for nothing:
+ * call gab_recv with timeout 0 until it gives 0, or CLOSED. It belongs to the
+ * port; neither read nor close it.
  */
 int gab_fd(const gab_port *port);
 

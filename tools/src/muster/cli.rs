@@ -60,7 +60,7 @@ pub enum Command {
     /// Run a command with a node's root, in its namespace, and the commands first on the PATH
     ///
     /// NODE may be `switch`: the namespace of the bridges, for ip, nft, tcpdump.
-    #[command(override_usage = "muster exec NODE COMMAND...")]
+    #[command(override_usage = "muster exec NODE [--] COMMAND...")]
     Exec {
         /// The node, then the command with its arguments, untouched
         #[arg(

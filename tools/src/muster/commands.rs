@@ -164,6 +164,8 @@ fn exec(dir: &Path, words: &[OsString]) -> Result<()> {
     cluster.dir = std::fs::canonicalize(dir)?;
     let binaries = Binaries::locate()?;
     let (node, words) = words.split_first().context("no node")?;
+    // As others who run a command elsewhere allow it.
+    let words = words.strip_prefix(&["--".into()]).unwrap_or(words);
     let (program, arguments) = words.split_first().context("no command")?;
     let mut command = if node == "switch" {
         let mut command = netns::inside(&cluster, &binaries, At::Switch)?;

@@ -20,12 +20,17 @@ pub(crate) fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The folder with the libraries, gabd and muster, of this build.
-pub(crate) fn library_folder() -> PathBuf {
+/// A program or library of this build.
+pub(crate) fn built(name: &str) -> PathBuf {
     let binaries = Binaries::locate().unwrap_or_else(|error| panic!("{error:#}"));
-    let library = binaries.path("libgab.so");
-    assert!(library.is_file(), "no {}", library.display());
-    library.parent().unwrap().to_owned()
+    let path = binaries.path(name);
+    assert!(path.is_file(), "no {}", path.display());
+    path
+}
+
+/// The folder with the libraries of this build.
+pub(crate) fn library_folder() -> PathBuf {
+    built("libgab.so").parent().unwrap().to_owned()
 }
 
 /// Must a test whose tool is missing fail? Else it says that it is skipped, and why.

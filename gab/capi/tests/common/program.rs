@@ -33,9 +33,14 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it with its library and node in the environment.
     pub(crate) fn start(node: &Node, command: &mut Command) -> Self {
+        Self::spawn(command.env("MUSTER_ROOT", node.root()))
+    }
+
+    /// Starts it with its library in the environment.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name| fs::File::create(folder.path().join(name)).unwrap();
-        command.env("MUSTER_ROOT", node.root()).env("LD_LIBRARY_PATH", library_folder());
+        command.env("LD_LIBRARY_PATH", library_folder());
         command.stdin(Stdio::piped()).stdout(file("stdout")).stderr(file("stderr"));
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Self { child, folder }
