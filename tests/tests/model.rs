@@ -1,6 +1,8 @@
 //! Every schedule of small clusters of the bare core (`docs/testing.md`, Model checking).
 
 use gab::core::Mutant;
+use sim::model::properties::Seen;
+use sim::model::state::Budget;
 use sim::model::{Instance, Report, Search, Size, Which, run};
 
 /// To the end, in little memory.
@@ -17,6 +19,17 @@ fn holds(which: Which) {
 #[test]
 fn m1_messages_with_a_lost_datagram() {
     holds(Which::M1);
+}
+
+#[test]
+fn m1_messages_with_datagrams_that_arrive_twice() {
+    let mut instance = Instance::new(Which::M1, Size::Small);
+    instance.budget = Budget { losses: 0, duplicates: 2, timers: 0, ..instance.budget };
+    // Nothing is lost, so there is nothing to repair.
+    instance.reaches.retain(|seen| *seen != Seen::REPAIRED);
+    let report = run(instance, ALL);
+    println!("{report}");
+    assert!(report.counterexample.is_none() && report.missed.is_empty(), "{report}");
 }
 
 #[test]
