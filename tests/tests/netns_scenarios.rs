@@ -411,6 +411,38 @@ fn s25_one_way_loss_on_the_only_link() {
     cluster.down().unwrap();
 }
 
+/// The simulator's has the timers of the original, and goes on for five minutes.
+#[test]
+fn s26_a_node_that_is_deaf_time_and_again_is_removed_once() {
+    let _alone = alone();
+    let Some(mut cluster) = up(&UpOptions { links: 1, ..ethernet() }) else { return };
+    // Longer than it is ever well.
+    let well = inactive(&cluster) + inactive(&cluster) / 3;
+    let stable = cluster.cluster.timers.stable();
+    let times = (well * 3 / 2).as_millis() / stable.as_millis();
+    for node in cluster.cluster.ids() {
+        let hold = format!("rejoin_hold:{times}");
+        let words = ["exec", &node.to_string(), "gabconfig", "-S", &hold];
+        process::text(&process::muster(&cluster, &words).output().unwrap());
+    }
+    let mut clients = Clients::open(&cluster);
+    cluster.set_cable(1, 0, Cable::OneWayOut).unwrap();
+    clients.lose(&[0, 2], &[1]);
+    let before = generation(&cluster, 0);
+    for cable in [Cable::Plugged, Cable::OneWayOut] {
+        cluster.set_cable(1, 0, cable).unwrap();
+        hold(well);
+        assert_eq!(generation(&cluster, 0), before, "it was not well for long enough");
+    }
+    clients.exchange(&[0, 2]);
+    let healed = wait::now();
+    cluster.heal().unwrap();
+    wait_members(&cluster, &[0, 1, 2]);
+    assert!(wait::now().since(healed) >= well, "it had to wait");
+    clients.ejected(1);
+    cluster.down().unwrap();
+}
+
 #[test]
 fn four_nodes_are_deaf_and_meet() {
     let _alone = alone();

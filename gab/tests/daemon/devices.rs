@@ -10,7 +10,7 @@ use gab::client::Port;
 use llt::io::Clock;
 
 use crate::namespace::{ip, run_again};
-use crate::node::{Node, ether_cluster, wait_for};
+use crate::node::{Node, ether_cluster, logged, wait_for};
 use crate::support::{deliveries, members, options, port, snapshot, view};
 
 /// This test in a namespace: its body is what follows.
@@ -53,11 +53,6 @@ fn status(node: &Node, link: usize) -> String {
 fn trouble(node: &Node) -> (String, String) {
     let link = snapshot(node).llt.links.swap_remove(0);
     (link.error, link.obstacle)
-}
-
-/// Waits until the log, which is written by another thread, says so.
-fn logged(node: &Node, text: &str) {
-    wait_for(text, || node.log().contains(text));
 }
 
 /// Waits until a link is in this state at both ends, and sooner than silence could tell.
@@ -186,6 +181,7 @@ fn a_device_with_another_address_is_opened_again() {
     ip("link set n0l0 address 02:00:00:00:aa:01");
     let own = || snapshot(&nodes[0]).llt.links[0].address.clone();
     wait_for("the new address", || own() == "02:00:00:00:AA:01");
+    logged(&nodes[0], "link l0 opened on 02:00:00:00:AA:01, MTU 1500");
     both_see(&nodes, 0, "UP");
     ip("link set n0l1 down");
     both_see(&nodes, 1, "TROUBLE");

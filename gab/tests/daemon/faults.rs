@@ -7,7 +7,7 @@ use gab::client::{Options, Port};
 use gab::{ClientEvent, CloseReason, Level};
 use rustix::process::Signal;
 
-use crate::node::{Node, cluster, wait_for};
+use crate::node::{Node, cluster, logged, wait_for};
 use crate::support::{ask, deliveries, faults, members, next, options, port, snapshot, view};
 
 fn formed(size: u8) -> Vec<Node> {
@@ -108,6 +108,10 @@ fn a_partition_ejects_one_side_and_its_clients_are_told() {
         wait_for("port a with everybody", || members(node) == [0, 1, 2]);
     }
     assert!(snapshot(&nodes[2]).llt.incarnation > first_life);
+    logged(&nodes[0], "LLT INFO node 2 disconnected: no link to it is left");
+    let back = "is back after it was given up: it is let in once it has been connected for 600ms";
+    logged(&nodes[0], &format!("GAB WARNING node 2 (node2) {back}"));
+    logged(&nodes[2], "GAB WARNING this node was thrown out of the cluster by view ");
     let mut again = Port::register(port('A'), &options(&nodes[2])).unwrap();
     view(&mut again, |view| view.members.len() == 3);
     clients[0].broadcast(b"welcome", Level::Safe, false).unwrap();

@@ -1,8 +1,10 @@
 //! The key file: who has another key or none is not heard, and the key changes while gabd runs.
 
 use std::fs::{self, Permissions};
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gab::Level;
 use gab::admin::{AdminRequest, KeysInForce};
@@ -105,9 +107,48 @@ fn only_who_has_the_key_is_heard() {
     for node in &nodes[2..] {
         assert_eq!(members(node), Vec::<u8>::new());
     }
+    for (node, from, why) in
+        [(0, 3, "unknown key"), (0, 4, "not sealed"), (3, 1, "sealed, and there is no key here")]
+    {
+        let from = format!("LLT WARNING link 0 (l0) frame from 127.66.0.{from}");
+        let line = |line: &str| line.contains(&from) && line.ends_with(&format!(" refused: {why}"));
+        wait_for(why, || nodes[node].log().lines().any(line));
+    }
     let log = nodes[0].log();
     assert!(log.contains(&format!("frames are sealed, key {}", id(1))), "{log}");
     assert!(!nodes[0].stderr().contains("authenticated"));
+}
+
+#[test]
+fn what_was_recorded_or_forged_is_refused_and_told() {
+    let mut nodes = nodes(2);
+    nodes.iter().for_each(|node| set_keys(node, &[1]));
+    // What node 0 says to node 1 on link 1 comes here.
+    let llttab = nodes[0].root().join("etc/llttab");
+    let text = fs::read_to_string(&llttab).unwrap();
+    let line = text.lines().find(|line| line.starts_with("link l1 ")).unwrap();
+    let port: u16 = line.split(' ').nth(5).unwrap().parse().unwrap();
+    fs::write(&llttab, text.replace("1 l1 127.66.1.2", "1 l1 127.66.1.102")).unwrap();
+    let between = UdpSocket::bind(("127.66.1.102", port)).unwrap();
+    between.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    nodes.iter_mut().for_each(|node| node.start(&["--testbed"]));
+    for node in &nodes {
+        wait_for("port a with both", || members(node) == [0, 1]);
+    }
+    let mut frame = [0; 9000];
+    let len = between.recv(&mut frame).unwrap();
+    let send = |frame: &[u8]| between.send_to(frame, ("127.66.1.2", port)).unwrap();
+    send(&frame[..len]);
+    send(&frame[..len]);
+    let len = between.recv(&mut frame).unwrap();
+    frame[len - 1] ^= 1;
+    send(&frame[..len]);
+    for why in ["replayed", "forged or damaged"] {
+        let from = "LLT WARNING link 1 (l1) frame from 127.66.1.102";
+        let line = |line: &str| line.contains(from) && line.ends_with(&format!(" refused: {why}"));
+        wait_for(why, || nodes[1].log().lines().any(line));
+    }
+    assert_eq!(members(&nodes[1]), [0, 1]);
 }
 
 #[test]

@@ -251,6 +251,9 @@ fn addresses_are_set_forgotten_and_learned() {
     assert!(changed.warnings[0].contains("`set-addr 1 l0 ..`"), "{changed:?}");
     // It goes on talking, and is learned.
     wait_for("learned", || of(0).address == "127.66.0.2" && !of(0).permanent);
+    let told = "LLT INFO V-14-1-10499 recvarpreq link 0 for node 1 addr change from 0.0.0.0";
+    let told = |line: &str| line.contains(told) && line.contains(" to 127.66.0.2");
+    wait_for("a line of it", || node.log().lines().any(told));
     change(node, AdminRequest::LltAddress(AddressChange::Flush));
     wait_for("learned again", || is_up(node, 1, 0) && of(0).address == "127.66.0.2");
     let set = |node: &str, address: &str| {

@@ -12,13 +12,8 @@ use gab::event::SendError;
 use serde_json::json;
 
 use crate::events::event;
-use crate::node::{Node, cluster, wait_for};
+use crate::node::{Node, cluster, logged, wait_for};
 use crate::support::{ask, deliveries, faults, members, options, port, snapshot, view};
-
-/// Waits until the log has a line with this in it.
-fn logged(node: &Node, text: &str) {
-    wait_for(text, || node.log().contains(text));
-}
 
 fn configure(node: &Node, request: GabConfigure) -> Configured {
     ask(node, AdminRequest::GabConfigure(request)).unwrap()

@@ -1,8 +1,10 @@
 //! Nodes for the tests: a root folder each, and gabd in it.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -114,9 +116,25 @@ impl Node {
 
     /// Starts gabd and waits until it answers.
     pub(crate) fn start(&mut self, args: &[&str]) {
+        let command = self.command(args);
+        self.spawn(command).unwrap();
+    }
+
+    /// The same as another user, who gets the folder of the node and may have no right to run gabd.
+    pub(crate) fn start_as(&mut self, user: u32, args: &[&str]) -> io::Result<()> {
+        for path in [self.root().to_owned(), self.root().join("etc")] {
+            std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+        }
+        let mut command = self.command(args);
+        command.uid(user).gid(user);
+        self.spawn(command)
+    }
+
+    fn spawn(&mut self, mut command: Command) -> io::Result<()> {
         let stderr = fs::File::create(self.stderr_path()).unwrap();
-        self.child = Some(self.command(args).stderr(stderr).spawn().unwrap());
+        self.child = Some(command.stderr(stderr).spawn()?);
         wait_for("gab.sock", || gab::client::Admin::connect(self.root()).is_ok());
+        Ok(())
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -153,8 +171,12 @@ impl Node {
         fs::read_to_string(self.stderr_path()).unwrap()
     }
 
+    /// Its log, which begins a moment after it answers.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.root().join("var/log/gabd.log")).unwrap()
+        match fs::read_to_string(self.root().join("var/log/gabd.log")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            log => log.unwrap(),
+        }
     }
 
     /// A connection without a client.
@@ -176,6 +198,11 @@ impl Drop for Node {
             let _ = child.wait();
         }
     }
+}
+
+/// Waits until the log, which another thread writes, has a line with this in it.
+pub(crate) fn logged(node: &Node, text: &str) {
+    wait_for(text, || node.log().contains(text));
 }
 
 /// Waits until `done`, for as long as a machine that is busy with other tests may need.
