@@ -41,6 +41,8 @@ pub struct Life {
     pub started: Instant,
     /// World time and how; `None` while it lives.
     pub ended: Option<(Instant, End)>,
+    /// It was thrown out, and its process goes on as another life.
+    pub goes_on: bool,
     /// When it was asked to leave in order.
     pub leaves: Option<Instant>,
     /// Installed views in order.

@@ -171,8 +171,10 @@ impl Hosts {
 
     fn boot(&mut self, at: Instant, node: usize, local: Instant, inc: Incarnation, seed: u64) {
         let id = u8::try_from(node).ok().and_then(NodeId::new).expect("at most 128 nodes");
-        let nth = self.history.lives.iter().filter(|life| life.id.node == id).count();
-        let config = self.setup.stack_config(id, inc, nth);
+        let before: Vec<&Life> =
+            self.history.lives.iter().filter(|life| life.id.node == id).collect();
+        let mut config = self.setup.stack_config(id, inc, before.len());
+        config.gab.returned = before.last().is_some_and(|life| life.goes_on);
         let mut stack = Stack::new(local, config, seed);
         if self.setup.first_sequence > 0 {
             let first = self.setup.first_sequence;
@@ -182,6 +184,7 @@ impl Hosts {
             id: stack.id(),
             started: at,
             ended: None,
+            goes_on: false,
             leaves: None,
             views: Vec::new(),
             memberships: Vec::new(),
@@ -402,6 +405,8 @@ impl Door<'_> {
             self.observe_view();
             self.drain_all();
             self.end(End::Ejected);
+            let halts = |output: &Output| matches!(output, Output::Ejected { halt: true });
+            self.life().goes_on = !outputs.iter().any(halts);
         }
         if outputs.iter().any(|output| matches!(output, Output::Halt { .. })) {
             self.observe_view();

@@ -199,6 +199,7 @@ impl Setup {
                 },
                 versions: versions.copied().unwrap_or(Versions::OURS),
                 configured_nodes: u32::from(self.nodes),
+                returned: false,
                 policy: Policy {
                     client_stall: self.client_stall,
                     conn_wait: if self.conn_wait == 0 { 12 } else { self.conn_wait },

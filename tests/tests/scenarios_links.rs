@@ -99,15 +99,26 @@ fn s24_a_node_is_stopped_with_half_a_message() {
 
 #[test]
 fn s26_a_node_that_is_deaf_every_other_twenty_seconds_is_removed_once() {
+    one_way_loss_comes_and_goes(|others| (others, 2));
+}
+
+/// It hears the whole time what the others do, and that it is out.
+#[test]
+fn s26_a_node_that_is_not_heard_every_other_twenty_seconds_is_removed_once() {
+    one_way_loss_comes_and_goes(|others| (2, others));
+}
+
+/// Node 2 and the others; `way` gives from whom to whom frames are lost.
+fn one_way_loss_comes_and_goes(way: impl Fn(usize) -> (usize, usize)) {
     let timers = Timers::default();
     let setup = Setup { timers, stable: ms(5000), stuck: timers.peer_inact, ..Setup::fast(4) };
     let mut stage = Stage::formed_with(Setup { links: vec![LinkSetup::plain(8192)], ..setup });
     let clients = stage.open_all('G');
     let begun = stage.now();
     for round in 0..15 {
-        for from in [0, 1, 3] {
-            let now = stage.now();
-            stage.world.net.set_cut(now, 0, from, 2, round % 2 == 0);
+        for other in [0, 1, 3] {
+            let ((from, to), now) = (way(other), stage.now());
+            stage.world.net.set_cut(now, 0, from, to, round % 2 == 0);
         }
         stage.pass(ms(20_000));
     }
@@ -122,10 +133,10 @@ fn s26_a_node_that_is_deaf_every_other_twenty_seconds_is_removed_once() {
         |notice| matches!(notice, gab::core::Notice::Returned { hold, .. } if *hold == ms(30_000)),
     );
     assert!(told);
-    // The last round was deaf again: from now on it hears, and half a minute later it is in.
-    for from in [0, 1, 3] {
-        let now = stage.now();
-        stage.world.net.set_cut(now, 0, from, 2, false);
+    // The last round was bad again: from now on all is well, and half a minute later it is in.
+    for other in [0, 1, 3] {
+        let ((from, to), now) = (way(other), stage.now());
+        stage.world.net.set_cut(now, 0, from, to, false);
     }
     stage.pass(ms(28_000));
     assert_eq!(with(&stage), [true, false]);

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use llt::time::earliest;
-use llt::{Id, Instant, NodeId};
+use llt::{Id, Instant, NodeId, NodeSet};
 
 use super::authorise::Consulted;
 use super::stream::add_to_ranges;
@@ -201,6 +201,17 @@ impl Gab {
         let change = self.change.iter();
         change.flat_map(|change| {
             change.target.iter().filter_map(|&id| Some((id, change.states.get(&id.node)?)))
+        })
+    }
+
+    /// Who did what the step that is under way awaits of them.
+    pub(super) fn change_answered(&self) -> Option<NodeSet> {
+        let change = self.change.as_ref()?;
+        Some(match &change.phase {
+            Phase::Proposed { ready, .. } => ready.iter().map(|id| id.node).collect(),
+            Phase::Collecting | Phase::Consulting | Phase::Fetching { .. } => {
+                self.states().map(|(id, _)| id.node).collect()
+            }
         })
     }
 
@@ -561,6 +572,9 @@ impl Gab {
             }
             Phase::Consulting | Phase::Fetching { .. } => Vec::new(),
         };
+        if silent.iter().any(|id| self.stalls(now, *id, since)) {
+            self.dump();
+        }
         // Gone before anybody is blamed: a blame may start the next round itself.
         self.change = None;
         for id in silent {
@@ -739,6 +753,7 @@ mod tests {
             was_frozen: false,
             refused: false,
             quorum: false,
+            returned: false,
             seed: 0,
             members: Vec::new(),
         };

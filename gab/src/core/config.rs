@@ -27,6 +27,10 @@ pub struct GabConfig {
     /// Nodes that are named in the configuration: under [`ArbiterKind::Majority`] no fewer seed by
     /// themselves. 0 if it is not known.
     pub configured_nodes: u32,
+    /// This life follows on one that was thrown out, in the same process: nodes that have removed
+    /// that one are told, for its network comes and goes. One that is started anew is not told from
+    /// a machine that came up again.
+    pub returned: bool,
     /// What the options of `gabconfig` may change at any time.
     pub policy: Policy,
     /// A rule to break, for proving that checkers see it.
@@ -45,6 +49,7 @@ impl Default for GabConfig {
             arbiter: ArbiterKind::None,
             versions: Versions::OURS,
             configured_nodes: 0,
+            returned: false,
             policy: Policy::default(),
             #[cfg(any(test, feature = "sim"))]
             mutant: None,

@@ -22,6 +22,7 @@ impl Gab {
             was_frozen: self.membership.was_frozen,
             refused: self.removed(peer.node).is_some_and(|newest| peer.incarnation <= newest),
             quorum: self.is_majority_ruled(),
+            returned: self.config.returned,
             versions: self.spoken(),
             seed: self.seed_count(),
             members: self.view.as_ref().map(|view| view.members.clone()).unwrap_or_default(),
@@ -54,7 +55,7 @@ impl Gab {
             self.eject(now, vid);
             return;
         }
-        let (before, quorum) = (peer.hello.take(), hello.quorum);
+        let (before, quorum, returned) = (peer.hello.take(), hello.quorum, hello.returned);
         let news = before.as_ref().is_none_or(|(_, before)| before.quorum != quorum);
         let configured = hello.configured && self.config.configured;
         let versions = hello.versions;
@@ -74,11 +75,13 @@ impl Gab {
             self.membership.seed_now = false;
         }
         self.membership.highest_round = self.membership.highest_round.max(vid.round);
-        if configured
-            && !vid.is_none()
-            && self.removed(from.node).is_some_and(|newest| from.incarnation <= newest)
-        {
-            self.note_return(now, from);
+        if configured && let Some(newest) = self.removed(from.node) {
+            if !vid.is_none() && from.incarnation <= newest {
+                self.note_return(now, from);
+            } else if vid.is_none() && from.incarnation > newest && returned {
+                // It learned that it was out before it could be heard.
+                self.note_return(now, Id { incarnation: newest, ..from });
+            }
         }
         self.note_joiners(now);
         self.meet(now, from);

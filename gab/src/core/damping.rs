@@ -2,7 +2,9 @@
 //! goes, and each time it is let in too early costs everybody another view change (facts algorithms
 //! 4.3, scenario 26). It has to be connected for a while before it is let in again: six stable
 //! times, and twice as long each time, up to eight times as long. A node that crashed, or was
-//! started anew, or left, is let in at once.
+//! started anew, or left, is let in at once. That it was alive is seen when it still stands in its
+//! old view, or told by itself: if it heard us all the time, it knows that it is out, and has begun
+//! a new life, before we hear of it.
 //!
 //! Each node remembers what it has seen itself. A member that joined after the return knows nothing
 //! of it, and may let the node in sooner; that costs a view change and nothing else.
@@ -47,7 +49,8 @@ impl Gab {
         once * (1 << times.saturating_sub(1).min(DOUBLINGS))
     }
 
-    /// A node stands in a view of its own, in a life that was removed from ours.
+    /// A node stands in a view of its own, in a life that was removed from ours; or that life was
+    /// thrown out, and went on as another.
     pub(super) fn note_return(&mut self, now: Instant, peer: Id) {
         let known = self.damping.returns.get(&peer.node).copied();
         if known.is_some_and(|known| known.life == peer.incarnation) {

@@ -47,8 +47,8 @@ impl Gab {
 
     /// Others who did what is awaited of them.
     fn answered(&self, held: u64) -> NodeSet {
-        if self.change.is_some() {
-            return self.states().map(|(id, _)| id.node).collect();
+        if let Some(answered) = self.change_answered() {
+            return answered;
         }
         let acks = self.stream.iter().flat_map(super::stream::Stream::acks);
         acks.filter(|(_, ack)| *ack >= held).map(|(node, _): (NodeId, u64)| node).collect()

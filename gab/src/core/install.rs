@@ -119,8 +119,12 @@ impl Gab {
             let newest = self.membership.removed.entry(id.node).or_insert(id.incarnation);
             *newest = (*newest).max(id.incarnation);
             let left = self.stream.as_ref().is_some_and(|stream| stream.has_left(id.node));
-            if !left && self.peers.get(&id.node).is_some_and(|peer| peer.id == *id) {
-                // It was lost and is connected again.
+            // It was lost and is connected again. Who was connected all the time did not come back:
+            // it stalled, or acknowledged nothing.
+            let suspected = self.membership.first_suspicion;
+            let again = |since| suspected.is_some_and(|suspected| since > suspected);
+            let peer = self.peers.get(&id.node).filter(|peer| peer.id == *id);
+            if !left && peer.is_some_and(|peer| again(peer.since)) {
                 self.note_return(self.now, *id);
             }
         }

@@ -17,7 +17,7 @@ pub(crate) struct Membership {
     /// Members that are given up, until a view is without them. A connection that was lost once
     /// stays lost: what was under way on it is gone.
     pub(crate) suspects: BTreeMap<Id, Suspicion>,
-    first_suspicion: Option<Instant>,
+    pub(super) first_suspicion: Option<Instant>,
     last_suspicion: Option<Instant>,
     /// The newest incarnation of each node that was removed: none up to it is admitted (VW6).
     pub(crate) removed: BTreeMap<NodeId, Incarnation>,
@@ -334,12 +334,17 @@ impl Gab {
         let member = self.view.as_ref().is_some_and(|view| view.contains(silent));
         if !member {
             self.skip_joiner(now, silent);
-        } else if now >= since + self.config.stable * self.config.policy.conn_wait {
+        } else if self.stalls(now, silent, since) {
             let conn_wait = self.config.policy.conn_wait;
-            self.dump();
             self.notice(Notice::Stalled { node: silent.node, conn_wait });
             self.suspect(now, silent, true);
         }
+    }
+
+    /// Is this a member, and has it stalled changes for too long?
+    pub(super) fn stalls(&self, now: Instant, silent: Id, since: Instant) -> bool {
+        let patience = self.config.stable * self.config.policy.conn_wait;
+        now >= since + patience && self.view.as_ref().is_some_and(|view| view.contains(silent))
     }
 
     /// Waits a random time before the next try, so that two proposers do not meet again.

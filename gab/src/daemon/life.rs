@@ -27,6 +27,8 @@ pub(super) struct GabState {
     pub(super) quorum: bool,
     /// What else options change.
     pub(super) policy: Policy,
+    /// The life before was thrown out.
+    pub(super) returned: bool,
 }
 
 impl GabState {
@@ -55,6 +57,7 @@ impl GabState {
             stable: gabtab.stable.unwrap_or(default.stable),
             quorum: gabtab.quorum.unwrap_or(false),
             policy: gabtab.policy(),
+            returned: false,
         }
     }
 
@@ -73,6 +76,7 @@ impl GabState {
     pub(super) fn unconfigure(&mut self) {
         self.configured = false;
         self.count = None;
+        self.returned = false;
     }
 
     /// What of it is in force while LLT only listens: clients may register and wait, and nothing is
@@ -133,6 +137,7 @@ pub(super) fn begin(
             stable: gab.stable,
             arbiter: if gab.quorum { ArbiterKind::Majority } else { ArbiterKind::None },
             configured_nodes: settings.nodes(),
+            returned: gab.returned,
             policy: gab.policy,
             stuck: settings.tab.timers.peer_inact,
             ..GabConfig::default()

@@ -2,7 +2,8 @@
 //! clients and the clock, and a second thread for whatever may be slow.
 //!
 //! [`run`] is the whole life of the process: read the files, take the lock of the root, open the
-//! links, serve, leave. The reactor never touches a disk and never waits for a client or a log.
+//! links, serve, leave. The reactor waits for no client and no log, and touches a disk only when it
+//! begins a new life, whose incarnation it stores.
 
 mod admin;
 mod args;

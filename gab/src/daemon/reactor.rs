@@ -454,6 +454,7 @@ impl Reactor {
         self.clients.fence(now, &self.gab.policy);
         self.clients.find_closed(now, &mut self.stack, None);
         self.clients.stop_registered(CloseReason::Ejected);
+        self.gab.returned = true;
         if matches!(self.phase, Phase::Leaving { .. } | Phase::Unconfiguring { .. }) {
             // Being thrown out is one way of having left; the new life must not join again.
             self.gab.unconfigure();

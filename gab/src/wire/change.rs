@@ -21,6 +21,8 @@ pub struct Hello {
     pub refused: bool,
     /// It asks a majority (`-q`).
     pub quorum: bool,
+    /// The life of this node before this one was thrown out, and went on as this.
+    pub returned: bool,
     /// What it speaks; in a view, what all its members speak.
     pub versions: Versions,
     /// From how many visible nodes on it seeds; 0 if it does not.
@@ -111,7 +113,8 @@ impl Hello {
             u8::from(self.configured)
                 | u8::from(self.was_frozen) << 1
                 | u8::from(self.refused) << 2
-                | u8::from(self.quorum) << 3,
+                | u8::from(self.quorum) << 3
+                | u8::from(self.returned) << 4,
         );
         out.put_versions(self.versions);
         out.put_u32(self.seed);
@@ -125,6 +128,7 @@ impl Hello {
             was_frozen: flags & 2 != 0,
             refused: flags & 4 != 0,
             quorum: flags & 8 != 0,
+            returned: flags & 16 != 0,
             versions: reader.versions()?,
             seed: reader.u32("a seed count")?,
             members: reader.ids()?,
@@ -332,12 +336,13 @@ mod tests {
 
     #[test]
     fn flags_of_hello_do_not_touch_each_other() {
-        for bit in 0..4 {
+        for bit in 0..5 {
             let hello = Hello {
                 configured: bit == 0,
                 was_frozen: bit == 1,
                 refused: bit == 2,
                 quorum: bit == 3,
+                returned: bit == 4,
                 versions: Versions { min: 1, max: 2 },
                 seed: 5,
                 members: vec![id(1)],

@@ -44,6 +44,7 @@ impl Story {
             id: id(node),
             started: at(0),
             ended: None,
+            goes_on: false,
             leaves: None,
             views: Vec::new(),
             memberships: Vec::new(),

@@ -201,6 +201,7 @@ impl State {
             id: id(node),
             started: self.world(),
             ended: None,
+            goes_on: false,
             leaves: None,
             views: Vec::new(),
             memberships: Vec::new(),
