@@ -87,6 +87,11 @@ pub const REGRESSIONS: &[Regression] = &[
         90_002_619,
         "after a pause of which LLT saw the end only, clients that live were judged by the rest",
     ),
+    failed(
+        Kind::Pause,
+        90_160_880,
+        "a client that was to hang up was killed after a pause that left it no time for it",
+    ),
 ];
 
 const fn failed(kind: Kind, seed: u64, story: &'static str) -> Regression {

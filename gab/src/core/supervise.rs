@@ -109,6 +109,12 @@ impl Killing {
         Some(Blow::Isolate)
     }
 
+    /// We slept for so long: who may hang up has had no time for it.
+    fn excuse(&mut self, late: Duration) {
+        self.next += late;
+        self.isolated = self.isolated.map(|since| since + late);
+    }
+
     /// When the next one is due.
     pub(crate) fn deadline(&self, policy: &Policy) -> Instant {
         match self.isolated {
@@ -234,10 +240,11 @@ impl Supervision {
     /// We slept for so long, as LLT says, or since somebody here was to be asked or judged, which may
     /// be longer: nobody could be heard meanwhile.
     pub(super) fn note_late(&mut self, now: Instant, policy: &Policy, told: Duration) {
-        let Some(deadline) = self.next_question(policy) else { return };
-        let late = told.max(now.since(deadline.max(self.excused)));
+        let asked = self.next_question(policy);
+        let late = asked.map_or(told, |at| told.max(now.since(at.max(self.excused))));
         if late > LATE {
             self.clients.values_mut().for_each(|watched| watched.excuse(now, late));
+            self.isolated.values_mut().for_each(|(_, killing)| killing.excuse(late));
             self.excused = now;
         }
     }
