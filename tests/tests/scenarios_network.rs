@@ -220,7 +220,7 @@ fn spoil(bytes: &mut [u8], draw: &mut Draw) {
     for _ in 0..draw.range(1, 8) {
         if !bytes.is_empty() {
             let at = draw.pick(bytes.len());
-            bytes[at] = u8::try_from(draw.below(256)).unwrap();
+            bytes[at] = u8::try_from(draw.below(256)).expect("below 256");
         }
     }
 }
