@@ -9,6 +9,9 @@
  * Exit status: 0 done, 1 a check failed, 2 GAB closed the port, 3 it could not
  * be opened, 64 usage.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE            /* pipe2 */
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

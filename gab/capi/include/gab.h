@@ -58,8 +58,8 @@ typedef struct gab_port gab_port;
 typedef struct {
     uint32_t size;           /* sizeof(gab_options) */
     uint32_t heartbeat_ms;   /* 0: supervised only by whether it reads; else 100 to 3600000: a
-                                program that for so long is in none of gab_recv, the sends,
-                                gab_flush and gab_ack is killed. Questions make gab_fd readable */
+                                program that for so long is in none of gab_recv, the sends
+                                and gab_flush is killed. Questions make gab_fd readable */
     const char *root;        /* root folder of the node; NULL: MUSTER_ROOT, or / without it */
     const char *name;        /* for listings, cut after 64 bytes; NULL: that of the program */
     uint32_t flags;          /* GAB_OPT_..., or-ed */

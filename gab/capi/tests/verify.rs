@@ -29,7 +29,11 @@ impl Up {
 
     fn muster(&self, words: &[&str]) -> Command {
         let mut command = Command::new(built("muster"));
-        command.arg("--dir").arg(self.folder.path().join("cluster")).args(words);
+        command
+            .env("MUSTER_NO_BUILD", "1")
+            .arg("--dir")
+            .arg(self.folder.path().join("cluster"))
+            .args(words);
         command
     }
 

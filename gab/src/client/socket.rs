@@ -197,7 +197,7 @@ fn connect(path: &Path) -> Result<OwnedFd, Errno> {
     let timeout = rustix::net::sockopt::Timeout::Send;
     rustix::net::sockopt::set_socket_timeout(&fd, timeout, Some(CONNECT_TIMEOUT))?;
     match SocketAddrUnix::new(path) {
-        Ok(address) => rustix::net::connect(&fd, &address)?,
+        Ok(address) => connect_in_time(&fd, &address)?,
         Err(Errno::NAMETOOLONG) => {
             // The path is longer than a socket address (108 bytes): go through its folder.
             let folder = path.parent().unwrap_or_else(|| Path::new("/"));
@@ -206,12 +206,20 @@ fn connect(path: &Path) -> Result<OwnedFd, Errno> {
             let number = rustix::fd::AsRawFd::as_raw_fd(&folder);
             let name = path.file_name().unwrap_or_else(|| OsStr::new(SOCKET_NAME));
             let path = Path::new("/proc/self/fd").join(number.to_string()).join(name);
-            rustix::net::connect(&fd, &SocketAddrUnix::new(&path)?)?;
+            connect_in_time(&fd, &SocketAddrUnix::new(&path)?)?;
         }
         Err(errno) => return Err(errno),
     }
     rustix::io::ioctl_fionbio(&fd, true)?;
     Ok(fd)
+}
+
+/// The system has no number of its own for a connection that was not accepted in time.
+fn connect_in_time(fd: &OwnedFd, address: &SocketAddrUnix) -> Result<(), Errno> {
+    rustix::net::connect(fd, address).map_err(|errno| match errno {
+        Errno::AGAIN => Errno::TIMEDOUT,
+        other => other,
+    })
 }
 
 const SOCKET_NAME: &str = "gab.sock";

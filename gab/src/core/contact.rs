@@ -79,7 +79,7 @@ impl Gab {
             if !vid.is_none() && from.incarnation <= newest {
                 self.note_return(now, from);
             } else if vid.is_none() && from.incarnation > newest && returned {
-                // It learned that it was out before it could be heard.
+                // It learned that it was out before it could be heard, or stalled all the others.
                 self.note_return(now, Id { incarnation: newest, ..from });
             }
         }

@@ -75,7 +75,9 @@ impl Gab {
             return Instant::ZERO;
         };
         let hold = self.rejoin_hold(returned.times);
-        if self.now >= returned.at + hold * FORGOTTEN_AFTER || peer.id != id {
+        // Later lives are let in at once if they were started anew.
+        let returns = peer.hello.as_ref().is_some_and(|(_, hello)| hello.returned);
+        if self.now >= returned.at + hold * FORGOTTEN_AFTER || peer.id != id || !returns {
             return Instant::ZERO;
         }
         peer.since + hold
@@ -86,6 +88,8 @@ impl Gab {
 mod tests {
     use super::super::{GabConfig, Transport};
     use super::*;
+    use crate::ids::{Versions, Vid};
+    use crate::wire::Hello;
 
     const SEC: Duration = Duration::from_secs(1);
 
@@ -98,6 +102,22 @@ mod tests {
         Gab::new(Instant::ZERO, id(0, 1), GabConfig::default(), transport, 1)
     }
 
+    /// Connects, and introduces itself.
+    fn comes(gab: &mut Gab, now: Instant, peer: Id, returned: bool) {
+        gab.handle_peer_up(now, peer, 1);
+        let hello = Hello {
+            configured: true,
+            was_frozen: false,
+            refused: false,
+            quorum: false,
+            returned,
+            versions: Versions::OURS,
+            seed: 0,
+            members: Vec::new(),
+        };
+        gab.receive_hello(now, peer, Vid::NONE, hello);
+    }
+
     #[test]
     fn each_return_makes_the_next_wait_twice_as_long_until_it_is_forgotten() {
         let mut gab = gab();
@@ -106,16 +126,18 @@ mod tests {
         for life in 1..7 {
             gab.note_return(now, id(1, life));
             now += SEC * 40;
-            gab.handle_peer_up(now, id(1, life + 1), 1);
+            comes(&mut gab, now, id(1, life + 1), true);
             waits.push(gab.held_back_until(id(1, life + 1)).since(now).as_secs());
         }
         // Six stable times of five seconds.
         assert_eq!(waits, [30, 60, 120, 240, 240, 240]);
         now += SEC * 240 * 16;
-        gab.handle_peer_up(now, id(1, 8), 1);
+        comes(&mut gab, now, id(1, 8), true);
         assert_eq!(gab.held_back_until(id(1, 8)), Instant::ZERO, "forgotten");
         gab.note_return(now, id(1, 8));
         assert_eq!(gab.held_back_until(id(1, 8)).since(now).as_secs(), 30);
+        comes(&mut gab, now, id(1, 9), false);
+        assert_eq!(gab.held_back_until(id(1, 9)), Instant::ZERO, "its process is another");
     }
 
     #[test]
@@ -125,7 +147,7 @@ mod tests {
         gab.note_return(Instant::ZERO + SEC, id(1, 1));
         assert_eq!(gab.damping.returns[&id(1, 1).node].times, 1);
         gab.config.policy.rejoin_hold = 0;
-        gab.handle_peer_up(Instant::ZERO + SEC, id(1, 2), 1);
+        comes(&mut gab, Instant::ZERO + SEC, id(1, 2), true);
         assert!(gab.held_back_until(id(1, 2)) <= gab.now);
     }
 }

@@ -78,6 +78,7 @@ impl Gab {
         }
         self.pending.restart();
         self.settle_suspicions();
+        self.suspect_the_unconnected(now);
         self.race(now);
         let ports: Vec<PortName> = self.ports.keys().copied().collect();
         for port in ports {
@@ -87,6 +88,17 @@ impl Gab {
         self.greet_outsiders();
         self.meet_all(now);
         self.tell_status(now);
+    }
+
+    /// A member that was lost while it joined was none of our view then, and nobody suspected it.
+    fn suspect_the_unconnected(&mut self, now: Instant) {
+        let connected = |id: &Id| self.peers.get(&id.node).is_some_and(|peer| peer.id == *id);
+        let members = self.view.iter().flat_map(|view| &view.members);
+        let lost: Vec<Id> =
+            members.filter(|id| **id != self.id && !connected(id)).copied().collect();
+        for id in lost {
+            self.suspect(now, id, false);
+        }
     }
 
     /// The old view's stream ends: everything up to the cut is delivered, nothing beyond exists.
@@ -119,8 +131,8 @@ impl Gab {
             let newest = self.membership.removed.entry(id.node).or_insert(id.incarnation);
             *newest = (*newest).max(id.incarnation);
             let left = self.stream.as_ref().is_some_and(|stream| stream.has_left(id.node));
-            // It was lost and is connected again. Who was connected all the time did not come back:
-            // it stalled, or acknowledged nothing.
+            // It was lost and is connected again. Who was connected all the time did not come back
+            // yet: it stalled, or acknowledged nothing.
             let suspected = self.membership.first_suspicion;
             let again = |since| suspected.is_some_and(|suspected| since > suspected);
             let peer = self.peers.get(&id.node).filter(|peer| peer.id == *id);

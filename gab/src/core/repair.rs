@@ -279,9 +279,10 @@ impl Gab {
             }
             let fresh = Standing { since: now, behind_since: None, reported: None };
             let standing = self.repair.standing.entry(node).or_insert(fresh);
-            // Of one that is silent on every link LLT judges, and the stable timeout applies.
-            if self.peers.get(&node).is_none_or(|peer| peer.links_up == 0) {
-                standing.since = now;
+            // While it is silent on every link it is for LLT to judge, and the stable timeout applies:
+            // that time does not count.
+            if self.peers.get(&node).is_some_and(|peer| peer.links_up == 0) {
+                standing.since = (standing.since + WATCH).min(now);
             }
             let behind = cont - ack;
             if behind <= WINDOW_SLOTS / 2 && !(heavy && ack == stable) {

@@ -109,10 +109,13 @@ impl Killing {
         Some(Blow::Isolate)
     }
 
-    /// We slept for so long: who may hang up has had no time for it.
-    fn excuse(&mut self, late: Duration) {
-        self.next += late;
-        self.isolated = self.isolated.map(|since| since + late);
+    /// We slept for so long: who may hang up has had no time for it, and who was killed none to go.
+    fn excuse(&mut self, now: Instant, late: Duration) {
+        match &mut self.isolated {
+            Some(since) => *since = now.min(*since + late),
+            None if self.tries == 0 => self.next += late,
+            None => {}
+        }
     }
 
     /// When the next one is due.
@@ -176,6 +179,9 @@ impl Watched {
     /// each beginning anew, a node that is late all the time would never judge anybody.
     fn excuse(&mut self, now: Instant, late: Duration) {
         self.last = now.min(self.last + late);
+        if let Some(killing) = &mut self.killing {
+            killing.excuse(now, late);
+        }
     }
 }
 
@@ -244,7 +250,7 @@ impl Supervision {
         let late = asked.map_or(told, |at| told.max(now.since(at.max(self.excused))));
         if late > LATE {
             self.clients.values_mut().for_each(|watched| watched.excuse(now, late));
-            self.isolated.values_mut().for_each(|(_, killing)| killing.excuse(late));
+            self.isolated.values_mut().for_each(|(_, killing)| killing.excuse(now, late));
             self.excused = now;
         }
     }
