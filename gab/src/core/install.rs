@@ -169,3 +169,46 @@ impl Gab {
 fn departs(old: &View, members: &[Id]) -> bool {
     old.members.iter().any(|id| !members.contains(id))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use llt::core::DownReason;
+    use llt::{Incarnation, NodeId};
+
+    use super::super::{GabConfig, Transport};
+    use super::*;
+    use crate::ids::Versions;
+
+    fn id(node: u8) -> Id {
+        Id { node: NodeId::new(node).expect("below 128"), incarnation: Incarnation(1) }
+    }
+
+    /// Node 2 is lost between its STATE and the first view that it is in.
+    #[test]
+    fn who_is_lost_while_it_joins_is_suspected_when_it_has_joined() {
+        let config = GabConfig { configured: true, ..GabConfig::default() };
+        let transport = Transport { datagram_max: 1400, has_broadcast: false };
+        let mut gab = Gab::new(Instant::ZERO, id(0), config, transport, 1);
+        gab.handle_peer_up(Instant::ZERO, id(1), 2);
+        gab.handle_peer_up(Instant::ZERO, id(2), 2);
+        gab.handle_peer_down(Instant::ZERO, id(2), DownReason::Silent);
+        assert!(gab.membership.first_suspicion.is_none(), "it is in no view");
+        let proposal = Proposal {
+            vid: Vid { round: 1, proposer: id(1) },
+            base: Vid::NONE,
+            versions: Versions::OURS,
+            members: vec![id(0), id(1), id(2)],
+            jeopardy: Vec::new(),
+            cut: 0,
+            sequence: 0,
+            generation: 1,
+            removed: BTreeMap::new(),
+            ports: BTreeMap::new(),
+        };
+        gab.install(Instant::ZERO, proposal);
+        assert_eq!(gab.membership.first_suspicion, Some(Instant::ZERO));
+        assert!(gab.membership.suspects.keys().eq([&id(2)]));
+    }
+}
