@@ -59,10 +59,8 @@ fn s52_every_frame_comes_three_times() {
     assert_eq!(once, thrice, "the logs are the same");
 }
 
-#[test]
-fn s53_frames_overtake_each_other() {
-    let mut stage = Stage::formed(3);
-    let clients = stage.open_all('G');
+/// Takes note of each NAK on its way, and lets everything pass.
+fn note_naks(stage: &mut Stage) -> Note {
     let naks = Note::default();
     let inner = naks.clone();
     stage.filter(move |gram| {
@@ -71,6 +69,14 @@ fn s53_frames_overtake_each_other() {
         }
         Verdict::Pass
     });
+    naks
+}
+
+#[test]
+fn s53_frames_overtake_each_other() {
+    let mut stage = Stage::formed(3);
+    let clients = stage.open_all('G');
+    let naks = note_naks(&mut stage);
     stage.faults(|faults| {
         faults.reorder = 0.5;
         faults.delay_mean = ms(1);
@@ -92,14 +98,7 @@ fn s53_frames_overtake_each_other() {
 fn s53_frames_are_overtaken_by_a_thousand_others() {
     let setup = Setup { links: vec![LinkSetup::plain(1500)], ..Setup::fast(2) };
     let mut stage = Stage::formed_with(setup);
-    let naks = Note::default();
-    let inner = naks.clone();
-    stage.filter(move |gram| {
-        if gram.kind() == "NAK" {
-            inner.write("nak");
-        }
-        Verdict::Pass
-    });
+    let naks = note_naks(&mut stage);
     stage.faults(|faults| {
         faults.reorder = 0.002;
         faults.delay_mean = ms(30);

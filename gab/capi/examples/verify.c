@@ -292,13 +292,6 @@ static void on_view(const gab_event *ev)
     if (!empty(&ev->jeopardy))
         print_set(stdout, "jeopardy", &ev->jeopardy);
     putchar('\n');
-    if (getenv("GABVERIFY_DEBUG")) {
-        fprintf(stderr, "debug: view %" PRIx64, generation);
-        print_set(stderr, "joined", &ev->joined);
-        print_set(stderr, "left", &ev->left);
-        print_set(stderr, "visible", &ev->visible);
-        fputc('\n', stderr);
-    }
     if (!started && count(&members) >= want_members)
         started = 1;
     look_if_complete();
@@ -411,12 +404,6 @@ static void on_status(const gab_event *ev)
     print_set(stdout, "jeopardy", &ev->jeopardy);
     print_set(stdout, "visible", &ev->visible);
     putchar('\n');
-    if (getenv("GABVERIFY_DEBUG")) {
-        fprintf(stderr, "debug: status %" PRIx64, generation);
-        print_set(stderr, "joined", &ev->joined);
-        print_set(stderr, "left", &ev->left);
-        fputc('\n', stderr);
-    }
 }
 
 /* Takes what is there, at most `most` events; gives how many. */
