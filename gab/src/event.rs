@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use llt::{Duration, NodeId, NodeSet};
 
+use crate::pack::Pack;
+
 /// How far a broadcast must have come before anybody delivers it (facts algorithms 1.13).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Level {
@@ -42,6 +44,101 @@ pub struct Delivery {
     pub sequence: u64,
     /// The bytes.
     pub payload: Bytes,
+}
+
+/// What a client is given in one piece: an event, or a pack of messages.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum PortEvent {
+    /// One event.
+    One(ClientEvent),
+    /// Messages of one sender that follow each other.
+    Pack(PackDelivery),
+}
+
+/// A delivered pack. All of it is in one place of the order and of one generation.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct PackDelivery {
+    /// The node that sent it.
+    pub sender: NodeId,
+    /// Delivered as SAFE.
+    pub level: Level,
+    /// The generation of the port's membership in which it is delivered.
+    pub generation: u64,
+    /// Position of its first message in the order; each further one has the next.
+    pub sequence: u64,
+    /// The messages.
+    pub messages: Pack,
+}
+
+/// Its deliveries, one by one: of each message as if it had come alone.
+impl Iterator for PackDelivery {
+    type Item = Delivery;
+
+    fn next(&mut self) -> Option<Delivery> {
+        let payload = self.messages.next_message()?;
+        let Self { sender, level, generation, sequence, .. } = *self;
+        self.sequence += 1;
+        Some(Delivery { sender, broadcast: true, level, generation, sequence, payload })
+    }
+}
+
+impl PortEvent {
+    /// What it takes of a queue: messages, and bytes of payload. Memberships count as messages.
+    pub(crate) fn cost(&self) -> (usize, usize) {
+        match self {
+            Self::One(ClientEvent::Deliver(delivery)) => (1, delivery.payload.len()),
+            Self::One(ClientEvent::Closed(_) | ClientEvent::Status(_) | ClientEvent::View(_)) => {
+                (1, 0)
+            }
+            Self::Pack(pack) => (pack.messages.messages().into(), pack.messages.payload_len()),
+        }
+    }
+}
+
+impl From<ClientEvent> for PortEvent {
+    fn from(event: ClientEvent) -> Self {
+        Self::One(event)
+    }
+}
+
+/// The events that a program gets of it.
+impl IntoIterator for PortEvent {
+    type Item = ClientEvent;
+    type IntoIter = PortEvents;
+
+    fn into_iter(self) -> PortEvents {
+        PortEvents(Some(self))
+    }
+}
+
+/// The events of a [`PortEvent`].
+#[derive(Clone, Debug)]
+pub struct PortEvents(Option<PortEvent>);
+
+impl ExactSizeIterator for PortEvents {}
+
+impl Iterator for PortEvents {
+    type Item = ClientEvent;
+
+    fn next(&mut self) -> Option<ClientEvent> {
+        // A pack stays where it is until it is empty: it is not to be moved for each message.
+        match &mut self.0 {
+            Some(PortEvent::Pack(pack)) => pack.next().map(ClientEvent::Deliver),
+            Some(PortEvent::One(_)) | None => match self.0.take() {
+                Some(PortEvent::One(event)) => Some(event),
+                Some(PortEvent::Pack(_)) | None => None,
+            },
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = match &self.0 {
+            None => 0,
+            Some(PortEvent::One(_)) => 1,
+            Some(PortEvent::Pack(pack)) => pack.messages.messages().into(),
+        };
+        (left, Some(left))
+    }
 }
 
 /// A membership of a port.

@@ -25,6 +25,7 @@
 //! | 9 LltSend | bytes | to `node`; flags: 1 unreliable datagram. Costs credit as Send |
 //! | 10 Trace | | frames that pass the links, from now on; flags: 1 no more. Needs no registration |
 //! | 11 Beat | number u32 | answers `AskBeat` |
+//! | 13 Pack | messages, each with its length u32 before it | as many Broadcasts, which travel as one; flags and credit as for each |
 //! | 12 Watch | | whatever happens, from now on; flags: 1 no more. Needs no registration |
 //!
 //! Both ways:
@@ -47,6 +48,7 @@
 //! | 72 LltMessage | bytes | from `node`; flags: 1 unreliable datagram. Costs credit as Deliver |
 //! | 73 Frame | see [`TracedFrame`] | a frame that passed a link, for who asked with Trace |
 //! | 74 AskBeat | number u32 | a supervised client answers with Beat as soon as it reads this |
+//! | 76 DeliverPack | generation u64, sequence u64, messages as in Pack | as many Delivers, the first with this sequence and each further one with the next; `node`, flags and credit as for each |
 //! | 75 Event | JSON, one object | something happened, for who asked with Watch |
 //!
 //! Credit works both ways and starts at zero: neither side buffers more than it granted. gabd
@@ -65,9 +67,10 @@ pub use trace::TracedFrame;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use llt::{Duration, LltPort, NodeId, NodeSet};
 
-use crate::event::{Delivery, Level, OpenOptions, PortView};
+use crate::event::{Delivery, Level, OpenOptions, PackDelivery, PortView};
 use crate::ids::PortName;
-use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX};
+use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX, PACK_MESSAGES_MAX};
+use crate::pack::Pack;
 
 /// The version of this format.
 pub const VERSION: u16 = 1;
@@ -129,6 +132,8 @@ pub enum Record {
     },
     /// gabd: a message.
     Deliver(Delivery),
+    /// gabd: messages of one sender.
+    DeliverPack(PackDelivery),
     /// gabd: something happened.
     Event {
         /// One object; see docs/metrics.md.
@@ -179,6 +184,13 @@ pub enum Record {
         /// The own node id.
         node: NodeId,
     },
+    /// Client: to every member of the port, one after the other.
+    Pack {
+        /// How safe.
+        level: Level,
+        /// The messages.
+        messages: Pack,
+    },
     /// gabd: the `Open`, or the last record, was refused.
     Refused {
         /// A positive errno.
@@ -225,12 +237,14 @@ impl Record {
                 Self::Close | Self::Trace { .. } | Self::Watch { .. } => 0,
                 Self::AskBeat { .. } | Self::Beat { .. } | Self::Closed(_) => 4,
                 Self::Deliver(delivery) => DELIVER_LEN + delivery.payload.len(),
+                Self::DeliverPack(pack) => DELIVER_LEN + pack.messages.bytes().len(),
                 Self::Frame(frame) => frame.encoded_len(),
                 Self::LltOpen { .. } => LLT_OPEN_LEN,
                 Self::Open { options, name, .. } => {
                     OPEN_LEN + options.heartbeat.map_or(0, |_| HEARTBEAT_LEN) + name.len()
                 }
                 Self::Opened { .. } => 2,
+                Self::Pack { messages, .. } => messages.bytes().len(),
                 Self::Refused { text, .. } => 4 + text.len(),
                 Self::Status(_) | Self::View(_) => VIEW_LEN,
             }
@@ -267,6 +281,11 @@ impl Record {
                 out.put_u64(delivery.sequence);
                 out.put_slice(&delivery.payload);
             }
+            Self::DeliverPack(pack) => {
+                out.put_u64(pack.generation);
+                out.put_u64(pack.sequence);
+                out.put_slice(pack.messages.bytes());
+            }
             Self::Frame(frame) => frame.encode(out),
             Self::LltOpen { version, port } => {
                 out.put_u16(*version);
@@ -281,6 +300,7 @@ impl Record {
                 out.put_slice(name.as_bytes());
             }
             Self::Opened { version, .. } => out.put_u16(*version),
+            Self::Pack { messages, .. } => out.put_slice(messages.bytes()),
             Self::Refused { errno, text } => {
                 out.put_u32(*errno);
                 out.put_slice(text.as_bytes());
@@ -303,6 +323,7 @@ impl Record {
             Self::Trace { .. } => 10,
             Self::Beat { .. } => 11,
             Self::Watch { .. } => 12,
+            Self::Pack { .. } => 13,
             Self::Opened { .. } => 65,
             Self::Refused { .. } => 66,
             Self::Deliver(_) => 67,
@@ -314,6 +335,7 @@ impl Record {
             Self::Frame(_) => 73,
             Self::AskBeat { .. } => 74,
             Self::Event { .. } => 75,
+            Self::DeliverPack(_) => 76,
         }
     }
 
@@ -327,7 +349,10 @@ impl Record {
                     | u8::from(status) << 3
                     | u8::from(heartbeat.is_some()) << 4
             }
-            Self::Broadcast { level, .. } => u8::from(*level == Level::Safe),
+            Self::Broadcast { level, .. } | Self::Pack { level, .. } => {
+                u8::from(*level == Level::Safe)
+            }
+            Self::DeliverPack(pack) => u8::from(pack.level == Level::Safe),
             Self::Deliver(delivery) => {
                 u8::from(delivery.level == Level::Safe) | u8::from(delivery.broadcast) << 1
             }
@@ -357,6 +382,7 @@ impl Record {
     fn node(&self) -> Option<NodeId> {
         match self {
             Self::Deliver(delivery) => Some(delivery.sender),
+            Self::DeliverPack(pack) => Some(pack.sender),
             Self::LltMessage { node, .. }
             | Self::LltSend { node, .. }
             | Self::Opened { node, .. }
@@ -374,6 +400,7 @@ impl Record {
             | Self::Frame(_)
             | Self::LltOpen { .. }
             | Self::Open { .. }
+            | Self::Pack { .. }
             | Self::Refused { .. }
             | Self::Status(_)
             | Self::Trace { .. }
@@ -412,12 +439,13 @@ impl Reader {
         self.at += len;
         let (flags_known, uses_node) = match kind {
             1 => (0b1_1111, false),
-            2 => (0b1, false),
+            2 | 13 => (0b1, false),
             4..=8 | 11 | 66 | 68..=70 | 73..=75 => (0, false),
             3 | 65 => (0, true),
             9 | 72 => (0b1, true),
             10 | 12 => (0b1, false),
             67 => (0b11, true),
+            76 => (0b1, true),
             71 => (0b11, false),
             kind => return Err(Problem::Kind(kind)),
         };
@@ -513,6 +541,14 @@ pub enum Problem {
         /// The kind.
         kind: u8,
     },
+    /// The body is not messages with their lengths, at least one and not too many.
+    #[error(
+        "kind {kind} carries no whole messages with their lengths, or more than {PACK_MESSAGES_MAX}"
+    )]
+    Pack {
+        /// The kind.
+        kind: u8,
+    },
     /// The port is not an ASCII letter.
     #[error("byte {0:#04x} is not a port letter")]
     Port(u8),
@@ -546,6 +582,7 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         65 => len == 2,
         66 => len >= 4,
         67 => (DELIVER_LEN..=DELIVER_LEN + MESSAGE_MAX).contains(&len),
+        76 => len >= DELIVER_LEN,
         68 | 69 => len == VIEW_LEN,
         11 | 70 | 74 => len == 4,
         _ => true,
@@ -565,6 +602,10 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
             Record::Open { version, port, options, name: text(kind, &body)? }
         }
         2 => Record::Broadcast { level, payload: body },
+        13 => {
+            let messages = Pack::read(body).ok_or(Problem::Pack { kind })?;
+            Record::Pack { level, messages }
+        }
         3 => Record::Send { node, payload: body },
         4 => Record::Ack { generation: body.get_u64() },
         5 => Record::Credit { messages: body.get_u32(), bytes: body.get_u32() },
@@ -595,6 +636,13 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         73 => Record::Frame(TracedFrame::decode(body)?),
         74 => Record::AskBeat { number: body.get_u32() },
         75 => Record::Event { json: body },
+        76 => {
+            let (generation, sequence) = (body.get_u64(), body.get_u64());
+            let messages = Pack::read(body).ok_or(Problem::Pack { kind })?;
+            let sender = node;
+            let pack = PackDelivery { sender, level, generation, sequence, messages };
+            Record::DeliverPack(pack)
+        }
         kind => return Err(Problem::Kind(kind)),
     })
 }

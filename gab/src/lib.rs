@@ -18,6 +18,7 @@ pub mod event;
 pub mod ids;
 pub mod ipc;
 pub mod limits;
+pub mod pack;
 pub mod snapshot;
 pub mod stack;
 pub mod wire;

@@ -10,6 +10,11 @@ pub const PORTS_MAX: usize = 52;
 pub const WINDOW_SLOTS: u64 = 2048;
 /// Bytes of the same.
 pub const WINDOW_BYTES: usize = 8 << 20;
+/// Messages in one pack: an eighth of the window, so that a pack never waits for most of it, and more
+/// than a jumbo frame has of 64 bytes.
+pub const PACK_MESSAGES_MAX: usize = 256;
+/// The longest message that joins a pack: few longer ones would share a frame, and each gains little.
+pub const PACKED_MAX: usize = 2048;
 /// Messages of one client that are accepted but not yet delivered (precise rule 8). The default and
 /// the largest value of `gabconfig -Q sendq`.
 pub const SEND_QUEUE_MESSAGES: usize = 4096;

@@ -14,9 +14,10 @@ use crate::core::{
     ArbiterReply, ArbiterRequest, ClientSignal, Configuration, Gab, GabConfig, GabOutput,
     HaltCause, Notice, Transport,
 };
-use crate::event::{ClientEvent, CloseReason, Level, OpenError, OpenOptions, SendError};
+use crate::event::{CloseReason, Level, OpenError, OpenOptions, PortEvent, SendError};
 use crate::ids::PortName;
 use crate::limits::{BLOCKED_BYTES, BLOCKED_MESSAGE_COST, Bounded};
+use crate::pack::Pack;
 use crate::snapshot::Snapshot;
 
 pub use crate::core::ClientId;
@@ -229,6 +230,21 @@ impl Stack {
         self.gab.broadcast(now, client, level, payload)
     }
 
+    /// Broadcasts many messages as one; see [`Gab::broadcast_pack`].
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing was changed.
+    pub fn broadcast_pack(
+        &mut self,
+        now: Instant,
+        client: ClientId,
+        level: Level,
+        pack: Pack,
+    ) -> Result<(), SendError> {
+        self.now = self.now.max(now);
+        self.gab.broadcast_pack(now, client, level, pack)
+    }
+
     /// Sends to the client's port on `node`, reliably and in order.
     ///
     /// # Errors
@@ -251,8 +267,8 @@ impl Stack {
         self.gab.ack_view(now, client, generation)
     }
 
-    /// The client's next event, if any. After `Closed` the client's number is free.
-    pub fn poll_client(&mut self, now: Instant, client: ClientId) -> Option<ClientEvent> {
+    /// The client's next event, or a pack of them, if any. After `Closed` the client's number is free.
+    pub fn poll_client(&mut self, now: Instant, client: ClientId) -> Option<PortEvent> {
         self.now = self.now.max(now);
         self.gab.poll_client(now, client)
     }

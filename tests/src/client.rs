@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use gab::PortName;
 use gab::event::PortView;
+use gab::limits::PACKED_MAX;
 use llt::Instant;
 
 use crate::input::OpenFlags;
@@ -81,6 +82,9 @@ pub struct Agent {
     pub draw: Draw,
 }
 
+/// The most messages that an agent packs.
+pub const PACKED: usize = 8;
+
 /// One act.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Act {
@@ -92,6 +96,13 @@ pub enum Act {
         safe: bool,
         /// Bytes.
         len: usize,
+    },
+    /// Broadcast messages of so many bytes each, handed over as one pack; 0: no more of them.
+    Pack {
+        /// SAFE, else AGREED.
+        safe: bool,
+        /// Bytes of each.
+        lens: [u16; PACKED],
     },
     /// Close the port.
     Close,
@@ -212,6 +223,7 @@ impl Agent {
                 acts.push(Act::Broadcast { safe: self.draw.chance(plan.safe), len });
             }
         }
+        pack(acts);
     }
 
     fn len(&mut self) -> usize {
@@ -224,4 +236,32 @@ impl Agent {
         };
         payload::LEN_MIN + self.draw.pick(max - payload::LEN_MIN + 1)
     }
+}
+
+/// Packs short broadcasts that follow each other, as a program does that hands over many at once.
+/// Whether is decided by the length of the first, without a draw: seeds keep their runs.
+fn pack(acts: &mut Vec<Act>) {
+    let mut packed: Vec<Act> = Vec::new();
+    for act in acts.drain(..) {
+        let Act::Broadcast { safe, len } = act else {
+            packed.push(act);
+            continue;
+        };
+        let short = u16::try_from(len).ok().filter(|&len| usize::from(len) <= PACKED_MAX);
+        match (packed.last_mut(), short) {
+            (Some(Act::Pack { safe: first, lens }), Some(len))
+                if *first == safe && lens.contains(&0) =>
+            {
+                let at = lens.iter().position(|&len| len == 0).unwrap_or(0);
+                lens[at] = len;
+            }
+            (_, Some(len)) if len % 2 == 0 => {
+                let mut lens = [0; PACKED];
+                lens[0] = len;
+                packed.push(Act::Pack { safe, lens });
+            }
+            _ => packed.push(act),
+        }
+    }
+    *acts = packed;
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use gab::core::{ArbiterReply, Notice};
 use gab::event::{ClientEvent, CloseReason, OpenError, PortView, SendError};
+use gab::pack::Pack;
 use gab::stack::{Output, Stack};
 use llt::core::LinkChange;
 use llt::{Incarnation, Instant, LinkId, NodeId};
@@ -221,6 +222,20 @@ impl Door<'_> {
                 let sent =
                     stack.broadcast(now, client_id(client), level(safe), payload::encode(uid, len));
                 return self.sent(client, None, safe, uid, sent);
+            }
+            Input::Pack { client, safe, uid, lens } => {
+                let messages: Vec<_> = (uid..)
+                    .zip(&lens)
+                    .map(|(uid, &len)| payload::encode(uid, len.into()))
+                    .collect();
+                let slices: Vec<&[u8]> = messages.iter().map(|bytes| &bytes[..]).collect();
+                let pack = Pack::of(&slices);
+                let sent = stack.broadcast_pack(now, client_id(client), level(safe), pack);
+                for uid in uid..uid + lens.len() as u64 {
+                    if let Applied::NotSent(error) = self.sent(client, None, safe, uid, sent) {
+                        return Applied::NotSent(error);
+                    }
+                }
             }
             Input::Beat { client } => stack.heard(now, client_id(client), true),
             Input::Bye => stack.bye(now),
@@ -437,7 +452,9 @@ impl Door<'_> {
                 break;
             };
             polled.events += 1;
-            self.read(client, event, &mut polled);
+            for event in event {
+                self.read(client, event, &mut polled);
+            }
         }
         let views = self.history.lives[self.host.life].views.len();
         if polled.drained

@@ -47,6 +47,17 @@ pub enum Input {
         /// Bytes.
         len: usize,
     },
+    /// A client broadcasts many messages at once.
+    Pack {
+        /// Who.
+        client: u32,
+        /// SAFE, else AGREED.
+        safe: bool,
+        /// The first message, if they are accepted; the others count on.
+        uid: Uid,
+        /// Bytes of each.
+        lens: Vec<u16>,
+    },
     /// A supervised client answers that it is there.
     Beat {
         /// Who.
@@ -247,6 +258,10 @@ impl Input {
             Self::Beat { client } => (18, u64::from(*client), 0),
             Self::Died { client } => (19, u64::from(*client), 0),
             Self::Gone { client } => (20, u64::from(*client), 0),
+            Self::Pack { client, safe, uid, lens } => {
+                let count = lens.len() as u64;
+                (21, u64::from(*client) << 1 | u64::from(*safe), *uid << 8 | count)
+            }
         };
         (kind << 56) ^ (a << 24) ^ b
     }

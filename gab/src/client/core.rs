@@ -8,7 +8,9 @@ use llt::{NodeId, NodeSet};
 
 use super::credit::Credit;
 use super::session::{Core, Session, SessionEvent};
-use crate::event::{ClientEvent, CloseReason, Level, OpenOptions, PortView, SendError};
+use crate::event::{
+    ClientEvent, CloseReason, Level, OpenOptions, PortEvent, PortEvents, PortView, SendError,
+};
 use crate::ids::PortName;
 use crate::ipc::{self, Record};
 use crate::limits::{MESSAGE_MAX, RECEIVE_QUEUE_BYTES, RECEIVE_QUEUE_MESSAGES};
@@ -110,7 +112,7 @@ impl ClientCore {
     /// Refused before the first view arrived (`NotMember`) and without credit (`WouldBlock`).
     pub fn broadcast(&mut self, level: Level, payload: &[u8]) -> Result<(), SendError> {
         self.check_send(payload.len())?;
-        self.session.send.take(payload.len());
+        self.session.send.take(Credit::one(payload.len()));
         self.session.out.push_broadcast(level, payload);
         Ok(())
     }
@@ -121,7 +123,7 @@ impl ClientCore {
         if !self.members.is_some_and(|members| members.contains(node)) {
             return Err(SendError::NotMember);
         }
-        self.session.send.take(payload.len());
+        self.session.send.take(Credit::one(payload.len()));
         self.session.out.push_send(node, payload);
         Ok(())
     }
@@ -211,7 +213,9 @@ impl ClientCore {
         }
         match self.session.state {
             ClientState::Open(_) if self.members.is_none() => Err(SendError::NotMember),
-            ClientState::Open(_) if !self.session.send.covers(len) => Err(SendError::WouldBlock),
+            ClientState::Open(_) if !self.session.send.covers(Credit::one(len)) => {
+                Err(SendError::WouldBlock)
+            }
             ClientState::Open(_) => Ok(()),
             ClientState::Opening => Err(SendError::NotMember),
             ClientState::Closed(_)
@@ -223,6 +227,12 @@ impl ClientCore {
 }
 
 impl SessionEvent for ClientEvent {
+    type Piece = PortEvents;
+
+    fn into_piece(self) -> PortEvents {
+        PortEvent::One(self).into_iter()
+    }
+
     fn closed(reason: CloseReason) -> Self {
         Self::Closed(reason)
     }
@@ -261,6 +271,11 @@ impl Core for ClientCore {
                 true
             }
             Record::Deliver(delivery) => self.on_event(ClientEvent::Deliver(delivery)),
+            Record::DeliverPack(pack) => {
+                let messages = pack.messages.messages().into();
+                let cost = Credit { messages, bytes: pack.messages.payload_len() };
+                self.on_piece(PortEvent::Pack(pack).into_iter(), Some(cost))
+            }
             Record::Status(view) => self.on_event(ClientEvent::Status(view)),
             Record::View(view) => self.on_view(view),
             _ => false,

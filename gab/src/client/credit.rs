@@ -10,15 +10,20 @@ pub(super) struct Credit {
 }
 
 impl Credit {
-    pub(super) const fn covers(self, len: usize) -> bool {
-        self.messages > 0 && self.bytes >= len
+    /// What one message of so many bytes takes.
+    pub(super) const fn one(bytes: usize) -> Self {
+        Self { messages: 1, bytes }
+    }
+
+    pub(super) const fn covers(self, cost: Self) -> bool {
+        self.messages >= cost.messages && self.bytes >= cost.bytes
     }
 
     /// Only after [`Self::covers`].
-    pub(super) fn take(&mut self, len: usize) {
-        debug_assert!(self.covers(len));
-        self.messages -= 1;
-        self.bytes -= len;
+    pub(super) fn take(&mut self, cost: Self) {
+        debug_assert!(self.covers(cost));
+        self.messages -= cost.messages;
+        self.bytes -= cost.bytes;
     }
 
     pub(super) fn add(&mut self, messages: u32, bytes: u32) {

@@ -104,14 +104,14 @@ impl LltCore {
             return Err(LltSendError::TooLarge);
         }
         match self.session.state {
-            ClientState::Open(_) if self.session.send.covers(payload.len()) => {}
+            ClientState::Open(_) if self.session.send.covers(Credit::one(payload.len())) => {}
             ClientState::Open(_) | ClientState::Opening => return Err(LltSendError::WouldBlock),
             ClientState::Closed(_)
             | ClientState::Closing
             | ClientState::Done
             | ClientState::Refused { .. } => return Err(LltSendError::Closed),
         }
-        self.session.send.take(payload.len());
+        self.session.send.take(Credit::one(payload.len()));
         self.session.out.push_llt_send(node, reliable, payload);
         Ok(())
     }
@@ -144,6 +144,12 @@ impl LltCore {
 }
 
 impl SessionEvent for LltEvent {
+    type Piece = std::option::IntoIter<Self>;
+
+    fn into_piece(self) -> Self::Piece {
+        Some(self).into_iter()
+    }
+
     fn closed(reason: CloseReason) -> Self {
         Self::Closed(reason)
     }

@@ -17,14 +17,19 @@ pub(super) trait SessionEvent: Sized {
     fn closed(reason: CloseReason) -> Self;
     /// The bytes of payload that gabd spent credit for, with one message; `None` if it cost nothing.
     fn cost(&self) -> Option<usize>;
+    /// Events as they arrive: one, or many that stay together until the user takes them.
+    type Piece: ExactSizeIterator<Item = Self> + std::fmt::Debug;
+    /// It alone.
+    fn into_piece(self) -> Self::Piece;
 }
 
 /// One connection to gabd.
 #[derive(Debug)]
-pub(super) struct Session<E> {
+pub(super) struct Session<E: SessionEvent> {
     pub(super) state: ClientState,
     pub(super) out: Packer,
-    events: VecDeque<E>,
+    /// None of them is empty.
+    events: VecDeque<E::Piece>,
     /// What we may still send.
     pub(super) send: Credit,
     /// What gabd may still send.
@@ -84,7 +89,12 @@ pub(super) trait Core {
 
     /// The next event, in order.
     fn poll_event(&mut self) -> Option<Self::Event> {
-        let event = self.session_mut().events.pop_front()?;
+        let events = &mut self.session_mut().events;
+        let piece = events.front_mut()?;
+        let event = piece.next()?;
+        if piece.len() == 0 {
+            events.pop_front();
+        }
         self.take(&event);
         self.session_mut().grant();
         Some(event)
@@ -98,7 +108,7 @@ pub(super) trait Core {
         }
         session.state = ClientState::Closing;
         session.out.push(&Record::Close);
-        for event in std::mem::take(&mut session.events) {
+        for event in std::mem::take(&mut session.events).into_iter().flatten() {
             self.take(&event);
         }
         self.session_mut().grant();
@@ -106,20 +116,32 @@ pub(super) trait Core {
 
     /// Queues an event, as far as gabd may tell it; `false` if not.
     fn on_event(&mut self, event: Self::Event) -> bool {
+        let cost = event.cost().map(Credit::one);
+        self.on_piece(event.into_piece(), cost)
+    }
+
+    /// The same of a piece that cost so much, if anything.
+    fn on_piece(
+        &mut self,
+        piece: <Self::Event as SessionEvent>::Piece,
+        cost: Option<Credit>,
+    ) -> bool {
         let session = self.session_mut();
         let is_open = matches!(session.state, ClientState::Open(_) | ClientState::Closing);
-        if let Some(len) = event.cost() {
-            if !is_open || !session.receive.covers(len) {
+        if let Some(cost) = cost {
+            if !is_open || !session.receive.covers(cost) {
                 return false;
             }
-            session.receive.take(len);
+            session.receive.take(cost);
         }
         if session.state == ClientState::Closing {
             // gabd may have no credit left for what it wants to say before it sees our Close.
-            self.take(&event);
+            for event in piece {
+                self.take(&event);
+            }
             self.session_mut().grant();
         } else {
-            session.events.push_back(event);
+            session.events.push_back(piece);
         }
         true
     }
@@ -168,7 +190,7 @@ impl<E: SessionEvent> Session<E> {
         if !self.is_over() {
             self.state = ClientState::Closed(reason);
             self.out = Packer::default();
-            self.events.push_back(E::closed(reason));
+            self.events.push_back(E::closed(reason).into_piece());
         }
     }
 

@@ -413,7 +413,7 @@ impl Gab {
                 .find(|(id, state)| *id != self.id && state.installed == base && state.holds(slot))
                 .map(|(id, _)| id);
             let Some(holder) = holder else { continue };
-            add_to_ranges(wanted.entry(holder).or_default(), slot);
+            add_to_ranges(wanted.entry(holder).or_default(), (slot, slot));
         }
         for (holder, ranges) in wanted {
             self.fetch(holder, ranges);

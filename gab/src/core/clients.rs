@@ -6,7 +6,7 @@ use bytes::Bytes;
 use llt::{Duration, Instant};
 
 use super::{ClientId, Policy};
-use crate::event::{ClientEvent, CloseReason, OpenOptions};
+use crate::event::{ClientEvent, CloseReason, OpenOptions, PortEvent};
 use crate::ids::PortName;
 use crate::limits::{
     Bounded, CLIENTS_MAX, RECEIVE_QUEUE_BYTES, RECEIVE_QUEUE_MESSAGES, SEND_QUEUE_BYTES,
@@ -24,7 +24,9 @@ pub(crate) struct Client {
     send_queue: usize,
     /// It has been told a view: it may send and is sent to.
     pub(crate) attached: bool,
-    events: VecDeque<ClientEvent>,
+    events: VecDeque<PortEvent>,
+    /// What they count in its queue, a pack as many as it has messages, and bytes of messages.
+    event_count: usize,
     event_bytes: usize,
     /// Generation of the last view handed over, and whether it was acknowledged (precise rule 7).
     handed_view: u64,
@@ -59,6 +61,7 @@ impl Client {
             send_queue: policy.send_queue,
             attached: false,
             events: VecDeque::new(),
+            event_count: 0,
             event_bytes: 0,
             handed_view: 0,
             acked: true,
@@ -102,23 +105,24 @@ impl Client {
     /// Half of its receive queue is full: its port is busy.
     pub(crate) fn is_behind(&self) -> bool {
         !self.closed
-            && (self.events.len() >= (self.receive_queue / 2).max(1)
+            && (self.event_count >= (self.receive_queue / 2).max(1)
                 || self.event_bytes >= RECEIVE_QUEUE_BYTES / 2)
     }
 
     /// May a point-to-point message still be queued? Broadcasts have their own bound, the window.
     pub(crate) fn has_receive_room(&self) -> bool {
-        self.events.len() < self.receive_queue && self.event_bytes < RECEIVE_QUEUE_BYTES
+        self.event_count < self.receive_queue && self.event_bytes < RECEIVE_QUEUE_BYTES
     }
 
-    /// Accepts a message of `len` bytes.
-    pub(crate) fn note_sending(&mut self, len: usize) {
-        self.sending += 1;
-        self.sending_bytes += len;
+    /// Accepts so many messages, of so many bytes together.
+    pub(crate) fn note_sending(&mut self, messages: usize, bytes: usize) {
+        self.sending += messages;
+        self.sending_bytes += bytes;
     }
 
     fn next_is_gated(&self) -> bool {
-        let next_view = matches!(self.events.front(), Some(ClientEvent::View(_)));
+        let view = |event: &PortEvent| matches!(event, PortEvent::One(ClientEvent::View(_)));
+        let next_view = self.events.front().is_some_and(view);
         next_view && self.options.ack && !self.acked
     }
 }
@@ -129,7 +133,7 @@ impl Clients {
     pub(super) fn bounded(&self) -> [Bounded; 4] {
         let clients = || self.by_id.values();
         let window = usize::try_from(WINDOW_SLOTS).unwrap_or(usize::MAX);
-        let events = clients().map(|client| client.events.len()).max().unwrap_or(0);
+        let events = clients().map(|client| client.event_count).max().unwrap_or(0);
         let bytes = clients().map(|client| client.event_bytes).max().unwrap_or(0);
         [
             Bounded::new("clients", self.by_id.len(), CLIENTS_MAX),
@@ -148,19 +152,22 @@ impl Clients {
     }
 
     /// Queues an event for a client.
-    pub(crate) fn push(&mut self, now: Instant, id: ClientId, mut event: ClientEvent) {
+    pub(crate) fn push(&mut self, now: Instant, id: ClientId, event: impl Into<PortEvent>) {
         let Some(client) = self.by_id.get_mut(&id) else { return };
         if client.closed {
             return;
         }
-        if let ClientEvent::Deliver(delivery) = &mut event {
-            let len = delivery.payload.len();
-            if client.events.len() > BACKLOG_COPY && len < COPY_BYTES_MAX {
-                delivery.payload = Bytes::copy_from_slice(&delivery.payload);
-            }
-            client.event_bytes += len;
+        let mut event = event.into();
+        if let PortEvent::One(ClientEvent::Deliver(delivery)) = &mut event
+            && client.events.len() > BACKLOG_COPY
+            && delivery.payload.len() < COPY_BYTES_MAX
+        {
+            delivery.payload = Bytes::copy_from_slice(&delivery.payload);
         }
-        client.closed = matches!(event, ClientEvent::Closed(_));
+        let (count, bytes) = event.cost();
+        client.event_count += count;
+        client.event_bytes += bytes;
+        client.closed = matches!(event, PortEvent::One(ClientEvent::Closed(_)));
         if client.closed {
             // It paces nobody any more.
             client.stalled_since = None;
@@ -179,31 +186,35 @@ impl Clients {
     pub(crate) fn close_now(&mut self, id: ClientId, reason: CloseReason) {
         let Some(client) = self.by_id.get_mut(&id) else { return };
         client.events.clear();
+        client.event_count = 1;
         client.event_bytes = 0;
         client.stalled_since = None;
         client.closed = true;
-        client.events.push_back(ClientEvent::Closed(reason));
+        client.events.push_back(ClientEvent::Closed(reason).into());
         self.wake(id);
     }
 
     /// The client's next event. After `Closed` the client is gone.
-    pub(crate) fn poll(&mut self, now: Instant, id: ClientId) -> Option<ClientEvent> {
+    pub(crate) fn poll(&mut self, now: Instant, id: ClientId) -> Option<PortEvent> {
         let client = self.by_id.get_mut(&id)?;
         if client.next_is_gated() && !client.closed {
             return None;
         }
         let event = client.events.pop_front()?;
+        let (count, bytes) = event.cost();
+        client.event_count -= count;
+        client.event_bytes -= bytes;
         match &event {
-            ClientEvent::Deliver(delivery) => client.event_bytes -= delivery.payload.len(),
-            ClientEvent::View(view) => {
+            PortEvent::One(ClientEvent::View(view)) => {
                 client.handed_view = view.generation;
                 client.acked = false;
             }
-            ClientEvent::Status(_) => {}
-            ClientEvent::Closed(_) => {
+            PortEvent::One(ClientEvent::Closed(_)) => {
                 self.by_id.remove(&id);
                 return Some(event);
             }
+            PortEvent::One(ClientEvent::Deliver(_) | ClientEvent::Status(_))
+            | PortEvent::Pack(_) => {}
         }
         client.stalled_since = if client.is_behind() { Some(now) } else { None };
         Some(event)
@@ -222,16 +233,17 @@ impl Clients {
         true
     }
 
-    /// A message of a client is out of its send queue.
-    pub(crate) fn settle(&mut self, id: ClientId, len: usize) {
+    /// Messages of a client are out of its send queue.
+    pub(crate) fn settle(&mut self, id: ClientId, messages: usize, bytes: usize) {
         let Some(client) = self.by_id.get_mut(&id) else { return };
-        client.sending = client.sending.saturating_sub(1);
-        client.sending_bytes = client.sending_bytes.saturating_sub(len);
+        let before = (client.sending, client.sending_bytes);
+        client.sending = client.sending.saturating_sub(messages);
+        client.sending_bytes = client.sending_bytes.saturating_sub(bytes);
         // Half empty: worth a wake-up. Each single message would not be.
-        let (messages, bytes) = (client.sending, client.sending_bytes);
-        if messages == client.send_queue / 2
-            || messages == 0
-            || bytes <= SEND_QUEUE_BYTES / 2 && bytes + len > SEND_QUEUE_BYTES / 2
+        let passes = |half: usize, before: usize, after: usize| before > half && after <= half;
+        if client.sending == 0
+            || passes(client.send_queue / 2, before.0, client.sending)
+            || passes(SEND_QUEUE_BYTES / 2, before.1, client.sending_bytes)
         {
             self.wake(id);
         }
@@ -291,17 +303,17 @@ mod tests {
             for sent in 0..limit {
                 let client = clients.get_mut(ID).unwrap();
                 assert_eq!(client.room().0, limit - sent);
-                client.note_sending(10);
+                client.note_sending(1, 10);
             }
             assert_eq!(clients.get(ID).unwrap().room().0, 0, "{limit}");
             for _ in 0..limit.div_ceil(2) {
                 assert!(clients.take_woken().is_empty(), "{limit}: too early");
-                clients.settle(ID, 10);
+                clients.settle(ID, 1, 10);
             }
             assert_eq!(clients.take_woken(), [ID], "{limit}");
             for _ in 0..limit / 2 {
                 assert!(!clients.get(ID).unwrap().is_settled());
-                clients.settle(ID, 10);
+                clients.settle(ID, 1, 10);
             }
             assert!(clients.get(ID).unwrap().is_settled(), "{limit}");
         }

@@ -20,13 +20,15 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts one.
-    pub fn add(&mut self, time: Duration) {
+    /// Counts so many that took so long each.
+    pub fn add(&mut self, time: Duration, messages: u64) {
         let above = time.as_nanos().saturating_sub(1) / 1000;
         // The first bucket takes up to 1 µs, bucket k more than 2^(k-1) µs and up to 2^k.
         let at = usize::try_from(u128::BITS - above.leading_zeros()).unwrap_or(BUCKETS);
-        self.buckets[at.min(BUCKETS)] += 1;
-        self.sum = self.sum.saturating_add(time);
+        self.buckets[at.min(BUCKETS)] += messages;
+        let all = time.as_nanos().saturating_mul(messages.into());
+        let all = Duration::from_nanos(u64::try_from(all).unwrap_or(u64::MAX));
+        self.sum = self.sum.saturating_add(all);
     }
 
     /// How many were counted.
@@ -62,19 +64,27 @@ pub struct Delivered {
 /// Own messages that have their slot and are not yet delivered, and what came of those before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Latency {
-    /// By port, in order: the position in the order of the cluster, and when it was accepted.
+    /// By port, in order: the position of the first in the order of the cluster, and when they were
+    /// accepted.
     waiting: BTreeMap<PortName, VecDeque<(u64, Instant)>>,
     delivered: Delivered,
 }
 
 impl Latency {
-    /// An own message has its place in the order.
+    /// An own message, or a pack that begins there, has its place in the order.
     pub(crate) fn ordered(&mut self, port: PortName, sequence: u64, accepted: Instant) {
         self.waiting.entry(port).or_default().push_back((sequence, accepted));
     }
 
-    /// An own message is delivered.
-    pub(crate) fn deliver(&mut self, now: Instant, port: PortName, level: Level, sequence: u64) {
+    /// An own message is delivered, or a pack of so many.
+    pub(crate) fn deliver(
+        &mut self,
+        now: Instant,
+        port: PortName,
+        level: Level,
+        sequence: u64,
+        messages: u64,
+    ) {
         let Some(waiting) = self.waiting.get_mut(&port) else { return };
         while let Some(&(first, accepted)) = waiting.front()
             && first <= sequence
@@ -85,7 +95,7 @@ impl Latency {
                     Level::Agreed => &mut self.delivered.agreed,
                     Level::Safe => &mut self.delivered.safe,
                 };
-                histogram.add(now.since(accepted));
+                histogram.add(now.since(accepted), messages);
             }
         }
     }
@@ -109,7 +119,7 @@ mod tests {
     fn times_are_counted_in_powers_of_two_of_a_microsecond() {
         let mut histogram = Histogram::default();
         let nanos = [0, 1000, 1001, 2000, 2001, 4000, 1_000_000, 60_000_000_000];
-        nanos.iter().for_each(|&nanos| histogram.add(Duration::from_nanos(nanos)));
+        nanos.iter().for_each(|&nanos| histogram.add(Duration::from_nanos(nanos), 1));
         assert_eq!(histogram.count(), 8);
         assert_eq!(histogram.sum().as_nanos(), nanos.iter().map(|&n| u128::from(n)).sum());
         let of: Vec<_> = histogram.cumulative().map(|(bound, n)| (bound.as_micros(), n)).collect();
@@ -126,9 +136,9 @@ mod tests {
         let mut latency = Latency::default();
         latency.ordered(port, 4, at(0));
         latency.ordered(port, 7, at(5));
-        latency.deliver(at(6), other, Level::Safe, 7);
-        latency.deliver(at(6), port, Level::Safe, 7);
-        latency.deliver(at(9), port, Level::Safe, 7);
+        latency.deliver(at(6), other, Level::Safe, 7, 1);
+        latency.deliver(at(6), port, Level::Safe, 7, 1);
+        latency.deliver(at(9), port, Level::Safe, 7, 1);
         assert_eq!(latency.delivered().agreed.count(), 0);
         assert_eq!(latency.delivered().safe.sum(), Duration::from_millis(1));
         assert_eq!((latency.delivered().safe.count(), latency.longest()), (1, 0));

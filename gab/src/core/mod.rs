@@ -58,10 +58,12 @@ pub use supervise::BEAT_BUCKETS;
 #[cfg(feature = "daemon")]
 pub(crate) use supervise::{Blow, Killing};
 
-use crate::event::{ClientEvent, Level, SendError};
+use crate::event::{Level, PortEvent, SendError};
 use crate::ids::{PortName, Versions, Vid, View};
 use crate::limits::MESSAGE_MAX;
+use crate::pack::{LENGTH_LEN, Pack};
 use crate::wire::{Body, EntryKind, Head, Hello, Message, Prepared, Proposal};
+use crate::wire::{DATA_LEN, ENTRY_HEADER_LEN, ORD_LEN};
 
 /// GAB of one node, as a pure state machine. [`crate::stack::Stack`] puts it on top of LLT.
 ///
@@ -401,13 +403,55 @@ impl Gab {
         payload: Bytes,
     ) -> Result<(), SendError> {
         self.turn(now);
-        let port = self.check_send(id, &payload)?;
-        if let Some(client) = self.clients.get_mut(id) {
-            client.note_sending(payload.len());
-        }
-        self.pending.push(self.id.node, port, EntryKind::User, level, payload, Some(id));
-        self.pending.stamp(port, now);
+        let port = self.check_send(id, 1, payload.len())?;
+        self.take(now, id, port, level, 0, payload);
         Ok(())
+    }
+
+    /// Broadcasts many messages of a client, in their order, as [`Gab::broadcast`] does each: all of
+    /// them or none. They travel in as few packs as frames take.
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing was changed.
+    pub fn broadcast_pack(
+        &mut self,
+        now: Instant,
+        id: ClientId,
+        level: Level,
+        pack: Pack,
+    ) -> Result<(), SendError> {
+        self.turn(now);
+        let port = self.check_send(id, pack.messages().into(), pack.payload_len())?;
+        // One frame takes it, whether the sequencer orders it or it travels ahead of its order.
+        let around = DATA_LEN.max(ORD_LEN + ENTRY_HEADER_LEN);
+        let room = self.transport.datagram_max.saturating_sub(around).min(MESSAGE_MAX);
+        let mut rest = Some(pack);
+        while let Some(mut pack) = rest {
+            rest = pack.split_off(room);
+            match pack.messages() {
+                1 => self.take(now, id, port, level, 0, pack.next_message().unwrap_or_default()),
+                messages => self.take(now, id, port, level, messages, pack.bytes().clone()),
+            }
+        }
+        Ok(())
+    }
+
+    /// A broadcast that nothing forbids.
+    fn take(
+        &mut self,
+        now: Instant,
+        id: ClientId,
+        port: PortName,
+        level: Level,
+        pack: u16,
+        payload: Bytes,
+    ) {
+        if let Some(client) = self.clients.get_mut(id) {
+            let lengths = usize::from(pack) * LENGTH_LEN;
+            client.note_sending(pack.max(1).into(), payload.len() - lengths);
+        }
+        self.pending.push(self.id.node, port, EntryKind::User, level, pack, payload, Some(id));
+        self.pending.stamp(port, now);
     }
 
     /// Sends a client's message to one node.
@@ -422,21 +466,21 @@ impl Gab {
         payload: Bytes,
     ) -> Result<(), SendError> {
         self.turn(now);
-        let port = self.check_send(id, &payload)?;
         let len = payload.len();
+        let port = self.check_send(id, 1, len)?;
         self.accept_p2p(now, id, port, node, payload)?;
         if let Some(client) = self.clients.get_mut(id) {
-            client.note_sending(len);
+            client.note_sending(1, len);
         }
         Ok(())
     }
 
-    fn check_send(&self, id: ClientId, payload: &Bytes) -> Result<PortName, SendError> {
+    fn check_send(&self, id: ClientId, count: usize, len: usize) -> Result<PortName, SendError> {
         let client = self.clients.get(id).ok_or(SendError::Closed)?;
         if client.is_closed() || self.leaving.is_some() {
             return Err(SendError::Closed);
         }
-        if payload.len() > MESSAGE_MAX {
+        if count == 1 && len > MESSAGE_MAX {
             return Err(SendError::TooLarge);
         }
         if !client.attached {
@@ -445,14 +489,14 @@ impl Gab {
         let (messages, bytes) = client.room();
         // One message is always taken, however long: a bound on bytes below the largest message
         // must not lock a client out.
-        if messages == 0 || bytes < payload.len() {
+        if messages < count || bytes < len {
             return Err(SendError::WouldBlock);
         }
         Ok(client.port)
     }
 
-    /// The client's next event, if any.
-    pub fn poll_client(&mut self, now: Instant, id: ClientId) -> Option<ClientEvent> {
+    /// The client's next event, or a pack of them, if any.
+    pub fn poll_client(&mut self, now: Instant, id: ClientId) -> Option<PortEvent> {
         self.turn(now);
         let event = self.clients.poll(now, id);
         self.take_more_p2p(now, id);

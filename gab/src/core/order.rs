@@ -1,5 +1,7 @@
 //! Submitting, ordering and acknowledging: what a turn's inputs add up to, in batches.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use llt::time::earliest;
 use llt::{Duration, Id, Instant};
@@ -9,6 +11,7 @@ use super::stream::Stored;
 use super::{Gab, GabOutput, Notice};
 use crate::event::Level;
 use crate::limits::{BATCH_BYTES, Bounded, WINDOW_BYTES, WINDOW_SLOTS};
+use crate::pack::Pack;
 use crate::wire::{
     Body, DATA_LEN, Data, ENTRY_HEADER_LEN, Entry, EntryKind, Head, ORD_LEN, Ordered,
 };
@@ -27,12 +30,14 @@ pub(crate) struct Ordering {
     busy_told: u64,
     /// As sequencer: what the others were told to be stable.
     announced: u64,
-    /// As sequencer: own slots that are not stable, and when somebody else got one. What is our own
-    /// is always at hand; it must not fill the window before the others' messages have arrived.
-    own: std::collections::VecDeque<u64>,
+    /// As sequencer: own entries that are not stable, by their last slots and how many they have; the
+    /// slots of all; and when somebody else got one. What is our own is always at hand; it must not
+    /// fill the window before the others' messages have arrived.
+    own: VecDeque<(u64, u64)>,
+    own_slots: u64,
     others_at: Option<Instant>,
-    /// As sequencer: SAFE slots that are not announced as stable.
-    safe: std::collections::VecDeque<u64>,
+    /// As sequencer: last slots of SAFE entries that are not announced as stable.
+    safe: VecDeque<u64>,
     /// As sequencer: when the end of the stream is told again, and the wait after that.
     tail: Option<(Instant, Duration)>,
     /// It was told that the sequencer breaks the protocol.
@@ -136,8 +141,8 @@ impl Gab {
         for start in (0..payload.len()).step_by(room) {
             let piece = payload.slice(start..payload.len().min(start + room));
             let offset = u32::try_from(start).expect("payloads are at most 64 KiB");
-            let (port, level, mseq) = (entry.port, entry.level, entry.mseq);
-            let data = Data { port, level, mseq, total: entry.len, offset, piece };
+            let Entry { port, level, mseq, pack, len: total, .. } = *entry;
+            let data = Data { port, level, mseq, pack, total, offset, piece };
             self.out.push_back(GabOutput::Broadcast(Body::Data(data).encode(head)));
         }
     }
@@ -175,12 +180,12 @@ impl Gab {
         let me = self.id.node;
         let members = self.view.as_ref().map_or(1, |view| view.members.len() as u64);
         let others_send = self.order.others_at.is_some_and(|at| self.now < at + OTHERS_SEND);
-        while self.order.own.front().is_some_and(|&slot| slot <= stable) {
-            self.order.own.pop_front();
+        while let Some((_, slots)) = self.order.own.pop_front_if(|(last, _)| *last <= stable) {
+            self.order.own_slots -= slots;
         }
         // Not more than the others have on the average, but at least half of an even share: they
         // may have little to say.
-        let own = self.order.own.len() as u64;
+        let own = self.order.own_slots;
         let average = (stream.high - stable).saturating_sub(own) / members.saturating_sub(1).max(1);
         let even = WINDOW_SLOTS / members;
         let share = average.clamp(even / 2, even);
@@ -191,17 +196,22 @@ impl Gab {
                 let inline = entry.crc == 0 && entry.inline_len() <= room;
                 if inline { entry.inline_len() } else { ENTRY_HEADER_LEN }
             };
-            let fits = |entry: &Entry| size + wire_len(entry) <= room;
-            let full = others_send && self.order.own.len() as u64 >= share;
+            let used = stream.high - stable;
+            let fits = |entry: &Entry| {
+                size + wire_len(entry) <= room && used + entry.slots() <= WINDOW_SLOTS
+            };
+            let full = others_send && self.order.own_slots >= share;
             let not_from = Some(me).filter(|_| full);
             let Some(entry) = self.sequencer.next(busy, not_from, fits) else { break };
             size += wire_len(&entry);
-            let slot = stream.high + 1;
+            let (slot, slots) = (stream.high + 1, entry.slots());
+            let last = stream.high + slots;
             if entry.level == Level::Safe {
-                self.order.safe.push_back(slot);
+                self.order.safe.push_back(last);
             }
             if entry.src == me {
-                self.order.own.push_back(slot);
+                self.order.own.push_back((last, slots));
+                self.order.own_slots += slots;
             } else {
                 self.order.others_at = Some(self.now);
             }
@@ -213,7 +223,7 @@ impl Gab {
             entries.push(on_wire);
             self.stash.forget((entry.src, entry.port, entry.mseq));
             stream.store(slot, entry);
-            self.counters.ordered += 1;
+            self.counters.ordered += slots;
         }
         (entries, first)
     }
@@ -336,8 +346,11 @@ impl Gab {
             return;
         }
         stream.high = stream.high.max(ord.high);
-        for (slot, entry) in (ord.first..).zip(ord.entries) {
+        let mut slot = ord.first;
+        for entry in ord.entries {
+            let slots = entry.slots();
             self.store_slot(slot, entry);
+            slot += slots;
         }
         if ord.need_ack {
             // Also of a stream without any slot: it is asked which ports are busy.
@@ -387,7 +400,9 @@ impl Gab {
 
     fn fits_reference(&self, entry: &Entry, payload: &Bytes) -> bool {
         self.is_mutant_stale_payload()
-            || payload.len() == entry.len as usize && crc32c::crc32c(payload) == entry.crc
+            || payload.len() == entry.len as usize
+                && crc32c::crc32c(payload) == entry.crc
+                && Pack::fits(payload, entry.pack)
     }
 
     /// Slots were stored or payloads supplied: goes on in order and sees what to acknowledge.
@@ -430,6 +445,10 @@ impl Gab {
             }
             Piece::Complete if sequencer => {
                 let Some(payload) = self.stash.take(key) else { return };
+                if !Pack::fits(&payload, data.pack) {
+                    self.counters.pieces_dropped += 1;
+                    return;
+                }
                 let entry = Entry {
                     src: from.node,
                     port: data.port,
@@ -438,6 +457,7 @@ impl Gab {
                     mseq: data.mseq,
                     len: data.total,
                     crc: crc32c::crc32c(&payload),
+                    pack: data.pack,
                     payload: Some(payload),
                 };
                 self.sequencer.offer(entry, !self.is_mutant_duplicates());

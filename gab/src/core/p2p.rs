@@ -291,7 +291,7 @@ impl Gab {
             let Some((_, payload, client)) = peer.queue.pop_front() else { break };
             peer.sent_bytes = peer.sent_bytes.saturating_sub(payload.len());
             peer.sent = peer.sent.saturating_sub(1);
-            self.clients.settle(client, payload.len());
+            self.clients.settle(client, 1, payload.len());
             progress = true;
         }
         if progress {
@@ -355,7 +355,7 @@ impl Gab {
         let early = std::mem::take(&mut port.p2p.early);
         self.counters.p2p_dropped += dropped.len() as u64;
         for (client, len) in dropped {
-            self.clients.settle(client, len);
+            self.clients.settle(client, 1, len);
         }
         for (from, message) in early {
             self.receive_p2p(now, from, message);

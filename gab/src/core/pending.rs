@@ -54,6 +54,14 @@ impl Hash for Stamp {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
+/// Something that left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Settled {
+    pub(crate) client: Option<ClientId>,
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
 /// What to submit next.
 #[derive(Debug)]
 pub(crate) struct Submission {
@@ -74,26 +82,29 @@ impl Pending {
         self.ports.get(&port).map_or(0, |queue| queue.messages.iter().filter(is_change).count())
     }
 
-    /// Accepts a message.
+    /// Accepts a message, or a pack of so many.
+    #[expect(clippy::too_many_arguments, reason = "an entry has so many parts")]
     pub(crate) fn push(
         &mut self,
         src: NodeId,
         port: PortName,
         kind: EntryKind,
         level: Level,
+        pack: u16,
         payload: Bytes,
         client: Option<ClientId>,
     ) {
         let queue = self.ports.entry(port).or_default();
-        queue.last += 1;
+        let (mseq, crc) = (queue.last + 1, 0);
         let len = u32::try_from(payload.len()).expect("checked against MESSAGE_MAX");
-        let entry =
-            Entry { src, port, kind, level, mseq: queue.last, len, crc: 0, payload: Some(payload) };
+        let payload = Some(payload);
+        let entry = Entry { src, port, kind, level, mseq, len, crc, pack, payload };
+        queue.last += entry.slots();
         let accepted = Stamp::default();
         queue.messages.push_back(Own { entry, client, accepted, ahead: false, retry: None });
     }
 
-    /// The last message of this port was accepted now: its delivery is measured from here.
+    /// What this port took last was accepted now: its delivery is measured from here.
     pub(crate) fn stamp(&mut self, port: PortName, now: Instant) {
         if let Some(own) = self.ports.get_mut(&port).and_then(|queue| queue.messages.back_mut()) {
             own.accepted = Stamp(Some(now));
@@ -130,12 +141,9 @@ impl Pending {
         None
     }
 
-    /// An own message has a slot and everything up to it is held. Answers its client and length.
-    pub(crate) fn settle(
-        &mut self,
-        port: PortName,
-        mseq: u64,
-    ) -> Option<(Option<ClientId>, usize)> {
+    /// An own message, or the pack that begins with it, has its slots and everything up to them is
+    /// held. Answers its client and what it sent.
+    pub(crate) fn settle(&mut self, port: PortName, mseq: u64) -> Option<Settled> {
         let queue = self.ports.get_mut(&port)?;
         if queue.messages.front()?.entry.mseq != mseq {
             return None;
@@ -145,7 +153,8 @@ impl Pending {
         if own.ahead {
             self.data_ahead -= own.entry.len as usize;
         }
-        Some((own.client, own.entry.len as usize))
+        let messages = usize::from(own.entry.pack.max(1));
+        Some(Settled { client: own.client, messages, bytes: own.entry.message_bytes() })
     }
 
     /// The reference of an own message came back. Answers the payload; the sequencer has it, so it
@@ -158,7 +167,7 @@ impl Pending {
         retry: Instant,
     ) -> Option<Bytes> {
         let queue = self.ports.get_mut(&port)?;
-        let at = usize::try_from(mseq.checked_sub(queue.messages.front()?.entry.mseq)?).ok()?;
+        let at = queue.messages.binary_search_by_key(&mseq, |own| own.entry.mseq).ok()?;
         let own = queue.messages.get_mut(at)?;
         own.retry = None;
         queue.overdue_from = queue.overdue_from.max(retry);
@@ -172,8 +181,8 @@ impl Pending {
             queue.last = 0;
             queue.submitted = 0;
             for own in &mut queue.messages {
-                queue.last += 1;
-                own.entry.mseq = queue.last;
+                own.entry.mseq = queue.last + 1;
+                queue.last += own.entry.slots();
                 (own.ahead, own.retry) = (false, None);
             }
             !queue.messages.is_empty()
@@ -238,7 +247,8 @@ mod tests {
 
     fn push(pending: &mut Pending, letter: char, len: usize) {
         let payload = Bytes::from(vec![0; len]);
-        pending.push(NodeId::ZERO, port(letter), EntryKind::User, Level::Agreed, payload, None);
+        let kind = EntryKind::User;
+        pending.push(NodeId::ZERO, port(letter), kind, Level::Agreed, 0, payload, None);
     }
 
     fn drain(pending: &mut Pending) -> Vec<(char, u64, bool)> {
@@ -253,7 +263,8 @@ mod tests {
         (0..3).for_each(|_| push(&mut pending, 'A', 1));
         push(&mut pending, 'B', 1);
         assert_eq!(drain(&mut pending).len(), 4);
-        assert_eq!(pending.settle(port('A'), 1), Some((None, 1)));
+        let settled = Settled { client: None, messages: 1, bytes: 1 };
+        assert_eq!(pending.settle(port('A'), 1), Some(settled));
         assert_eq!(pending.settle(port('A'), 3), None, "only in order");
         pending.restart();
         assert_eq!(drain(&mut pending), [('A', 1, false), ('A', 2, false), ('B', 1, false)]);

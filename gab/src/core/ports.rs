@@ -6,10 +6,12 @@ use bytes::Bytes;
 use llt::{Instant, NodeId, NodeSet};
 
 use super::p2p::P2pPort;
+use super::pending::Settled;
 use super::table::Verdict;
 use super::{ClientId, Gab, GabOutput, Notice};
-use crate::event::{ClientEvent, Delivery, Level, PortView};
+use crate::event::{ClientEvent, Delivery, Level, PackDelivery, PortEvent, PortView};
 use crate::ids::PortName;
+use crate::pack::Pack;
 use crate::wire::{Entry, EntryKind};
 
 /// One port at this node.
@@ -54,8 +56,8 @@ enum Item {
     Change { node: NodeId, client: Option<u64>, generation: u64 },
     /// A view of only these nodes.
     Departed(Departed),
-    /// A message.
-    Message { sender: NodeId, level: Level, sequence: u64, payload: Bytes },
+    /// A message, or a pack of so many.
+    Message { sender: NodeId, level: Level, sequence: u64, pack: u16, payload: Bytes },
 }
 
 /// Who left a port with a view change.
@@ -98,8 +100,10 @@ impl Gab {
         if self.is_mutant_resubmit_all() {
             return;
         }
-        if let Some((Some(client), len)) = self.pending.settle(port, mseq) {
-            self.clients.settle(client, len);
+        if let Some(Settled { client: Some(client), messages, bytes }) =
+            self.pending.settle(port, mseq)
+        {
+            self.clients.settle(client, messages, bytes);
         }
     }
 
@@ -134,13 +138,14 @@ impl Gab {
         };
         let sequence = stream.sequence + slot;
         let held = stream.get_mut(slot)?;
-        let waits = held.entry.level == Level::Safe && slot > stable && !leftovers && !safe_at_once;
+        let last = slot + held.entry.slots() - 1;
+        let waits = held.entry.level == Level::Safe && last > stable && !leftovers && !safe_at_once;
         if waits {
             return None;
         }
         port.queue.pop_front();
         held.delivered = true;
-        let Entry { src, kind, level, ref payload, .. } = held.entry;
+        let Entry { src, kind, level, pack, ref payload, .. } = held.entry;
         let generation = match held.verdict {
             Some(Verdict::Change(generation)) => generation,
             _ => 0,
@@ -150,6 +155,7 @@ impl Gab {
                 sender: src,
                 level,
                 sequence,
+                pack,
                 payload: payload.clone().unwrap_or_default(),
             },
             EntryKind::Open { client } => {
@@ -192,22 +198,25 @@ impl Gab {
 
     fn release(&mut self, now: Instant, name: PortName, item: Item) {
         match item {
-            Item::Message { sender, level, sequence, payload } => {
-                self.counters.delivered += 1;
+            Item::Message { sender, level, sequence, pack, payload } => {
+                let count = u64::from(pack.max(1));
+                self.counters.delivered += count;
                 if sender == self.id.node {
-                    self.latency.deliver(now, name, level, sequence);
+                    self.latency.deliver(now, name, level, sequence, count);
                 }
                 let port = self.ports.entry(name).or_default();
-                let delivery = Delivery {
-                    sender,
-                    broadcast: true,
-                    level,
-                    generation: port.generation,
-                    sequence,
-                    payload,
+                let generation = port.generation;
+                let event = if pack == 0 {
+                    let broadcast = true;
+                    let delivery =
+                        Delivery { sender, broadcast, level, generation, sequence, payload };
+                    PortEvent::One(ClientEvent::Deliver(delivery))
+                } else {
+                    let messages = Pack::known(payload, pack);
+                    PortEvent::Pack(PackDelivery { sender, level, generation, sequence, messages })
                 };
                 for id in port.attached(self.id.node) {
-                    self.clients.push(now, id, ClientEvent::Deliver(delivery.clone()));
+                    self.clients.push(now, id, event.clone());
                 }
             }
             Item::Change { node, generation: 0, .. } => self.note_leaver(now, node),

@@ -143,7 +143,7 @@ impl Gab {
 
     fn push_membership(&mut self, name: PortName, entries: Vec<EntryKind>) {
         for kind in entries {
-            self.pending.push(self.id.node, name, kind, Level::Safe, Bytes::new(), None);
+            self.pending.push(self.id.node, name, kind, Level::Safe, 0, Bytes::new(), None);
         }
     }
 
@@ -244,7 +244,7 @@ impl Gab {
         {
             leaving.announced = true;
             let (kind, port) = (EntryKind::Leave, PortName::CONTROL);
-            self.pending.push(self.id.node, port, kind, Level::Safe, Bytes::new(), None);
+            self.pending.push(self.id.node, port, kind, Level::Safe, 0, Bytes::new(), None);
         }
     }
 

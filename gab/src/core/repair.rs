@@ -203,19 +203,15 @@ impl Gab {
         let mut batch: Vec<(u64, Entry)> = Vec::new();
         let (mut size, mut total) = (0, 0);
         self.repair.resent.retain(|_, at| *at + RESEND_AFTER > now);
-        let high = stream.high;
-        let wanted = ranges.iter().flat_map(|&(first, last)| first..=last.min(high));
         let mut messages = Vec::new();
         // In a view change nothing may wait: what was sent before it was dropped there.
         let frozen = self.is_frozen();
-        for slot in wanted {
+        for held in ranges.iter().flat_map(|&(first, last)| stream.held_in(first, last)) {
+            let slot = held.number;
             let lately = !frozen && self.repair.resent.contains_key(&(from.node, slot));
             if total > REPAIR_BYTES || lately {
                 continue;
             }
-            let Some(held) = stream.get(slot).filter(|held| held.entry.payload.is_some()) else {
-                continue;
-            };
             let len = 8 + held.entry.inline_len();
             if size + len > BATCH_BYTES && !batch.is_empty() {
                 messages.push(std::mem::take(&mut batch));
@@ -240,7 +236,7 @@ impl Gab {
         let frozen = self.is_frozen() && !self.is_mutant_wedged();
         let cut = if frozen { self.fetching_to() } else { u64::MAX };
         for (slot, entry) in repair.slots {
-            if slot <= cut {
+            if slot.saturating_add(entry.slots() - 1) <= cut {
                 self.store_slot(slot, entry);
             } else {
                 self.counters.while_frozen += 1;

@@ -78,8 +78,8 @@ impl Sequencer {
             return None;
         }
         let entry = queue.waiting.remove(&number)?;
-        queue.ordered = number;
-        if !queue.waiting.contains_key(&(number + 1)) {
+        queue.ordered += entry.slots();
+        if !queue.waiting.contains_key(&(queue.ordered + 1)) {
             self.ready.remove(&source);
         }
         self.cursor = Some(source);
@@ -109,6 +109,7 @@ mod tests {
             mseq,
             len: 0,
             crc: 0,
+            pack: 0,
             payload: Some(Bytes::new()),
         }
     }

@@ -152,7 +152,7 @@ mod tests {
 
     fn piece(total: u32, offset: u32, bytes: &[u8]) -> Data {
         let piece = Bytes::copy_from_slice(bytes);
-        Data { port: key().1, level: Level::Agreed, mseq: 1, total, offset, piece }
+        Data { port: key().1, level: Level::Agreed, mseq: 1, pack: 0, total, offset, piece }
     }
 
     proptest! {

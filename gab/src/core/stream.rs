@@ -14,9 +14,11 @@ use crate::wire::{Entry, EntryKind, NAK_RANGES_MAX};
 /// Names one message within a view: its source, port and number.
 pub(crate) type MessageKey = (NodeId, PortName, u64);
 
-/// A slot that is known.
+/// A slot that is known, or as many as the pack in them has messages.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Slot {
+    /// Its number; of several that of the first.
+    pub(crate) number: u64,
     pub(crate) entry: Entry,
     /// What the table said when everything up to here was held.
     pub(crate) verdict: Option<Verdict>,
@@ -29,9 +31,12 @@ pub(crate) struct Stream {
     /// A delivery's sequence is this plus its slot (precise rule 4).
     pub(crate) sequence: u64,
     me: NodeId,
-    /// Number of the first slot in `slots`; all before are stable and delivered.
+    /// Number of the first slot that is not freed; all before are stable and delivered.
     first: u64,
-    slots: VecDeque<Option<Slot>>,
+    /// What is known from there on, by rising numbers; nothing overlaps.
+    slots: VecDeque<Slot>,
+    /// How many of them, from the front, `cont` has gone over.
+    passed: usize,
     /// All of 1 to here are held, payloads included.
     pub(crate) cont: u64,
     /// The last slot that is known to exist.
@@ -68,6 +73,7 @@ impl Stream {
             me,
             first: 1,
             slots: VecDeque::new(),
+            passed: 0,
             cont: 0,
             high: 0,
             acks: members.iter().map(|id| (id.node, 0)).collect(),
@@ -110,42 +116,38 @@ impl Stream {
         if slot < self.first {
             return Stored::Known;
         }
-        let at = slot - self.first;
-        if at >= 2 * WINDOW_SLOTS {
+        let last = slot.saturating_add(entry.slots() - 1);
+        if last - self.first >= 2 * WINDOW_SLOTS {
             return Stored::Outside;
         }
-        let at = usize::try_from(at).expect("within the window");
-        if self.slots.len() <= at {
-            self.slots.resize_with(at + 1, || None);
-        }
-        self.high = self.high.max(slot);
         let key = (entry.src, entry.port, entry.mseq);
-        match &mut self.slots[at] {
-            Some(Slot { entry: known, .. })
-                if (known.src, known.port, known.mseq, known.len)
-                    != (entry.src, entry.port, entry.mseq, entry.len) =>
-            {
+        // The next one in order is the common case.
+        let at = match self.slots.back() {
+            Some(back) if back.last() >= slot => self.slots.partition_point(|s| s.last() < slot),
+            _ => self.slots.len(),
+        };
+        if let Some(known) = self.slots.get_mut(at).filter(|known| known.number <= last) {
+            let same = |entry: &Entry| (entry.src, entry.port, entry.mseq, entry.len, entry.pack);
+            if known.number != slot || same(&known.entry) != same(&entry) {
                 return Stored::Other;
             }
-            Some(known) if known.entry.payload.is_some() || entry.payload.is_none() => {
+            if known.entry.payload.is_some() || entry.payload.is_none() {
                 return Stored::Known;
             }
-            Some(known) => {
-                self.wanted.remove(&key);
-                self.bytes += entry.len as usize;
-                known.entry.payload = entry.payload;
-            }
-            empty @ None => {
-                let slotted = self.slotted.entry((entry.src, entry.port)).or_default();
-                *slotted = (*slotted).max(entry.mseq);
-                if entry.payload.is_none() {
-                    self.wanted.insert(key, slot);
-                } else {
-                    self.bytes += entry.len as usize;
-                }
-                *empty = Some(Slot { entry, verdict: None, delivered: false });
-            }
+            self.wanted.remove(&key);
+            self.bytes += entry.len as usize;
+            known.entry.payload = entry.payload;
+            return Stored::New;
         }
+        self.high = self.high.max(last);
+        let slotted = self.slotted.entry((entry.src, entry.port)).or_default();
+        *slotted = (*slotted).max(entry.mseq + entry.slots() - 1);
+        if entry.payload.is_none() {
+            self.wanted.insert(key, slot);
+        } else {
+            self.bytes += entry.len as usize;
+        }
+        self.slots.insert(at, Slot { number: slot, entry, verdict: None, delivered: false });
         Stored::New
     }
 
@@ -172,13 +174,14 @@ impl Stream {
             && !self.wanted.contains_key(&(src, port, mseq))
     }
 
-    /// Moves `cont` over the next slot if it is held, and asks the table about its entry.
+    /// Moves `cont` over the next entry if it is held, and asks the table about it. Answers its first
+    /// slot.
     pub(crate) fn advance(&mut self, table: &mut PortTable) -> Option<(u64, Verdict, &Entry)> {
         let next = self.cont + 1;
-        let at = usize::try_from(next.checked_sub(self.first)?).ok()?;
-        let slot = self.slots.get_mut(at)?.as_mut()?;
+        let slot = self.slots.get_mut(self.passed).filter(|slot| slot.number == next)?;
         slot.entry.payload.as_ref()?;
-        self.cont = next;
+        self.cont = slot.last();
+        self.passed += 1;
         if slot.entry.kind == EntryKind::Leave {
             self.left.insert(slot.entry.src);
         }
@@ -221,15 +224,29 @@ impl Stream {
     /// What is missing up to `to`, as rising ranges, at most as many as a NAK carries.
     pub(crate) fn missing(&self, to: u64) -> Vec<(u64, u64)> {
         let mut ranges: Vec<(u64, u64)> = Vec::new();
-        for slot in self.cont + 1..=to {
-            if self.is_held(slot) {
-                continue;
+        let mut next = self.cont + 1;
+        for held in self.held_beyond().filter(|held| held.number <= to) {
+            if next < held.number && !add_to_ranges(&mut ranges, (next, held.number - 1)) {
+                return ranges;
             }
-            if !add_to_ranges(&mut ranges, slot) {
-                break;
-            }
+            next = held.last() + 1;
+        }
+        if next <= to {
+            add_to_ranges(&mut ranges, (next, to));
         }
         ranges
+    }
+
+    /// What is held of these slots, payloads included.
+    pub(crate) fn held_in(&self, first: u64, last: u64) -> impl Iterator<Item = &Slot> {
+        let at = self.slots.partition_point(|slot| slot.last() < first);
+        let known = self.slots.iter().skip(at).take_while(move |slot| slot.number <= last);
+        known.filter(|slot| slot.entry.payload.is_some())
+    }
+
+    /// What is held after the first gap, payloads included.
+    fn held_beyond(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().skip(self.passed).filter(|slot| slot.entry.payload.is_some())
     }
 
     /// Is the slot held, payload included, or was it and is freed?
@@ -242,39 +259,37 @@ impl Stream {
         let count = self.high.saturating_sub(self.cont).min(WINDOW_SLOTS);
         let mut bits =
             BytesMut::zeroed(usize::try_from(count.div_ceil(8)).expect("within the window"));
-        for at in 0..count {
-            if self.is_held(self.cont + 1 + at) {
-                bits[usize::try_from(at / 8).expect("within the window")] |= 1 << (at % 8);
-            }
+        let end = self.cont + count;
+        for slot in self.held_beyond().flat_map(|held| held.number..=held.last().min(end)) {
+            let at = slot - self.cont - 1;
+            bits[usize::try_from(at / 8).expect("within the window")] |= 1 << (at % 8);
         }
         bits.freeze()
     }
 
     /// Forgets slots that every member holds and that are delivered here (MS13).
     pub(crate) fn free(&mut self, stable: u64) {
-        while self.first <= stable.min(self.cont) {
-            match self.slots.front() {
-                Some(Some(slot)) if slot.delivered => {}
-                _ => break,
-            }
-            if let Some(Some(slot)) = self.slots.pop_front() {
-                self.bytes -= slot.entry.len as usize;
-            }
-            self.first += 1;
+        let end = stable.min(self.cont);
+        let done = |slot: &mut Slot| slot.last() <= end && slot.delivered;
+        while let Some(slot) = self.slots.pop_front_if(done) {
+            self.bytes -= slot.entry.len as usize;
+            self.passed -= 1;
+            self.first = slot.last() + 1;
         }
     }
 
     /// Forgets slots beyond `cut`.
     pub(crate) fn discard_beyond(&mut self, cut: u64) {
-        let keep = cut.saturating_add(1).saturating_sub(self.first);
-        self.slots.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+        self.slots.truncate(self.slots.partition_point(|slot| slot.last() <= cut));
+        self.passed = self.passed.min(self.slots.len());
         self.wanted.retain(|_, slot| *slot <= cut);
         self.high = self.high.min(cut.max(self.cont));
     }
 
     /// Slots that are known and not freed: bounded by the window (MS14).
     pub(crate) fn held_slots(&self) -> usize {
-        self.slots.len()
+        let slots = self.slots.back().map_or(0, |back| back.last() + 1 - self.first);
+        usize::try_from(slots).unwrap_or(usize::MAX)
     }
 
     /// Payload bytes in them.
@@ -282,24 +297,34 @@ impl Stream {
         self.bytes
     }
 
+    /// What is in the slot, which may be in the middle of a pack.
     pub(crate) fn get(&self, slot: u64) -> Option<&Slot> {
-        self.slots.get(usize::try_from(slot.checked_sub(self.first)?).ok()?)?.as_ref()
+        let at = self.slots.partition_point(|known| known.last() < slot);
+        self.slots.get(at).filter(|known| known.number <= slot)
     }
 
     pub(crate) fn get_mut(&mut self, slot: u64) -> Option<&mut Slot> {
-        self.slots.get_mut(usize::try_from(slot.checked_sub(self.first)?).ok()?)?.as_mut()
+        let at = self.slots.partition_point(|known| known.last() < slot);
+        self.slots.get_mut(at).filter(|known| known.number <= slot)
     }
 }
 
-/// Adds the next slot to rising ranges; `false` if it takes a range more than a NAK carries.
-pub(crate) fn add_to_ranges(ranges: &mut Vec<(u64, u64)>, slot: u64) -> bool {
-    if let Some(range) = ranges.last_mut().filter(|range| range.1 + 1 == slot) {
-        range.1 = slot;
+impl Slot {
+    /// Its last number.
+    pub(crate) fn last(&self) -> u64 {
+        self.number + self.entry.slots() - 1
+    }
+}
+
+/// Adds slots to rising ranges; `false` if it takes a range more than a NAK carries.
+pub(crate) fn add_to_ranges(ranges: &mut Vec<(u64, u64)>, (first, last): (u64, u64)) -> bool {
+    if let Some(range) = ranges.last_mut().filter(|range| range.1 + 1 == first) {
+        range.1 = last;
         return true;
     }
     let room = ranges.len() < NAK_RANGES_MAX;
     if room {
-        ranges.push((slot, slot));
+        ranges.push((first, last));
     }
     room
 }
@@ -327,6 +352,7 @@ mod tests {
             mseq,
             len: 3,
             crc: 0,
+            pack: 0,
             payload: payload.map(Bytes::from_static),
         }
     }

@@ -97,6 +97,7 @@ mod tests {
             mseq: 1,
             len: 0,
             crc: 0,
+            pack: 0,
             payload: Some(Bytes::new()),
         }
     }

@@ -57,6 +57,7 @@ fn ord(gab: &Gab, slot: u64, mseq: u64) -> Bytes {
         mseq,
         len: 2,
         crc: 0,
+        pack: 0,
         payload: Some(Bytes::from_static(b"hi")),
     };
     let vid = gab.view_id();

@@ -17,7 +17,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use crate::admin::AdminRequest;
 use crate::daemon::llt_ports::{LltPorts, OUTBOX, PortClient};
 use crate::daemon::processes::Process;
-use crate::event::{ClientEvent, CloseReason, OpenOptions, SendError};
+use crate::event::{ClientEvent, CloseReason, OpenOptions, PortEvent, SendError};
 use crate::ids::PortName;
 use crate::ipc::{Packer, Reader, Record, VERSION};
 use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX};
@@ -40,7 +40,7 @@ pub(super) struct Conn {
     /// What we may still send.
     credit: Credit,
     /// Taken from the stack and not yet sent for want of credit.
-    held: VecDeque<ClientEvent>,
+    held: VecDeque<PortEvent>,
     /// The generation of the last view that was taken from there.
     view: Option<u64>,
     packer: Packer,
@@ -257,8 +257,14 @@ impl Conn {
             Record::Beat { .. } => stack.heard(now, self.id, true),
             Record::Broadcast { level, payload } => {
                 self.registered("Broadcast")?;
-                self.spend(payload.len(), "Broadcast")?;
+                self.spend(1, payload.len(), "Broadcast")?;
                 let sent = stack.broadcast(now, self.id, level, payload);
+                self.sent(sent);
+            }
+            Record::Pack { level, messages } => {
+                self.registered("Pack")?;
+                self.spend(messages.messages().into(), messages.payload_len(), "Pack")?;
+                let sent = stack.broadcast_pack(now, self.id, level, messages);
                 self.sent(sent);
             }
             Record::Close => {
@@ -283,7 +289,7 @@ impl Conn {
             }
             Record::Send { node, payload } => {
                 self.registered("Send")?;
-                self.spend(payload.len(), "Send")?;
+                self.spend(1, payload.len(), "Send")?;
                 let sent = stack.send_to(now, self.id, node, payload);
                 self.sent(sent);
             }
@@ -293,6 +299,7 @@ impl Conn {
             | Record::AskBeat { .. }
             | Record::Closed(_)
             | Record::Deliver(_)
+            | Record::DeliverPack(_)
             | Record::Event { .. }
             | Record::Frame(_)
             | Record::LltMessage { .. }
@@ -411,12 +418,12 @@ impl Conn {
         }
     }
 
-    /// Takes a message out of what the client was granted.
-    fn spend(&mut self, bytes: usize, what: &str) -> Result<(), String> {
+    /// Takes messages out of what the client was granted.
+    fn spend(&mut self, messages: usize, bytes: usize, what: &str) -> Result<(), String> {
         if self.finishing {
             return Err(format!("{what} after Close"));
         }
-        let messages = self.granted.messages.checked_sub(1);
+        let messages = self.granted.messages.checked_sub(messages);
         let (Some(messages), Some(bytes)) = (messages, self.granted.bytes.checked_sub(bytes))
         else {
             return Err(format!("{what} without credit"));
@@ -505,15 +512,15 @@ impl Conn {
             else {
                 return false;
             };
-            if let ClientEvent::View(view) = &event {
+            if let PortEvent::One(ClientEvent::View(view)) = &event {
                 self.view = Some(view.generation);
             }
             let cost = match &event {
-                ClientEvent::Closed(_) => Credit::default(),
-                ClientEvent::Deliver(delivery) => {
-                    Credit { messages: 1, bytes: delivery.payload.len() }
+                PortEvent::One(ClientEvent::Closed(_)) => Credit::default(),
+                other => {
+                    let (messages, bytes) = other.cost();
+                    Credit { messages, bytes }
                 }
-                ClientEvent::Status(_) | ClientEvent::View(_) => Credit { messages: 1, bytes: 0 },
             };
             if cost.messages > self.credit.messages || cost.bytes > self.credit.bytes {
                 self.held.push_front(event);
@@ -536,25 +543,28 @@ impl Conn {
         }
         while let Some(event) = stack.poll_client(now, self.id) {
             match event {
-                ClientEvent::Closed(_) => {
+                PortEvent::One(ClientEvent::Closed(_)) => {
                     self.drop_registration();
                     self.phase = Phase::Gone;
                 }
-                ClientEvent::View(view) => {
+                PortEvent::One(ClientEvent::View(view)) => {
                     stack.ack_view(now, self.id, view.generation);
                 }
-                ClientEvent::Deliver(_) | ClientEvent::Status(_) => {}
+                PortEvent::One(ClientEvent::Deliver(_) | ClientEvent::Status(_))
+                | PortEvent::Pack(_) => {}
             }
         }
     }
 
-    fn push(&mut self, event: ClientEvent) {
-        match event {
-            ClientEvent::Closed(reason) => self.closed(reason),
-            ClientEvent::Deliver(delivery) => self.packer.push(&Record::Deliver(delivery)),
-            ClientEvent::Status(view) => self.packer.push(&Record::Status(view)),
-            ClientEvent::View(view) => self.packer.push(&Record::View(view)),
-        }
+    fn push(&mut self, event: PortEvent) {
+        let record = match event {
+            PortEvent::One(ClientEvent::Closed(reason)) => return self.closed(reason),
+            PortEvent::One(ClientEvent::Deliver(delivery)) => Record::Deliver(delivery),
+            PortEvent::One(ClientEvent::Status(view)) => Record::Status(view),
+            PortEvent::One(ClientEvent::View(view)) => Record::View(view),
+            PortEvent::Pack(pack) => Record::DeliverPack(pack),
+        };
+        self.packer.push(&record);
     }
 
     /// The registration ended; the connection follows when the client knows.
@@ -581,9 +591,9 @@ impl Conn {
             return;
         }
         while let Some(event) = stack.poll_client(now, self.id) {
-            if let ClientEvent::Closed(reason) = event {
+            if let PortEvent::One(ClientEvent::Closed(reason)) = event {
                 // What it has credit for it still gets.
-                self.held.push_back(ClientEvent::Closed(reason));
+                self.held.push_back(event);
                 self.fill(now, stack);
                 if self.registration.is_some() {
                     self.closed(reason);

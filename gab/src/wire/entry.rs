@@ -6,7 +6,8 @@ use llt::NodeId;
 use super::codec::{Malformed, Reader};
 use crate::event::Level;
 use crate::ids::PortName;
-use crate::limits::MESSAGE_MAX;
+use crate::limits::{MESSAGE_MAX, PACK_MESSAGES_MAX};
+use crate::pack::{LENGTH_LEN, Pack};
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -38,12 +39,15 @@ pub struct Entry {
     pub kind: EntryKind,
     /// When it may be delivered.
     pub level: Level,
-    /// Number among the source's entries on this port in this view, from 1.
+    /// Number among the source's messages on this port in this view, from 1; of a pack that of its
+    /// first.
     pub mseq: u64,
     /// Length of the payload in bytes.
     pub len: u32,
     /// CRC-32C of the payload, for a payload that travels apart; else 0.
     pub crc: u32,
+    /// How many messages the payload is a [`Pack`] of; 0 if it is one message.
+    pub pack: u16,
     /// The payload; `None` while it is known by reference only.
     pub payload: Option<Bytes>,
 }
@@ -58,6 +62,16 @@ impl Entry {
     /// Bytes on the wire when inline.
     pub fn inline_len(&self) -> usize {
         ENTRY_HEADER_LEN + self.len as usize
+    }
+
+    /// Slots of the order that it takes, and as many numbers of its source.
+    pub fn slots(&self) -> u64 {
+        u64::from(self.pack.max(1))
+    }
+
+    /// Bytes of its messages: those of the payload, without the lengths in a pack.
+    pub fn message_bytes(&self) -> usize {
+        self.len as usize - usize::from(self.pack) * LENGTH_LEN
     }
 
     /// Is this a client's message?
@@ -94,7 +108,8 @@ impl Entry {
         out.put_u32(self.len);
         if self.is_user() {
             out.put_u32(self.crc);
-            out.put_u32(0);
+            out.put_u16(self.pack);
+            out.put_u16(0);
         } else {
             out.put_u64(client);
         }
@@ -125,13 +140,34 @@ impl Entry {
         {
             return Err(Malformed::new("a consistent entry"));
         }
-        let crc = if user { u32::try_from(extra >> 32).unwrap_or(0) } else { 0 };
+        let [c0, c1, c2, c3, p0, p1, z0, z1] = extra.to_be_bytes();
+        let (crc, pack) = match user {
+            true => (u32::from_be_bytes([c0, c1, c2, c3]), u16::from_be_bytes([p0, p1])),
+            false => (0, 0),
+        };
+        if user && [z0, z1] != [0, 0] || !fits_pack(pack, len as usize) {
+            return Err(Malformed::new("a consistent entry"));
+        }
         let payload = if flags & FLAG_REF == 0 {
-            Some(reader.bytes(len as usize, "a payload")?)
+            Some(packed(pack, reader.bytes(len as usize, "a payload")?)?)
         } else {
             None
         };
         let level = if flags & FLAG_SAFE == 0 { Level::Agreed } else { Level::Safe };
-        Ok(Self { src, port, kind, level, mseq, len, crc, payload })
+        Ok(Self { src, port, kind, level, mseq, len, crc, pack, payload })
+    }
+}
+
+/// May so many bytes be a pack of so many messages?
+pub(super) fn fits_pack(pack: u16, len: usize) -> bool {
+    usize::from(pack) <= PACK_MESSAGES_MAX && len >= usize::from(pack) * LENGTH_LEN
+}
+
+/// The payload, if it is the pack that it is said to be.
+pub(super) fn packed(pack: u16, payload: Bytes) -> Result<Bytes, Malformed> {
+    if Pack::fits(&payload, pack) {
+        Ok(payload)
+    } else {
+        Err(Malformed::new("as many whole messages as the pack is to have"))
     }
 }

@@ -92,7 +92,7 @@ pub struct Repair {
     pub slots: Vec<(u64, Entry)>,
 }
 
-/// Entries in consecutive slots.
+/// Entries in consecutive slots, of which a pack has several.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Ordered {
     /// Every member holds all slots up to here.
@@ -116,6 +116,8 @@ pub struct Data {
     pub level: Level,
     /// Its number among the sender's entries on the port.
     pub mseq: u64,
+    /// How many messages it is a pack of; 0 if it is one message.
+    pub pack: u16,
     /// Its length in bytes.
     pub total: u32,
     /// Where this piece starts.
@@ -359,10 +361,13 @@ impl Ordered {
         let need_ack = reader.u8("flags")? & Self::NEED_ACK != 0;
         reader.u8("flags")?;
         let mut entries = Vec::new();
+        let mut slots = 0;
         while reader.end().is_err() {
-            entries.push(Entry::read(reader)?);
+            let entry = Entry::read(reader)?;
+            slots += entry.slots();
+            entries.push(entry);
         }
-        let last = first.checked_add(entries.len() as u64);
+        let last = first.checked_add(slots);
         if stable > high
             || !entries.is_empty() && (first == 0 || last.is_none_or(|last| last > high + 1))
         {
@@ -376,7 +381,8 @@ impl Data {
     fn put(&self, out: &mut BytesMut) {
         out.put_u8(self.port.byte());
         out.put_u8(u8::from(self.level == Level::Safe));
-        out.put_slice(&[0; 6]);
+        out.put_u16(self.pack);
+        out.put_u32(0);
         out.put_u64(self.mseq);
         out.put_u32(self.total);
         out.put_u32(self.offset);
@@ -386,7 +392,8 @@ impl Data {
     fn read(reader: &mut Reader) -> Result<Self, Malformed> {
         let port = reader.port()?;
         let level = if reader.u8("a level")? & 1 == 0 { Level::Agreed } else { Level::Safe };
-        reader.bytes(6, "a DATA head")?;
+        let pack = reader.u16("a number of messages")?;
+        reader.u32("a DATA head")?;
         let mseq = reader.u64("an entry number")?;
         let total = reader.u32("a length")?;
         let offset = reader.u32("an offset")?;
@@ -395,11 +402,12 @@ impl Data {
         if mseq == 0
             || total as usize > MESSAGE_MAX
             || piece.is_empty()
+            || !entry::fits_pack(pack, total as usize)
             || end.is_none_or(|end| end > total as usize)
         {
             return Err(Malformed::new("a piece inside its payload"));
         }
-        Ok(Self { port, level, mseq, total, offset, piece })
+        Ok(Self { port, level, mseq, pack, total, offset, piece })
     }
 }
 

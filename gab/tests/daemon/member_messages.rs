@@ -155,6 +155,7 @@ fn two_messages_for_one_place_in_the_order_are_an_error() {
             mseq,
             len: 2,
             crc: 0,
+            pack: 0,
             payload: Some(Bytes::from_static(b"hi")),
         };
         let (high, entries) = (slot, vec![entry]);

@@ -213,9 +213,8 @@ impl Mini {
     fn read(&mut self, node: usize, client: ClientId) {
         let node = &mut self.nodes[node];
         while let Some(event) = node.stack.poll_client(self.now, client) {
-            if matches!(event, ClientEvent::Deliver(_)) {
-                node.delivered += 1;
-            }
+            let delivered = event.into_iter().filter(|it| matches!(it, ClientEvent::Deliver(_)));
+            node.delivered += delivered.count() as u64;
         }
     }
 }

@@ -384,7 +384,10 @@ impl State {
             if !woken {
                 break;
             }
-            while let Some(event) = node.gab.poll_client(node.now, CLIENT) {
+            while let Some(piece) = node.gab.poll_client(node.now, CLIENT)
+                && let Some(event) = piece.into_iter().next()
+            {
+                // Clients of the model send one by one.
                 watcher.reads(&event);
                 if let Err(wrong) = node.read(world, event) {
                     self.wrong = Some(wrong.into());

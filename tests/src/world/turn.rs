@@ -143,6 +143,10 @@ impl World {
             (Act::Broadcast { safe, len }, Some(client)) => {
                 Input::Broadcast { client, safe, uid, len }
             }
+            (Act::Pack { safe, lens }, Some(client)) => {
+                let lens = lens.into_iter().filter(|&len| len != 0).collect();
+                Input::Pack { client, safe, uid, lens }
+            }
             (Act::Close, Some(client)) => {
                 self.agents[node][agent].closed();
                 Input::Close { client }

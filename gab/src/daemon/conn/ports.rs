@@ -42,7 +42,7 @@ impl Conn {
         if self.llt.is_none() {
             return Err("LltSend without LltOpen".into());
         }
-        self.spend(payload.len(), "LltSend")?;
+        self.spend(1, payload.len(), "LltSend")?;
         if let Some(llt) = &mut self.llt {
             llt.submit(node, reliable, payload);
         }
