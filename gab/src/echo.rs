@@ -78,7 +78,7 @@ impl Echo {
     /// Is the filling of this message the one that the checksum is of? Yes if it has none.
     pub fn is_whole(&self, message: &[u8]) -> bool {
         !self.checked
-            || message.get(HEADER_LEN..).is_some_and(|rest| crc32c::crc32c(rest) == self.crc)
+            || message.get(HEADER_LEN..).is_some_and(|rest| llt::crc::crc32c(rest) == self.crc)
     }
 }
 
@@ -90,7 +90,7 @@ pub fn question(token: u64, number: u64, len: usize, checked: bool) -> Bytes {
     for (at, byte) in (0u64..).zip(&mut message[HEADER_LEN..]) {
         *byte = number.wrapping_add(at).to_be_bytes()[7];
     }
-    let crc = if checked { crc32c::crc32c(&message[HEADER_LEN..]) } else { 0 };
+    let crc = if checked { llt::crc::crc32c(&message[HEADER_LEN..]) } else { 0 };
     message[..2].copy_from_slice(&MAGIC);
     message[2] = QUESTION;
     message[3] = if checked { CHECKED } else { 0 };
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_question_has_these_bytes() {
         let bytes = question(0x0102, 7, 27, true);
-        let crc = crc32c::crc32c(&[7, 8, 9]).to_be_bytes();
+        let crc = llt::crc::crc32c(&[7, 8, 9]).to_be_bytes();
         let mut expected = vec![b'L', b'P', 1, 1];
         expected.extend(crc);
         expected.extend([0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 7, 7, 8, 9]);

@@ -58,10 +58,14 @@
 //! connection has one request under way. Frames and events cost none either: what a slow reader does
 //! not take is dropped and counted.
 
+#[cfg(feature = "client")]
+mod buffer;
 mod packer;
 mod trace;
 
-pub use packer::Packer;
+#[cfg(feature = "client")]
+pub(crate) use buffer::Buffer;
+pub use packer::{Datagram, Packer};
 pub use trace::TracedFrame;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -256,6 +260,13 @@ impl Record {
     /// If the record is longer than a datagram may be. Payloads, names and requests are checked
     /// where they come from; answers are cut into parts there.
     pub fn encode(&self, out: &mut BytesMut) {
+        if let Some(bytes) = self.encode_head(out) {
+            out.put_slice(bytes);
+        }
+    }
+
+    /// Appends what comes before the bytes at the end of the record, and answers those, if it has any.
+    fn encode_head(&self, out: &mut BytesMut) -> Option<&Bytes> {
         let len = self.encoded_len();
         assert!(len <= IPC_DATAGRAM_MAX, "a record of {len} bytes fits no datagram");
         put_header(out, len, self.kind(), self.flags(), self.node());
@@ -267,7 +278,7 @@ impl Record {
             | Self::Event { json: bytes }
             | Self::LltMessage { payload: bytes, .. }
             | Self::LltSend { payload: bytes, .. }
-            | Self::Send { payload: bytes, .. } => out.put_slice(bytes),
+            | Self::Send { payload: bytes, .. } => return Some(bytes),
             Self::Close | Self::Trace { .. } | Self::Watch { .. } => {}
             Self::AskBeat { number } | Self::Beat { number } | Self::Closed(number) => {
                 out.put_u32(*number);
@@ -279,12 +290,12 @@ impl Record {
             Self::Deliver(delivery) => {
                 out.put_u64(delivery.generation);
                 out.put_u64(delivery.sequence);
-                out.put_slice(&delivery.payload);
+                return Some(&delivery.payload);
             }
             Self::DeliverPack(pack) => {
                 out.put_u64(pack.generation);
                 out.put_u64(pack.sequence);
-                out.put_slice(pack.messages.bytes());
+                return Some(pack.messages.bytes());
             }
             Self::Frame(frame) => frame.encode(out),
             Self::LltOpen { version, port } => {
@@ -300,13 +311,14 @@ impl Record {
                 out.put_slice(name.as_bytes());
             }
             Self::Opened { version, .. } => out.put_u16(*version),
-            Self::Pack { messages, .. } => out.put_slice(messages.bytes()),
+            Self::Pack { messages, .. } => return Some(messages.bytes()),
             Self::Refused { errno, text } => {
                 out.put_u32(*errno);
                 out.put_slice(text.as_bytes());
             }
             Self::Status(view) | Self::View(view) => put_view(view, out),
         }
+        None
     }
 
     fn kind(&self) -> u8 {
@@ -562,7 +574,6 @@ pub enum Problem {
 
 /// `len` is at most [`IPC_DATAGRAM_MAX`].
 fn put_header(out: &mut BytesMut, len: usize, kind: u8, flags: u8, node: Option<NodeId>) {
-    out.reserve(len);
     out.put_u32(u32::try_from(len).expect("a datagram is shorter than 4 GiB"));
     out.put_slice(&[kind, flags, node.map_or(0, NodeId::get), 0]);
 }

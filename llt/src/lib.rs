@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod core;
+pub mod crc;
 pub mod ids;
 #[cfg(feature = "io")]
 pub mod io;

@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::ipc::Buffer;
 use crate::limits::IPC_DATAGRAM_MAX;
 
 /// Where gabd of the node with this root listens.
@@ -60,7 +61,7 @@ impl ConnectError {
 pub(super) struct Connection {
     fd: OwnedFd,
     /// One datagram and one byte: a longer one shows as what it is.
-    buffer: Vec<u8>,
+    buffer: Buffer,
 }
 
 /// What [`Connection::receive`] found.
@@ -93,7 +94,7 @@ impl Connection {
 
     /// Over a connected, nonblocking socket.
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Self { fd, buffer: vec![0; IPC_DATAGRAM_MAX + 1] }
+        Self { fd, buffer: Buffer::new(IPC_DATAGRAM_MAX + 1) }
     }
 
     /// Sends one datagram, whole or not at all.
@@ -116,11 +117,9 @@ impl Connection {
     /// first byte too much.
     pub(super) fn receive(&mut self) -> Received {
         loop {
-            match rustix::net::recv(&self.fd, self.buffer.as_mut_slice(), RecvFlags::empty()) {
+            match rustix::net::recv(&self.fd, self.buffer.space(), RecvFlags::empty()) {
                 Ok((_, 0)) => return Received::HungUp,
-                Ok((len, _)) => {
-                    return Received::Datagram(Bytes::copy_from_slice(&self.buffer[..len]));
-                }
+                Ok(_) => return Received::Datagram(self.buffer.take()),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Received::Nothing,
                 Err(errno) => {

@@ -55,7 +55,7 @@ impl Ordering {
 }
 
 /// An explicit acknowledgement is due after so many slots or this time.
-const ACK_SLOTS: u64 = 32;
+const ACK_SLOTS: u64 = 128;
 const ACK_DELAY: Duration = Duration::from_millis(2);
 /// Up to this many members acknowledge to all where one frame reaches all; it saves a SAFE message
 /// one delay, at the price of n acknowledgements received by each.
@@ -233,7 +233,7 @@ impl Gab {
         let stable = stream.stable();
         let used = stream.high - stable;
         let safe = entries.iter().any(|entry| entry.level == Level::Safe);
-        let filling = used > WINDOW_SLOTS / 4 || stream.held_bytes() > WINDOW_BYTES / 4;
+        let filling = used > WINDOW_SLOTS / 2 || stream.held_bytes() > WINDOW_BYTES / 4;
         let ord = Ordered { stable, high: stream.high, need_ack: safe || filling, first, entries };
         self.order.tail = Some((now + TAIL_MIN, TAIL_MIN));
         self.broadcast_ord(ord);
@@ -401,7 +401,7 @@ impl Gab {
     fn fits_reference(&self, entry: &Entry, payload: &Bytes) -> bool {
         self.is_mutant_stale_payload()
             || payload.len() == entry.len as usize
-                && crc32c::crc32c(payload) == entry.crc
+                && llt::crc::crc32c(payload) == entry.crc
                 && Pack::fits(payload, entry.pack)
     }
 
@@ -456,7 +456,7 @@ impl Gab {
                     level: data.level,
                     mseq: data.mseq,
                     len: data.total,
-                    crc: crc32c::crc32c(&payload),
+                    crc: llt::crc::crc32c(&payload),
                     pack: data.pack,
                     payload: Some(payload),
                 };

@@ -132,7 +132,7 @@ impl Pending {
                 (own.ahead, own.retry) = (true, retry);
                 if own.entry.crc == 0 {
                     own.entry.crc =
-                        crc32c::crc32c(own.entry.payload.as_deref().unwrap_or_default());
+                        llt::crc::crc32c(own.entry.payload.as_deref().unwrap_or_default());
                 }
             }
             queue.submitted += 1;

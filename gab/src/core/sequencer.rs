@@ -137,6 +137,17 @@ mod tests {
     }
 
     #[test]
+    fn a_pack_takes_the_numbers_of_its_messages() {
+        let mut sequencer = Sequencer::default();
+        sequencer.offer(entry(0, 'A', 4), true);
+        sequencer.offer(Entry { pack: 3, ..entry(0, 'A', 1) }, true);
+        sequencer.offer(entry(0, 'A', 2), true);
+        assert_eq!(drain(&mut sequencer, 0), [(0, 'A', 1), (0, 'A', 4)]);
+        sequencer.offer(Entry { pack: 3, ..entry(0, 'A', 1) }, true);
+        assert_eq!(drain(&mut sequencer, 0), [], "it has its slots");
+    }
+
+    #[test]
     fn a_busy_port_waits_and_the_others_go_on() {
         let mut sequencer = Sequencer::default();
         sequencer.offer(entry(0, 'A', 1), true);

@@ -112,9 +112,15 @@ impl Payload {
             self.complete = Some(data.piece.clone());
             return;
         }
-        self.bytes.resize(self.total, 0);
         let start = data.offset as usize;
-        self.bytes[start..start + data.piece.len()].copy_from_slice(&data.piece);
+        if start == self.bytes.len() {
+            // In order, as pieces come unless links differ.
+            self.bytes.reserve(self.total - start);
+            self.bytes.extend_from_slice(&data.piece);
+        } else {
+            self.bytes.resize(self.total, 0);
+            self.bytes[start..start + data.piece.len()].copy_from_slice(&data.piece);
+        }
         self.note(
             data.offset,
             data.offset + u32::try_from(data.piece.len()).expect("within the total"),

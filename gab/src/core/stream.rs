@@ -397,7 +397,76 @@ mod tests {
         assert_eq!(stream().store(u64::MAX, entry(1, Some(b"abc"))), Stored::Outside);
     }
 
+    fn pack(mseq: u64, messages: u16) -> Entry {
+        let len = u32::from(messages) * 5;
+        let payload = Some(Bytes::from(vec![0; len as usize]));
+        Entry { pack: messages, len, payload, ..entry(mseq, None) }
+    }
+
+    #[test]
+    fn a_pack_takes_as_many_slots_as_it_has_messages() {
+        let (mut stream, mut table) = (stream(), PortTable::default());
+        assert_eq!(stream.store(4, pack(4, 5)), Stored::New);
+        assert_eq!((stream.high, stream.missing(10)), (8, vec![(1, 3), (9, 10)]));
+        assert_eq!(stream.store(1, pack(1, 3)), Stored::New);
+        assert_eq!(stream.store(4, pack(4, 5)), Stored::Known);
+        assert_eq!(stream.store(3, pack(3, 2)), Stored::Other, "it overlaps what is there");
+        assert_eq!(stream.store(4, pack(4, 4)), Stored::Other);
+        assert_eq!(stream.store(6, entry(6, Some(b"abc"))), Stored::Other);
+        assert!((1..=8).all(|slot| stream.is_held(slot)) && !stream.is_held(9));
+        assert_eq!(stream.get(6).map(|slot| (slot.number, slot.last())), Some((4, 8)));
+        let key = |mseq| (id(1).node, PortName::new('A').unwrap(), mseq);
+        assert!(stream.is_slotted(key(8)) && !stream.is_slotted(key(9)));
+        assert_eq!(stream.advance(&mut table).map(|(slot, ..)| slot), Some(1));
+        assert_eq!(stream.cont, 3);
+        assert_eq!(stream.advance(&mut table).map(|(slot, ..)| slot), Some(4));
+        assert_eq!((stream.cont, stream.held_slots()), (8, 8));
+        for slot in [1, 4] {
+            stream.get_mut(slot).unwrap().delivered = true;
+        }
+        stream.note_ack(id(1).node, 3);
+        stream.free(stream.stable());
+        assert_eq!((stream.held_slots(), stream.held_bytes()), (5, 25));
+        assert_eq!(stream.held_in(1, 5).map(|slot| slot.number).collect::<Vec<_>>(), [4]);
+        stream.discard_beyond(8);
+        assert_eq!((stream.cont, stream.high, stream.held_slots()), (8, 8, 5));
+    }
+
     proptest! {
+        #[test]
+        fn packs_in_any_order_are_held_as_their_slots_would_be(
+            lens in proptest::collection::vec(1_u16..9, 1..60),
+            seed in any::<u64>(),
+            drop in 0_usize..4,
+        ) {
+            // Packs one after the other, some of which never come, in an order drawn from the seed.
+            let mut first = 1;
+            let mut packs: Vec<(u64, u16)> = Vec::new();
+            for &len in &lens {
+                packs.push((first, len));
+                first += u64::from(len);
+            }
+            let mut order: Vec<usize> = (0..packs.len()).collect();
+            order.sort_by_key(|&at| seed.wrapping_mul(at as u64 * 2 + 1) >> 7);
+            let kept = &order[..order.len() - drop.min(order.len() - 1)];
+            let (mut stream, mut table) = (stream(), PortTable::default());
+            for &at in kept {
+                let (slot, len) = packs[at];
+                prop_assert_eq!(stream.store(slot, pack(slot, len)), Stored::New);
+            }
+            while stream.advance(&mut table).is_some() {}
+            let held = |slot: u64| {
+                kept.iter().any(|&at| (packs[at].0..packs[at].0 + u64::from(packs[at].1)).contains(&slot))
+            };
+            for slot in 1..first {
+                prop_assert_eq!(stream.is_held(slot), held(slot));
+                prop_assert_eq!(stream.cont < slot, !(1..=slot).all(held));
+            }
+            let missing: Vec<u64> =
+                stream.missing(first - 1).into_iter().flat_map(|(a, b)| a..=b).collect();
+            prop_assert_eq!(missing, (1..first).filter(|&slot| !held(slot)).collect::<Vec<_>>());
+        }
+
         #[test]
         fn holdings_agree_with_a_plain_set(slots in proptest::collection::btree_set(1_u64..200, 0..120)) {
             let (mut stream, mut table) = (stream(), PortTable::default());

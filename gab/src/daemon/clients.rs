@@ -19,7 +19,7 @@ use crate::daemon::poller::{Poller, Ready, Token};
 use crate::daemon::processes::Processes;
 use crate::event::CloseReason;
 use crate::ids::PortName;
-use crate::ipc::TracedFrame;
+use crate::ipc::{Buffer, TracedFrame};
 use crate::limits::{CLIENTS_MAX, IPC_DATAGRAM_MAX};
 use crate::stack::{ClientId, Stack};
 
@@ -42,7 +42,7 @@ pub(super) struct Clients {
     /// Those who are told of frames.
     tracing: BTreeSet<u32>,
     watchers: Watchers,
-    scratch: Vec<u8>,
+    buffer: Buffer,
 }
 
 impl Clients {
@@ -57,7 +57,7 @@ impl Clients {
             announced: (0, 0),
             tracing: BTreeSet::new(),
             watchers: Watchers::default(),
-            scratch: vec![0; IPC_DATAGRAM_MAX],
+            buffer: Buffer::new(IPC_DATAGRAM_MAX),
         }
     }
 
@@ -93,7 +93,7 @@ impl Clients {
         if !ready.readable {
             return None;
         }
-        let heard = conn.read(now, stack, &self.ports, &mut self.scratch, DATAGRAMS_PER_TURN);
+        let heard = conn.read(now, stack, &self.ports, &mut self.buffer, DATAGRAMS_PER_TURN);
         if let Some(process) = heard.watch {
             self.processes.add(poller, number, process);
         }

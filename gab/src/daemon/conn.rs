@@ -7,19 +7,20 @@ mod ports;
 mod watch;
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bytes::Bytes;
 use llt::{Duration, Instant, LltPort};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
 use crate::admin::AdminRequest;
 use crate::daemon::llt_ports::{LltPorts, OUTBOX, PortClient};
 use crate::daemon::processes::Process;
 use crate::event::{ClientEvent, CloseReason, OpenOptions, PortEvent, SendError};
 use crate::ids::PortName;
-use crate::ipc::{Packer, Reader, Record, VERSION};
+use crate::ipc::{Buffer, Datagram, Packer, Reader, Record, VERSION};
 use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX};
 use crate::stack::{ClientId, Stack};
 
@@ -45,7 +46,7 @@ pub(super) struct Conn {
     view: Option<u64>,
     packer: Packer,
     /// A datagram that the socket did not take.
-    sending: Option<Bytes>,
+    sending: Option<Datagram>,
     phase: Phase,
     /// `Close` was said; it is answered when all that was sent before is ordered.
     finishing: bool,
@@ -182,7 +183,7 @@ impl Conn {
         now: Instant,
         stack: &mut Stack,
         ports: &LltPorts,
-        scratch: &mut [u8],
+        buffer: &mut Buffer,
         datagrams: usize,
     ) -> Heard {
         let mut heard = Heard::default();
@@ -191,7 +192,7 @@ impl Conn {
                 break;
             }
             let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
-            let datagram = match rustix::net::recv(&self.socket, &mut *scratch, flags) {
+            let datagram = match rustix::net::recv(&self.socket, buffer.space(), flags) {
                 Err(Errno::AGAIN | Errno::INTR) => break,
                 Ok((_, len)) if len > IPC_DATAGRAM_MAX => {
                     self.protocol_error(now, stack, &"the datagram is too long");
@@ -205,7 +206,7 @@ impl Conn {
                     self.hung_up(now, stack);
                     break;
                 }
-                Ok((len, _)) => Bytes::copy_from_slice(&scratch[..len]),
+                Ok(_) => buffer.take(),
             };
             if self.is_supervised() {
                 stack.heard(now, self.id, false);
@@ -726,15 +727,15 @@ impl Conn {
 
     /// Sends what is packed; false if the socket takes no more.
     fn flush(&mut self) -> bool {
-        while let Some(datagram) = self.sending.take().or_else(|| self.packer.pop()) {
+        while let Some(datagram) = self.sending.take().or_else(|| self.packer.pop_pieces()) {
             if matches!(self.phase, Phase::Orphan | Phase::Gone) {
                 continue;
             }
-            match rustix::net::send(
-                &self.socket,
-                &datagram,
-                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-            ) {
+            let pieces: Vec<IoSlice<'_>> =
+                datagram.pieces().iter().map(|piece| IoSlice::new(piece)).collect();
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            let mut nothing = SendAncillaryBuffer::default();
+            match rustix::net::sendmsg(&self.socket, &pieces, &mut nothing, flags) {
                 Ok(_) => {}
                 Err(Errno::AGAIN | Errno::NOBUFS) => {
                     self.sending = Some(datagram);

@@ -13,13 +13,44 @@ use crate::pack::{self, LENGTH_LEN};
 /// Packs records into as few datagrams as possible, in order. Both ends of the socket use it.
 #[derive(Debug, Default)]
 pub struct Packer {
-    full: VecDeque<Bytes>,
+    full: VecDeque<Datagram>,
+    /// The datagram that is being filled: pieces, and what comes after them.
+    pieces: Datagram,
     open: BytesMut,
     /// What stands last in `open`, if more messages can join it.
     pack: Option<OpenPack>,
 }
 
-/// A `Pack` record that is being filled.
+/// One datagram in pieces, which one call sends: long payloads are not copied together.
+#[derive(Clone, Debug, Default)]
+pub struct Datagram {
+    pieces: Vec<Bytes>,
+    len: usize,
+}
+
+impl Datagram {
+    /// The pieces, in order; none is empty.
+    pub fn pieces(&self) -> &[Bytes] {
+        &self.pieces
+    }
+
+    fn add(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.len += piece.len();
+            self.pieces.push(piece);
+        }
+    }
+
+    /// As one piece.
+    fn join(mut self) -> Bytes {
+        match (self.pieces.len(), self.pieces.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => self.pieces.into_iter().chain(last).flatten().collect(),
+        }
+    }
+}
+
+/// A short message that more can join: a `Broadcast` so far, or a `Pack` once there are more.
 #[derive(Debug)]
 struct OpenPack {
     /// Where it starts.
@@ -28,40 +59,58 @@ struct OpenPack {
     messages: usize,
 }
 
+impl OpenPack {
+    fn join(&mut self, open: &mut BytesMut, payload: &[u8]) {
+        let first = self.at + HEADER_LEN;
+        if self.messages == 1 {
+            // The first message gets its length, too.
+            let end = open.len();
+            let len = u32::try_from(end - first).expect("messages are short");
+            open.put_u32(0);
+            open.copy_within(first..end, first + LENGTH_LEN);
+            open[first..first + LENGTH_LEN].copy_from_slice(&len.to_be_bytes());
+            open[self.at + 4] = PACK;
+        }
+        pack::push(open, payload);
+        self.messages += 1;
+        let len = u32::try_from(open.len() - self.at).expect("less than a datagram");
+        open[self.at..self.at + 4].copy_from_slice(&len.to_be_bytes());
+    }
+}
+
 impl Packer {
     /// Appends a record to the last datagram, or to a new one if it does not fit.
     pub fn push(&mut self, record: &Record) {
         self.make_room(record.encoded_len());
         self.pack = None;
-        record.encode(&mut self.open);
+        match record.encode_head(&mut self.open) {
+            Some(body) if body.len() >= SHARED_MIN => {
+                self.pieces.add(self.open.split().freeze());
+                self.pieces.add(body.clone());
+            }
+            Some(body) => self.open.put_slice(body),
+            None => {}
+        }
     }
 
-    /// Appends a `Broadcast`, without the copy that making a record of it would cost. A short one
-    /// becomes or joins a `Pack`.
+    /// Appends a `Broadcast`, without the copy that making a record of it would cost. Short ones that
+    /// follow each other become a `Pack`.
     ///
     /// # Panics
     /// If the payload is longer than [`MESSAGE_MAX`].
     pub fn push_broadcast(&mut self, level: Level, payload: &[u8]) {
-        if payload.len() > PACKED_MAX {
-            return self.push_message(2, u8::from(level == Level::Safe), None, payload);
+        let room = IPC_DATAGRAM_MAX - self.open_len();
+        if let Some(pack) = &mut self.pack
+            && (pack.level, payload.len() <= PACKED_MAX) == (level, true)
+            && pack.messages < PACK_MESSAGES_MAX
+            && 2 * LENGTH_LEN + payload.len() <= room
+        {
+            pack.join(&mut self.open, payload);
+            return;
         }
-        let len = LENGTH_LEN + payload.len();
-        let joins = self.pack.as_ref().is_some_and(|pack| {
-            pack.level == level
-                && pack.messages < PACK_MESSAGES_MAX
-                && self.open.len() + len <= IPC_DATAGRAM_MAX
-        });
-        if !joins {
-            self.make_room(HEADER_LEN + len);
-            self.pack = Some(OpenPack { at: self.open.len(), level, messages: 0 });
-            put_header(&mut self.open, HEADER_LEN, 13, u8::from(level == Level::Safe), None);
-        }
-        pack::push(&mut self.open, payload);
-        if let Some(pack) = &mut self.pack {
-            pack.messages += 1;
-            let len = u32::try_from(self.open.len() - pack.at).expect("less than a datagram");
-            self.open[pack.at..pack.at + 4].copy_from_slice(&len.to_be_bytes());
-        }
+        self.push_message(2, u8::from(level == Level::Safe), None, payload);
+        let at = self.open.len() - HEADER_LEN - payload.len();
+        self.pack = (payload.len() <= PACKED_MAX).then_some(OpenPack { at, level, messages: 1 });
     }
 
     /// Appends an `LltSend`, likewise.
@@ -95,32 +144,52 @@ impl Packer {
     }
 
     fn make_room(&mut self, len: usize) {
-        if self.open.len() + len > IPC_DATAGRAM_MAX {
-            self.full.push_back(self.open.split().freeze());
-            self.pack = None;
+        if self.open_len() + len > IPC_DATAGRAM_MAX {
+            self.end();
         }
+    }
+
+    fn open_len(&self) -> usize {
+        self.pieces.len + self.open.len()
+    }
+
+    /// Nothing joins the open datagram any more.
+    fn end(&mut self) {
+        self.pack = None;
+        self.pieces.add(self.open.split().freeze());
+        self.full.push_back(std::mem::take(&mut self.pieces));
     }
 
     /// The next datagram that is full; the last one stays open for more.
     pub fn pop_full(&mut self) -> Option<Bytes> {
-        self.full.pop_front()
+        self.full.pop_front().map(Datagram::join)
     }
 
     /// The next datagram, full or not. `None` when there is nothing to send.
     pub fn pop(&mut self) -> Option<Bytes> {
-        self.pop_full().or_else(|| {
-            self.pack = None;
-            if self.open.is_empty() { None } else { Some(self.open.split().freeze()) }
-        })
+        self.pop_pieces().map(Datagram::join)
+    }
+
+    /// The same as it is, for who can send pieces.
+    pub fn pop_pieces(&mut self) -> Option<Datagram> {
+        if self.full.is_empty() && self.open_len() > 0 {
+            self.end();
+        }
+        self.full.pop_front()
     }
 
     /// Bytes that wait to be taken.
     pub fn queued_bytes(&self) -> usize {
-        self.full.iter().map(Bytes::len).sum::<usize>() + self.open.len()
+        self.full.iter().map(|datagram| datagram.len).sum::<usize>() + self.open_len()
     }
 
     /// Is there nothing to send?
     pub fn is_empty(&self) -> bool {
-        self.full.is_empty() && self.open.is_empty()
+        self.full.is_empty() && self.open_len() == 0
     }
 }
+
+/// The kind of a `Pack`, the fifth byte of its record.
+const PACK: u8 = 13;
+/// Bytes that are cheaper to point to than to copy.
+const SHARED_MIN: usize = 1024;

@@ -58,10 +58,27 @@ fn the_open_of_a_supervised_client_has_these_bytes() {
 
 #[test]
 fn short_records_have_these_bytes() {
-    let cases: [(Record, &[u8]); 19] = [
+    let cases: [(Record, &[u8]); 21] = [
         (
             Record::Broadcast { level: Level::Safe, payload: Bytes::from_static(b"hi") },
             &[0, 0, 0, 10, 2, 1, 0, 0, b'h', b'i'],
+        ),
+        (
+            Record::Pack { level: Level::Safe, messages: Pack::of(&[b"hi", b""]) },
+            &[0, 0, 0, 18, 13, 1, 0, 0, 0, 0, 0, 2, b'h', b'i', 0, 0, 0, 0],
+        ),
+        (
+            Record::DeliverPack(PackDelivery {
+                sender: node(3),
+                level: Level::Agreed,
+                generation: 7,
+                sequence: 258,
+                messages: Pack::of(&[b"x"]),
+            }),
+            &[
+                0, 0, 0, 29, 76, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0,
+                1, b'x',
+            ],
         ),
         (
             Record::Send { node: node(127), payload: Bytes::from_static(b"x") },
@@ -259,6 +276,70 @@ fn messages_packed_from_slices_have_the_bytes_of_their_records() {
     assert_eq!(sliced.pop(), whole.pop());
 }
 
+/// What a client broadcasts, in its order.
+fn broadcasts(datagrams: impl IntoIterator<Item = Bytes>) -> Vec<(Level, Bytes)> {
+    let mut out = Vec::new();
+    for record in datagrams.into_iter().flat_map(Reader::new).map(Result::unwrap) {
+        match record {
+            Record::Broadcast { level, payload } => out.push((level, payload)),
+            Record::Pack { level, messages } => {
+                assert!(messages.messages() > 1, "one message is no pack");
+                out.extend(messages.map(|message| (level, message)));
+            }
+            other => panic!("not a broadcast: {other:?}"),
+        }
+    }
+    out
+}
+
+proptest! {
+    #[test]
+    fn broadcasts_stay_the_same_and_in_order_however_they_are_packed(
+        messages in proptest::collection::vec((levels(), 0_usize..2200, any::<bool>()), 0..400),
+    ) {
+        let mut packer = Packer::default();
+        let mut datagrams = Vec::new();
+        let mut sent = Vec::new();
+        for (number, &(level, len, flush)) in messages.iter().enumerate() {
+            let payload = Bytes::from(vec![u8::try_from(number % 251).unwrap(); len]);
+            packer.push_broadcast(level, &payload);
+            sent.push((level, payload));
+            if flush && number % 7 == 0 {
+                datagrams.extend(packer.pop());
+            }
+        }
+        while let Some(datagram) = packer.pop() {
+            prop_assert!(datagram.len() <= IPC_DATAGRAM_MAX);
+            datagrams.push(datagram);
+        }
+        prop_assert!(packer.is_empty());
+        prop_assert_eq!(broadcasts(datagrams), sent);
+    }
+}
+
+#[test]
+fn long_bodies_are_not_copied_into_their_datagrams() {
+    let mut packer = Packer::default();
+    let (short, long) = (Bytes::from_static(b"short"), Bytes::from(vec![7; 60_000]));
+    let record = |payload: &Bytes| Record::Send { node: node(1), payload: payload.clone() };
+    for payload in [&short, &long, &short, &long, &long] {
+        packer.push(&record(payload));
+    }
+    let datagram = packer.pop_pieces().unwrap();
+    let shared = datagram.pieces().iter().filter(|piece| piece.as_ptr() == long.as_ptr());
+    assert_eq!(shared.count(), 2, "the third is in the next datagram");
+    let joined: Bytes = datagram.pieces().iter().flatten().copied().collect();
+    let records: Vec<_> = Reader::new(joined).map(Result::unwrap).collect();
+    assert_eq!(records, [&short, &long, &short, &long].map(record));
+}
+
+fn packs() -> impl Strategy<Value = Pack> {
+    proptest::collection::vec(payloads(), 1..20).prop_map(|messages| {
+        let slices: Vec<&[u8]> = messages.iter().map(|message| &message[..]).collect();
+        Pack::of(&slices)
+    })
+}
+
 fn payloads() -> impl Strategy<Value = Bytes> {
     proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from)
 }
@@ -292,6 +373,12 @@ fn from_clients() -> impl Strategy<Value = Record> {
             }
         ),
         (levels(), payloads()).prop_map(|(level, payload)| Record::Broadcast { level, payload }),
+        (levels(), packs()).prop_map(|(level, messages)| Record::Pack { level, messages }),
+        (levels(), packs(), node_ids(), any::<(u64, u64)>()).prop_map(
+            |(level, messages, sender, (generation, sequence))| {
+                Record::DeliverPack(PackDelivery { sender, level, generation, sequence, messages })
+            }
+        ),
         (node_ids(), payloads()).prop_map(|(node, payload)| Record::Send { node, payload }),
         any::<u64>().prop_map(|generation| Record::Ack { generation }),
         any::<(u32, u32)>().prop_map(|(messages, bytes)| Record::Credit { messages, bytes }),

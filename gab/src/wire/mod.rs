@@ -193,9 +193,25 @@ impl Body {
         }
     }
 
+    /// Bytes of payloads and entries, about: so much room is worth having from the start.
+    fn payload_len(&self) -> usize {
+        let inline = |entry: &Entry| match entry.payload {
+            Some(_) => entry.inline_len(),
+            None => ENTRY_HEADER_LEN,
+        };
+        match self {
+            Self::Data(data) => data.piece.len(),
+            Self::Ord(ord) => ord.entries.iter().map(inline).sum(),
+            Self::P2p(message) => message.payload.len(),
+            Self::Retr(repair) => repair.slots.iter().map(|(_, entry)| 8 + inline(entry)).sum(),
+            Self::Submit(entries) => entries.iter().map(inline).sum(),
+            _ => 0,
+        }
+    }
+
     /// The message with its head, as LLT carries it.
     pub fn encode(&self, head: Head) -> Bytes {
-        let mut out = BytesMut::with_capacity(128);
+        let mut out = BytesMut::with_capacity(128 + self.payload_len());
         head.put(self.kind(), &mut out);
         match self {
             Self::Ack | Self::Refuse | Self::Ready | Self::Install => {}

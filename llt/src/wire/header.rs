@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use zerocopy::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::crc::crc32c_of;
 use crate::ids::{ClusterId, Incarnation};
 use crate::limits::HEADER_LEN;
 
@@ -243,8 +244,10 @@ const _: () = assert!(size_of::<RawHeader>() == HEADER_LEN);
 
 /// CRC-32C of the header with its last field taken as zero, then of the body.
 fn checksum(raw: &RawHeader, body: &[u8]) -> u32 {
-    let head = crc32c::crc32c(&raw.as_bytes()[..HEADER_LEN - size_of::<U32>()]);
-    crc32c::crc32c_append(crc32c::crc32c_append(head, &[0; 4]), body)
+    let mut head = [0; HEADER_LEN];
+    let summed = HEADER_LEN - size_of::<U32>();
+    head[..summed].copy_from_slice(&raw.as_bytes()[..summed]);
+    crc32c_of(&head, body)
 }
 
 /// "LL", so that a foreign datagram on our port is seen for what it is.

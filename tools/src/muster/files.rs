@@ -62,12 +62,14 @@ fn llttab(cluster: &Cluster, node: u8) -> String {
         let (port, address) = (cluster.port(link), cluster.address(node, link));
         match (cluster.transport, cluster.netns) {
             (Transport::Ether, _) => line(format_args!("link link{link} eth{link} - ether - -")),
-            (Transport::Udp, Some(_)) => {
+            (Transport::Udp, Some(netns)) => {
+                // What fits a packet; the system would cut longer ones apart and lose them whole.
+                let mtu = (netns.mtu - IP_UDP_LEN).max(MTU_LEAST);
                 let broadcast = cluster.broadcast(link);
-                line(format_args!("link link{link} udp - udp {port} - {address} {broadcast}"));
+                line(format_args!("link link{link} udp - udp {port} {mtu} {address} {broadcast}"));
             }
             (Transport::Udp, None) => {
-                line(format_args!("link link{link} udp - udp {port} - {address} -"));
+                line(format_args!("link link{link} udp - udp {port} {MTU_LOOPBACK} {address} -"));
             }
         }
     }
@@ -98,6 +100,13 @@ fn llttab(cluster: &Cluster, node: u8) -> String {
     text
 }
 
+/// Headers of IPv4 and UDP.
+const IP_UDP_LEN: u32 = 28;
+/// The least that a link takes.
+const MTU_LEAST: u32 = 576;
+/// Frames on the loopback are as long as on Ethernet with jumbo frames: 8 KiB and headers fit one.
+const MTU_LOOPBACK: u32 = 9000;
+
 fn llthosts(cluster: &Cluster) -> String {
     named(cluster).map(|id| format!("{id} node{id}\n")).collect()
 }
@@ -120,8 +129,8 @@ mod tests {
             llttab(&cluster(), 1),
             "set-node node1\n\
              set-cluster 4711\n\
-             link link0 udp - udp 61000 - 127.77.0.1 -\n\
-             link link1 udp - udp 61001 - 127.77.1.1 -\n\
+             link link0 udp - udp 61000 9000 127.77.0.1 -\n\
+             link link1 udp - udp 61001 9000 127.77.1.1 -\n\
              set-addr 0 link0 127.77.0.0\n\
              set-addr 0 link1 127.77.1.0\n\
              set-addr 2 link0 127.77.0.2\n\
@@ -151,8 +160,8 @@ mod tests {
         };
         let start = ["set-node node1", "set-cluster 4711"];
         let udp = [
-            "link link0 udp - udp 61000 - 10.77.0.2 10.77.0.255",
-            "link link1 udp - udp 61001 - 10.77.1.2 10.77.1.255",
+            "link link0 udp - udp 61000 1472 10.77.0.2 10.77.0.255",
+            "link link1 udp - udp 61001 1472 10.77.1.2 10.77.1.255",
         ];
         assert_eq!(lines(&cluster), [&start[..], &udp].concat());
         cluster.transport = Transport::Ether;

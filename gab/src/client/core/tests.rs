@@ -1,7 +1,9 @@
 use bytes::BytesMut;
 
 use super::*;
-use crate::event::Delivery;
+use crate::event::{Delivery, PackDelivery};
+use crate::limits::PACK_MESSAGES_MAX;
+use crate::pack::Pack;
 
 fn node(id: u8) -> NodeId {
     NodeId::new(id).unwrap()
@@ -167,8 +169,48 @@ fn many_records_travel_as_one_datagram() {
     }
     assert!(core.poll_full_transmit().is_none());
     let datagram = core.poll_transmit().unwrap();
-    assert_eq!(datagram.len(), 1000 * 72);
+    assert_eq!(
+        datagram.len(),
+        1000 * (4 + 64) + 4 * ipc::HEADER_LEN,
+        "three full packs and a rest"
+    );
     assert!(core.poll_transmit().is_none());
+}
+
+#[test]
+fn a_pack_comes_as_its_messages_and_costs_as_much() {
+    let mut core = open(0, 0);
+    let pack = |sequence, messages: &[&[u8]]| {
+        let (sender, level) = (NodeId::ZERO, Level::Safe);
+        let messages = Pack::of(messages);
+        Record::DeliverPack(PackDelivery { sender, level, generation: 1, sequence, messages })
+    };
+    let all = vec![&b"x"[..]; PACK_MESSAGES_MAX];
+    let mut sequence = 1;
+    for _ in 0..RECEIVE_QUEUE_MESSAGES / PACK_MESSAGES_MAX {
+        core.handle_datagram(datagram(&[pack(sequence, &all)]));
+        for _ in &all {
+            let Some(ClientEvent::Deliver(delivery)) = core.poll_event() else {
+                panic!("a message of the pack")
+            };
+            assert_eq!((delivery.sequence, &delivery.payload[..]), (sequence, &b"x"[..]));
+            assert!(delivery.broadcast && delivery.level == Level::Safe);
+            sequence += 1;
+        }
+        assert!(!core.has_event() && core.poll_event().is_none());
+    }
+    let granted: u32 = std::iter::from_fn(|| core.poll_transmit())
+        .flat_map(ipc::Reader::new)
+        .map(|record| match record {
+            Ok(Record::Credit { messages, .. }) => messages,
+            other => panic!("only credit is due, not {other:?}"),
+        })
+        .sum();
+    assert_eq!(usize::try_from(granted).unwrap(), RECEIVE_QUEUE_MESSAGES, "all was given back");
+    for _ in 0..=RECEIVE_QUEUE_MESSAGES / PACK_MESSAGES_MAX {
+        core.handle_datagram(datagram(&[pack(sequence, &all)]));
+    }
+    assert!(core.is_over(), "one more than was granted");
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn a_silent_client_is_warned_of_aborted_killed_and_the_node_halts() {
     node.until(30);
     assert_eq!(node.signals(ClientSignal::Kill), [27]);
     let closed = node.gab.poll_client(node.now, CLIENT);
-    assert_eq!(closed, Some(ClientEvent::Closed(CloseReason::NoHeartbeat)));
+    assert_eq!(closed, Some(ClientEvent::Closed(CloseReason::NoHeartbeat).into()));
     assert!(node.gab.open(node.now, CLIENT, port(), supervised()).is_err(), "its number is taken");
     node.until(300);
     assert_eq!(node.halts(), [(147, HaltCause::ClientFailure)]);

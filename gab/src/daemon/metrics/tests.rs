@@ -58,7 +58,7 @@ fn published() -> Published {
         ..Default::default()
     };
     let mut delivered = Delivered::default();
-    delivered.safe.add(Duration::from_micros(300));
+    delivered.safe.add(Duration::from_micros(300), 1);
     Published {
         at: Instant::from_millis(1000),
         snapshot: Snapshot { llt, gab },

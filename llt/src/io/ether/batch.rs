@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use socket2::Socket;
 
 use crate::ids::LinkAddr;
@@ -57,7 +57,8 @@ impl Outgoing {
 
 /// Buffers for one `recvmmsg`.
 pub(super) struct Incoming {
-    buffers: Vec<u8>,
+    /// Each with room for one frame.
+    buffers: Vec<BytesMut>,
     buffer_len: usize,
     arrivals: [Arrival; SLOTS],
 }
@@ -74,7 +75,7 @@ impl Incoming {
     pub(super) fn new(device_mtu: usize) -> Self {
         let nothing = Arrival { from: [0; 6], for_us: false, len: 0, is_cut: false };
         Self {
-            buffers: vec![0; device_mtu * SLOTS],
+            buffers: (0..SLOTS).map(|_| BytesMut::with_capacity(device_mtu)).collect(),
             buffer_len: device_mtu,
             arrivals: [nothing; SLOTS],
         }
@@ -82,7 +83,7 @@ impl Incoming {
 
     /// One system call; how many frames it received.
     pub(super) fn call(&mut self, socket: &Socket) -> io::Result<usize> {
-        packet::receive(socket, &mut self.buffers, self.buffer_len, &mut self.arrivals)
+        packet::receive(socket, &mut self.buffers, &mut self.arrivals)
     }
 
     pub(super) fn receive(
@@ -103,14 +104,20 @@ impl Incoming {
                 return Received::Drained;
             }
         };
-        let buffers = self.buffers.chunks_exact(self.buffer_len);
-        for (buffer, arrival) in buffers.zip(&self.arrivals).take(count) {
+        for (buffer, arrival) in self.buffers.iter_mut().zip(&self.arrivals).take(count) {
             if !arrival.for_us || arrival.from == own {
                 counters.received_foreign += 1;
             } else if arrival.is_cut {
                 counters.received_large += 1;
             } else {
-                let frame = Bytes::copy_from_slice(&buffer[..arrival.len]);
+                // A long frame is handed on as it is. Whoever keeps a short one keeps no room for a
+                // long one alive.
+                let frame = if arrival.len < self.buffer_len / 2 {
+                    Bytes::copy_from_slice(buffer)
+                } else {
+                    let next = BytesMut::with_capacity(self.buffer_len);
+                    std::mem::replace(buffer, next).freeze()
+                };
                 counters.received += 1;
                 counters.received_bytes += frame.len() as u64;
                 into.push((LinkAddr::Mac(arrival.from), frame));

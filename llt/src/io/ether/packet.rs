@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
+use bytes::BytesMut;
 use libc::{iovec, mmsghdr, msghdr, sockaddr_ll, socklen_t};
 use socket2::Socket;
 
@@ -77,21 +78,22 @@ pub(super) fn ignore_outgoing(socket: &Socket) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Receives into `buffers`, one frame into each piece of `buffer_len` bytes. What arrived is told
-/// in `arrivals`, as far as the number that is returned.
+/// Receives into `buffers`, one frame into each, as long as it has room. What arrived is told in
+/// `arrivals`, as far as the number that is returned; buffers beyond are empty.
 #[expect(unsafe_code, reason = "socket2 and rustix have no recvmmsg")]
 pub(super) fn receive(
     socket: &Socket,
-    buffers: &mut [u8],
-    buffer_len: usize,
+    buffers: &mut [BytesMut],
     arrivals: &mut [Arrival; SLOTS],
 ) -> io::Result<usize> {
     let mut names = [Address::new(0, 0, [0; 6]).0; SLOTS];
     let mut pieces = [iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; SLOTS];
     let mut headers = [EMPTY; SLOTS];
     let mut count = 0;
-    for (slot, buffer) in buffers.chunks_exact_mut(buffer_len).take(SLOTS).enumerate() {
-        pieces[slot] = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    for (slot, buffer) in buffers.iter_mut().take(SLOTS).enumerate() {
+        buffer.clear();
+        let room = buffer.spare_capacity_mut();
+        pieces[slot] = iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
         headers[slot].msg_hdr.msg_iov = &raw mut pieces[slot];
         headers[slot].msg_hdr.msg_iovlen = 1;
         headers[slot].msg_hdr.msg_name = (&raw mut names[slot]).cast();
@@ -100,8 +102,8 @@ pub(super) fn receive(
     }
     // SAFETY: the descriptor is open as long as `socket` is borrowed. The first `count` headers
     // each point to one name and one piece of these arrays, which live until the end of this
-    // function, and each piece to a part of `buffers` of its own, which is borrowed as long. The
-    // timeout may be null.
+    // function, and each piece to the room of a buffer of its own, which is borrowed as long and may
+    // be written to. The timeout may be null.
     let result = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
@@ -112,13 +114,17 @@ pub(super) fn receive(
         )
     };
     let count = usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
-    for ((arrival, header), name) in arrivals.iter_mut().zip(&headers).zip(&names).take(count) {
+    let received = arrivals.iter_mut().zip(&headers).zip(&names).zip(buffers);
+    for (((arrival, header), name), buffer) in received.take(count) {
         let mut from = [0; 6];
         from.copy_from_slice(&name.sll_addr[..6]);
+        let len = usize::try_from(header.msg_len).unwrap_or(0).min(buffer.capacity());
+        // SAFETY: the call has written so many bytes to the front of its room, and it had no less.
+        unsafe { buffer.set_len(len) };
         *arrival = Arrival {
             from,
             for_us: name.sll_pkttype <= PACKET_MULTICAST,
-            len: usize::try_from(header.msg_len).unwrap_or(0).min(buffer_len),
+            len,
             is_cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
         };
     }

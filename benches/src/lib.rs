@@ -1,0 +1,199 @@
+//! Production stacks over a perfect wire without sockets and clocks: what is left is what our own
+//! code costs.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gab::core::{ClientId, GabConfig};
+use gab::event::OpenOptions;
+use gab::pack::Pack;
+use gab::stack::{Output, StackConfig};
+use gab::{Level, PortName, Stack};
+use llt::config::{Config, Flow, LinkConfig, Timers};
+use llt::{ClusterId, Incarnation, Instant, LinkAddr, LinkId, NodeId, NodeSet};
+
+pub mod paths;
+
+/// Stacks that hear each other at once.
+#[derive(Debug)]
+pub struct Mesh {
+    now: Instant,
+    nodes: Vec<Node>,
+    wire: VecDeque<Flying>,
+}
+
+#[derive(Debug)]
+struct Node {
+    stack: Stack,
+    is_member: bool,
+    /// Its client has something to read.
+    is_woken: bool,
+    delivered: u64,
+}
+
+/// A frame for everybody but its sender, or for one.
+#[derive(Debug)]
+struct Flying {
+    from: u8,
+    to: Option<u8>,
+    frame: Bytes,
+}
+
+const CLIENT: ClientId = ClientId(1);
+/// What the last byte of an address is for everybody.
+const EVERYBODY: u8 = 255;
+const STEP: Duration = Duration::from_micros(200);
+
+impl Mesh {
+    /// So many nodes in one view, with a client on port A of each, on one broadcast link of this MTU.
+    ///
+    /// # Panics
+    /// If they do not form a view.
+    pub fn new(nodes: u8, mtu: usize) -> Self {
+        let now = Instant::from_millis(1000);
+        let port = PortName::new('A').expect("A is a letter");
+        let node = |id: u8| {
+            let mut stack = Stack::new(now, config(id, nodes, mtu), u64::from(id) + 1);
+            stack.open(now, CLIENT, port, OpenOptions::default()).expect("the port is free");
+            Node { stack, is_member: false, is_woken: false, delivered: 0 }
+        };
+        let mut mesh = Self { now, nodes: (0..nodes).map(node).collect(), wire: VecDeque::new() };
+        for _ in 0..100_000 {
+            mesh.pass(STEP);
+            if mesh.nodes.iter().all(|node| node.is_member) {
+                return mesh;
+            }
+        }
+        panic!("the nodes form no view");
+    }
+
+    /// The sequencer broadcasts if this is 0; the higher, the longer its node is in the view.
+    pub fn broadcast(&mut self, node: usize, level: Level, payload: Bytes) {
+        let sent = self.nodes[node].stack.broadcast(self.now, CLIENT, level, payload);
+        sent.expect("there is room");
+    }
+
+    /// The same of many messages at once.
+    pub fn broadcast_pack(&mut self, node: usize, level: Level, pack: Pack) {
+        let sent = self.nodes[node].stack.broadcast_pack(self.now, CLIENT, level, pack);
+        sent.expect("there is room");
+    }
+
+    /// To the client of another node.
+    pub fn send_to(&mut self, node: usize, to: u8, payload: Bytes) {
+        let to = NodeId::new(to).expect("a node of the mesh");
+        self.nodes[node].stack.send_to(self.now, CLIENT, to, payload).expect("there is room");
+    }
+
+    /// Messages delivered to all clients so far.
+    pub fn delivered(&self) -> u64 {
+        self.nodes.iter().map(|node| node.delivered).sum()
+    }
+
+    /// Everything that can be done now is done. Frames arrive in turns, as they do at gabd.
+    pub fn settle(&mut self) {
+        let link = LinkId::new(0).expect("the first link");
+        loop {
+            for node in 0..self.nodes.len() {
+                self.drain(node);
+            }
+            if self.wire.is_empty() {
+                return;
+            }
+            for Flying { from, to, frame } in std::mem::take(&mut self.wire) {
+                for (id, node) in (0..).zip(&mut self.nodes) {
+                    if id != from && to.is_none_or(|to| to == id) {
+                        node.stack.handle_frame(self.now, link, address(from), frame.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Time passes, with what timers do.
+    pub fn pass(&mut self, time: Duration) {
+        self.now += time;
+        for node in &mut self.nodes {
+            if node.stack.next_deadline().is_some_and(|deadline| deadline <= self.now) {
+                node.stack.handle_timer(self.now);
+            }
+        }
+        self.settle();
+    }
+
+    fn drain(&mut self, at: usize) {
+        let from = u8::try_from(at).expect("a node of the mesh");
+        loop {
+            let node = &mut self.nodes[at];
+            while let Some(output) = node.stack.poll_output() {
+                match output {
+                    Output::Client(_) => node.is_woken = true,
+                    Output::Transmit(transmit) => {
+                        let LinkAddr::V4 { ip: [.., to], .. } = transmit.to else { continue };
+                        let to = Some(to).filter(|to| *to != EVERYBODY);
+                        self.wire.push_back(Flying { from, to, frame: transmit.frame });
+                    }
+                    _ => {}
+                }
+            }
+            if !std::mem::take(&mut node.is_woken) {
+                return;
+            }
+            node.read(self.now);
+        }
+    }
+}
+
+impl Node {
+    fn read(&mut self, now: Instant) {
+        use gab::ClientEvent::{Deliver, View};
+        use gab::event::PortEvent::{One, Pack};
+        while let Some(event) = self.stack.poll_client(now, CLIENT) {
+            match event {
+                One(View(view)) => self.is_member = view.visible.is_empty(),
+                One(Deliver(_)) => self.delivered += 1,
+                Pack(pack) => self.delivered += u64::from(pack.messages.messages()),
+                One(_) => {}
+            }
+        }
+    }
+}
+
+fn address(node: u8) -> LinkAddr {
+    LinkAddr::V4 { ip: [127, 0, 0, node], port: 50_000 }
+}
+
+fn config(node: u8, nodes: u8, mtu: usize) -> StackConfig {
+    let ids = (0..nodes).filter_map(NodeId::new);
+    let others = ids.clone().filter(|id| id.get() != node);
+    let link = LinkConfig {
+        lowpri: false,
+        mtu,
+        broadcast: Some(address(EVERYBODY)),
+        broadcast_heartbeats: true,
+        discover: true,
+        peers: others.map(|id| (id, address(id.get()))).collect(),
+    };
+    StackConfig {
+        llt: Config {
+            node: NodeId::new(node).expect("a node of the mesh"),
+            incarnation: Incarnation(1 + u64::from(node)),
+            cluster: ClusterId(7),
+            links: vec![link],
+            excluded: NodeSet::EMPTY,
+            configured: ids.collect(),
+            timers: Timers::fast(),
+            flow: Flow::default(),
+            listen: Duration::ZERO,
+            keys: None,
+        },
+        gab: GabConfig {
+            configured: true,
+            seed: Some(u32::from(nodes)),
+            stable: Duration::from_millis(100),
+            stuck: Timers::fast().peer_inact,
+            ..GabConfig::default()
+        },
+    }
+}
