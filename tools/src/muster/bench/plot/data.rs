@@ -72,6 +72,8 @@ pub(super) struct Series {
 struct Group {
     workload: String,
     qualifiers: Vec<String>,
+    /// The same for people.
+    words: String,
     carrier: &'static str,
     unit: String,
     axis: Axis,
@@ -130,7 +132,10 @@ fn plot(group: &Group, series: Lines) -> Plot {
     });
     Plot {
         name: format!("{}-{name}", what.join("-").replace(' ', "-")),
-        title: format!("{}: {measure} by {by}{words} ({})", what.join(" "), group.carrier),
+        title: format!(
+            "{}{}: {measure} by {by}{words} ({})",
+            group.workload, group.words, group.carrier
+        ),
         axis: group.axis,
         y_label: format!("{measure}, {unit}"),
         series: series.collect(),
@@ -148,9 +153,15 @@ impl Line {
 
     fn group(&self, axis: Axis, fixed: u32, unit: &str) -> Group {
         let qualifiers = [&self.level, &self.from, &self.to, &self.cost, &self.cause];
+        let (level, from, to, cost, cause) =
+            (&self.level, &self.from, &self.to, &self.cost, &self.cause);
+        let words = [("", level), ("from ", from), ("to ", to), ("", cost), ("", cause)];
+        let words =
+            words.iter().filter_map(|(word, what)| Some(format!(" {word}{}", what.as_ref()?)));
         Group {
             workload: self.workload.clone(),
             qualifiers: qualifiers.into_iter().flatten().cloned().collect(),
+            words: words.collect(),
             carrier: match (self.transport.as_str(), self.netns) {
                 ("ether", _) => "raw Ethernet",
                 (_, true) => "UDP between namespaces",

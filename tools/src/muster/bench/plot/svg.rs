@@ -9,7 +9,9 @@ use plotters::prelude::*;
 
 use super::data::{Axis, Plot, bytes};
 
-const SIZE: (u32, u32) = (800, 500);
+const SIZE: (u32, u32) = (900, 480);
+/// The rest is for the legend.
+const CHART_WIDTH: u32 = 730;
 
 /// Colours that people tell apart who see few (Okabe and Ito).
 const COLOURS: [RGBColor; 8] = [
@@ -45,7 +47,8 @@ fn draw(plot: &Plot, text: &mut String) -> Result<(), Box<dyn std::error::Error>
     ticks.dedup();
     let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
+    let (left, legend) = area.split_horizontally(CHART_WIDTH);
+    let mut chart = ChartBuilder::on(&left)
         .caption(&plot.title, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(45)
@@ -72,10 +75,7 @@ fn draw(plot: &Plot, text: &mut String) -> Result<(), Box<dyn std::error::Error>
         .draw()?;
     for (series, colour) in plot.series.iter().zip(COLOURS.iter().cycle()) {
         let medians = series.points.iter().map(|(at, spread)| (x.at(*at), y.at(spread.median)));
-        let line = LineSeries::new(medians.clone(), colour.stroke_width(2));
-        chart.draw_series(line)?.label(&series.label).legend(move |(left, top)| {
-            PathElement::new([(left, top), (left + 20, top)], colour.stroke_width(2))
-        });
+        chart.draw_series(LineSeries::new(medians.clone(), colour.stroke_width(2)))?;
         chart.draw_series(medians.map(|at| Circle::new(at, 3, colour.filled())))?;
         // From the least to the greatest.
         chart.draw_series(series.points.iter().map(|(at, spread)| {
@@ -83,13 +83,12 @@ fn draw(plot: &Plot, text: &mut String) -> Result<(), Box<dyn std::error::Error>
             PathElement::new(ends, colour.mix(0.6))
         }))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.4))
-        .label_font(("sans-serif", 14))
-        .draw()?;
+    // Beside it, where it hides nothing.
+    for (row, (series, colour)) in (0..).zip(plot.series.iter().zip(COLOURS.iter().cycle())) {
+        let at = 50 + row * 22;
+        legend.draw(&PathElement::new([(4, at), (24, at)], colour.stroke_width(2)))?;
+        legend.draw(&Text::new(series.label.clone(), (30, at - 7), ("sans-serif", 14)))?;
+    }
     area.present()?;
     Ok(())
 }
@@ -135,6 +134,8 @@ impl Scale {
             let (first, last) = (whole_signed(low.log10()), whole_signed(high.log10()));
             let each = (first..=last).flat_map(|power| [1.0, 2.0, 5.0].map(|m| (m, power)));
             let all = each.map(|(m, power)| m * 10_f64.powi(power));
+            // None below the least value: that is where zero is drawn.
+            let low = low.max(self.low);
             return all.filter(|tick| (low..=high).contains(tick)).collect();
         }
         let rough = (high - low) / 5.0;
