@@ -404,9 +404,14 @@ pub struct BenchArgs {
 }
 
 impl BenchArgs {
+    /// All that was asked for by name.
+    pub fn named(&self) -> Vec<Workload> {
+        self.names.iter().chain(&self.workloads).copied().collect()
+    }
+
     /// All that is to be measured.
     pub fn chosen(&self) -> Vec<Workload> {
-        let named: Vec<Workload> = self.names.iter().chain(&self.workloads).copied().collect();
+        let named = self.named();
         if named.is_empty() { Workload::UNASKED.to_vec() } else { named }
     }
 }
@@ -439,6 +444,14 @@ pub enum Workload {
 impl Workload {
     /// What is measured when nothing is asked for: all that leaves the membership as it is.
     const UNASKED: [Self; 5] = [Self::Bcast1, Self::BcastAll, Self::Idle, Self::Latency, Self::P2p];
+
+    /// Is there nothing to measure at a node that is alone?
+    pub fn needs_others(self) -> bool {
+        match self {
+            Self::Bcast1 | Self::BcastAll | Self::Idle | Self::Latency => false,
+            Self::Detect | Self::Join | Self::Leave | Self::P2p | Self::Scale => true,
+        }
+    }
 }
 
 /// A share of all frames: `5%` or `0.05`.

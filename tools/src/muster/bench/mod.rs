@@ -48,6 +48,10 @@ pub fn run(dir: Option<&Path>, args: &BenchArgs) -> Result<ExitCode> {
     if let Some((_, refused)) = refused.iter().find(|(given, _)| *given) {
         return Err(Usage(format!("{refused} is not in this version")).into());
     }
+    if args.nodes.contains(&1) && args.named().iter().any(|named| named.needs_others()) {
+        let text = "p2p, detect, join, leave and scale take two nodes at least: -n 2";
+        return Err(Usage(text.into()).into());
+    }
     wait::catch_interrupts()?;
     let mut figures: Option<Figures> = None;
     for n in &args.nodes {
@@ -208,7 +212,8 @@ fn plan(args: &BenchArgs, n: u8, workloads: &[Workload], sequencer: u8) -> Vec<(
                 }
                 Workload::Detect | Workload::Idle | Workload::Join | Workload::Leave => {}
                 Workload::P2p => {
-                    let to = (0..n).find(|id| *id != other).unwrap_or(other);
+                    // One node has no other.
+                    let Some(to) = (0..n).find(|id| *id != other) else { continue };
                     let send = |flood| Send::To { node: to, flood };
                     plan.push((key(*workload), job(vec![other], send(true), time_ms)));
                     plan.push((key(*workload), job(vec![other], send(false), time_ms / 2)));
