@@ -89,8 +89,25 @@ impl Process {
 
     /// Resident memory in bytes; `None` if it is gone.
     pub fn resident_bytes(self) -> Option<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most that was resident since [`Self::reset_peak`], or since its start; `None` if it is
+    /// gone.
+    pub fn peak_resident_bytes(self) -> Option<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// Counts the most that is resident anew; false if the system does not allow it.
+    pub fn reset_peak(self) -> bool {
+        self.state() != State::Gone
+            && std::fs::write(format!("/proc/{}/clear_refs", self.pid), "5").is_ok()
+    }
+
+    /// A size of `/proc/PID/status`.
+    fn status_bytes(self, name: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         (self.state() != State::Gone).then_some(kib << 10)
     }

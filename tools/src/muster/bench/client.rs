@@ -12,6 +12,7 @@ use hdrhistogram::Histogram;
 
 use super::super::wait;
 use super::job::{Job, Outcome, Send};
+use super::p2p;
 
 /// Works until its standard input ends.
 ///
@@ -32,7 +33,11 @@ pub fn run(root: &Path) -> Result<()> {
         stdin.read_line(&mut line)?;
         ensure!(line.trim() == "\"go\"", "expected go, heard {line}");
         line.clear();
-        say(&Round::new(&mut port, job)?.run()?)?;
+        let outcome = match job.send {
+            Send::Flood | Send::One { .. } => Round::new(&mut port, job)?.run(),
+            Send::To { .. } => p2p::run(&mut port, &job),
+        };
+        say(&outcome?)?;
     }
     Ok(())
 }
@@ -95,7 +100,7 @@ impl<'a> Round<'a> {
         let own = port.node().get();
         let window = match job.send {
             Send::Flood => WINDOW_MESSAGES.min(WINDOW_BYTES / u64::from(job.size)).max(2),
-            Send::One { .. } => 1,
+            Send::One { .. } | Send::To { .. } => 1,
         };
         Ok(Self {
             own,

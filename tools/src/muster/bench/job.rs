@@ -32,6 +32,20 @@ pub(super) enum Send {
         /// SAFE instead of AGREED.
         safe: bool,
     },
+    /// Reliably to one node.
+    To {
+        /// Which.
+        node: u8,
+        /// As fast as it goes; else the next one when the one before was answered.
+        flood: bool,
+    },
+}
+
+impl Send {
+    /// As fast as they can: the figure is a rate.
+    pub(super) fn is_flood(self) -> bool {
+        matches!(self, Self::Flood | Self::To { flood: true, .. })
+    }
 }
 
 /// What a client saw of a round.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::super::cli::Workload;
 use super::super::cluster::{Cluster, Transport};
+use super::changes::{Cause, Times};
 use super::job::{Job, Outcome};
 
 /// What a figure is of.
@@ -38,9 +39,16 @@ enum Metric {
     },
     /// What a daemon costs.
     Cost(Cost),
+    /// How long a change of the membership takes.
+    Time {
+        /// What was done to a node.
+        cause: &'static str,
+        /// `view`: from that to the view at the last node; `change`: from the first suspicion.
+        time: &'static str,
+    },
 }
 
-/// What a daemon costs.
+/// What a daemon costs, or a client.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Cost {
     /// Per cent of one core.
@@ -51,6 +59,8 @@ pub(super) enum Cost {
     Frames,
     /// Bytes of them.
     Bytes,
+    /// MiB resident in a client.
+    ClientMemory,
 }
 
 /// Which cluster a figure is of.
@@ -89,6 +99,10 @@ pub(super) struct Line {
     percentile: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<&'static str>,
     ours: Spread,
     #[serde(skip_serializing_if = "Option::is_none")]
     sealed: Option<Spread>,
@@ -122,7 +136,33 @@ impl Figures {
     /// Adds what one daemon has cost in one round.
     pub(super) fn add_cost(&mut self, of: Measured, cost: Cost, value: f64) {
         let key = Key { workload: Workload::Idle, n: self.n, size: 0, level: None, from: None };
-        self.push(of, key, Metric::Cost(cost), value);
+        self.add_cost_of(of, &key, cost, value);
+    }
+
+    /// Adds what one process has cost in one round of a workload.
+    pub(super) fn add_cost_of(&mut self, of: Measured, key: &Key, cost: Cost, value: f64) {
+        self.push(of, *key, Metric::Cost(cost), value);
+    }
+
+    /// Adds how long one change of the membership took.
+    pub(super) fn add_times(
+        &mut self,
+        of: Measured,
+        workload: Workload,
+        cause: Cause,
+        times: &Times,
+    ) {
+        let key = Key { workload, n: self.n, size: 0, level: None, from: None };
+        let all = [("view", Some(times.view)), ("change", times.change)];
+        for (time, value) in all.into_iter().filter_map(|(time, value)| Some((time, value?))) {
+            let metric = Metric::Time { cause: cause.name(), time };
+            self.push(of, key, metric, value.as_secs_f64() * 1000.0);
+        }
+    }
+
+    /// Takes over the figures of another cluster, of another number of nodes.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.values.extend(other.values);
     }
 
     fn push(&mut self, of: Measured, key: Key, metric: Metric, value: f64) {
@@ -137,7 +177,7 @@ impl Figures {
         job: &Job,
         outcomes: &BTreeMap<u8, Outcome>,
     ) -> Result<()> {
-        if key.workload != Workload::Latency {
+        if job.send.is_flood() {
             let start = outcomes.values().filter_map(|outcome| outcome.first_send_ns).min();
             let end = outcomes.values().map(|outcome| outcome.last_delivery_ns).max();
             let (start, end) = start.zip(end).context("nothing was sent")?;
@@ -147,10 +187,12 @@ impl Figures {
             self.push(of, *key, Metric::Rate, rate);
             return Ok(());
         }
-        for to in ["own", "remote"] {
+        // What a sender of `p2p` measures is the way there and back.
+        let own = if key.workload == Workload::P2p { "back" } else { "own" };
+        for to in [own, "remote"] {
             let mut all = Histogram::<u64>::new(3)?;
             for (node, outcome) in outcomes {
-                if job.senders.contains(node) == (to == "own") {
+                if job.senders.contains(node) == (to == own) {
                     for (value, count) in &outcome.latencies {
                         all.record_n(*value, *count)?;
                     }
@@ -173,7 +215,11 @@ impl Figures {
         let line = |((key, metric), values): (&(Key, Metric), &BTreeMap<Measured, Vec<f64>>)| {
             let (to, percentile) = match metric {
                 Metric::Latency { to, percentile } => (Some(*to), Some(*percentile)),
-                Metric::Cost(_) | Metric::Rate => (None, None),
+                Metric::Cost(_) | Metric::Rate | Metric::Time { .. } => (None, None),
+            };
+            let (cause, time) = match metric {
+                Metric::Time { cause, time } => (Some(*cause), Some(*time)),
+                Metric::Cost(_) | Metric::Latency { .. } | Metric::Rate => (None, None),
             };
             let values = |of| values.get(&of);
             let ours = values(Measured::Ours).map_or(&[][..], Vec::as_slice);
@@ -185,13 +231,20 @@ impl Figures {
                 Metric::Cost(Cost::Memory) => (Some("memory"), "MiB"),
                 Metric::Cost(Cost::Frames) => (Some("frames"), "frames/s"),
                 Metric::Cost(Cost::Bytes) => (Some("bytes"), "bytes/s"),
+                Metric::Cost(Cost::ClientMemory) => (Some("client memory"), "MiB"),
+                Metric::Time { .. } => (None, "ms"),
             };
             Line {
                 workload: match key.workload {
                     Workload::Bcast1 => "bcast-1",
                     Workload::BcastAll => "bcast-all",
+                    Workload::Detect => "detect",
                     Workload::Idle => "idle",
+                    Workload::Join => "join",
                     Workload::Latency => "latency",
+                    Workload::Leave => "leave",
+                    Workload::P2p => "p2p",
+                    Workload::Scale => "scale",
                 },
                 n: key.n,
                 size: key.size,
@@ -202,6 +255,8 @@ impl Figures {
                 to,
                 percentile,
                 cost,
+                cause,
+                time,
                 ours: Spread::of(ours, unit),
                 sealed: sealed.map(|sealed| Spread::of(sealed, unit)),
                 sealed_ratio: sealed.map(|sealed| Spread::of(&ratios(sealed, ours), "ratio")),
@@ -221,6 +276,8 @@ impl Figures {
                 line.to,
                 line.percentile,
                 line.cost,
+                line.cause,
+                line.time,
             ]);
             let what = words.flatten().collect::<Vec<_>>().join(" ");
             let spreads = [
@@ -231,7 +288,7 @@ impl Figures {
             for (of, spread) in spreads {
                 let Some(Spread { median, min, max, unit }) = spread else { continue };
                 let show = |value: f64| match unit {
-                    "us" | "MiB" => format!("{value:.1}"),
+                    "us" | "ms" | "MiB" => format!("{value:.1}"),
                     "% of a core" | "ratio" => format!("{value:.2}"),
                     _ => format!("{value:.0}"),
                 };
@@ -270,6 +327,7 @@ impl Spread {
 
 #[cfg(test)]
 mod tests {
+    use super::super::job::Send;
     use super::*;
     use crate::golden;
 
@@ -328,7 +386,7 @@ mod tests {
             members: 2,
             size: 64,
             time_ms: 1000,
-            send: super::super::job::Send::Flood,
+            send: Send::Flood,
         };
         for round in 0..3u32 {
             for of in sides {
@@ -354,6 +412,7 @@ mod tests {
                     let latency = Key { level: Some(level), from: Some(from), ..latency };
                     let us = us * u64::from(slower);
                     let outcomes = one_by_one(us, us + 2 + u64::from(round));
+                    let job = Job { send: Send::One { safe: false }, ..job.clone() };
                     figures.add(*of, &latency, &job, &outcomes).unwrap();
                 }
             }

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::super::temporary::Temporary;
 use super::super::wait;
-use super::job::{Job, Outcome};
+use super::job::{Job, Outcome, Send};
+use super::p2p;
 
 /// A cluster under measurement.
 pub(super) struct Side {
@@ -36,6 +37,11 @@ impl Side {
         }
         let members = u8::try_from(self.clients.len())?;
         self.clients.iter_mut().try_for_each(|client| client.expect_ready(members))
+    }
+
+    /// Process ids of the clients.
+    pub(super) fn client_pids(&self) -> impl Iterator<Item = u32> {
+        self.clients.iter().map(|client| client.child.id())
     }
 
     /// Ends the clients and takes the cluster down.
@@ -66,6 +72,10 @@ impl Side {
         let mut outcomes = BTreeMap::new();
         for client in &mut self.clients {
             outcomes.insert(client.node, client.hear::<Outcome>(limit)?);
+        }
+        if let Send::To { .. } = job.send {
+            p2p::verify(job, &outcomes)?;
+            return Ok(outcomes);
         }
         let first = outcomes.values().next().context("there is at least one node")?;
         for (node, outcome) in &outcomes {
