@@ -29,10 +29,14 @@ impl Pack {
     /// Reads the messages that fill `bytes`; `None` if they do not, if there is none, or more than
     /// [`PACK_MESSAGES_MAX`], or one is longer than [`MESSAGE_MAX`].
     pub fn read(bytes: Bytes) -> Option<Self> {
-        let count = ends(&bytes).try_fold(0_u16, |count, end| {
-            (usize::from(count) < PACK_MESSAGES_MAX).then_some(())?;
-            end.map(|_| count + 1)
-        })?;
+        let (mut count, mut end) = (0, 0);
+        while end < bytes.len() {
+            end = next_end(&bytes, end)?;
+            count += 1;
+            if usize::from(count) > PACK_MESSAGES_MAX {
+                return None;
+            }
+        }
         (count > 0).then_some(Self { bytes, count })
     }
 
@@ -74,14 +78,15 @@ impl Pack {
     /// Takes off the front what fits `room` bytes, but one message at least. `None` leaves nothing
     /// behind: all was taken.
     pub fn split_off(&mut self, room: usize) -> Option<Self> {
-        let mut taken = (0, 0);
-        for end in ends(&self.bytes).flatten() {
-            if taken.0 > 0 && end > room {
-                break;
-            }
-            taken = (taken.0 + 1, end);
+        if self.bytes.len() <= room {
+            return None;
         }
-        let (count, end) = taken;
+        let (mut count, mut end) = (0, 0);
+        while let Some(next) = next_end(&self.bytes, end)
+            && (count == 0 || next <= room)
+        {
+            (count, end) = (count + 1, next);
+        }
         if count == self.count {
             return None;
         }
@@ -113,20 +118,13 @@ pub(crate) fn push(out: &mut BytesMut, message: &[u8]) {
     out.put_slice(message);
 }
 
-/// Where each message ends; `None` for one that is cut short or too long, after which nothing
-/// comes.
-fn ends(bytes: &[u8]) -> impl Iterator<Item = Option<usize>> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
-        let end = rest.first_chunk().and_then(|length| {
-            let len = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-            let end = at + LENGTH_LEN + len;
-            (len <= MESSAGE_MAX && end <= bytes.len()).then_some(end)
-        });
-        at = end.unwrap_or(bytes.len());
-        Some(end)
-    })
+/// Where the message ends that begins here; `None` if it is cut short or too long.
+#[inline]
+fn next_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let length = bytes.get(start..)?.first_chunk()?;
+    let len = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let end = start + LENGTH_LEN + len;
+    (len <= MESSAGE_MAX && end <= bytes.len()).then_some(end)
 }
 
 #[cfg(test)]

@@ -106,6 +106,7 @@ local f = {
     reference = ProtoField.bool("muster.gab.entry.reference", "By reference", 8, nil, 0x02),
     entry_number = ProtoField.uint64("muster.gab.entry.number", "Number"),
     entry_length = ProtoField.uint32("muster.gab.entry.length", "Payload length"),
+    entry_pack = ProtoField.uint16("muster.gab.entry.pack", "Messages in the pack"),
     slot = ProtoField.uint64("muster.gab.slot", "Slot"),
     slot_last = ProtoField.uint64("muster.gab.slot_last", "Last slot"),
     id_node = ProtoField.uint8("muster.gab.id.node", "Node"),
@@ -251,6 +252,11 @@ local function entry(buf, tree, at)
     sub:add(f.reference, buf(at + 3, 1))
     sub:add(f.entry_number, buf(at + 4, 8))
     sub:add(f.entry_length, buf(at + 12, 4))
+    -- Only a client's message can be a pack.
+    if buf(at + 2, 1):uint() == 0 and buf(at + 20, 2):uint() > 0 then
+        sub:add(f.entry_pack, buf(at + 20, 2))
+        sub:append_text(", a pack of " .. buf(at + 20, 2):uint())
+    end
     if size > 24 then sub:add(f.payload, buf(at + 24, size - 24)) end
     return at + size
 end
@@ -281,6 +287,7 @@ local bodies = {
         if buf:len() < 24 then return malformed(tree, "a DATA of 24 bytes at least") end
         tree:add(f.entry_port, buf(0, 1))
         tree:add(f.safe, buf(1, 1))
+        if buf(2, 2):uint() > 0 then tree:add(f.entry_pack, buf(2, 2)) end
         tree:add(f.number, buf(8, 8))
         tree:add(f.entry_length, buf(16, 4))
         tree:add(f.data_offset, buf(20, 4))

@@ -22,6 +22,8 @@ pub(super) struct Driver<C> {
     readiness: Readiness,
     /// A datagram that the socket had no room for.
     unsent: Option<Bytes>,
+    /// How long to look before sleeping.
+    busy_poll: Duration,
 }
 
 /// Why there is no open port.
@@ -33,9 +35,9 @@ pub(super) enum OpenFailure {
 }
 
 impl<C: Core> Driver<C> {
-    pub(super) fn new(core: C, socket: Connection) -> Result<Self, Errno> {
+    pub(super) fn new(core: C, socket: Connection, busy_poll: Duration) -> Result<Self, Errno> {
         let readiness = Readiness::new(socket.as_fd())?;
-        Ok(Self { core, socket, readiness, unsent: None })
+        Ok(Self { core, socket, readiness, unsent: None, busy_poll })
     }
 
     /// Sends what there is to send, without waiting. With `full_only` the last datagram stays
@@ -126,7 +128,8 @@ impl<C: Core> Driver<C> {
     /// Sleeps until gabd says something or the deadline. `false` once that has passed. Wakes early
     /// now and then.
     pub(super) fn sleep(&self, deadline: Deadline) -> bool {
-        self.socket.wait(self.unsent.is_some(), deadline)
+        let writable = self.unsent.is_some();
+        self.socket.spin(writable, self.busy_poll) || self.socket.wait(writable, deadline)
     }
 
     /// Waits until gabd says something; `false` if it did not by then. What waits to be sent goes out

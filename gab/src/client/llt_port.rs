@@ -9,6 +9,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use super::driver::{Driver, OpenFailure};
 use super::llt_core::{LltCore, LltEvent, LltSendError};
 use super::port::CloseError;
+use super::port::busy_poll;
 use super::session::Core as _;
 use super::socket::{ConnectError, Connection, Deadline};
 use crate::event::CloseReason;
@@ -83,7 +84,7 @@ impl LltPort {
     /// # Errors
     /// See [`LltOpenError`]; nothing was changed.
     pub fn open(root: &Path, port: llt::LltPort) -> Result<Self, LltOpenError> {
-        let mut driver = Driver::new(LltCore::new(port), Connection::connect(root)?)
+        let mut driver = Driver::new(LltCore::new(port), Connection::connect(root)?, busy_poll())
             .map_err(|errno| LltOpenError::System(errno.into()))?;
         let node = driver.open().map_err(|failure| match failure {
             OpenFailure::Closed(reason) => LltOpenError::Closed(reason),

@@ -23,7 +23,7 @@ pub use self::admin::{Admin, AdminFailure};
 pub use self::core::{AckError, ClientCore, ClientState};
 pub use self::llt_core::{LltCore, LltEvent, LltSendError};
 pub use self::llt_port::{LltOpenError, LltPort};
-pub use self::port::{CloseError, Options, Port, RegisterError};
+pub use self::port::{BUSY_POLL, CloseError, Options, Port, RegisterError};
 pub use self::socket::{ConnectError, default_root, socket_path};
 pub use self::trace::{Trace, TraceError};
 pub use self::watch::{Watch, WatchError};

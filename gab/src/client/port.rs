@@ -50,6 +50,18 @@ pub struct Options {
     pub shared: bool,
     /// Deliver `Status` events too.
     pub status: bool,
+    /// A call that waits looks so long without sleeping first: less latency, for processor time that
+    /// nobody else wants. By default `MUSTER_BUSY_POLL` in microseconds, or not at all.
+    pub busy_poll: Duration,
+}
+
+/// The environment variable that [`Options::busy_poll`] and gabd's `--busy-poll` have their default
+/// from: microseconds, up to 1000.
+pub const BUSY_POLL: &str = "MUSTER_BUSY_POLL";
+
+pub(super) fn busy_poll() -> Duration {
+    let micros = std::env::var(BUSY_POLL).ok().and_then(|text| text.parse::<u64>().ok());
+    Duration::from_micros(micros.unwrap_or(0).min(1000))
 }
 
 impl Default for Options {
@@ -64,6 +76,7 @@ impl Default for Options {
             kernel: false,
             shared: false,
             status: false,
+            busy_poll: busy_poll(),
         }
     }
 }
@@ -275,8 +288,8 @@ impl Port {
         let Options { ack, heartbeat, kernel, shared, status, .. } = *options;
         let open = OpenOptions { ack, heartbeat, kernel, shared, status };
         let core = ClientCore::new(port, open, &options.name);
-        let mut driver =
-            Driver::new(core, socket).map_err(|errno| RegisterError::System(errno.into()))?;
+        let mut driver = Driver::new(core, socket, options.busy_poll)
+            .map_err(|errno| RegisterError::System(errno.into()))?;
         let node = driver.open().map_err(|failure| match failure {
             OpenFailure::Closed(reason) => RegisterError::Closed(reason),
             OpenFailure::Refused { errno, text } => match OpenError::from_errno(errno) {

@@ -130,6 +130,25 @@ impl Connection {
         }
     }
 
+    /// Looks for something to receive, or room to send if `writable`, without sleeping for so long.
+    /// Others run between the looks.
+    pub(super) fn spin(&self, writable: bool, time: Duration) -> bool {
+        if time.is_zero() {
+            return false;
+        }
+        let end = now() + time;
+        let mut interest = PollFlags::IN;
+        interest.set(PollFlags::OUT, writable);
+        while now() < end {
+            let mut fds = [PollFd::new(&self.fd, interest)];
+            if rustix::event::poll(&mut fds, Some(&Timespec::default())) != Ok(0) {
+                return true;
+            }
+            rustix::thread::sched_yield();
+        }
+        false
+    }
+
     /// Sleeps until there may be something to receive, or room to send if `writable`, or the
     /// deadline. `false` once the deadline has passed. Wakes early now and then.
     pub(super) fn wait(&self, writable: bool, deadline: Deadline) -> bool {

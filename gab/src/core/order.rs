@@ -56,7 +56,7 @@ impl Ordering {
 
 /// An explicit acknowledgement is due after so many slots or this time.
 const ACK_SLOTS: u64 = 128;
-const ACK_DELAY: Duration = Duration::from_millis(2);
+const ACK_DELAY: Duration = Duration::from_millis(10);
 /// Up to this many members acknowledge to all where one frame reaches all; it saves a SAFE message
 /// one delay, at the price of n acknowledgements received by each.
 const ACK_BROADCAST_MEMBERS: usize = 16;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::client::default_root;
+use crate::client::{BUSY_POLL, default_root};
 use crate::daemon::halt::HaltPolicy;
 
 /// LLT and GAB of one node: heartbeats, memberships, guaranteed and ordered messages.
@@ -21,7 +21,8 @@ run/gab.sock, run/metrics.sock, run/gabd.pid, run/gabd.halted (why the last gabd
 var/incarnation.
 
 Environment: MUSTER_LOG is a filter of the log (info, gab=debug, ...); MUSTER_NO_RT=1 asks for
-neither real-time priority nor locked memory.
+neither real-time priority nor locked memory; MUSTER_BUSY_POLL is the default of --busy-poll, and of
+programs that use the library.
 
 Exit status: 0 after a clean end; 1 if it could not start; 75 if the node halted: it was
 thrown out of the cluster with a kernel-type client registered or under gabconfig -j, it was on the
@@ -63,6 +64,17 @@ pub(super) struct Args {
     /// Where a `b` reboots the machine
     #[arg(long, hide = true, default_value = "/proc/sysrq-trigger", value_name = "FILE")]
     pub(super) sysrq: PathBuf,
+    /// After messages look for more without sleeping for so many microseconds, up to 1000: less
+    /// latency, for processor time that nobody else wants
+    #[arg(
+        long,
+        env = BUSY_POLL,
+        hide_env = true,
+        default_value_t = 0,
+        value_name = "US",
+        value_parser = clap::value_parser!(u32).range(0..=1000)
+    )]
+    busy_poll: u32,
     /// Check the configuration files and exit
     #[arg(long)]
     pub(super) check: bool,
@@ -77,6 +89,11 @@ impl Args {
         let default = if self.testbed { 0 } else { LISTEN_MS };
         let listen = if self.override_duplicates { 0 } else { self.listen.unwrap_or(default) };
         Duration::from_millis(listen.into())
+    }
+
+    /// How long to look for more after messages before sleeping.
+    pub(super) fn busy_poll(&self) -> Duration {
+        Duration::from_micros(self.busy_poll.into())
     }
 }
 

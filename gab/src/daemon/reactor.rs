@@ -108,6 +108,8 @@ pub(super) struct Reactor {
     events: Events,
     /// The last turn left something to do.
     unfinished: bool,
+    /// Messages that were ordered, delivered or passed on so far, and when the last were.
+    messages: (u64, Instant),
 }
 
 /// What the node is doing.
@@ -155,6 +157,7 @@ impl Reactor {
             traces: Traces::default(),
             events: Events::default(),
             unfinished: false,
+            messages: (0, now),
             parts,
         };
         reactor.begin(now);
@@ -191,6 +194,7 @@ impl Reactor {
                 return end;
             }
             let deadline = if self.unfinished { Some(now) } else { self.next_deadline() };
+            self.note_messages(now);
             self.publish(None, deadline);
             if let Err(error) = self.wait(deadline, &mut ready) {
                 // The descriptor is our own: nothing that happens outside can break it.
@@ -203,7 +207,9 @@ impl Reactor {
     /// Waits for the next turn. After a wait that took too long it is asked again what there is:
     /// whoever said something while we slept must not be judged by the timer for having been silent.
     fn wait(&self, deadline: Option<Instant>, ready: &mut Vec<Ready>) -> std::io::Result<()> {
-        self.poller.wait(self.parts.clock, deadline, ready)?;
+        if !self.spin(deadline, ready)? {
+            self.poller.wait(self.parts.clock, deadline, ready)?;
+        }
         let now = self.parts.clock.now();
         if deadline.is_some_and(|deadline| now > deadline + LATE) && ready.len() < EVENTS {
             let mut again = Vec::new();
@@ -213,6 +219,32 @@ impl Reactor {
             }
         }
         Ok(())
+    }
+
+    /// For `--busy-poll`: looks without sleeping for a while after the last message, and lets others
+    /// run between the looks. True if there is something to do.
+    fn spin(&self, deadline: Option<Instant>, ready: &mut Vec<Ready>) -> std::io::Result<bool> {
+        let clock = self.parts.clock;
+        let end = self.messages.1 + self.parts.args.busy_poll();
+        let end = deadline.map_or(end, |deadline| deadline.min(end));
+        let mut now = clock.now();
+        while now < end {
+            self.poller.wait(clock, Some(now), ready)?;
+            if !ready.is_empty() {
+                return Ok(true);
+            }
+            rustix::thread::sched_yield();
+            now = clock.now();
+        }
+        Ok(false)
+    }
+
+    fn note_messages(&mut self, now: Instant) {
+        let counters = self.stack.gab().counters();
+        let messages = counters.ordered + counters.delivered;
+        if messages != self.messages.0 {
+            self.messages = (messages, now);
+        }
     }
 
     fn turn(&mut self, now: Instant, ready: &[Ready]) {
