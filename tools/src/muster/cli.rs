@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::cluster::{Cable, TimerProfile, Transport};
 use super::commands::Usage;
 use super::netns::place::Place;
+use super::process::Process;
 use super::testbed::Network;
 
 /// Brings a cluster of real daemons up on this machine, breaks it, and shows it.
@@ -124,11 +125,10 @@ pub enum Command {
     Bench(BenchArgs),
     /// One client of `bench`
     #[command(hide = true)]
-    BenchClient {
-        /// Root of its node
-        #[arg(long)]
-        root: PathBuf,
-    },
+    BenchClient(BenchClientArgs),
+    /// Make room for a corosync of `bench --peer` and become it
+    #[command(hide = true)]
+    BenchCorosync(BenchCorosyncArgs),
     /// Keep the namespaces of a cluster
     #[command(hide = true)]
     Hold {
@@ -388,9 +388,12 @@ pub struct BenchArgs {
     /// Write the figures to this file, too
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Compare with this (not in this version)
-    #[arg(long)]
-    pub peer: Option<String>,
+    /// Also measure this, round by round beside us. Corosync (Debian: corosync, libcpg4) runs in
+    /// namespaces with an MTU of 9000, also where we do not: with several of its fastest settings,
+    /// of which the best for each line is shown, and how many times better we are. It has no SAFE:
+    /// ours is compared with its AGREED. Nor has it a sequencer
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "corosync")]
+    pub peer: Option<Peer>,
     /// Draw (not in this version)
     #[arg(long, value_name = "DIR")]
     pub plot: Option<PathBuf>,
@@ -402,6 +405,44 @@ impl BenchArgs {
         let named: Vec<Workload> = self.names.iter().chain(&self.workloads).copied().collect();
         if named.is_empty() { Workload::value_variants().to_vec() } else { named }
     }
+}
+
+/// What is measured beside us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Peer {
+    /// Closed process groups (CPG) of Corosync.
+    Corosync,
+}
+
+/// Options of `bench-client`.
+#[derive(Args, Debug)]
+pub struct BenchClientArgs {
+    /// Root of its node
+    #[arg(long)]
+    pub root: Option<PathBuf>,
+    /// The corosync of its node
+    #[arg(long, value_name = "PID:START", conflicts_with = "root")]
+    pub corosync: Option<Process>,
+    /// How many there will be
+    #[arg(long, default_value_t = 0)]
+    pub members: u8,
+}
+
+/// Options of `bench-corosync`.
+#[derive(Args, Debug)]
+pub struct BenchCorosyncArgs {
+    /// Die with this parent
+    #[arg(long)]
+    pub parent: i32,
+    /// In this network
+    #[arg(long)]
+    pub place: Place,
+    /// `corosync.conf`
+    #[arg(long)]
+    pub config: PathBuf,
+    /// The daemon
+    #[arg(long)]
+    pub program: PathBuf,
 }
 
 /// What is measured.

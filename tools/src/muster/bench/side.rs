@@ -2,27 +2,69 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::super::process::Process;
 use super::super::temporary::Temporary;
 use super::super::wait;
+use super::corosync::Ring;
 use super::job::{Job, Outcome};
 
 /// A cluster under measurement.
+#[derive(Debug)]
 pub(super) struct Side {
-    /// What it is of.
-    pub(super) cluster: Temporary,
     clients: Vec<Client>,
+    /// What it is of; dropped after the clients.
+    pub(super) cluster: Cluster,
+}
+
+/// What can be measured.
+#[derive(Debug)]
+pub(super) enum Cluster {
+    /// Corosync.
+    Corosync(Ring),
+    /// gabd.
+    Ours(Box<Temporary>),
+}
+
+impl Cluster {
+    fn clients(&self) -> Vec<Command> {
+        match self {
+            Self::Corosync(ring) => {
+                (0..).zip(ring.daemons()).map(|(id, _)| ring.client(id)).collect()
+            }
+            Self::Ours(ours) => {
+                let client = |id| {
+                    let mut command = Command::new(ours.binaries.path("muster"));
+                    command.arg("bench-client").arg("--root").arg(ours.cluster.root(id));
+                    command
+                };
+                ours.cluster.ids().map(client).collect()
+            }
+        }
+    }
+
+    /// The daemons, by node.
+    pub(super) fn daemons(&self) -> Result<Vec<Process>> {
+        match self {
+            Self::Corosync(ring) => Ok(ring.daemons().to_vec()),
+            Self::Ours(ours) => {
+                let nodes = ours.cluster.nodes.iter();
+                nodes
+                    .map(|node| node.gabd.with_context(|| format!("{} has no gabd", node.name)))
+                    .collect()
+            }
+        }
+    }
 }
 
 impl Side {
     /// Of this cluster, without clients so far.
-    pub(super) fn new(cluster: Temporary) -> Self {
-        Self { cluster, clients: Vec::new() }
+    pub(super) fn new(cluster: Cluster) -> Self {
+        Self { clients: Vec::new(), cluster }
     }
 
     /// Starts a client on every node and waits until they see each other.
@@ -30,9 +72,8 @@ impl Side {
     /// # Errors
     /// If one does not start, or does not see all.
     pub(super) fn start_clients(&mut self) -> Result<()> {
-        let program = self.cluster.binaries.path("muster");
-        for id in self.cluster.cluster.ids() {
-            self.clients.push(Client::start(&program, &self.cluster.cluster.root(id), id)?);
+        for (id, command) in (0..).zip(self.cluster.clients()) {
+            self.clients.push(Client::start(command, id)?);
         }
         let members = u8::try_from(self.clients.len())?;
         self.clients.iter_mut().try_for_each(|client| client.expect_ready(members))
@@ -44,14 +85,18 @@ impl Side {
     /// Those of [`Temporary::down`].
     pub(super) fn down(self) -> Result<()> {
         drop(self.clients);
-        self.cluster.down()
+        match self.cluster {
+            Cluster::Corosync(ring) => drop(ring),
+            Cluster::Ours(ours) => ours.down()?,
+        }
+        Ok(())
     }
 
     /// One round on all clients; checks that all were told the same.
     ///
     /// # Errors
     /// If they were not, or a client ends.
-    pub(super) fn run(&mut self, job: &Job) -> Result<BTreeMap<u8, Outcome>> {
+    pub(super) fn run(&mut self, job: &Job) -> Result<Round> {
         for client in &mut self.clients {
             client.say(job)?;
         }
@@ -59,6 +104,7 @@ impl Side {
         for client in &mut self.clients {
             client.expect_ready(job.members)?;
         }
+        let before = self.cpu_time()?;
         for client in &mut self.clients {
             client.say(&"go")?;
         }
@@ -67,6 +113,7 @@ impl Side {
         for client in &mut self.clients {
             outcomes.insert(client.node, client.hear::<Outcome>(limit)?);
         }
+        let cpu = self.cpu_time()?.saturating_sub(before);
         let first = outcomes.values().next().context("there is at least one node")?;
         for (node, outcome) in &outcomes {
             ensure!(
@@ -82,11 +129,33 @@ impl Side {
             "{sent} messages were sent and {} delivered",
             first.delivered
         );
-        Ok(outcomes)
+        Ok(Round { outcomes, cpu })
+    }
+
+    /// That of all daemons and all clients.
+    fn cpu_time(&self) -> Result<Duration> {
+        let mut total = Duration::ZERO;
+        let clients = self.clients.iter().filter_map(|client| Process::of(client.child.id()));
+        for process in self.cluster.daemons()?.into_iter().chain(clients) {
+            let time = process.cpu_time();
+            total +=
+                time.with_context(|| format!("the CPU time of {} cannot be read", process.pid))?;
+        }
+        Ok(total)
     }
 }
 
+/// What came of a round.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// What each client saw.
+    pub(super) outcomes: BTreeMap<u8, Outcome>,
+    /// CPU time of all daemons and clients.
+    pub(super) cpu: Duration,
+}
+
 /// A client process.
+#[derive(Debug)]
 struct Client {
     node: u8,
     child: Child,
@@ -95,9 +164,7 @@ struct Client {
 }
 
 impl Client {
-    fn start(program: &Path, root: &Path, node: u8) -> Result<Self> {
-        let mut command = Command::new(program);
-        command.arg("bench-client").arg("--root").arg(root);
+    fn start(mut command: Command, node: u8) -> Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start a client")?;
         let stdin = child.stdin.take().context("it was piped")?;
