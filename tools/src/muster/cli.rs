@@ -1,6 +1,7 @@
 //! The command line of muster.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -126,6 +127,9 @@ pub enum Command {
     /// One client of `bench`
     #[command(hide = true)]
     BenchClient(BenchClientArgs),
+    /// A sender or a receiver of `bench raw`
+    #[command(hide = true)]
+    BenchRaw(BenchRawArgs),
     /// Make room for a corosync of `bench --peer` and become it
     #[command(hide = true)]
     BenchCorosync(BenchCorosyncArgs),
@@ -428,6 +432,40 @@ pub struct BenchClientArgs {
     pub members: u8,
 }
 
+/// Options of `bench-raw`.
+#[derive(Args, Debug)]
+pub struct BenchRawArgs {
+    /// Die with this parent
+    #[arg(long)]
+    pub parent: i32,
+    /// How packets go
+    #[arg(long, value_enum)]
+    pub path: RawPath,
+    /// Bytes of each packet
+    #[arg(long)]
+    pub packet: usize,
+    /// Milliseconds of sending
+    #[arg(long)]
+    pub time_ms: u64,
+    /// Send instead of receiving
+    #[arg(long)]
+    pub sends: bool,
+    /// To these receivers
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub to: Vec<SocketAddr>,
+}
+
+/// How packets of `raw` go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum RawPath {
+    /// Broadcasts of a packet socket, sendmmsg and recvmmsg
+    Packet,
+    /// A UDP packet to each receiver, sendmmsg and recvmmsg
+    Udp,
+    /// The same, cut and put together by the kernel (GSO, GRO)
+    UdpGso,
+}
+
 /// Options of `bench-corosync`.
 #[derive(Args, Debug)]
 pub struct BenchCorosyncArgs {
@@ -458,6 +496,9 @@ pub enum Workload {
     Idle,
     /// One message under way: until it is delivered at its sender, and elsewhere
     Latency,
+    /// The limit of the machine: packets from one node to all others that nobody orders or repeats,
+    /// as many as the slowest receiver gets; packet sockets (with --netns) and UDP
+    Raw,
 }
 
 /// A share of all frames: `5%` or `0.05`.

@@ -87,6 +87,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(args) => return demo::run(cli.dir.as_deref(), &args),
         Command::Bench(args) => return bench::run(cli.dir.as_deref(), &args),
         Command::BenchClient(args) => bench::client::run(&args)?,
+        Command::BenchRaw(args) => bench::raw::worker::run(&args)?,
         Command::BenchCorosync(args) => bench::corosync::room::run(&args)?,
         Command::Hold { parent, nodes } => holder::run(nodes, parent)?,
         Command::Inside { place, command } => {

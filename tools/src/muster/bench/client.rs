@@ -59,7 +59,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Between two looks at whether there is room to send.
 const ROOM_WAIT: Duration = Duration::from_millis(1);
 
-fn say(what: &impl serde::Serialize) -> Result<()> {
+/// A line of JSON.
+pub(super) fn say(what: &impl serde::Serialize) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     serde_json::to_writer(&mut stdout, what)?;
     stdout.write_all(b"\n")?;

@@ -3,15 +3,17 @@
 //! [`client`] is the process on each node, `bus` what it needs of a stack, `job` what it and the
 //! bench say to each other, `side` a cluster with its clients, `idle` what a cluster without
 //! clients costs, `report` the figures and `table` how people see them. [`corosync`] is the one peer that is
-//! measured beside us. Order and completeness are verified in every round, so a figure can only
+//! measured beside us, [`raw`] what the machine could carry at best. Order and completeness are verified in every round, so a figure can only
 //! come from a run in which everybody was told the same. What is compared is measured side by side,
 //! round by round.
 
 mod bus;
 pub mod client;
+mod client_process;
 pub mod corosync;
 mod idle;
 mod job;
+pub mod raw;
 mod report;
 mod side;
 mod table;
@@ -31,6 +33,7 @@ use super::{control, wait};
 use crate::common::output;
 use corosync::{CANDIDATES, Ring};
 use job::{Job, Send};
+use raw::Raw;
 use report::{Figures, Key, Measured};
 use side::{Cluster, Side};
 
@@ -115,13 +118,20 @@ fn measure(sides: &mut Vec<(Measured, Side)>, args: &BenchArgs) -> Result<Figure
         plans.push((*measured, plan(args, &workloads, sequencer)));
     }
     let steps = plans.first().map_or(0, |(_, plan)| plan.len());
-    if steps == 0 {
-        return Ok(figures);
+    let raw = workloads.contains(&Workload::Raw);
+    let raw = raw.then(|| Raw::new(args.nodes, args.network.network()?)).transpose()?;
+    if steps > 0 {
+        sides.iter_mut().try_for_each(|(_, side)| side.start_clients())?;
     }
-    sides.iter_mut().try_for_each(|(_, side)| side.start_clients())?;
     let rounds = u64::from(args.rounds) * u64::try_from(steps * sides.len())?;
     let bar = ProgressBar::new(rounds).with_message("rounds");
     for round in 0..args.rounds {
+        if let Some(raw) = &raw {
+            for size in sizes(args) {
+                wait::check_interrupt()?;
+                raw.measure(*size, args.time, &mut figures)?;
+            }
+        }
         for step in 0..steps {
             for (measured, plan) in &plans {
                 wait::check_interrupt()?;
@@ -155,13 +165,16 @@ fn corosyncs(sides: &[(Measured, Side)]) -> usize {
     sides.iter().filter(|(_, side)| matches!(side.cluster, Cluster::Corosync(_))).count()
 }
 
+fn sizes(args: &BenchArgs) -> &[u32] {
+    if args.sizes.is_empty() { &[64, 1024] } else { &args.sizes }
+}
+
 /// All that is measured in one round.
 fn plan(args: &BenchArgs, workloads: &[Workload], sequencer: u8) -> Vec<(Key, Job)> {
-    let sizes = if args.sizes.is_empty() { &[64, 1024][..] } else { &args.sizes };
     let other = (0..args.nodes).rev().find(|id| *id != sequencer).unwrap_or(sequencer);
     let time_ms = u64::try_from(args.time.as_millis()).unwrap_or(u64::MAX);
     let mut plan = Vec::new();
-    for size in sizes {
+    for size in sizes(args) {
         let key = |workload| Key::new(workload, args.nodes, *size);
         let job = |senders: Vec<u8>, send, time_ms| Job {
             round: 0,
@@ -181,7 +194,7 @@ fn plan(args: &BenchArgs, workloads: &[Workload], sequencer: u8) -> Vec<(Key, Jo
                     let senders = (0..args.nodes).collect();
                     plan.push((key(*workload), job(senders, Send::Flood, time_ms)));
                 }
-                Workload::Idle => {}
+                Workload::Idle | Workload::Raw => {}
                 Workload::Latency => {
                     let mut origins = vec![("sequencer", sequencer), ("other", other)];
                     origins.dedup_by_key(|(_, node)| *node);

@@ -197,6 +197,11 @@ impl Figures {
         Ok(())
     }
 
+    /// Adds how many messages per second went some way of the machine's.
+    pub(super) fn add_rate(&mut self, key: Key, rate: f64) {
+        self.push(Measured::Ours, key, Metric::Rate, rate);
+    }
+
     /// Forgets a cluster that failed.
     pub(super) fn forget(&mut self, of: Measured) {
         for values in self.values.values_mut() {
@@ -253,6 +258,7 @@ impl Figures {
                 Workload::BcastAll => "bcast-all",
                 Workload::Idle => "idle",
                 Workload::Latency => "latency",
+                Workload::Raw => "raw",
             },
             n: key.n,
             size: key.size,

@@ -1,15 +1,14 @@
 //! One of the clusters that are measured beside each other, with its clients.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::super::process::Process;
 use super::super::temporary::Temporary;
-use super::super::wait;
+use super::client_process::Client;
 use super::corosync::Ring;
 use super::job::{Job, Outcome};
 
@@ -135,7 +134,7 @@ impl Side {
     /// That of all daemons and all clients.
     fn cpu_time(&self) -> Result<Duration> {
         let mut total = Duration::ZERO;
-        let clients = self.clients.iter().filter_map(|client| Process::of(client.child.id()));
+        let clients = self.clients.iter().filter_map(|client| Process::of(client.id()));
         for process in self.cluster.daemons()?.into_iter().chain(clients) {
             let time = process.cpu_time();
             total +=
@@ -152,61 +151,4 @@ pub(super) struct Round {
     pub(super) outcomes: BTreeMap<u8, Outcome>,
     /// CPU time of all daemons and clients.
     pub(super) cpu: Duration,
-}
-
-/// A client process.
-#[derive(Debug)]
-struct Client {
-    node: u8,
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Client {
-    fn start(mut command: Command, node: u8) -> Result<Self> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("cannot start a client")?;
-        let stdin = child.stdin.take().context("it was piped")?;
-        let stdout = BufReader::new(child.stdout.take().context("it was piped")?);
-        Ok(Self { node, child, stdin, stdout })
-    }
-
-    fn say(&mut self, what: &impl serde::Serialize) -> Result<()> {
-        let mut line = serde_json::to_vec(what)?;
-        line.push(b'\n');
-        self.stdin.write_all(&line).with_context(|| format!("client {} is gone", self.node))
-    }
-
-    /// One line of JSON, which comes within `limit`.
-    fn hear<T: serde::de::DeserializeOwned>(&mut self, limit: Duration) -> Result<T> {
-        use rustix::event::{PollFd, PollFlags};
-        let end = wait::now() + limit;
-        // One line is asked for at a time and read whole: the buffer is empty here.
-        while !wait::poll_fds(
-            &mut [PollFd::new(self.stdout.get_ref(), PollFlags::IN)],
-            Duration::from_millis(200),
-        ) {
-            wait::check_interrupt()?;
-            if wait::now() >= end {
-                bail!("client {} says nothing for {} s", self.node, limit.as_secs());
-            }
-        }
-        let mut line = String::new();
-        self.stdout.read_line(&mut line)?;
-        serde_json::from_str(&line).with_context(|| format!("client {} ended", self.node))
-    }
-
-    fn expect_ready(&mut self, members: u8) -> Result<()> {
-        let seen: u8 = self.hear(Duration::from_secs(60))?;
-        ensure!(seen == members, "client {} sees {seen} members", self.node);
-        Ok(())
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
