@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use gab::Level;
 use hdrhistogram::Histogram;
+use llt::Instant;
 
 use super::super::cli::BenchClientArgs;
 use super::super::wait;
@@ -116,14 +117,19 @@ impl Round {
         let end = heard + Duration::from_millis(self.job.time_ms);
         while self.ended < self.job.senders.len() {
             if self.sends && !self.own_ended {
-                self.fill_window(bus, wait::now() >= end)?;
+                self.fill_window(bus, end)?;
             }
             // Room to send again is no event: who has yet to send looks for it himself.
             let has_to_send = self.sends && !self.own_ended;
             let patience = if has_to_send { ROOM_WAIT } else { SILENCE_MAX };
+            let before = self.outcome.delivered;
             let any =
                 bus.receive(patience, &mut |sender, payload| self.on_delivery(sender, payload))?;
+            // One look at the clock for all that was read together: it costs as much as a message.
             let now = wait::now();
+            if self.outcome.delivered > before {
+                self.outcome.last_delivery_ns = now.as_nanos();
+            }
             if any {
                 heard = now;
             }
@@ -135,12 +141,13 @@ impl Round {
         Ok(self.outcome)
     }
 
-    /// Sends as long as the window allows; with `end`, the end mark.
-    fn fill_window(&mut self, bus: &mut impl Bus, end: bool) -> Result<()> {
+    /// Sends as long as the window allows; after `end`, the end mark.
+    fn fill_window(&mut self, bus: &mut impl Bus, end: Instant) -> Result<()> {
+        let now = wait::now();
+        let (end, now) = (now >= end, now.as_nanos());
         let safe = matches!(self.job.send, Send::One { safe: true });
         let level = if safe { Level::Safe } else { Level::Agreed };
         while self.outcome.sent - self.own_delivered < self.window || end {
-            let now = wait::now().as_nanos();
             self.emit(if end { END } else { DATA }, now);
             if !bus.try_broadcast(&self.payload, level, self.window > 1 && !end)? {
                 break;
@@ -165,7 +172,6 @@ impl Round {
     }
 
     fn on_delivery(&mut self, sender: u8, payload: &[u8]) -> Result<()> {
-        let now = wait::now().as_nanos();
         ensure!(payload.len() == self.payload.len() && payload.len() >= HEADER, "wrong length");
         let word = |at: usize| {
             u64::from_be_bytes(payload[at..at + 8].try_into().expect("eight bytes are eight bytes"))
@@ -181,7 +187,6 @@ impl Round {
         }
         *next += 1;
         self.outcome.delivered += 1;
-        self.outcome.last_delivery_ns = now;
         // FNV-1a over words: one multiplication per message.
         let digest = self.outcome.digest ^ (number << 8 | u64::from(sender));
         self.outcome.digest = digest.wrapping_mul(0x0100_0000_01b3).rotate_left(7);
@@ -189,6 +194,7 @@ impl Round {
             self.own_delivered += 1;
         }
         if self.window == 1 {
+            let now = wait::now().as_nanos();
             self.latencies.saturating_record(now.saturating_sub(word(16)));
         }
         Ok(())
