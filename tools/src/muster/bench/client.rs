@@ -22,6 +22,7 @@ use super::p2p;
 pub fn run(args: &BenchClientArgs) -> Result<()> {
     match (&args.root, args.corosync) {
         (Some(root), _) => work(&mut Gab::connect(root)?),
+        (None, Some(daemon)) if args.watch => corosync::detect::watch(daemon, args.members),
         (None, Some(daemon)) => work(&mut corosync::connect(daemon, args.members)?),
         (None, None) => anyhow::bail!("a client needs --root or --corosync"),
     }

@@ -39,7 +39,8 @@ use super::temporary::Temporary;
 use super::testbed::UpOptions;
 use super::{control, wait};
 use crate::common::output;
-use corosync::{CANDIDATES, Ring};
+use changes::Cause;
+use corosync::{CANDIDATES, DETECTORS, Ring};
 use job::Job;
 use plan::Plan;
 use raw::Raw;
@@ -133,7 +134,7 @@ fn measure(sides: &mut Vec<(Measured, Side)>, args: &BenchArgs, nodes: u8) -> Re
             }
         }
     }
-    measure_changes(sides, args, &workloads, &mut figures)?;
+    measure_changes(sides, args, nodes, &workloads, &mut figures)?;
     measure_messages(sides, args, nodes, &workloads, &mut figures)?;
     Ok(figures)
 }
@@ -142,6 +143,7 @@ fn measure(sides: &mut Vec<(Measured, Side)>, args: &BenchArgs, nodes: u8) -> Re
 fn measure_changes(
     sides: &mut [(Measured, Side)],
     args: &BenchArgs,
+    nodes: u8,
     workloads: &[Workload],
     figures: &mut Figures,
 ) -> Result<()> {
@@ -168,6 +170,15 @@ fn measure_changes(
                     figures.add_times(*measured, *workload, *cause, &times);
                 }
                 bar.inc(1);
+            }
+        }
+        if args.peer.is_some() && workloads.contains(&Workload::Detect) {
+            for (index, settings) in DETECTORS.iter().enumerate() {
+                wait::check_interrupt()?;
+                let times = corosync::detect::measure(nodes, settings)
+                    .with_context(|| format!("{}, round {}", settings.name, round + 1))?;
+                let of = Measured::Detector(index);
+                figures.add_times(of, Workload::Detect, Cause::Kill, &times);
             }
         }
     }

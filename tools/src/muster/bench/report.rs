@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::super::cli::Workload;
 use super::super::cluster::{Cluster, Transport};
 use super::changes::{Cause, Times};
-use super::corosync::CANDIDATES;
+use super::corosync::{CANDIDATES, DETECTORS};
 use super::job::Job;
 use super::side::Round;
 
@@ -83,6 +83,8 @@ pub(super) enum Cost {
 pub(super) enum Measured {
     /// Corosync with these of its settings.
     Corosync(usize),
+    /// Corosync with these of those settings that decide how soon a node is missed.
+    Detector(usize),
     /// The one that was asked for.
     Ours,
     /// The same with sealed frames.
@@ -292,6 +294,10 @@ impl Figures {
                     ("corosync", settings, ratios(value, to), "better than corosync")
                 }
                 Measured::Corosync(_) => continue,
+                Measured::Detector(index) => {
+                    let Some(settings) = DETECTORS.get(*index) else { continue };
+                    (settings.name, None, ratios(theirs, ours), "better than that")
+                }
                 Measured::Sealed => ("sealed", None, ratios(theirs, ours), "sealed : plain"),
             };
             let ratio = Spread::of(&ratio, "ratio");
@@ -353,7 +359,7 @@ fn best_settings(metric: Metric, values: &BTreeMap<Measured, Vec<f64>>) -> Optio
             let median = Spread::of(values, "").median;
             Some((*index, if metric == Metric::Rate { -median } else { median }))
         }
-        Measured::Ours | Measured::Sealed => None,
+        Measured::Detector(_) | Measured::Ours | Measured::Sealed => None,
     });
     medians.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(index, _)| index)
 }

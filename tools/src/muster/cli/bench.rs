@@ -96,6 +96,9 @@ pub struct BenchClientArgs {
     /// How many there will be
     #[arg(long, default_value_t = 0)]
     pub members: u8,
+    /// Tell of changes of the membership, and do nothing else
+    #[arg(long, requires = "corosync")]
+    pub watch: bool,
 }
 
 /// Options of `bench-raw`.

@@ -59,6 +59,21 @@ impl Group {
         let own = node(cpg.local()?)?;
         Ok(Self { cpg, own, members: 0, everybody: usize::from(everybody), gather: Duration::ZERO })
     }
+
+    /// Waits until the group has changed; gives how many members it has then.
+    pub(super) fn wait_change(&mut self) -> Result<usize> {
+        let mut changed = None;
+        while changed.is_none() {
+            wait::poll_fds(&mut [PollFd::new(&self.cpg.fd(), PollFlags::IN)], PATIENCE);
+            self.cpg.dispatch(&mut |event| {
+                if let Event::Members(count) = event {
+                    changed = Some(count);
+                }
+            })?;
+        }
+        self.members = changed.context("it has changed")?;
+        Ok(self.members)
+    }
 }
 
 fn node(id: u32) -> Result<u8> {

@@ -35,6 +35,17 @@ pub(in super::super) const CANDIDATES: [Settings; 3] = [
     },
 ];
 
+/// Those that decide how soon a node is missed: what Corosync does by itself, and the shortest token
+/// timeout that is stable on a machine with other load, for any number of nodes.
+pub(in super::super) const DETECTORS: [Settings; 2] = [
+    Settings { name: "corosync (defaults)", transport: "knet", totem: &[] },
+    Settings {
+        name: "corosync (token 150 ms)",
+        transport: "udpu",
+        totem: &["token: 150", "token_coefficient: 0"],
+    },
+];
+
 /// MTU of the devices: what each of them is fastest with.
 pub(in super::super) const MTU: u32 = 9000;
 
@@ -77,6 +88,7 @@ mod tests {
         let addresses = [Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2)];
         let texts: Vec<_> = CANDIDATES
             .iter()
+            .chain(&DETECTORS)
             .map(|settings| format!("# {}\n{}", settings.name, settings.text(&addresses, "/run")))
             .collect();
         golden::check("muster-bench-corosync", &texts.join("\n"));

@@ -1,11 +1,12 @@
 //! Corosync beside us: its daemons on a network of the same kind, and its clients.
 //!
 //! `config` has the settings that are tried, `room` is where a daemon runs, `cpg` the calls of its
-//! client library and `bus` what a client makes of them. Nothing is installed, and nothing is left.
+//! client library and `bus` what a client makes of them; `detect` kills a daemon. Nothing is installed, and nothing is left.
 
 mod bus;
 mod config;
 mod cpg;
+pub(super) mod detect;
 pub mod room;
 
 use std::fs::{self, File};
@@ -21,7 +22,7 @@ use super::super::process::{Process, State};
 use super::super::wait;
 use super::wires::Wires;
 use bus::Group;
-pub(super) use config::{CANDIDATES, Settings};
+pub(super) use config::{CANDIDATES, DETECTORS, Settings};
 
 /// Corosync's daemons, one per node; gone when it is dropped, and with the thread that made it.
 #[derive(Debug)]

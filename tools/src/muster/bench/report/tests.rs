@@ -54,6 +54,21 @@ fn the_settings_with_the_best_first_figure_stand_for_the_peer_in_all_figures() {
     assert_eq!(theirs(&figures.json()), [(50.0, 6.0), (4.0, 2.0)]);
 }
 
+#[test]
+fn how_soon_a_peer_misses_a_node_is_shown_for_all_of_its_settings() {
+    let mut figures = Figures::new(&super::super::super::cluster::tests::cluster());
+    let sides =
+        [(Measured::Ours, 100), (Measured::Detector(0), 6600), (Measured::Detector(1), 330)];
+    for (of, ms) in sides {
+        let times = Times { view: Duration::from_millis(ms), change: None };
+        figures.add_times(of, Workload::Detect, Cause::Kill, &times);
+    }
+    let lines = figures.json();
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    let ratios = DETECTORS.iter().map(|settings| line.beside[settings.name].ratio.median);
+    assert!(ratios.eq([66.0, 3.3]), "{line:?}");
+}
+
 /// What two clients saw of a round in which node 1 sent so many messages in a second.
 fn flood(delivered: u64) -> Round {
     let outcome = |first_send_ns| Outcome {
@@ -86,7 +101,7 @@ fn measured(sides: &[Measured]) -> Figures {
         for of in sides {
             let slower = match of {
                 Measured::Ours => 1u32,
-                Measured::Sealed => 2,
+                Measured::Detector(_) | Measured::Sealed => 2,
                 Measured::Corosync(index) => 4 - u32::try_from(*index).unwrap(),
             };
             for (cost, value) in [
