@@ -19,7 +19,8 @@ fn bench(folder: &Path, words: &[&str]) -> Output {
 fn messages_and_changes_are_measured_for_two_clusters_and_drawn() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
-    let mut words = vec!["p2p", "join", "leave", "-n", "2,3", "--rounds", "1", "--time", "100ms"];
+    let mut words =
+        vec!["p2p", "join", "leave", "raw", "-n", "2,3", "--rounds", "1", "--time", "100ms"];
     words.extend(["--size", "64", "--size", "1024", "--json", "figures.json", "--plot", "first"]);
     words.extend(["--timers", "patient"]);
     let output = bench(folder.path(), &words);
@@ -27,7 +28,9 @@ fn messages_and_changes_are_measured_for_two_clusters_and_drawn() {
     let text = std::fs::read(folder.path().join("figures.json")).unwrap();
     let lines: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap();
     for n in [2, 3] {
-        for (workload, unit) in [("p2p", "messages/s"), ("join", "ms"), ("leave", "ms")] {
+        for (workload, unit) in
+            [("p2p", "messages/s"), ("join", "ms"), ("leave", "ms"), ("raw", "messages/s")]
+        {
             let of = |line: &&serde_json::Value| {
                 line["workload"] == workload && line["n"] == n && line["ours"]["unit"] == unit
             };
@@ -39,7 +42,9 @@ fn messages_and_changes_are_measured_for_two_clusters_and_drawn() {
     let words = ["--from", "figures.json", "--plot", "again"];
     let output = bench(folder.path(), &words);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for name in ["p2p-by-size-n2.svg", "p2p-by-n-size64.svg", "leave-term-by-n.svg"] {
+    for name in
+        ["p2p-by-size-n2.svg", "p2p-by-n-size64.svg", "leave-term-by-n.svg", "raw-by-n-size64.svg"]
+    {
         let of = |plots: &str| std::fs::read(folder.path().join(plots).join(name)).unwrap();
         assert_eq!(of("first"), of("again"), "{name}");
     }

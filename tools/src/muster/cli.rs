@@ -1,5 +1,7 @@
 //! The command line of muster.
 
+mod bench;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +12,9 @@ use super::cluster::{Cable, TimerProfile, Transport};
 use super::commands::Usage;
 use super::netns::place::Place;
 use super::testbed::Network;
+pub use bench::{
+    BenchArgs, BenchClientArgs, BenchCorosyncArgs, BenchRawArgs, Peer, RawPath, Workload,
+};
 
 /// Brings a cluster of real daemons up on this machine, breaks it, and shows it.
 #[derive(Debug, Parser)]
@@ -124,11 +129,13 @@ pub enum Command {
     Bench(BenchArgs),
     /// One client of `bench`
     #[command(hide = true)]
-    BenchClient {
-        /// Root of its node
-        #[arg(long)]
-        root: PathBuf,
-    },
+    BenchClient(BenchClientArgs),
+    /// A sender or a receiver of `bench raw`
+    #[command(hide = true)]
+    BenchRaw(BenchRawArgs),
+    /// Make room for a corosync of `bench --peer` and become it
+    #[command(hide = true)]
+    BenchCorosync(BenchCorosyncArgs),
     /// Keep the namespaces of a cluster
     #[command(hide = true)]
     Hold {
@@ -352,106 +359,6 @@ pub struct DemoArgs {
     /// Make a key for the cluster: every frame is sealed
     #[arg(long)]
     pub keyed: bool,
-}
-
-/// Options of `bench`.
-#[derive(Args, Clone, Debug)]
-pub struct BenchArgs {
-    /// What to measure [default: bcast-1, bcast-all, idle, latency, p2p]
-    #[arg(value_enum, value_name = "WORKLOAD")]
-    pub names: Vec<Workload>,
-    /// The same
-    #[arg(long = "workload", value_enum, hide_possible_values = true)]
-    pub workloads: Vec<Workload>,
-    /// Number of nodes; of several, with commas between, a cluster each, after each other
-    #[arg(
-        short = 'n', long, default_value = "3", value_delimiter = ',', value_name = "N,N...",
-        value_parser = clap::value_parser!(u8).range(1..=64)
-    )]
-    pub nodes: Vec<u8>,
-    /// Bytes per message, 32 to 65536 [default: 64 and 1024]
-    #[arg(long = "size", value_parser = clap::value_parser!(u32).range(32..=65_536))]
-    pub sizes: Vec<u32>,
-    /// Repetitions of everything, interleaved
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub rounds: u32,
-    /// Time of sending per round; `idle` takes at least two seconds
-    #[arg(long, default_value = "1s", value_parser = duration)]
-    pub time: Duration,
-    /// Where the nodes run.
-    #[command(flatten)]
-    pub network: NetworkArgs,
-    /// Timers
-    #[arg(long, value_enum, default_value = "fast")]
-    pub timers: TimerProfile,
-    /// Also measure a second cluster whose frames are sealed with a key, round by round beside the
-    /// first, and what sealing costs: the ratio of the two
-    #[arg(long)]
-    pub keyed: bool,
-    /// Write the figures to this file, too
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Compare with this (not in this version)
-    #[arg(long)]
-    pub peer: Option<String>,
-    /// Draw the figures into SVG files in this folder, too: throughput, latency, times and costs by
-    /// size and by number of nodes, wherever there are two points at least
-    #[arg(long, value_name = "DIR")]
-    pub plot: Option<PathBuf>,
-    /// Measure nothing: draw what --json wrote to this file
-    #[arg(long, value_name = "FILE", requires = "plot")]
-    pub from: Option<PathBuf>,
-}
-
-impl BenchArgs {
-    /// All that was asked for by name.
-    pub fn named(&self) -> Vec<Workload> {
-        self.names.iter().chain(&self.workloads).copied().collect()
-    }
-
-    /// All that is to be measured.
-    pub fn chosen(&self) -> Vec<Workload> {
-        let named = self.named();
-        if named.is_empty() { Workload::UNASKED.to_vec() } else { named }
-    }
-}
-
-/// What is measured.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
-pub enum Workload {
-    /// One sender, ordered delivery counted at every node
-    #[value(name = "bcast-1")]
-    Bcast1,
-    /// All nodes send
-    #[value(name = "bcast-all")]
-    BcastAll,
-    /// A node is killed, stopped, with --netns cut off: until the last survivor has the new view
-    Detect,
-    /// Nobody sends: CPU, memory, frames and bytes per daemon
-    Idle,
-    /// A daemon starts: until every node has the view with it
-    Join,
-    /// One message under way: until it is delivered at its sender, and elsewhere
-    Latency,
-    /// A daemon ends in order: until every other node has the view without it
-    Leave,
-    /// From one client to one other, reliably
-    P2p,
-    /// What more nodes cost, for `-n 8,16,32,64`: all send 64 bytes, and one is killed
-    Scale,
-}
-
-impl Workload {
-    /// What is measured when nothing is asked for: all that leaves the membership as it is.
-    const UNASKED: [Self; 5] = [Self::Bcast1, Self::BcastAll, Self::Idle, Self::Latency, Self::P2p];
-
-    /// Is there nothing to measure at a node that is alone?
-    pub fn needs_others(self) -> bool {
-        match self {
-            Self::Bcast1 | Self::BcastAll | Self::Idle | Self::Latency => false,
-            Self::Detect | Self::Join | Self::Leave | Self::P2p | Self::Scale => true,
-        }
-    }
 }
 
 /// A share of all frames: `5%` or `0.05`.

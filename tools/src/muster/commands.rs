@@ -86,7 +86,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Faults(args) => faults(open()?, &args)?,
         Command::Demo(args) => return demo::run(cli.dir.as_deref(), &args),
         Command::Bench(args) => return bench::run(cli.dir.as_deref(), &args),
-        Command::BenchClient { root } => bench::client::run(&root)?,
+        Command::BenchClient(args) => bench::client::run(&args)?,
+        Command::BenchRaw(args) => bench::raw::worker::run(&args)?,
+        Command::BenchCorosync(args) => bench::corosync::room::run(&args)?,
         Command::Hold { parent, nodes } => holder::run(nodes, parent)?,
         Command::Inside { place, command } => {
             place.enter()?;

@@ -5,6 +5,7 @@
 //! keeps it so until the signal is sent.
 
 use std::os::fd::OwnedFd;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -141,6 +142,19 @@ impl Process {
         if let Some(pid) = Pid::from_raw(self.pid) {
             let _ = waitpid(Some(pid), WaitOptions::NOHANG);
         }
+    }
+}
+
+/// As a word of a command line: `PID:START`.
+impl FromStr for Process {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (pid, start) = text.split_once(':')?;
+            Some(Self { pid: pid.parse().ok()?, start: start.parse().ok()? })
+        };
+        parse().ok_or_else(|| "expected PID:START".to_owned())
     }
 }
 

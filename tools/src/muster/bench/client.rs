@@ -1,30 +1,37 @@
 //! The client process of `bench` on one node.
 
 use std::io::{BufRead, Write};
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use gab::client::{Options, Port};
-use gab::event::SendError;
-use gab::{ClientEvent, Delivery, Level, PortName};
+use anyhow::{Context, Result, ensure};
+use gab::Level;
 use hdrhistogram::Histogram;
+use llt::Instant;
 
+use super::super::cli::BenchClientArgs;
 use super::super::wait;
+use super::bus::{Bus, Gab};
+use super::corosync;
 use super::job::{Job, Outcome, Send};
 use super::p2p;
 
 /// Works until its standard input ends.
 ///
 /// # Errors
-/// If the port closes, or a message is damaged, lost, or comes twice.
-pub fn run(root: &Path) -> Result<()> {
-    let name = PortName::new('B').context("B is a letter")?;
-    let options = Options { root: root.to_owned(), name: "bench".into(), ..Options::default() };
-    let mut port = Port::register(name, &options)?;
+/// If the connection ends, or a message is damaged, lost, or comes twice.
+pub fn run(args: &BenchClientArgs) -> Result<()> {
+    match (&args.root, args.corosync) {
+        (Some(root), _) => work(&mut Gab::connect(root)?),
+        (None, Some(daemon)) if args.watch => corosync::detect::watch(daemon, args.members),
+        (None, Some(daemon)) => work(&mut corosync::connect(daemon, args.members)?),
+        (None, None) => anyhow::bail!("a client needs --root or --corosync"),
+    }
+}
+
+fn work(bus: &mut impl Bus) -> Result<()> {
     let mut stdin = std::io::stdin().lock();
     // Everybody joins before the first job, which is when the membership stops changing.
-    say(&wait_everybody(&mut port)?)?;
+    say(&bus.wait_everybody()?)?;
     let mut line = String::new();
     while stdin.read_line(&mut line)? > 0 {
         let job: Job = serde_json::from_str(&line)?;
@@ -34,8 +41,8 @@ pub fn run(root: &Path) -> Result<()> {
         ensure!(line.trim() == "\"go\"", "expected go, heard {line}");
         line.clear();
         let outcome = match job.send {
-            Send::Flood | Send::One { .. } => Round::new(&mut port, job)?.run(),
-            Send::To { .. } => p2p::run(&mut port, &job),
+            Send::Flood | Send::One { .. } => Round::new(bus.own(), job)?.run(bus),
+            Send::To { .. } => p2p::run(bus.port().context("p2p is between ports of ours")?, &job),
         };
         say(&outcome?)?;
     }
@@ -59,28 +66,16 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Between two looks at whether there is room to send.
 const ROOM_WAIT: Duration = Duration::from_millis(1);
 
-fn say(what: &impl serde::Serialize) -> Result<()> {
+/// A line of JSON.
+pub(super) fn say(what: &impl serde::Serialize) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     serde_json::to_writer(&mut stdout, what)?;
     stdout.write_all(b"\n")?;
     Ok(stdout.flush()?)
 }
 
-/// Waits for a membership without nodes of the cluster outside; gives its size.
-fn wait_everybody(port: &mut Port) -> Result<usize> {
-    loop {
-        match port.recv() {
-            ClientEvent::View(view) if view.visible.is_empty() => return Ok(view.members.len()),
-            ClientEvent::View(_) | ClientEvent::Status(_) => {}
-            ClientEvent::Closed(reason) => bail!("the port closed: {reason}"),
-            ClientEvent::Deliver(_) => bail!("a message before the first round"),
-        }
-    }
-}
-
 /// One round under way.
-struct Round<'a> {
-    port: &'a mut Port,
+struct Round {
     job: Job,
     own: u8,
     sends: bool,
@@ -95,9 +90,8 @@ struct Round<'a> {
     payload: Vec<u8>,
 }
 
-impl<'a> Round<'a> {
-    fn new(port: &'a mut Port, job: Job) -> Result<Self> {
-        let own = port.node().get();
+impl Round {
+    fn new(own: u8, job: Job) -> Result<Self> {
         let window = match job.send {
             Send::Flood => WINDOW_MESSAGES.min(WINDOW_BYTES / u64::from(job.size)).max(2),
             Send::One { .. } | Send::To { .. } => 1,
@@ -114,31 +108,33 @@ impl<'a> Round<'a> {
             latencies: Histogram::new_with_bounds(100, 60_000_000_000, 3)?,
             outcome: Outcome::default(),
             payload: vec![0; usize::try_from(job.size)?],
-            port,
             job,
         })
     }
 
-    fn run(mut self) -> Result<Outcome> {
+    fn run(mut self, bus: &mut impl Bus) -> Result<Outcome> {
+        bus.begin(self.window > 1, self.sends);
         let mut heard = wait::now();
         let end = heard + Duration::from_millis(self.job.time_ms);
         while self.ended < self.job.senders.len() {
             if self.sends && !self.own_ended {
-                self.fill_window(wait::now() >= end)?;
+                self.fill_window(bus, end)?;
             }
             // Room to send again is no event: who has yet to send looks for it himself.
             let has_to_send = self.sends && !self.own_ended;
             let patience = if has_to_send { ROOM_WAIT } else { SILENCE_MAX };
-            let mut next = self.port.recv_timeout(patience);
+            let before = self.outcome.delivered;
+            let any =
+                bus.receive(patience, &mut |sender, payload| self.on_delivery(sender, payload))?;
+            // One look at the clock for all that was read together: it costs as much as a message.
             let now = wait::now();
-            if next.is_some() {
+            if self.outcome.delivered > before {
+                self.outcome.last_delivery_ns = now.as_nanos();
+            }
+            if any {
                 heard = now;
             }
             ensure!(now.since(heard) < SILENCE_MAX, "nothing was delivered for 30 s");
-            while let Some(event) = next {
-                self.on_event(event)?;
-                next = self.port.try_recv();
-            }
         }
         let latencies = self.latencies.iter_recorded();
         self.outcome.latencies =
@@ -146,27 +142,25 @@ impl<'a> Round<'a> {
         Ok(self.outcome)
     }
 
-    /// Sends as long as the window allows; with `end`, the end mark.
-    fn fill_window(&mut self, end: bool) -> Result<()> {
+    /// Sends as long as the window allows; after `end`, the end mark.
+    fn fill_window(&mut self, bus: &mut impl Bus, end: Instant) -> Result<()> {
+        let now = wait::now();
+        let (end, now) = (now >= end, now.as_nanos());
         let safe = matches!(self.job.send, Send::One { safe: true });
         let level = if safe { Level::Safe } else { Level::Agreed };
         while self.outcome.sent - self.own_delivered < self.window || end {
-            let now = wait::now().as_nanos();
             self.emit(if end { END } else { DATA }, now);
-            match self.port.try_broadcast(&self.payload, level, self.window > 1 && !end) {
-                Ok(()) if end => {
-                    self.own_ended = true;
-                    break;
-                }
-                Ok(()) => {
-                    self.outcome.first_send_ns.get_or_insert(now);
-                    self.outcome.sent += 1;
-                }
-                Err(SendError::WouldBlock) => break,
-                Err(error) => return Err(error.into()),
+            if !bus.try_broadcast(&self.payload, level, self.window > 1 && !end)? {
+                break;
             }
+            if end {
+                self.own_ended = true;
+                break;
+            }
+            self.outcome.first_send_ns.get_or_insert(now);
+            self.outcome.sent += 1;
         }
-        Ok(self.port.flush()?)
+        bus.flush()
     }
 
     fn emit(&mut self, kind: u8, now: u64) {
@@ -178,27 +172,15 @@ impl<'a> Round<'a> {
         payload[16..24].copy_from_slice(&now.to_be_bytes());
     }
 
-    fn on_event(&mut self, event: ClientEvent) -> Result<()> {
-        match event {
-            ClientEvent::Deliver(delivery) => self.on_delivery(&delivery),
-            ClientEvent::Closed(reason) => bail!("the port closed: {reason}"),
-            ClientEvent::Status(_) => Ok(()),
-            ClientEvent::View(view) => bail!("the membership changed to {}", view.members),
-        }
-    }
-
-    fn on_delivery(&mut self, delivery: &Delivery) -> Result<()> {
-        let now = wait::now().as_nanos();
-        let payload = &delivery.payload;
+    fn on_delivery(&mut self, sender: u8, payload: &[u8]) -> Result<()> {
         ensure!(payload.len() == self.payload.len() && payload.len() >= HEADER, "wrong length");
         let word = |at: usize| {
             u64::from_be_bytes(payload[at..at + 8].try_into().expect("eight bytes are eight bytes"))
         };
-        let sender = delivery.sender.get();
         let round = u32::from_be_bytes(payload[4..8].try_into().expect("four bytes are four"));
         ensure!(payload[1] == sender && round == self.job.round, "a message of another round");
         let number = word(8);
-        let next = &mut self.next[delivery.sender.index()];
+        let next = self.next.get_mut(usize::from(sender)).context("there are 128 nodes at most")?;
         ensure!(number == *next, "message {number} of node {sender}, expected {next}");
         if payload[0] == END {
             self.ended += 1;
@@ -206,7 +188,6 @@ impl<'a> Round<'a> {
         }
         *next += 1;
         self.outcome.delivered += 1;
-        self.outcome.last_delivery_ns = now;
         // FNV-1a over words: one multiplication per message.
         let digest = self.outcome.digest ^ (number << 8 | u64::from(sender));
         self.outcome.digest = digest.wrapping_mul(0x0100_0000_01b3).rotate_left(7);
@@ -214,6 +195,7 @@ impl<'a> Round<'a> {
             self.own_delivered += 1;
         }
         if self.window == 1 {
+            let now = wait::now().as_nanos();
             self.latencies.saturating_record(now.saturating_sub(word(16)));
         }
         Ok(())

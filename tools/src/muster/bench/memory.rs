@@ -8,12 +8,8 @@ use super::side::Side;
 
 /// All processes of a side, each with the cost that its memory is.
 fn processes(side: &Side) -> Result<Vec<(Cost, Process)>> {
-    let cluster = &side.cluster.cluster;
-    let mut all = Vec::new();
-    for id in cluster.ids() {
-        let gabd = cluster.node(id).gabd;
-        all.push((Cost::Memory, gabd.with_context(|| format!("node {id} has no gabd"))?));
-    }
+    let daemons = side.cluster.daemons()?.into_iter();
+    let mut all: Vec<_> = daemons.map(|daemon| (Cost::Memory, daemon)).collect();
     for pid in side.client_pids() {
         let client = Process::of(pid).with_context(|| format!("client {pid} is gone"))?;
         all.push((Cost::ClientMemory, client));

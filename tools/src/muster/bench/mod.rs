@@ -1,22 +1,31 @@
 //! `muster bench`: real daemons, one client process per node, rounds interleaved.
 //!
-//! [`client`] is the process on each node, `job` what the two say to each other, `side` a cluster
-//! with its clients, `idle` what a cluster without clients costs, `changes` what happens when nodes
-//! go and come, seen by `watch`; `p2p` is the client's part between two nodes, `memory` what a flood
-//! takes, `report` the figures, `plot` draws them. Order and completeness are verified in every
-//! round, so a figure can only come from a run in which everybody was told the same. What is compared
-//! is measured side by side, round by round.
+//! [`client`] is the process on each node, `bus` what it needs of a stack, `p2p` its part between two
+//! nodes of ours, `job` what it and the bench say to each other. `side` is a cluster with its clients,
+//! `plan` what they do, `idle` what a cluster without clients costs, `memory` what a flood takes,
+//! `changes` what happens when nodes go and come, seen by `watch`. `report` has the figures, `table`
+//! shows them, `plot` draws them. [`corosync`] is the one peer that is measured beside us, [`raw`] what
+//! the machine could carry at best. Order and completeness are verified in every round, so a figure
+//! can only come from a run in which everybody was told the same. What is compared is measured side
+//! by side, round by round.
 
+mod bus;
 mod changes;
 pub mod client;
+mod client_process;
+pub mod corosync;
 mod idle;
 mod job;
 mod memory;
 mod p2p;
+mod plan;
 mod plot;
+pub mod raw;
 mod report;
 mod side;
+mod table;
 mod watch;
+mod wires;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,9 +39,13 @@ use super::temporary::Temporary;
 use super::testbed::UpOptions;
 use super::{control, wait};
 use crate::common::output;
-use job::{Job, Send};
+use changes::Cause;
+use corosync::{CANDIDATES, DETECTORS, Ring};
+use job::Job;
+use plan::Plan;
+use raw::Raw;
 use report::{Figures, Key, Measured};
-use side::Side;
+use side::{Cluster, Side};
 use watch::Watchers;
 
 /// Runs the workloads and prints their figures.
@@ -44,50 +57,59 @@ pub fn run(dir: Option<&Path>, args: &BenchArgs) -> Result<ExitCode> {
         plot::draw(&plot::read(from)?, folder)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let refused = [(args.peer.is_some(), "--peer")];
-    if let Some((_, refused)) = refused.iter().find(|(given, _)| *given) {
-        return Err(Usage(format!("{refused} is not in this version")).into());
-    }
     if args.nodes.contains(&1) && args.named().iter().any(|named| named.needs_others()) {
-        let text = "p2p, detect, join, leave and scale take two nodes at least: -n 2";
+        let text = "p2p, detect, join, leave, raw and scale take two nodes at least: -n 2";
         return Err(Usage(text.into()).into());
     }
     wait::catch_interrupts()?;
     let mut figures: Option<Figures> = None;
     for n in &args.nodes {
-        let new = run_cluster(dir, args, *n).with_context(|| format!("of {n} nodes"))?;
+        let new = run_clusters(dir, args, *n).with_context(|| format!("of {n} nodes"))?;
         match &mut figures {
             Some(figures) => figures.absorb(new),
             None => figures = Some(new),
         }
     }
-    let figures = figures.context("there is one number of nodes at least")?;
+    let lines = figures.context("there is one number of nodes at least")?.json();
     // The files first: whoever asked for them may not read the table.
-    let lines = serde_json::to_value(figures.json())?;
     if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&figures.json())? + "\n";
+        let text = serde_json::to_string_pretty(&lines)? + "\n";
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(folder) = &args.plot {
-        plot::draw(&plot::understand(lines)?, folder)?;
+        plot::draw(&plot::understand(serde_json::to_value(&lines)?)?, folder)?;
     }
-    output::print(&figures.table())?;
+    output::print(&table::of(&lines))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes a cluster, measures it, and takes it down.
-fn run_cluster(dir: Option<&Path>, args: &BenchArgs, nodes: u8) -> Result<Figures> {
+/// Makes the clusters of so many nodes, measures them, and takes them down.
+fn run_clusters(dir: Option<&Path>, args: &BenchArgs, nodes: u8) -> Result<Figures> {
+    let mut sides = start(dir, args, nodes)?;
+    let figures = measure(&mut sides, args, nodes);
+    sides.into_iter().try_for_each(|(_, side)| side.down())?;
+    figures
+}
+
+/// All clusters that are measured, ours first.
+fn start(dir: Option<&Path>, args: &BenchArgs, nodes: u8) -> Result<Vec<(Measured, Side)>> {
     let network = args.network.network()?;
     let timers = args.timers;
     let options = UpOptions { nodes, timers, network, ..UpOptions::default() };
-    let mut sides = vec![(Measured::Ours, up(dir, &options)?)];
+    let mut sides = Vec::new();
+    // First what may not be installed.
+    if args.peer.is_some() && args.chosen().iter().any(|chosen| chosen.is_of_peers()) {
+        for (index, settings) in CANDIDATES.iter().enumerate() {
+            let ring = Ring::up(nodes, settings)?;
+            sides.push((Measured::Corosync(index), Side::new(Cluster::Corosync(ring))));
+        }
+    }
     if args.keyed {
         // The folder that was asked for holds the first; this one goes to a temporary one.
-        sides.push((Measured::Sealed, up(None, &UpOptions { keyed: true, ..options })?));
+        sides.insert(0, (Measured::Sealed, up(None, &UpOptions { keyed: true, ..options })?));
     }
-    let figures = measure(&mut sides, args);
-    sides.into_iter().try_for_each(|(_, side)| side.down())?;
-    figures
+    sides.insert(0, (Measured::Ours, up(dir, &options)?));
+    Ok(sides)
 }
 
 fn up(dir: Option<&Path>, options: &UpOptions) -> Result<Side> {
@@ -95,65 +117,33 @@ fn up(dir: Option<&Path>, options: &UpOptions) -> Result<Side> {
         Some(dir) => Temporary::up_in(dir, options)?,
         None => Temporary::up(options)?,
     };
-    Ok(Side::new(cluster))
+    Ok(Side::new(Cluster::Ours(Box::new(cluster))))
 }
 
-fn measure(sides: &mut [(Measured, Side)], args: &BenchArgs) -> Result<Figures> {
-    let (_, first) = sides.first().context("there is one cluster at least")?;
-    let mut figures = Figures::new(&first.cluster.cluster);
+fn measure(sides: &mut Vec<(Measured, Side)>, args: &BenchArgs, nodes: u8) -> Result<Figures> {
+    let ours = sides.iter().find_map(|(_, side)| side.cluster.ours());
+    let mut figures = Figures::new(&ours.context("there is one cluster of ours at least")?.cluster);
     let workloads = args.chosen();
     // Before there are clients.
     if workloads.contains(&Workload::Idle) {
         for _ in 0..args.rounds {
             for (measured, side) in &*sides {
-                idle::measure(&side.cluster.cluster, args.time, &mut |cost, value| {
+                idle::measure(&side.cluster, args.time, &mut |cost, value| {
                     figures.add_cost(*measured, cost, value);
                 })?;
             }
         }
     }
-    measure_changes(sides, args, &workloads, &mut figures)?;
-    let mut plans = Vec::new();
-    for (_, side) in &*sides {
-        let n = u8::try_from(side.cluster.cluster.nodes.len())?;
-        let sequencer = control::snapshot(&side.cluster.cluster, 0)?.gab.sequencer;
-        plans.push(plan(args, n, &workloads, sequencer.context("there is no sequencer")?));
-    }
-    let steps = plans.first().map_or(0, Vec::len);
-    if steps == 0 {
-        return Ok(figures);
-    }
-    sides.iter_mut().try_for_each(|(_, side)| side.start_clients())?;
-    let rounds = u64::from(args.rounds) * u64::try_from(steps * sides.len())?;
-    let bar = ProgressBar::new(rounds).with_message("rounds");
-    for round in 0..args.rounds {
-        for step in 0..steps {
-            for ((measured, side), plan) in sides.iter_mut().zip(&plans) {
-                wait::check_interrupt()?;
-                let (key, job) = &plan[step];
-                let number = round * u32::try_from(steps)? + u32::try_from(step)?;
-                let job = Job { round: number, ..job.clone() };
-                memory::begin(side)?;
-                let outcomes =
-                    side.run(&job).with_context(|| format!("{key:?}, round {}", round + 1))?;
-                figures.add(*measured, key, &job, &outcomes)?;
-                if job.send.is_flood() {
-                    memory::end(side, &mut |cost, value| {
-                        figures.add_cost_of(*measured, key, cost, value);
-                    })?;
-                }
-                bar.inc(1);
-            }
-        }
-    }
-    bar.finish_and_clear();
+    measure_changes(sides, args, nodes, &workloads, &mut figures)?;
+    measure_messages(sides, args, nodes, &workloads, &mut figures)?;
     Ok(figures)
 }
 
-/// Nodes go and come, before there are clients.
+/// Nodes of our clusters go and come, before there are clients.
 fn measure_changes(
     sides: &mut [(Measured, Side)],
     args: &BenchArgs,
+    nodes: u8,
     workloads: &[Workload],
     figures: &mut Figures,
 ) -> Result<()> {
@@ -161,17 +151,20 @@ fn measure_changes(
     if steps.is_empty() {
         return Ok(());
     }
-    let mut watchers = Vec::new();
-    for (_, side) in &*sides {
-        watchers.push(Watchers::start(&side.cluster.cluster)?);
+    let mut watched = Vec::new();
+    for (measured, side) in sides {
+        if let Cluster::Ours(ours) = &mut side.cluster {
+            let watchers = Watchers::start(&ours.cluster)?;
+            watched.push((*measured, ours, watchers));
+        }
     }
-    let rounds = u64::from(args.rounds) * u64::try_from(steps.len() * sides.len())?;
+    let rounds = u64::from(args.rounds) * u64::try_from(steps.len() * watched.len())?;
     let bar = ProgressBar::new(rounds).with_message("changes");
     for round in 0..args.rounds {
         for (workload, cause) in &steps {
-            for ((measured, side), watchers) in sides.iter_mut().zip(&watchers) {
+            for (measured, ours, watchers) in &mut watched {
                 wait::check_interrupt()?;
-                let times = changes::measure(&mut side.cluster, watchers, *cause)
+                let times = changes::measure(ours, watchers, *cause)
                     .with_context(|| format!("round {}", round + 1))?;
                 if let Some(workload) = workload {
                     figures.add_times(*measured, *workload, *cause, &times);
@@ -179,66 +172,110 @@ fn measure_changes(
                 bar.inc(1);
             }
         }
+        if args.peer.is_some() && workloads.contains(&Workload::Detect) {
+            for (index, settings) in DETECTORS.iter().enumerate() {
+                wait::check_interrupt()?;
+                let times = corosync::detect::measure(nodes, settings)
+                    .with_context(|| format!("{}, round {}", settings.name, round + 1))?;
+                let of = Measured::Detector(index);
+                figures.add_times(of, Workload::Detect, Cause::Kill, &times);
+            }
+        }
     }
     bar.finish_and_clear();
     Ok(())
 }
 
-/// All that is measured in one round.
-fn plan(args: &BenchArgs, n: u8, workloads: &[Workload], sequencer: u8) -> Vec<(Key, Job)> {
-    let sizes = if args.sizes.is_empty() { &[64, 1024][..] } else { &args.sizes };
-    let other = (0..n).rev().find(|id| *id != sequencer).unwrap_or(sequencer);
-    let time_ms = u64::try_from(args.time.as_millis()).unwrap_or(u64::MAX);
-    let mut plan = Vec::new();
-    for (index, size) in sizes.iter().enumerate() {
-        let key = |workload| Key { workload, n, size: *size, level: None, from: None };
-        let job = |senders: Vec<u8>, send, time_ms| Job {
-            round: 0,
-            senders,
-            members: n,
-            size: *size,
-            time_ms,
-            send,
+/// What each cluster's clients do in one round.
+fn plans(
+    sides: &[(Measured, Side)],
+    args: &BenchArgs,
+    nodes: u8,
+    workloads: &[Workload],
+) -> Result<Vec<(Measured, Plan)>> {
+    let mut plans = Vec::new();
+    for (measured, side) in sides {
+        let sequencer = match &side.cluster {
+            Cluster::Ours(ours) => {
+                let snapshot = control::snapshot(&ours.cluster, 0)?;
+                snapshot.gab.sequencer.context("there is no sequencer")?
+            }
+            // All are equal in a ring.
+            Cluster::Corosync(_) => 0,
         };
-        for workload in workloads {
-            match workload {
-                // From a node that is not the sequencer: the case that most senders are in.
-                Workload::Bcast1 => {
-                    plan.push((key(*workload), job(vec![other], Send::Flood, time_ms)));
+        plans.push((*measured, plan::of(args, nodes, workloads, sequencer)));
+    }
+    Ok(plans)
+}
+
+/// Clients send and receive, and between that it is measured what the machine could carry.
+fn measure_messages(
+    sides: &mut Vec<(Measured, Side)>,
+    args: &BenchArgs,
+    nodes: u8,
+    workloads: &[Workload],
+    figures: &mut Figures,
+) -> Result<()> {
+    let plans = plans(sides, args, nodes, workloads)?;
+    let steps = plans.first().map_or(0, |(_, plan)| plan.len());
+    let raw = workloads.contains(&Workload::Raw);
+    let raw = raw.then(|| Raw::new(nodes, args.network.network()?)).transpose()?;
+    if steps > 0 {
+        sides.iter_mut().try_for_each(|(_, side)| side.start_clients())?;
+    }
+    let rounds = u64::from(args.rounds) * u64::try_from(steps * sides.len())?;
+    let bar = ProgressBar::new(rounds).with_message("rounds");
+    for round in 0..args.rounds {
+        if let Some(raw) = &raw {
+            for size in plan::sizes(args) {
+                wait::check_interrupt()?;
+                raw.measure(*size, args.time, figures)?;
+            }
+        }
+        for step in 0..steps {
+            for (measured, plan) in &plans {
+                wait::check_interrupt()?;
+                bar.inc(1);
+                let Some(place) = sides.iter().position(|(of, _)| of == measured) else { continue };
+                let (key, job) = &plan[step];
+                let side = &mut sides[place].1;
+                if !side.can(job.send) {
+                    continue;
                 }
-                Workload::BcastAll => {
-                    let senders = (0..n).collect();
-                    plan.push((key(*workload), job(senders, Send::Flood, time_ms)));
-                }
-                Workload::Detect | Workload::Idle | Workload::Join | Workload::Leave => {}
-                Workload::P2p => {
-                    // One node has no other.
-                    let Some(to) = (0..n).find(|id| *id != other) else { continue };
-                    let send = |flood| Send::To { node: to, flood };
-                    plan.push((key(*workload), job(vec![other], send(true), time_ms)));
-                    plan.push((key(*workload), job(vec![other], send(false), time_ms / 2)));
-                }
-                // Whatever sizes are asked for.
-                Workload::Scale if index == 0 => {
-                    let mut job = job((0..n).collect(), Send::Flood, time_ms);
-                    job.size = 64;
-                    plan.push((Key { size: 64, ..key(*workload) }, job));
-                }
-                Workload::Scale => {}
-                Workload::Latency => {
-                    let mut origins = vec![("sequencer", sequencer), ("other", other)];
-                    origins.dedup_by_key(|(_, node)| *node);
-                    for (from, node) in origins {
-                        for safe in [false, true] {
-                            let level = Some(if safe { "safe" } else { "agreed" });
-                            let key = Key { level, from: Some(from), ..key(*workload) };
-                            // Four of these go into one round.
-                            plan.push((key, job(vec![node], Send::One { safe }, time_ms / 2)));
-                        }
+                let number = round * u32::try_from(steps)? + u32::try_from(step)?;
+                let job = Job { round: number, ..job.clone() };
+                let done = one(*measured, side, key, &job, figures);
+                let done = done.with_context(|| format!("{key:?}, round {}", round + 1));
+                match (measured, done) {
+                    (_, Ok(())) => {}
+                    // A ring that breaks under load is no reason to do without the others.
+                    (Measured::Corosync(index), Err(error)) if corosyncs(sides) > 1 => {
+                        wait::check_interrupt()?;
+                        let name = CANDIDATES[*index].name;
+                        eprintln!("muster: goes on without corosync ({name}): {error:#}");
+                        figures.forget(*measured);
+                        sides.remove(place).1.down()?;
                     }
+                    (_, Err(error)) => return Err(error),
                 }
             }
         }
     }
-    plan
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// One round of one workload on one cluster.
+fn one(of: Measured, side: &mut Side, key: &Key, job: &Job, figures: &mut Figures) -> Result<()> {
+    memory::begin(side)?;
+    let round = side.run(job)?;
+    figures.add(of, key, job, &round)?;
+    if job.send.is_flood() {
+        memory::end(side, &mut |cost, value| figures.add_cost_of(of, key, cost, value))?;
+    }
+    Ok(())
+}
+
+fn corosyncs(sides: &[(Measured, Side)]) -> usize {
+    sides.iter().filter(|(_, side)| side.cluster.ours().is_none()).count()
 }

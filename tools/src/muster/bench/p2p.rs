@@ -11,7 +11,7 @@ use gab::client::Port;
 use gab::event::SendError;
 use gab::{ClientEvent, Delivery};
 use hdrhistogram::Histogram;
-use llt::NodeId;
+use llt::{Instant, NodeId};
 
 use super::super::wait;
 use super::job::{Job, Outcome, Send};
@@ -98,7 +98,7 @@ impl Round<'_> {
         while !self.over {
             let before = self.outcome.sent;
             if !ended {
-                ended = self.fill_window(wait::now() >= end)?;
+                ended = self.fill_window(end)?;
             }
             if self.outcome.sent > before {
                 heard = wait::now();
@@ -126,13 +126,14 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Sends as long as there is room, or until there is an answer to wait for; with `end`, the end
+    /// Sends as long as there is room, or until there is an answer to wait for; after `end`, the end
     /// mark. True if that is sent.
-    fn fill_window(&mut self, end: bool) -> Result<bool> {
+    fn fill_window(&mut self, end: Instant) -> Result<bool> {
+        let now = wait::now();
+        let (end, now) = (now >= end, now.as_nanos());
         let mut ended = false;
         self.has_room = false;
         while !ended && (self.flood || self.outcome.sent == self.answered) {
-            let now = wait::now().as_nanos();
             self.emit(if end { END } else { DATA }, self.outcome.sent, now);
             match self.port.try_send_to(self.peer, &self.payload, self.flood && !end) {
                 Ok(()) if end => ended = true,
@@ -162,6 +163,7 @@ impl Round<'_> {
     }
 
     fn receive(&mut self) -> Result<()> {
+        let before = self.outcome.delivered;
         while let Some(event) = self.port.try_recv() {
             match event {
                 ClientEvent::Deliver(delivery) => self.on_delivery(&delivery)?,
@@ -170,11 +172,14 @@ impl Round<'_> {
                 ClientEvent::View(view) => bail!("the membership changed to {}", view.members),
             }
         }
+        // One look at the clock for all that was read together.
+        if self.outcome.delivered > before {
+            self.outcome.last_delivery_ns = wait::now().as_nanos();
+        }
         Ok(())
     }
 
     fn on_delivery(&mut self, delivery: &Delivery) -> Result<()> {
-        let now = wait::now().as_nanos();
         let payload = &delivery.payload;
         ensure!(payload.len() == self.payload.len() && payload.len() >= HEADER, "wrong length");
         ensure!(!delivery.broadcast && delivery.sender == self.peer, "a message of somebody else");
@@ -189,8 +194,8 @@ impl Round<'_> {
                 let next = self.outcome.delivered;
                 ensure!(number == next, "message {number}, expected {next}");
                 self.outcome.delivered += 1;
-                self.outcome.last_delivery_ns = now;
                 if !self.flood {
+                    let now = wait::now().as_nanos();
                     self.latencies.saturating_record(now.saturating_sub(stamp));
                     self.answer(number, stamp)?;
                 }
@@ -205,6 +210,7 @@ impl Round<'_> {
             ANSWER => {
                 ensure!(number == self.answered, "answer {number}, expected {}", self.answered);
                 self.answered += 1;
+                let now = wait::now().as_nanos();
                 self.latencies.saturating_record(now.saturating_sub(stamp));
             }
             other => bail!("a message of kind {other}"),

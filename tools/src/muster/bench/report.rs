@@ -1,6 +1,7 @@
-//! Figures of `bench`: collected by round, shown as a table and as JSON (interfaces.md 2).
+//! Figures of `bench`: collected by round, and put side by side (interfaces.md 2).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
@@ -9,7 +10,9 @@ use serde::Serialize;
 use super::super::cli::Workload;
 use super::super::cluster::{Cluster, Transport};
 use super::changes::{Cause, Times};
-use super::job::{Job, Outcome};
+use super::corosync::{CANDIDATES, DETECTORS};
+use super::job::Job;
+use super::side::Round;
 
 /// What a figure is of.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -24,9 +27,19 @@ pub(super) struct Key {
     pub(super) level: Option<&'static str>,
     /// `sequencer` or `other`; latency only.
     pub(super) from: Option<&'static str>,
+    /// How frames went; `raw` only.
+    pub(super) path: Option<&'static str>,
 }
 
-/// Which of the figures of a workload.
+impl Key {
+    /// Where there is nothing to tell apart but sizes.
+    pub(super) fn new(workload: Workload, n: u8, size: u32) -> Self {
+        Self { workload, n, size, level: None, from: None, path: None }
+    }
+}
+
+/// Which of the figures of a workload. The first in this order decides which of the settings of a
+/// peer were best.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Metric {
     /// Messages per second.
@@ -37,7 +50,7 @@ enum Metric {
         to: &'static str,
         percentile: &'static str,
     },
-    /// What a daemon costs.
+    /// What it costs.
     Cost(Cost),
     /// How long a change of the membership takes.
     Time {
@@ -48,7 +61,7 @@ enum Metric {
     },
 }
 
-/// What a daemon costs, or a client.
+/// What a daemon costs, or a client, or a message.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Cost {
     /// Per cent of one core.
@@ -61,11 +74,17 @@ pub(super) enum Cost {
     Bytes,
     /// MiB resident in a client.
     ClientMemory,
+    /// Microseconds of CPU time of daemons and clients for each message and node.
+    Delivery,
 }
 
 /// Which cluster a figure is of.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Measured {
+    /// Corosync with these of its settings.
+    Corosync(usize),
+    /// Corosync with these of those settings that decide how soon a node is missed.
+    Detector(usize),
     /// The one that was asked for.
     Ours,
     /// The same with sealed frames.
@@ -84,40 +103,55 @@ pub(super) struct Figures {
 /// One line of the JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct Line {
-    workload: &'static str,
-    n: u8,
-    size: u32,
-    transport: &'static str,
-    netns: bool,
+    pub(super) workload: &'static str,
+    pub(super) n: u8,
+    pub(super) size: u32,
+    pub(super) transport: &'static str,
+    pub(super) netns: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    level: Option<&'static str>,
+    pub(super) level: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<&'static str>,
+    pub(super) from: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<&'static str>,
+    pub(super) to: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    percentile: Option<&'static str>,
+    pub(super) percentile: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<&'static str>,
+    pub(super) cost: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'static str>,
+    pub(super) cause: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<&'static str>,
-    ours: Spread,
+    pub(super) time: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sealed: Option<Spread>,
-    /// Sealed to ours, of values of the same round.
+    pub(super) path: Option<&'static str>,
+    pub(super) ours: Spread,
+    /// What was measured beside ours, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) beside: BTreeMap<&'static str, Beside>,
+}
+
+/// What was measured beside ours.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Beside {
+    #[serde(flatten)]
+    pub(super) figure: Spread,
+    /// Of several settings, those with the best figures.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sealed_ratio: Option<Spread>,
+    pub(super) settings: Option<&'static str>,
+    /// Of values of the same round.
+    pub(super) ratio: Spread,
+    /// What to what.
+    #[serde(skip)]
+    pub(super) ratio_name: &'static str,
 }
 
 /// Median and extremes over the rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-    unit: &'static str,
+pub(super) struct Spread {
+    pub(super) median: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
+    pub(super) unit: &'static str,
 }
 
 const PERCENTILES: [(&str, f64); 3] = [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9)];
@@ -135,7 +169,7 @@ impl Figures {
 
     /// Adds what one daemon has cost in one round.
     pub(super) fn add_cost(&mut self, of: Measured, cost: Cost, value: f64) {
-        let key = Key { workload: Workload::Idle, n: self.n, size: 0, level: None, from: None };
+        let key = Key::new(Workload::Idle, self.n, 0);
         self.add_cost_of(of, &key, cost, value);
     }
 
@@ -152,7 +186,7 @@ impl Figures {
         cause: Cause,
         times: &Times,
     ) {
-        let key = Key { workload, n: self.n, size: 0, level: None, from: None };
+        let key = Key::new(workload, self.n, 0);
         let all = [("view", Some(times.view)), ("change", times.change)];
         for (time, value) in all.into_iter().filter_map(|(time, value)| Some((time, value?))) {
             let metric = Metric::Time { cause: cause.name(), time };
@@ -160,7 +194,7 @@ impl Figures {
         }
     }
 
-    /// Takes over the figures of another cluster, of another number of nodes.
+    /// Takes over the figures of other clusters, of another number of nodes.
     pub(super) fn absorb(&mut self, other: Self) {
         self.values.extend(other.values);
     }
@@ -170,13 +204,8 @@ impl Figures {
     }
 
     /// Adds what one round gave.
-    pub(super) fn add(
-        &mut self,
-        of: Measured,
-        key: &Key,
-        job: &Job,
-        outcomes: &BTreeMap<u8, Outcome>,
-    ) -> Result<()> {
+    pub(super) fn add(&mut self, of: Measured, key: &Key, job: &Job, round: &Round) -> Result<()> {
+        let outcomes = &round.outcomes;
         if job.send.is_flood() {
             let start = outcomes.values().filter_map(|outcome| outcome.first_send_ns).min();
             let end = outcomes.values().map(|outcome| outcome.last_delivery_ns).max();
@@ -185,6 +214,8 @@ impl Figures {
             #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
             let rate = delivered as f64 * 1e9 / end.saturating_sub(start).max(1) as f64;
             self.push(of, *key, Metric::Rate, rate);
+            let all = outcomes.values().map(|outcome| outcome.delivered).sum();
+            self.push(of, *key, Metric::Cost(Cost::Delivery), each(round.cpu, all));
             return Ok(());
         }
         // What a sender of `p2p` measures is the way there and back.
@@ -210,103 +241,134 @@ impl Figures {
         Ok(())
     }
 
+    /// Adds how many messages per second went some way of the machine's.
+    pub(super) fn add_rate(&mut self, key: Key, rate: f64) {
+        self.push(Measured::Ours, key, Metric::Rate, rate);
+    }
+
+    /// Forgets a cluster that failed.
+    pub(super) fn forget(&mut self, of: Measured) {
+        for values in self.values.values_mut() {
+            values.remove(&of);
+        }
+    }
+
     /// The list that `--json` writes.
     pub(super) fn json(&self) -> Vec<Line> {
+        let mut best = BTreeMap::new();
+        for ((key, metric), values) in &self.values {
+            best.entry(*key).or_insert_with(|| best_settings(*metric, values));
+        }
         let line = |((key, metric), values): (&(Key, Metric), &BTreeMap<Measured, Vec<f64>>)| {
-            let (to, percentile) = match metric {
-                Metric::Latency { to, percentile } => (Some(*to), Some(*percentile)),
-                Metric::Cost(_) | Metric::Rate | Metric::Time { .. } => (None, None),
-            };
-            let (cause, time) = match metric {
-                Metric::Time { cause, time } => (Some(*cause), Some(*time)),
-                Metric::Cost(_) | Metric::Latency { .. } | Metric::Rate => (None, None),
-            };
-            let values = |of| values.get(&of);
-            let ours = values(Measured::Ours).map_or(&[][..], Vec::as_slice);
-            let sealed = values(Measured::Sealed);
-            let (cost, unit) = match metric {
-                Metric::Rate => (None, "messages/s"),
-                Metric::Latency { .. } => (None, "us"),
-                Metric::Cost(Cost::Cpu) => (Some("cpu"), "% of a core"),
-                Metric::Cost(Cost::Memory) => (Some("memory"), "MiB"),
-                Metric::Cost(Cost::Frames) => (Some("frames"), "frames/s"),
-                Metric::Cost(Cost::Bytes) => (Some("bytes"), "bytes/s"),
-                Metric::Cost(Cost::ClientMemory) => (Some("client memory"), "MiB"),
-                Metric::Time { .. } => (None, "ms"),
-            };
-            Line {
-                workload: match key.workload {
-                    Workload::Bcast1 => "bcast-1",
-                    Workload::BcastAll => "bcast-all",
-                    Workload::Detect => "detect",
-                    Workload::Idle => "idle",
-                    Workload::Join => "join",
-                    Workload::Latency => "latency",
-                    Workload::Leave => "leave",
-                    Workload::P2p => "p2p",
-                    Workload::Scale => "scale",
-                },
-                n: key.n,
-                size: key.size,
-                transport: self.transport,
-                netns: self.netns,
-                level: key.level,
-                from: key.from,
-                to,
-                percentile,
-                cost,
-                cause,
-                time,
-                ours: Spread::of(ours, unit),
-                sealed: sealed.map(|sealed| Spread::of(sealed, unit)),
-                sealed_ratio: sealed.map(|sealed| Spread::of(&ratios(sealed, ours), "ratio")),
-            }
+            let best = best.get(key).copied().flatten();
+            self.line(key, *metric, values, best)
         };
         self.values.iter().map(line).collect()
     }
 
-    /// The same for people.
-    pub(super) fn table(&self) -> String {
-        let mut table = comfy_table::Table::new();
-        table.load_preset(comfy_table::presets::NOTHING);
-        table.set_header(["workload", "n", "size", "", "median", "min", "max", "unit"]);
-        for line in self.json() {
-            let words = [line.level, line.from.map(|_| "from"), line.from].into_iter().chain([
-                line.to.map(|_| "to"),
-                line.to,
-                line.percentile,
-                line.cost,
-                line.cause,
-                line.time,
-            ]);
-            let what = words.flatten().collect::<Vec<_>>().join(" ");
-            let spreads = [
-                (None, Some(line.ours)),
-                (Some("sealed"), line.sealed),
-                (Some("sealed : plain"), line.sealed_ratio),
-            ];
-            for (of, spread) in spreads {
-                let Some(Spread { median, min, max, unit }) = spread else { continue };
-                let show = |value: f64| match unit {
-                    "us" | "ms" | "MiB" => format!("{value:.1}"),
-                    "% of a core" | "ratio" => format!("{value:.2}"),
-                    _ => format!("{value:.0}"),
-                };
-                let size = if line.size == 0 { "-".to_owned() } else { line.size.to_string() };
-                let words = [what.as_str(), of.unwrap_or_default()];
-                let what = words.join(" ").trim().to_owned();
-                let mut row = vec![line.workload.to_owned(), line.n.to_string(), size];
-                row.extend([what, show(median), show(min), show(max), unit.to_owned()]);
-                table.add_row(row);
-            }
+    fn line(
+        &self,
+        key: &Key,
+        metric: Metric,
+        values: &BTreeMap<Measured, Vec<f64>>,
+        best: Option<usize>,
+    ) -> Line {
+        let (to, percentile) = match metric {
+            Metric::Latency { to, percentile } => (Some(to), Some(percentile)),
+            Metric::Cost(_) | Metric::Rate | Metric::Time { .. } => (None, None),
+        };
+        let (cause, time) = match metric {
+            Metric::Time { cause, time } => (Some(cause), Some(time)),
+            Metric::Cost(_) | Metric::Latency { .. } | Metric::Rate => (None, None),
+        };
+        let (cost, unit) = metric.unit();
+        let ours = values.get(&Measured::Ours).map_or(&[][..], Vec::as_slice);
+        let mut beside = BTreeMap::new();
+        for (of, theirs) in values {
+            let (name, settings, ratio, ratio_name) = match of {
+                Measured::Ours => continue,
+                Measured::Corosync(index) if Some(*index) == best => {
+                    let settings = CANDIDATES.get(*index).map(|settings| settings.name);
+                    let (value, to) =
+                        if metric == Metric::Rate { (ours, &**theirs) } else { (&**theirs, ours) };
+                    ("corosync", settings, ratios(value, to), "better than corosync")
+                }
+                Measured::Corosync(_) => continue,
+                Measured::Detector(index) => {
+                    let Some(settings) = DETECTORS.get(*index) else { continue };
+                    (settings.name, None, ratios(theirs, ours), "better than that")
+                }
+                Measured::Sealed => ("sealed", None, ratios(theirs, ours), "sealed : plain"),
+            };
+            let ratio = Spread::of(&ratio, "ratio");
+            let figure = Spread::of(theirs, unit);
+            beside.insert(name, Beside { figure, settings, ratio, ratio_name });
         }
-        for column in [1, 2, 4, 5, 6] {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(comfy_table::CellAlignment::Right);
-            }
+        Line {
+            workload: match key.workload {
+                Workload::Bcast1 => "bcast-1",
+                Workload::BcastAll => "bcast-all",
+                Workload::Detect => "detect",
+                Workload::Idle => "idle",
+                Workload::Join => "join",
+                Workload::Latency => "latency",
+                Workload::Leave => "leave",
+                Workload::P2p => "p2p",
+                Workload::Raw => "raw",
+                Workload::Scale => "scale",
+            },
+            n: key.n,
+            size: key.size,
+            transport: self.transport,
+            netns: self.netns,
+            level: key.level,
+            from: key.from,
+            to,
+            percentile,
+            cost,
+            cause,
+            time,
+            path: key.path,
+            ours: Spread::of(ours, unit),
+            beside,
         }
-        table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
     }
+}
+
+impl Metric {
+    /// What it is in JSON, if it is a cost, and its unit.
+    fn unit(self) -> (Option<&'static str>, &'static str) {
+        match self {
+            Self::Rate => (None, "messages/s"),
+            Self::Latency { .. } => (None, "us"),
+            Self::Time { .. } => (None, "ms"),
+            Self::Cost(Cost::Cpu) => (Some("cpu"), "% of a core"),
+            Self::Cost(Cost::Memory) => (Some("memory"), "MiB"),
+            Self::Cost(Cost::Frames) => (Some("frames"), "frames/s"),
+            Self::Cost(Cost::Bytes) => (Some("bytes"), "bytes/s"),
+            Self::Cost(Cost::ClientMemory) => (Some("client memory"), "MiB"),
+            Self::Cost(Cost::Delivery) => (Some("cpu per delivery"), "us of CPU"),
+        }
+    }
+}
+
+/// Which of the settings of Corosync has the best median.
+fn best_settings(metric: Metric, values: &BTreeMap<Measured, Vec<f64>>) -> Option<usize> {
+    let medians = values.iter().filter_map(|(of, values)| match of {
+        Measured::Corosync(index) => {
+            let median = Spread::of(values, "").median;
+            Some((*index, if metric == Metric::Rate { -median } else { median }))
+        }
+        Measured::Detector(_) | Measured::Ours | Measured::Sealed => None,
+    });
+    medians.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(index, _)| index)
+}
+
+/// Microseconds for each of `count`.
+fn each(time: Duration, count: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let count = count.max(1) as f64;
+    time.as_secs_f64() * 1e6 / count
 }
 
 /// Each value to the one of the same round.
@@ -326,107 +388,4 @@ impl Spread {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::job::Send;
-    use super::*;
-    use crate::golden;
-
-    #[test]
-    fn a_spread_has_the_median_of_odd_and_even_counts() {
-        let spread = Spread::of(&[3.0, 1.0, 2.0], "us");
-        assert_eq!((spread.min, spread.median, spread.max), (1.0, 2.0, 3.0));
-        assert_eq!(Spread::of(&[4.0, 1.0, 2.0, 3.0], "us").median, 2.5);
-    }
-
-    #[test]
-    fn ratios_are_of_values_of_the_same_round() {
-        assert_eq!(ratios(&[1.0, 6.0, 5.0], &[2.0, 3.0, 0.0]), [0.5, 2.0]);
-        let mut figures = Figures::new(&super::super::super::cluster::tests::cluster());
-        for (ours, sealed) in [(100.0, 80.0), (200.0, 100.0), (50.0, 45.0)] {
-            figures.add_cost(Measured::Ours, Cost::Frames, ours);
-            figures.add_cost(Measured::Sealed, Cost::Frames, sealed);
-        }
-        figures.add_cost(Measured::Ours, Cost::Bytes, 7.0);
-        let lines = figures.json();
-        let ratio = lines[0].sealed_ratio.unwrap();
-        assert_eq!((ratio.min, ratio.median, ratio.max), (0.5, 0.8, 0.9));
-        assert!(lines[1].sealed.is_none() && lines[1].sealed_ratio.is_none());
-        let table = figures.table();
-        let row = table.lines().find(|row| row.contains("sealed : plain")).unwrap();
-        assert!(row.ends_with("0.80  0.50  0.90  ratio"), "{table}");
-    }
-
-    /// What two clients saw of a round in which node 1 sent so many messages in a second.
-    fn flood(delivered: u64) -> BTreeMap<u8, Outcome> {
-        let outcome = |first_send_ns| Outcome {
-            delivered,
-            first_send_ns,
-            last_delivery_ns: 8_000_000_000,
-            ..Outcome::default()
-        };
-        [(0, outcome(None)), (1, outcome(Some(7_000_000_000)))].into()
-    }
-
-    /// The same of messages one by one, of which one in a hundred takes twice as long and a few ten
-    /// times.
-    fn one_by_one(own_us: u64, remote_us: u64) -> BTreeMap<u8, Outcome> {
-        let outcome = |us: u64| Outcome {
-            latencies: vec![(us * 1000, 980), (us * 2000, 15), (us * 10_000, 5)],
-            ..Outcome::default()
-        };
-        [(0, outcome(remote_us)), (1, outcome(own_us))].into()
-    }
-
-    fn measured(sides: &[Measured]) -> Figures {
-        let mut figures = Figures::new(&super::super::super::cluster::tests::cluster());
-        let key = |workload, size| Key { workload, n: 2, size, level: None, from: None };
-        let job = Job {
-            round: 0,
-            senders: vec![1],
-            members: 2,
-            size: 64,
-            time_ms: 1000,
-            send: Send::Flood,
-        };
-        for round in 0..3u32 {
-            for of in sides {
-                let slower = if *of == Measured::Sealed { 2u32 } else { 1 };
-                for (cost, value) in [
-                    (Cost::Cpu, 0.41),
-                    (Cost::Memory, 6.5),
-                    (Cost::Frames, 84.0),
-                    (Cost::Bytes, 8232.0),
-                ] {
-                    figures.add_cost(*of, cost, value * f64::from(round + slower));
-                }
-                for (workload, size, rate) in [
-                    (Workload::Bcast1, 64, 240_000),
-                    (Workload::Bcast1, 1024, 90_000),
-                    (Workload::BcastAll, 64, 300_000),
-                ] {
-                    let rate = (rate + u64::from(round) * 1000) / u64::from(slower);
-                    figures.add(*of, &key(workload, size), &job, &flood(rate)).unwrap();
-                }
-                for (level, from, us) in [("agreed", "sequencer", 40), ("safe", "other", 110)] {
-                    let latency = key(Workload::Latency, 64);
-                    let latency = Key { level: Some(level), from: Some(from), ..latency };
-                    let us = us * u64::from(slower);
-                    let outcomes = one_by_one(us, us + 2 + u64::from(round));
-                    let job = Job { send: Send::One { safe: false }, ..job.clone() };
-                    figures.add(*of, &latency, &job, &outcomes).unwrap();
-                }
-            }
-        }
-        figures
-    }
-
-    #[test]
-    fn figures_are_a_table_and_a_list() {
-        let plain = measured(&[Measured::Ours]);
-        golden::check("muster-bench", &plain.table());
-        golden::check_json("muster-bench-json", &plain.json());
-        let keyed = measured(&[Measured::Ours, Measured::Sealed]);
-        golden::check("muster-bench-keyed", &keyed.table());
-        golden::check_json("muster-bench-keyed-json", &keyed.json());
-    }
-}
+mod tests;

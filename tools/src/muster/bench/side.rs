@@ -1,29 +1,78 @@
 //! One of the clusters that are measured beside each other, with its clients.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
+use super::super::process::Process;
 use super::super::temporary::Temporary;
-use super::super::wait;
+use super::client_process::Client;
+use super::corosync::Ring;
 use super::job::{Job, Outcome, Send};
 use super::p2p;
 
 /// A cluster under measurement.
+#[derive(Debug)]
 pub(super) struct Side {
-    /// What it is of.
-    pub(super) cluster: Temporary,
     clients: Vec<Client>,
+    /// What it is of; dropped after the clients.
+    pub(super) cluster: Cluster,
+}
+
+/// What can be measured.
+#[derive(Debug)]
+pub(super) enum Cluster {
+    /// Corosync.
+    Corosync(Ring),
+    /// gabd.
+    Ours(Box<Temporary>),
+}
+
+impl Cluster {
+    /// One of ours, if it is.
+    pub(super) fn ours(&self) -> Option<&Temporary> {
+        match self {
+            Self::Corosync(_) => None,
+            Self::Ours(ours) => Some(ours),
+        }
+    }
+
+    fn clients(&self) -> Vec<Command> {
+        match self {
+            Self::Corosync(ring) => {
+                (0..).zip(ring.daemons()).map(|(id, _)| ring.client(id)).collect()
+            }
+            Self::Ours(ours) => {
+                let client = |id| {
+                    let mut command = Command::new(ours.binaries.path("muster"));
+                    command.arg("bench-client").arg("--root").arg(ours.cluster.root(id));
+                    command
+                };
+                ours.cluster.ids().map(client).collect()
+            }
+        }
+    }
+
+    /// The daemons, by node.
+    pub(super) fn daemons(&self) -> Result<Vec<Process>> {
+        match self {
+            Self::Corosync(ring) => Ok(ring.daemons().to_vec()),
+            Self::Ours(ours) => {
+                let nodes = ours.cluster.nodes.iter();
+                nodes
+                    .map(|node| node.gabd.with_context(|| format!("{} has no gabd", node.name)))
+                    .collect()
+            }
+        }
+    }
 }
 
 impl Side {
     /// Of this cluster, without clients so far.
-    pub(super) fn new(cluster: Temporary) -> Self {
-        Self { cluster, clients: Vec::new() }
+    pub(super) fn new(cluster: Cluster) -> Self {
+        Self { clients: Vec::new(), cluster }
     }
 
     /// Starts a client on every node and waits until they see each other.
@@ -31,9 +80,8 @@ impl Side {
     /// # Errors
     /// If one does not start, or does not see all.
     pub(super) fn start_clients(&mut self) -> Result<()> {
-        let program = self.cluster.binaries.path("muster");
-        for id in self.cluster.cluster.ids() {
-            self.clients.push(Client::start(&program, &self.cluster.cluster.root(id), id)?);
+        for (id, command) in (0..).zip(self.cluster.clients()) {
+            self.clients.push(Client::start(command, id)?);
         }
         let members = u8::try_from(self.clients.len())?;
         self.clients.iter_mut().try_for_each(|client| client.expect_ready(members))
@@ -41,7 +89,12 @@ impl Side {
 
     /// Process ids of the clients.
     pub(super) fn client_pids(&self) -> impl Iterator<Item = u32> {
-        self.clients.iter().map(|client| client.child.id())
+        self.clients.iter().map(Client::id)
+    }
+
+    /// Messages to one node are between ports of ours.
+    pub(super) fn can(&self, send: Send) -> bool {
+        self.cluster.ours().is_some() || !matches!(send, Send::To { .. })
     }
 
     /// Ends the clients and takes the cluster down.
@@ -50,14 +103,18 @@ impl Side {
     /// Those of [`Temporary::down`].
     pub(super) fn down(self) -> Result<()> {
         drop(self.clients);
-        self.cluster.down()
+        match self.cluster {
+            Cluster::Corosync(ring) => drop(ring),
+            Cluster::Ours(ours) => ours.down()?,
+        }
+        Ok(())
     }
 
     /// One round on all clients; checks that all were told the same.
     ///
     /// # Errors
     /// If they were not, or a client ends.
-    pub(super) fn run(&mut self, job: &Job) -> Result<BTreeMap<u8, Outcome>> {
+    pub(super) fn run(&mut self, job: &Job) -> Result<Round> {
         for client in &mut self.clients {
             client.say(job)?;
         }
@@ -65,6 +122,7 @@ impl Side {
         for client in &mut self.clients {
             client.expect_ready(job.members)?;
         }
+        let before = self.cpu_time()?;
         for client in &mut self.clients {
             client.say(&"go")?;
         }
@@ -73,9 +131,10 @@ impl Side {
         for client in &mut self.clients {
             outcomes.insert(client.node, client.hear::<Outcome>(limit)?);
         }
+        let cpu = self.cpu_time()?.saturating_sub(before);
         if let Send::To { .. } = job.send {
             p2p::verify(job, &outcomes)?;
-            return Ok(outcomes);
+            return Ok(Round { outcomes, cpu });
         }
         let first = outcomes.values().next().context("there is at least one node")?;
         for (node, outcome) in &outcomes {
@@ -92,64 +151,27 @@ impl Side {
             "{sent} messages were sent and {} delivered",
             first.delivered
         );
-        Ok(outcomes)
-    }
-}
-
-/// A client process.
-struct Client {
-    node: u8,
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Client {
-    fn start(program: &Path, root: &Path, node: u8) -> Result<Self> {
-        let mut command = Command::new(program);
-        command.arg("bench-client").arg("--root").arg(root);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("cannot start a client")?;
-        let stdin = child.stdin.take().context("it was piped")?;
-        let stdout = BufReader::new(child.stdout.take().context("it was piped")?);
-        Ok(Self { node, child, stdin, stdout })
+        Ok(Round { outcomes, cpu })
     }
 
-    fn say(&mut self, what: &impl serde::Serialize) -> Result<()> {
-        let mut line = serde_json::to_vec(what)?;
-        line.push(b'\n');
-        self.stdin.write_all(&line).with_context(|| format!("client {} is gone", self.node))
-    }
-
-    /// One line of JSON, which comes within `limit`.
-    fn hear<T: serde::de::DeserializeOwned>(&mut self, limit: Duration) -> Result<T> {
-        use rustix::event::{PollFd, PollFlags};
-        let end = wait::now() + limit;
-        // One line is asked for at a time and read whole: the buffer is empty here.
-        while !wait::poll_fds(
-            &mut [PollFd::new(self.stdout.get_ref(), PollFlags::IN)],
-            Duration::from_millis(200),
-        ) {
-            wait::check_interrupt()?;
-            if wait::now() >= end {
-                bail!("client {} says nothing for {} s", self.node, limit.as_secs());
-            }
+    /// That of all daemons and all clients.
+    fn cpu_time(&self) -> Result<Duration> {
+        let mut total = Duration::ZERO;
+        let clients = self.client_pids().filter_map(Process::of);
+        for process in self.cluster.daemons()?.into_iter().chain(clients) {
+            let time = process.cpu_time();
+            total +=
+                time.with_context(|| format!("the CPU time of {} cannot be read", process.pid))?;
         }
-        let mut line = String::new();
-        self.stdout.read_line(&mut line)?;
-        serde_json::from_str(&line).with_context(|| format!("client {} ended", self.node))
-    }
-
-    fn expect_ready(&mut self, members: u8) -> Result<()> {
-        let seen: u8 = self.hear(Duration::from_secs(60))?;
-        ensure!(seen == members, "client {} sees {seen} members", self.node);
-        Ok(())
+        Ok(total)
     }
 }
 
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// What came of a round.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// What each client saw.
+    pub(super) outcomes: BTreeMap<u8, Outcome>,
+    /// CPU time of all daemons and clients.
+    pub(super) cpu: Duration,
 }

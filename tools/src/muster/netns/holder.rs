@@ -119,7 +119,7 @@ fn own_network() -> Result<File> {
     File::open("/proc/thread-self/ns/net").context("cannot open /proc/thread-self/ns/net")
 }
 
-fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
+pub(in super::super) fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
     #[expect(unsafe_code, reason = "the system call has no safe wrapper")]
     // SAFETY: what makes unshare unsafe is CLONE_FILES, after which descriptors mean different
     // things to different threads. No caller passes it.

@@ -21,7 +21,7 @@ pub mod holder;
 pub mod place;
 mod refusal;
 pub mod switch;
-mod system;
+pub(super) mod system;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};

@@ -23,7 +23,7 @@ pub(super) fn nft() -> Option<PathBuf> {
 }
 
 /// Administrators' programs are not on the PATH of everybody.
-fn find(name: &str) -> Option<PathBuf> {
+pub(in super::super) fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let also = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     env::split_paths(&path).chain(also).map(|dir| dir.join(name)).find(|path| path.is_file())

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 /// One line of the list that `--json` writes, with all that was measured beside each other.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,9 +19,11 @@ pub(in super::super) struct Line {
     cost: Option<String>,
     cause: Option<String>,
     time: Option<String>,
-    /// `ours` and whatever else; also what is nothing to draw.
-    #[serde(flatten)]
-    rest: BTreeMap<String, Value>,
+    path: Option<String>,
+    ours: Spread,
+    /// By name.
+    #[serde(default)]
+    beside: BTreeMap<String, Spread>,
 }
 
 /// A value with its least and its greatest.
@@ -124,6 +125,7 @@ fn plot(group: &Group, series: Lines) -> Plot {
         "ms" => ("time", "ms"),
         "MiB" => ("resident memory", "MiB"),
         "% of a core" => ("CPU", "% of a core"),
+        "us of CPU" => ("CPU time", "µs"),
         other => ("cost", other),
     };
     let series = series.into_iter().map(|((_, label), points)| Series {
@@ -143,12 +145,10 @@ fn plot(group: &Group, series: Lines) -> Plot {
 }
 
 impl Line {
-    /// All that was measured, but for what compares it with each other and what has no values.
-    fn sides(&self) -> impl Iterator<Item = (&str, Spread)> {
-        self.rest.iter().filter_map(|(side, value)| {
-            let spread: Spread = serde_json::from_value(value.clone()).ok()?;
-            (spread.unit != "ratio" && spread.max > 0.0).then_some((side.as_str(), spread))
-        })
+    /// All that was measured, but for what has no values.
+    fn sides(&self) -> impl Iterator<Item = (&str, &Spread)> {
+        let beside = self.beside.iter().map(|(side, spread)| (side.as_str(), spread));
+        std::iter::once(("ours", &self.ours)).chain(beside).filter(|(_, spread)| spread.max > 0.0)
     }
 
     fn group(&self, axis: Axis, fixed: u32, unit: &str) -> Group {
@@ -175,8 +175,10 @@ impl Line {
 
     /// In the legend.
     fn label(&self, side: &str) -> String {
+        // Where packets went some way of the machine's, nothing of it is ours.
+        let side = self.path.as_deref().unwrap_or(side);
         let words = [Some(side), self.percentile.as_deref(), self.time.as_deref()];
-        words.into_iter().flatten().collect::<Vec<_>>().join(" ").replace('_', " ")
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -1,8 +1,7 @@
 //! Figures as plots: from the list that `--json` writes to SVG files.
 //!
 //! `data` sorts the lines of the list into plots, by size and by number of nodes, `svg` draws one.
-//! Whatever the list compares with becomes a line of its own, so what another version measures
-//! beside us is drawn without a word here.
+//! Whatever is measured `beside` ours becomes a line of its own, without a word of it here.
 
 mod data;
 mod svg;

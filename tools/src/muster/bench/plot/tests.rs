@@ -9,14 +9,27 @@ fn spread(median: f64, unit: &str) -> Value {
     json!({"median": median, "min": median * 0.9, "max": median * 1.2, "unit": unit})
 }
 
+fn beside(median: f64, unit: &str, ratio: f64) -> Value {
+    let mut beside = spread(median, unit);
+    beside["settings"] = json!("fast");
+    beside["ratio"] = spread(ratio, "ratio");
+    beside
+}
+
+fn raw(size: u32, path: &str, packets: f64) -> Value {
+    json!({
+        "workload": "raw", "n": 2, "size": size, "transport": "ether", "netns": true,
+        "path": path, "ours": spread(packets, "messages/s"),
+    })
+}
+
 fn rate(n: u8, size: u32, ours: f64, corosync: Option<f64>) -> Value {
     let mut line = json!({
         "workload": "bcast-1", "n": n, "size": size, "transport": "udp", "netns": false,
         "ours": spread(ours, "messages/s"),
     });
     if let Some(corosync) = corosync {
-        line["corosync"] = spread(corosync, "messages/s");
-        line["corosync_ratio"] = spread(ours / corosync, "ratio");
+        line["beside"] = json!({"corosync": beside(corosync, "messages/s", ours / corosync)});
     }
     line
 }
@@ -25,7 +38,7 @@ fn latency(n: u8, percentile: &str, us: f64) -> Value {
     json!({
         "workload": "latency", "n": n, "size": 64, "transport": "ether", "netns": true,
         "level": "safe", "from": "other", "to": "remote", "percentile": percentile,
-        "ours": spread(us, "us"), "sealed": spread(us * 1.5, "us"),
+        "ours": spread(us, "us"), "beside": {"sealed": beside(us * 1.5, "us", 1.5)},
     })
 }
 
@@ -48,6 +61,9 @@ fn figures() -> Vec<Line> {
         latency(4, "p50", 60.0),
         latency(2, "p99", 140.0),
         latency(4, "p99", 260.0),
+        raw(64, "udp", 600_000.0),
+        raw(1024, "udp", 400_000.0),
+        raw(64, "packet broadcast", 900_000.0),
     ];
     list.extend(detect(2, 110.0));
     list.extend(detect(8, 130.0));
@@ -63,6 +79,7 @@ fn plots_are_by_size_and_by_nodes_where_there_are_two_points() {
         "bcast-1-by-size-n2",
         "detect-kill-by-n",
         "latency-safe-other-remote-by-n-size64",
+        "raw-by-size-n2",
     ];
     assert_eq!(names, expected);
     let labels = |plot: &data::Plot| -> Vec<String> {
@@ -72,6 +89,7 @@ fn plots_are_by_size_and_by_nodes_where_there_are_two_points() {
     assert_eq!(labels(&plots[0]), ["ours", "corosync"]);
     assert_eq!(labels(&plots[2]), ["ours change", "ours view"]);
     assert_eq!(labels(&plots[3]), ["ours p50", "ours p99", "sealed p50", "sealed p99"]);
+    assert_eq!(labels(&plots[4]), ["packet broadcast", "udp"]);
     let title = "bcast-1: throughput by size, 2 nodes (UDP on the loopback)";
     assert_eq!(
         (plots[1].title.as_str(), plots[1].y_label.as_str()),
