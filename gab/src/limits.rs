@@ -45,11 +45,13 @@ pub const HEARTBEAT: core::ops::RangeInclusive<llt::Duration> =
     llt::Duration::from_millis(100)..=llt::Duration::from_millis(3_600_000);
 /// One datagram of `gab.sock`: a largest message with its header, and as much again.
 pub const IPC_DATAGRAM_MAX: usize = 128 << 10;
-/// Payload bytes of one node that came ahead of their order: four times what a sender has under
-/// way at once ([`DATA_AHEAD_BYTES`]), because slots may be reordered.
-pub const STASH_BYTES_PER_NODE: usize = 1 << 20;
+/// Payload bytes of one node that came ahead of their order: four times the most that a sender has
+/// under way at once ([`DATA_AHEAD_BYTES`]), because slots may be reordered.
+pub const STASH_BYTES_PER_NODE: usize = 4 << 20;
 /// Payload bytes that a node broadcasts before their references have come back: enough to keep a
-/// batch of links busy, little enough for the receive buffer of an ordinary user's socket.
+/// batch of links busy, little enough for the receive buffer of an ordinary user's socket. Where the
+/// sockets have more room a node sends as much ahead as fits a quarter of it together with what all
+/// others send, up to four times this (see [`GabConfig::receive_room`](crate::core::GabConfig)).
 pub const DATA_AHEAD_BYTES: usize = 256 << 10;
 /// Point-to-point messages under way from one port to one node.
 pub const P2P_WINDOW_MESSAGES: usize = 64;

@@ -192,6 +192,7 @@ impl Setup {
                 stable: self.stable,
                 stuck: self.stuck,
                 inline_max: self.inline_max,
+                receive_room: 0,
                 arbiter: match self.arbitration() {
                     Arbitration::Majority => ArbiterKind::Majority,
                     Arbitration::None => ArbiterKind::None,

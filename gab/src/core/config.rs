@@ -20,6 +20,9 @@ pub struct GabConfig {
     /// Broadcasts up to this length travel inline through the sequencer; longer ones are broadcast
     /// by their sender and only referred to. Correctness does not depend on it.
     pub inline_max: usize,
+    /// Bytes that the socket of each link may hold until they are read, 0 if that is not known: how
+    /// much may be broadcast ahead of its order. Members are taken to be alike.
+    pub receive_room: usize,
     /// Who authorises views with departures.
     pub arbiter: ArbiterKind,
     /// What this node speaks of GAB's protocol.
@@ -46,6 +49,7 @@ impl Default for GabConfig {
             stable: Duration::from_millis(5000),
             stuck: Duration::from_millis(16_000),
             inline_max: 1024,
+            receive_room: 0,
             arbiter: ArbiterKind::None,
             versions: Versions::OURS,
             configured_nodes: 0,

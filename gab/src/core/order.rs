@@ -10,7 +10,7 @@ use super::stash::Piece;
 use super::stream::Stored;
 use super::{Gab, GabOutput, Notice};
 use crate::event::Level;
-use crate::limits::{BATCH_BYTES, Bounded, WINDOW_BYTES, WINDOW_SLOTS};
+use crate::limits::{BATCH_BYTES, Bounded, DATA_AHEAD_BYTES, WINDOW_BYTES, WINDOW_SLOTS};
 use crate::pack::Pack;
 use crate::wire::{
     Body, DATA_LEN, Data, ENTRY_HEADER_LEN, Entry, EntryKind, Head, ORD_LEN, Ordered,
@@ -100,11 +100,14 @@ impl Gab {
         let frame_max = self.transport.datagram_max.saturating_sub(ORD_LEN + ENTRY_HEADER_LEN);
         let mine = sequencer == self.id;
         let inline_max = if mine { frame_max } else { self.config.inline_max.min(frame_max) };
+        let others = view.members.len().saturating_sub(1).max(1);
+        let share = self.config.receive_room / 4 / others;
+        let ahead_max = share.clamp(DATA_AHEAD_BYTES, 4 * DATA_AHEAD_BYTES);
         let mut batch: Vec<Entry> = Vec::new();
         let mut size = 0;
         // The sequencer has its own payloads: it needs no other way to them.
         let retry = if mine { None } else { Some(now + DATA_RETRY) };
-        while let Some(next) = self.pending.next(inline_max, retry) {
+        while let Some(next) = self.pending.next(inline_max, ahead_max, retry) {
             if next.by_reference {
                 self.broadcast_data(&next.entry);
             }

@@ -12,7 +12,6 @@ use llt::{Duration, Instant, NodeId};
 use super::ClientId;
 use crate::event::Level;
 use crate::ids::PortName;
-use crate::limits::DATA_AHEAD_BYTES;
 use crate::wire::{Entry, EntryKind};
 
 /// Own messages by port, in order.
@@ -118,14 +117,20 @@ impl Pending {
     }
 
     /// The next message that was not submitted in this view. A message longer than `inline_max`
-    /// goes by reference, and waits while too much is ahead; without a slot at `retry` it is overdue.
-    pub(crate) fn next(&mut self, inline_max: usize, retry: Option<Instant>) -> Option<Submission> {
+    /// goes by reference, and waits while `ahead_max` bytes are ahead; without a slot at `retry` it is
+    /// overdue.
+    pub(crate) fn next(
+        &mut self,
+        inline_max: usize,
+        ahead_max: usize,
+        retry: Option<Instant>,
+    ) -> Option<Submission> {
         for queue in self.ports.values_mut() {
             let Some(own) = queue.messages.get_mut(queue.submitted) else { continue };
             let len = own.entry.len as usize;
             let by_reference = len > inline_max;
             if by_reference {
-                if self.data_ahead != 0 && self.data_ahead + len > DATA_AHEAD_BYTES {
+                if self.data_ahead != 0 && self.data_ahead + len > ahead_max {
                     continue;
                 }
                 self.data_ahead += len;
@@ -240,6 +245,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::DATA_AHEAD_BYTES;
 
     fn port(letter: char) -> PortName {
         PortName::new(letter).unwrap()
@@ -252,7 +258,7 @@ mod tests {
     }
 
     fn drain(pending: &mut Pending) -> Vec<(char, u64, bool)> {
-        std::iter::from_fn(|| pending.next(100, Some(Instant::from_millis(5))))
+        std::iter::from_fn(|| pending.next(100, DATA_AHEAD_BYTES, Some(Instant::from_millis(5))))
             .map(|s| (s.entry.port.letter(), s.entry.mseq, s.by_reference))
             .collect()
     }

@@ -139,6 +139,7 @@ pub(super) fn begin(
             configured_nodes: settings.nodes(),
             returned: gab.returned,
             policy: gab.policy,
+            receive_room: links.receive_room(),
             stuck: settings.tab.timers.peer_inact,
             ..GabConfig::default()
         },

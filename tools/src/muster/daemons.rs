@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Signal, getppid, set_parent_process_death_signal, setsid};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal, setpgid, setsid};
 
 use super::binaries::Binaries;
 use super::cluster::Cluster;
@@ -56,7 +56,8 @@ pub(super) fn detached(cluster: &Cluster, binaries: &Binaries, place: Option<Pla
     command
 }
 
-/// `muster detach`: leaves the caller's session, goes to `place` and becomes `command`.
+/// `muster detach`: leaves the caller's session, or only its process group if it has a `parent`, goes
+/// to `place` and becomes `command`.
 ///
 /// A signal of the terminal then does not reach the daemon, and no code has to run between fork
 /// and exec. With `parent`, the daemon dies with the thread that started it, however that ends.
@@ -64,7 +65,12 @@ pub(super) fn detached(cluster: &Cluster, binaries: &Binaries, place: Option<Pla
 /// # Errors
 /// Returns only if that fails.
 pub fn detach(parent: Option<i32>, place: Option<Place>, command: &[OsString]) -> Result<()> {
-    setsid().context("cannot leave the session")?;
+    // Who lives no longer than its parent stays in its session: where the system shares the
+    // processors among sessions, what works together is to be in one.
+    match parent {
+        Some(_) => setpgid(None, None).context("cannot leave the process group")?,
+        None => drop(setsid().context("cannot leave the session")?),
+    }
     if let Some(place) = place {
         place.enter()?;
     }

@@ -152,6 +152,15 @@ impl Links {
         self.entries.iter().map(|entry| entry.mtu).collect()
     }
 
+    /// Bytes that the socket of each link may hold until they are read; 0 if that is not known.
+    pub(super) fn receive_room(&self) -> usize {
+        let room = |entry: &Entry| {
+            let socket = entry.endpoint.as_fd()?;
+            rustix::net::sockopt::socket_recv_buffer_size(socket).ok()
+        };
+        self.entries.iter().filter(|entry| !entry.removed).filter_map(room).min().unwrap_or(0)
+    }
+
     /// Why a link carries nothing, for people; `None` if it does.
     pub(super) fn obstacle(&self, index: usize) -> Option<String> {
         let entry = self.entries.get(index)?;
