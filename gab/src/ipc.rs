@@ -633,12 +633,7 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         12 => Record::Watch { on: !flag(1) },
         65 => Record::Opened { version: body.get_u16(), node },
         66 => Record::Refused { errno: body.get_u32(), text: text(kind, &body)? },
-        67 => {
-            let (generation, sequence) = (body.get_u64(), body.get_u64());
-            let (sender, broadcast, payload) = (node, flag(2), body);
-            let delivery = Delivery { sender, broadcast, level, generation, sequence, payload };
-            Record::Deliver(delivery)
-        }
+        67 | 76 => return read_delivery(kind, flag(2), level, node, body),
         68 => Record::View(take_view(&mut body)),
         69 => Record::Status(take_view(&mut body)),
         70 => Record::Closed(body.get_u32()),
@@ -647,14 +642,25 @@ fn read_body(kind: u8, flags: u8, node: NodeId, mut body: Bytes) -> Result<Recor
         73 => Record::Frame(TracedFrame::decode(body)?),
         74 => Record::AskBeat { number: body.get_u32() },
         75 => Record::Event { json: body },
-        76 => {
-            let (generation, sequence) = (body.get_u64(), body.get_u64());
-            let messages = Pack::read(body).ok_or(Problem::Pack { kind })?;
-            let sender = node;
-            let pack = PackDelivery { sender, level, generation, sequence, messages };
-            Record::DeliverPack(pack)
-        }
         kind => return Err(Problem::Kind(kind)),
+    })
+}
+
+/// `Deliver` and `DeliverPack`; the body has [`DELIVER_LEN`] bytes at least.
+fn read_delivery(
+    kind: u8,
+    broadcast: bool,
+    level: Level,
+    sender: NodeId,
+    mut body: Bytes,
+) -> Result<Record, Problem> {
+    let (generation, sequence) = (body.get_u64(), body.get_u64());
+    Ok(if kind == 67 {
+        let payload = body;
+        Record::Deliver(Delivery { sender, broadcast, level, generation, sequence, payload })
+    } else {
+        let messages = Pack::read(body).ok_or(Problem::Pack { kind })?;
+        Record::DeliverPack(PackDelivery { sender, level, generation, sequence, messages })
     })
 }
 

@@ -223,20 +223,7 @@ impl Door<'_> {
                     stack.broadcast(now, client_id(client), level(safe), payload::encode(uid, len));
                 return self.sent(client, None, safe, uid, sent);
             }
-            Input::Pack { client, safe, uid, lens } => {
-                let messages: Vec<_> = (uid..)
-                    .zip(&lens)
-                    .map(|(uid, &len)| payload::encode(uid, len.into()))
-                    .collect();
-                let slices: Vec<&[u8]> = messages.iter().map(|bytes| &bytes[..]).collect();
-                let pack = Pack::of(&slices);
-                let sent = stack.broadcast_pack(now, client_id(client), level(safe), pack);
-                for uid in uid..uid + lens.len() as u64 {
-                    if let Applied::NotSent(error) = self.sent(client, None, safe, uid, sent) {
-                        return Applied::NotSent(error);
-                    }
-                }
-            }
+            Input::Pack { client, safe, uid, lens } => return self.pack(client, safe, uid, &lens),
             Input::Beat { client } => stack.heard(now, client_id(client), true),
             Input::Bye => stack.bye(now),
             Input::Carrier { link, carrier } => {
@@ -336,6 +323,21 @@ impl Door<'_> {
         if let Some(log) = self.log(client) {
             log.unacked = log.unacked.filter(|waiting| *waiting != generation);
         }
+    }
+
+    /// A client broadcasts many messages at once.
+    fn pack(&mut self, client: u32, safe: bool, first: u64, lens: &[u16]) -> Applied {
+        let messages = (first..).zip(lens).map(|(uid, &len)| payload::encode(uid, len.into()));
+        let messages: Vec<_> = messages.collect();
+        let slices: Vec<&[u8]> = messages.iter().map(|bytes| &bytes[..]).collect();
+        let (client_id, level, pack) = (client_id(client), level(safe), Pack::of(&slices));
+        let sent = self.host.stack.broadcast_pack(self.now, client_id, level, pack);
+        for (uid, _) in (first..).zip(lens) {
+            if let Applied::NotSent(error) = self.sent(client, None, safe, uid, sent) {
+                return Applied::NotSent(error);
+            }
+        }
+        Applied::Done
     }
 
     fn sent(

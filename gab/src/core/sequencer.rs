@@ -79,6 +79,10 @@ impl Sequencer {
         }
         let entry = queue.waiting.remove(&number)?;
         queue.ordered += entry.slots();
+        // Nothing that a pack has numbered already; no correct source sends that.
+        while queue.waiting.first_key_value().is_some_and(|(&mseq, _)| mseq <= queue.ordered) {
+            queue.waiting.pop_first();
+        }
         if !queue.waiting.contains_key(&(queue.ordered + 1)) {
             self.ready.remove(&source);
         }
@@ -143,6 +147,7 @@ mod tests {
         sequencer.offer(Entry { pack: 3, ..entry(0, 'A', 1) }, true);
         sequencer.offer(entry(0, 'A', 2), true);
         assert_eq!(drain(&mut sequencer, 0), [(0, 'A', 1), (0, 'A', 4)]);
+        assert_eq!(sequencer.len(), 0, "the second number is taken by the pack");
         sequencer.offer(Entry { pack: 3, ..entry(0, 'A', 1) }, true);
         assert_eq!(drain(&mut sequencer, 0), [], "it has its slots");
     }

@@ -18,7 +18,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use crate::admin::AdminRequest;
 use crate::daemon::llt_ports::{LltPorts, OUTBOX, PortClient};
 use crate::daemon::processes::Process;
-use crate::event::{ClientEvent, CloseReason, OpenOptions, PortEvent, SendError};
+use crate::event::{ClientEvent, CloseReason, OpenOptions, PortEvent};
 use crate::ids::PortName;
 use crate::ipc::{Buffer, Datagram, Packer, Reader, Record, VERSION};
 use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX};
@@ -256,17 +256,8 @@ impl Conn {
             }
             // It may cross the end of the registration.
             Record::Beat { .. } => stack.heard(now, self.id, true),
-            Record::Broadcast { level, payload } => {
-                self.registered("Broadcast")?;
-                self.spend(1, payload.len(), "Broadcast")?;
-                let sent = stack.broadcast(now, self.id, level, payload);
-                self.sent(sent);
-            }
-            Record::Pack { level, messages } => {
-                self.registered("Pack")?;
-                self.spend(messages.messages().into(), messages.payload_len(), "Pack")?;
-                let sent = stack.broadcast_pack(now, self.id, level, messages);
-                self.sent(sent);
+            Record::Broadcast { .. } | Record::Pack { .. } | Record::Send { .. } => {
+                self.send(now, stack, record)?;
             }
             Record::Close => {
                 // Also without a registration: the client may not know yet that it was refused.
@@ -287,12 +278,6 @@ impl Conn {
             Record::Open { version, port, options, name } => {
                 self.not_open_yet()?;
                 heard.watch = self.open(now, stack, version, port, options, &name);
-            }
-            Record::Send { node, payload } => {
-                self.registered("Send")?;
-                self.spend(1, payload.len(), "Send")?;
-                let sent = stack.send_to(now, self.id, node, payload);
-                self.sent(sent);
             }
             Record::Trace { on } => self.traced = on.then_some(0),
             Record::Watch { on } => self.watched = on.then_some(0),
@@ -402,6 +387,32 @@ impl Conn {
         Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
     }
 
+    /// A record that costs credit.
+    fn send(&mut self, now: Instant, stack: &mut Stack, record: Record) -> Result<(), String> {
+        let sent = match record {
+            Record::Broadcast { level, payload } => {
+                self.registered("Broadcast")?;
+                self.spend(1, payload.len(), "Broadcast")?;
+                stack.broadcast(now, self.id, level, payload)
+            }
+            Record::Pack { level, messages } => {
+                self.registered("Pack")?;
+                self.spend(messages.messages().into(), messages.payload_len(), "Pack")?;
+                stack.broadcast_pack(now, self.id, level, messages)
+            }
+            Record::Send { node, payload } => {
+                self.registered("Send")?;
+                self.spend(1, payload.len(), "Send")?;
+                stack.send_to(now, self.id, node, payload)
+            }
+            other => return Err(format!("no message: {other:?}")),
+        };
+        if let Err(error) = sent {
+            self.refuse(errno(error.errno()), &error.to_string());
+        }
+        Ok(())
+    }
+
     fn registered(&self, what: &str) -> Result<(), String> {
         self.registration.as_ref().map(|_| ()).ok_or_else(|| format!("{what} without Open"))
     }
@@ -431,12 +442,6 @@ impl Conn {
         };
         self.granted = Credit { messages, bytes };
         Ok(())
-    }
-
-    fn sent(&mut self, sent: Result<(), SendError>) {
-        if let Err(error) = sent {
-            self.refuse(errno(error.errno()), &error.to_string());
-        }
     }
 
     fn refuse(&mut self, errno: u32, text: &str) {
