@@ -21,12 +21,28 @@ pub struct Mesh {
     now: Instant,
     nodes: Vec<Node>,
     wire: VecDeque<Flying>,
+    traffic: Traffic,
+}
+
+/// What went over the wire; a broadcast counts once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// Frames sent.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Frames received, by all nodes together.
+    pub received: u64,
 }
 
 #[derive(Debug)]
 struct Node {
     stack: Stack,
     is_member: bool,
+    /// It takes part: its process was not killed.
+    is_alive: bool,
+    /// Members of its port.
+    members: usize,
     /// Its client has something to read.
     is_woken: bool,
     delivered: u64,
@@ -56,9 +72,12 @@ impl Mesh {
         let node = |id: u8| {
             let mut stack = Stack::new(now, config(id, nodes, mtu), u64::from(id) + 1);
             stack.open(now, CLIENT, port, OpenOptions::default()).expect("the port is free");
-            Node { stack, is_member: false, is_woken: false, delivered: 0 }
+            let (is_member, is_woken, is_alive) = (false, false, true);
+            Node { stack, is_member, is_alive, members: 0, is_woken, delivered: 0 }
         };
-        let mut mesh = Self { now, nodes: (0..nodes).map(node).collect(), wire: VecDeque::new() };
+        let nodes = (0..nodes).map(node).collect();
+        let (wire, traffic) = (VecDeque::new(), Traffic::default());
+        let mut mesh = Self { now, nodes, wire, traffic };
         for _ in 0..100_000 {
             mesh.pass(STEP);
             if mesh.nodes.iter().all(|node| node.is_member) {
@@ -86,6 +105,37 @@ impl Mesh {
         self.nodes[node].stack.send_to(self.now, CLIENT, to, payload).expect("there is room");
     }
 
+    /// From now on the node says and hears nothing.
+    pub fn kill(&mut self, node: usize) {
+        self.nodes[node].is_alive = false;
+    }
+
+    /// Lets time pass until all who live are members with so many; answers how long that was.
+    ///
+    /// # Panics
+    /// If it does not come in a minute.
+    pub fn until_members(&mut self, members: usize) -> Duration {
+        let begin = self.now;
+        while !self.nodes.iter().all(|node| !node.is_alive || node.members == members) {
+            self.pass(STEP);
+            assert!(self.now < begin + Duration::from_secs(60), "no view of {members}");
+        }
+        self.now.since(begin)
+    }
+
+    /// Lets so much time pass, with what timers do.
+    pub fn rest(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.pass(STEP.min(end.since(self.now)));
+        }
+    }
+
+    /// What went over the wire so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
     /// Messages delivered to all clients so far.
     pub fn delivered(&self) -> u64 {
         self.nodes.iter().map(|node| node.delivered).sum()
@@ -96,14 +146,19 @@ impl Mesh {
         let link = LinkId::new(0).expect("the first link");
         loop {
             for node in 0..self.nodes.len() {
-                self.drain(node);
+                if self.nodes[node].is_alive {
+                    self.drain(node);
+                }
             }
             if self.wire.is_empty() {
                 return;
             }
             for Flying { from, to, frame } in std::mem::take(&mut self.wire) {
+                self.traffic.frames += 1;
+                self.traffic.bytes += frame.len() as u64;
                 for (id, node) in (0..).zip(&mut self.nodes) {
-                    if id != from && to.is_none_or(|to| to == id) {
+                    if id != from && to.is_none_or(|to| to == id) && node.is_alive {
+                        self.traffic.received += 1;
                         node.stack.handle_frame(self.now, link, address(from), frame.clone());
                     }
                 }
@@ -111,10 +166,10 @@ impl Mesh {
         }
     }
 
-    /// Time passes, with what timers do.
+    /// So much time passes at once, and what is due then is done.
     pub fn pass(&mut self, time: Duration) {
         self.now += time;
-        for node in &mut self.nodes {
+        for node in self.nodes.iter_mut().filter(|node| node.is_alive) {
             if node.stack.next_deadline().is_some_and(|deadline| deadline <= self.now) {
                 node.stack.handle_timer(self.now);
             }
@@ -151,7 +206,10 @@ impl Node {
         use gab::event::PortEvent::{One, Pack};
         while let Some(event) = self.stack.poll_client(now, CLIENT) {
             match event {
-                One(View(view)) => self.is_member = view.visible.is_empty(),
+                One(View(view)) => {
+                    self.is_member = view.visible.is_empty();
+                    self.members = view.members.len();
+                }
                 One(Deliver(_)) => self.delivered += 1,
                 Pack(pack) => self.delivered += u64::from(pack.messages.messages()),
                 One(_) => {}

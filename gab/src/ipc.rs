@@ -58,13 +58,9 @@
 //! connection has one request under way. Frames and events cost none either: what a slow reader does
 //! not take is dropped and counted.
 
-#[cfg(feature = "client")]
-mod buffer;
 mod packer;
 mod trace;
 
-#[cfg(feature = "client")]
-pub(crate) use buffer::Buffer;
 pub use packer::{Datagram, Packer};
 pub use trace::TracedFrame;
 

@@ -40,6 +40,11 @@ impl Pack {
         (count > 0).then_some(Self { bytes, count })
     }
 
+    /// The same messages in memory of their own.
+    pub(crate) fn in_own_memory(&self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), count: self.count }
+    }
+
     /// Is this a pack of so many messages? 0 messages are no pack but one message, of any bytes.
     pub(crate) fn fits(bytes: &Bytes, messages: u16) -> bool {
         messages == 0 || Self::read(bytes.clone()).is_some_and(|pack| pack.count == messages)

@@ -741,12 +741,14 @@ fn sent(line: &str, stdin: &[u8]) -> (Option<i32>, Vec<Record>) {
     let gabd = port(root.path(), move |client| {
         while let Some(record) = client.next() {
             let end = record == Record::Close;
-            if matches!(record, Record::Broadcast { .. } | Record::Send { .. }) {
-                // Delivered to itself, and the credit comes apart from it.
-                client.say(&[deliver(1, 0, b"")]);
-                client.say(&[Record::Credit { messages: 1, bytes: 0 }]);
+            for record in apart(record) {
+                if matches!(record, Record::Broadcast { .. } | Record::Send { .. }) {
+                    // Delivered to itself, and the credit comes apart from it.
+                    client.say(&[deliver(1, 0, b"")]);
+                    client.say(&[Record::Credit { messages: 1, bytes: 0 }]);
+                }
+                got.send(record).expect("the test listens");
             }
-            got.send(record).expect("the test listens");
             if end {
                 client.say(&[Record::Closed(0)]);
             }
@@ -757,6 +759,16 @@ fn sent(line: &str, stdin: &[u8]) -> (Option<i32>, Vec<Record>) {
     let code = child.wait().expect("it ends").code();
     gabd.end();
     (code, records.into_iter().collect())
+}
+
+/// The messages of a pack, each as if it had been sent alone.
+fn apart(record: Record) -> Vec<Record> {
+    match record {
+        Record::Pack { level, messages } => {
+            messages.map(|payload| Record::Broadcast { level, payload }).collect()
+        }
+        other => vec![other],
+    }
 }
 
 fn feed(child: &mut Child, bytes: &[u8]) {

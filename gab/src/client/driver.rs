@@ -129,7 +129,8 @@ impl<C: Core> Driver<C> {
     /// now and then.
     pub(super) fn sleep(&self, deadline: Deadline) -> bool {
         let writable = self.unsent.is_some();
-        self.socket.spin(writable, self.busy_poll) || self.socket.wait(writable, deadline)
+        let time = deadline.at_most(self.busy_poll);
+        self.socket.spin(writable, time) || self.socket.wait(writable, deadline)
     }
 
     /// Waits until gabd says something; `false` if it did not by then. What waits to be sent goes out

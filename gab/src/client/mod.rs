@@ -7,6 +7,7 @@
 //! [`Watch`] whatever happens at its node.
 
 mod admin;
+mod buffer;
 mod core;
 mod credit;
 mod driver;
@@ -20,6 +21,7 @@ mod trace;
 mod watch;
 
 pub use self::admin::{Admin, AdminFailure};
+pub(crate) use self::buffer::Buffer;
 pub use self::core::{AckError, ClientCore, ClientState};
 pub use self::llt_core::{LltCore, LltEvent, LltSendError};
 pub use self::llt_port::{LltOpenError, LltPort};

@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::ipc::Buffer;
+use super::buffer::Buffer;
 use crate::limits::IPC_DATAGRAM_MAX;
 
 /// Where gabd of the node with this root listens.
@@ -136,7 +136,7 @@ impl Connection {
         if time.is_zero() {
             return false;
         }
-        let end = now() + time;
+        let end = now() + time.min(BUSY_POLL_MAX);
         let mut interest = PollFlags::IN;
         interest.set(PollFlags::OUT, writable);
         while now() < end {
@@ -183,6 +183,15 @@ pub(super) enum Deadline {
 impl Deadline {
     pub(super) fn after(timeout: Duration) -> Self {
         now().checked_add(timeout).map_or(Self::Never, Self::At)
+    }
+
+    /// So long, or what is left if that is less.
+    pub(super) fn at_most(self, time: Duration) -> Duration {
+        match self.left() {
+            Some(Some(left)) => time.min(left),
+            Some(None) => time,
+            None => Duration::ZERO,
+        }
     }
 
     /// `None` if it has passed, `Some(None)` if it never does.
@@ -240,5 +249,7 @@ fn connect_in_time(fd: &OwnedFd, address: &SocketAddrUnix) -> Result<(), Errno> 
     })
 }
 
+/// Longer than that costs more than it brings.
+const BUSY_POLL_MAX: Duration = Duration::from_millis(1);
 const SOCKET_NAME: &str = "gab.sock";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

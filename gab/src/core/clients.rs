@@ -158,11 +158,18 @@ impl Clients {
             return;
         }
         let mut event = event.into();
-        if let PortEvent::One(ClientEvent::Deliver(delivery)) = &mut event
-            && client.events.len() > BACKLOG_COPY
-            && delivery.payload.len() < COPY_BYTES_MAX
-        {
-            delivery.payload = Bytes::copy_from_slice(&delivery.payload);
+        if client.events.len() > BACKLOG_COPY {
+            match &mut event {
+                PortEvent::One(ClientEvent::Deliver(delivery))
+                    if delivery.payload.len() < COPY_BYTES_MAX =>
+                {
+                    delivery.payload = Bytes::copy_from_slice(&delivery.payload);
+                }
+                PortEvent::Pack(pack) if pack.messages.bytes().len() < COPY_BYTES_MAX => {
+                    pack.messages = pack.messages.in_own_memory();
+                }
+                _ => {}
+            }
         }
         let (count, bytes) = event.cost();
         client.event_count += count;

@@ -101,6 +101,9 @@ impl Gab {
         let frame_max = self.transport.datagram_max.saturating_sub(ORD_LEN + ENTRY_HEADER_LEN);
         let mine = sequencer == self.id;
         let inline_max = if mine { frame_max } else { self.config.inline_max.min(frame_max) };
+        // Without a broadcast, a payload that goes ahead costs as many frames as one that goes through
+        // the sequencer, and where frames are lost that one is repaired sooner.
+        let pack_max = if self.transport.has_broadcast { inline_max } else { frame_max };
         let others = view.members.len().saturating_sub(1).max(1);
         let share = self.config.receive_room / 4 / others;
         let ahead_max = share.clamp(DATA_AHEAD_BYTES, 4 * DATA_AHEAD_BYTES);
@@ -108,7 +111,7 @@ impl Gab {
         let mut size = 0;
         // The sequencer has its own payloads: it needs no other way to them.
         let retry = if mine { None } else { Some(now + DATA_RETRY) };
-        while let Some(next) = self.pending.next(inline_max, ahead_max, retry) {
+        while let Some(next) = self.pending.next((inline_max, pack_max), ahead_max, retry) {
             if next.by_reference {
                 self.broadcast_data(&next.entry);
             }
@@ -237,7 +240,11 @@ impl Gab {
         let stable = stream.stable();
         let used = stream.high - stable;
         let safe = entries.iter().any(|entry| entry.level == Level::Safe);
-        let filling = used > WINDOW_SLOTS / 2 || stream.held_bytes() > WINDOW_BYTES / 4;
+        // Own messages wait for their share of the window, which in a large view is less than what is
+        // acknowledged unasked.
+        let members = self.view.as_ref().map_or(1, |view| view.members.len() as u64);
+        let own = self.order.own_slots >= WINDOW_SLOTS / members / 4;
+        let filling = own || used > WINDOW_SLOTS / 2 || stream.held_bytes() > WINDOW_BYTES / 4;
         let ord = Ordered { stable, high: stream.high, need_ack: safe || filling, first, entries };
         self.order.tail = Some((now + TAIL_MIN, TAIL_MIN));
         self.broadcast_ord(ord);

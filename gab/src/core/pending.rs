@@ -116,19 +116,20 @@ impl Pending {
         first.accepted.0.filter(|_| first.entry.mseq == mseq)
     }
 
-    /// The next message that was not submitted in this view. A message longer than `inline_max`
-    /// goes by reference, and waits while `ahead_max` bytes are ahead; without a slot at `retry` it is
-    /// overdue.
+    /// The next message that was not submitted in this view. What is longer than `inline_max`, of
+    /// messages and of packs, goes by reference, and waits while `ahead_max` bytes are ahead; without a
+    /// slot at `retry` it is overdue.
     pub(crate) fn next(
         &mut self,
-        inline_max: usize,
+        inline_max: (usize, usize),
         ahead_max: usize,
         retry: Option<Instant>,
     ) -> Option<Submission> {
         for queue in self.ports.values_mut() {
             let Some(own) = queue.messages.get_mut(queue.submitted) else { continue };
             let len = own.entry.len as usize;
-            let by_reference = len > inline_max;
+            let is_pack = own.entry.pack > 0;
+            let by_reference = len > if is_pack { inline_max.1 } else { inline_max.0 };
             if by_reference {
                 if self.data_ahead != 0 && self.data_ahead + len > ahead_max {
                     continue;
@@ -258,9 +259,11 @@ mod tests {
     }
 
     fn drain(pending: &mut Pending) -> Vec<(char, u64, bool)> {
-        std::iter::from_fn(|| pending.next(100, DATA_AHEAD_BYTES, Some(Instant::from_millis(5))))
-            .map(|s| (s.entry.port.letter(), s.entry.mseq, s.by_reference))
-            .collect()
+        std::iter::from_fn(|| {
+            pending.next((100, 100), DATA_AHEAD_BYTES, Some(Instant::from_millis(5)))
+        })
+        .map(|s| (s.entry.port.letter(), s.entry.mseq, s.by_reference))
+        .collect()
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Stream {
         }
         self.high = self.high.max(last);
         let slotted = self.slotted.entry((entry.src, entry.port)).or_default();
-        *slotted = (*slotted).max(entry.mseq + entry.slots() - 1);
+        *slotted = (*slotted).max(entry.mseq.saturating_add(entry.slots() - 1));
         if entry.payload.is_none() {
             self.wanted.insert(key, slot);
         } else {

@@ -10,6 +10,7 @@ use llt::time::earliest;
 use llt::{Id, Instant, LltPort, NodeId};
 
 use crate::admin::AdminRequest;
+use crate::client::Buffer;
 use crate::core::{ClientSignal, Policy};
 use crate::daemon::conn::Conn;
 use crate::daemon::llt_ports::LltPorts;
@@ -19,7 +20,7 @@ use crate::daemon::poller::{Poller, Ready, Token};
 use crate::daemon::processes::Processes;
 use crate::event::CloseReason;
 use crate::ids::PortName;
-use crate::ipc::{Buffer, TracedFrame};
+use crate::ipc::TracedFrame;
 use crate::limits::{CLIENTS_MAX, IPC_DATAGRAM_MAX};
 use crate::stack::{ClientId, Stack};
 

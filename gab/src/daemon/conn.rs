@@ -16,11 +16,12 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
 use crate::admin::AdminRequest;
+use crate::client::Buffer;
 use crate::daemon::llt_ports::{LltPorts, OUTBOX, PortClient};
 use crate::daemon::processes::Process;
 use crate::event::{ClientEvent, CloseReason, OpenOptions, PortEvent};
 use crate::ids::PortName;
-use crate::ipc::{Buffer, Datagram, Packer, Reader, Record, VERSION};
+use crate::ipc::{Datagram, Packer, Reader, Record, VERSION};
 use crate::limits::{IPC_DATAGRAM_MAX, MESSAGE_MAX};
 use crate::stack::{ClientId, Stack};
 
