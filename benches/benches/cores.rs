@@ -18,6 +18,6 @@ impl std::fmt::Display for Named {
 
 #[divan::bench(args = PATHS.iter().map(Named))]
 fn path(bencher: Bencher<'_, '_>, path: &Named) {
-    let mut run = (path.0.make)();
-    bencher.counter(ItemsCount::new(path.0.messages)).bench_local(move || run());
+    let run = (path.0.make)();
+    bencher.counter(ItemsCount::new(path.0.messages)).bench_local(run);
 }
