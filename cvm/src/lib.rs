@@ -1,0 +1,6 @@
+//! CVM: shared disk groups, cluster-wide atomic configuration and mirrored volumes on top of GAB.
+//!
+//! [`model`] is what a disk group consists of and which changes it allows. `docs/cvm.md` walks one
+//! change of the configuration through all of it.
+
+pub mod model;
