@@ -3,4 +3,5 @@
 //! [`model`] is what a disk group consists of and which changes it allows. `docs/cvm.md` walks one
 //! change of the configuration through all of it.
 
+pub mod core;
 pub mod model;
