@@ -1,7 +1,9 @@
 //! CVM: shared disk groups, cluster-wide atomic configuration and mirrored volumes on top of GAB.
 //!
-//! [`model`] is what a disk group consists of and which changes it allows. `docs/cvm.md` walks one
-//! change of the configuration through all of it.
+//! [`model`] is what a disk group consists of and which changes it allows, [`disk`] how that lies on
+//! disks. `docs/cvm.md` walks one change of the configuration through all of it.
 
 pub mod core;
+pub mod disk;
 pub mod model;
+pub mod request;

@@ -6,7 +6,7 @@
 use llt::NodeId;
 use serde::{Deserialize, Serialize};
 
-use crate::core::txn::{Outcome, RequestId};
+use crate::disk::{Decision, RequestId};
 use crate::model::op::{DiskName, Op};
 use crate::model::{Activation, Copies, Name};
 
@@ -122,7 +122,7 @@ pub enum Reply {
     /// It is not, and nothing was changed.
     Failed(Failure),
     /// Of [`Request::TransState`]; `None` is unknown: it was never loaded, or is long forgotten.
-    TransState(Option<Outcome>),
+    TransState(Option<Decision>),
     /// It may or may not be done: this node was thrown out of the cluster before it was decided.
     Unknown(
         /// What to ask about.

@@ -5,7 +5,7 @@
 //! `vxiod` and speaks on port v; `configd` is the user level, lives in `vxconfigd` and speaks on port
 //! w. `docs/cvm.md` draws how one change walks through both.
 
-pub mod image;
+pub mod configd;
 pub mod iod;
 pub mod txn;
 pub mod wire;

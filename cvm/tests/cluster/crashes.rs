@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use cvm::core::image::Image;
-use cvm::core::txn::{Before, Outcome, RequestId, Slot};
+use cvm::core::txn::Before;
+use cvm::disk::{Decision, Image, Outcomes, RequestId, Slot};
 use cvm::model::{Disk, Epoch, Group, Name, Owner, Serial, Stamp, Tid, UniqueId, Volume};
-use llt::{Id, Incarnation, NodeId};
+use llt::{Duration, Id, Incarnation, NodeId};
 
 use crate::disks::Fate;
 use crate::world::{World, copies, node};
@@ -96,15 +96,16 @@ fn begin(world: &mut World, kind: Kind) -> RequestId {
             let deported = Group { owner: Owner::Nobody, ..base.clone() };
             let writer = Id { node: node(9), incarnation: Incarnation(1) };
             let image = Arc::new(Image {
+                slot: Slot::new(1).unwrap(),
                 stamp: Stamp { epoch: Epoch(5), tid: Tid(50) },
                 writer,
+                claiming: false,
                 copies: copies(&deported),
-                group: Arc::new(deported),
-                outcomes: Vec::new(),
+                group: deported,
+                outcomes: Outcomes::default(),
             });
-            let slot = Slot::new(1).unwrap();
-            world.disks.put(&image, slot);
-            world.begin(&Arc::new(base), Before::OnDisk { image, slot })
+            world.disks.put(&image);
+            world.begin(&Arc::new(base), Before::OnDisk(image))
         }
         Kind::Change | Kind::Deport => {
             world.begin(&Arc::new(base.clone()), Before::Nothing);
@@ -120,7 +121,7 @@ fn begin(world: &mut World, kind: Kind) -> RequestId {
 }
 
 /// All survivors agree, the disks agree with them, and what was told is what happened.
-fn check(world: &World, kind: Kind, request: RequestId) -> Outcome {
+fn check(world: &World, kind: Kind, request: RequestId) -> Decision {
     let (before, after) = states(kind);
     let id = group().id;
     let members = world.members();
@@ -136,10 +137,10 @@ fn check(world: &World, kind: Kind, request: RequestId) -> Outcome {
     for node in &members {
         assert!(!world.nodes[node].iod.role().is_suspended, "{node}: I/O goes on");
     }
-    let now = in_force[0].as_ref().map(|image| (*image.group).clone());
+    let now = in_force[0].as_ref().map(|image| image.group.clone());
     let outcome = match (now == after, now == before) {
-        (true, _) => Outcome::Committed,
-        (false, true) => Outcome::Abandoned,
+        (true, _) => Decision::Committed,
+        (false, true) => Decision::Abandoned,
         (false, false) => panic!("neither the old configuration nor the new one: {now:?}"),
     };
     for (number, node) in &world.nodes {
@@ -153,7 +154,7 @@ fn check(world: &World, kind: Kind, request: RequestId) -> Outcome {
             let found = on_disk.expect("it can be imported");
             assert_eq!((found.stamp, &found.group), (image.stamp, &image.group), "on disk");
         }
-        None if kind == Kind::Create => assert!(on_disk.is_none(), "a group that was never made"),
+        None if kind == Kind::Create => assert!(on_disk.is_err(), "a group that was never made"),
         None => assert_eq!(on_disk.expect("deported").group.owner, Owner::Nobody),
     }
     for disk in group().disks.values().filter_map(|disk| disk.disk.as_ref()) {
@@ -181,7 +182,7 @@ fn go_on(world: &mut World, kind: Kind) {
         }
         return;
     };
-    let mut next = (*image.group).clone();
+    let mut next = image.group.clone();
     add_volume(&mut next, "vol9");
     let request = world.begin(&Arc::new(next), Before::InForce(image.stamp));
     world.settle();
@@ -192,11 +193,11 @@ fn go_on(world: &mut World, kind: Kind) {
 fn told(world: &World, request: RequestId) {
     let master = world.master().unwrap();
     let told = &world.nodes[&master].told;
-    assert!(told.contains(&(request, Outcome::Committed)), "the next transaction: {told:?}");
+    assert!(told.contains(&(request, Decision::Committed)), "the next transaction: {told:?}, {:?}", world.notices);
 }
 
 /// One run; `None` if the transaction was over before the step.
-fn run(kind: Kind, victim: NodeId, blow: Blow, at: usize, seed: u64) -> Option<Outcome> {
+fn run(kind: Kind, victim: NodeId, blow: Blow, at: usize, seed: u64) -> Option<Decision> {
     let mut world = World::formed(seed, 3);
     let request = begin(&mut world, kind);
     for _ in 0..at {
@@ -204,6 +205,7 @@ fn run(kind: Kind, victim: NodeId, blow: Blow, at: usize, seed: u64) -> Option<O
             return None;
         }
     }
+    world.horizon = Some(world.now + Duration::from_secs(45));
     match blow {
         Blow::Crash(fate) => world.crash(victim, fate),
         Blow::Freeze => world.freeze(victim),
@@ -257,8 +259,8 @@ fn enumerate(kind: Kind) {
                         panic!("{kind:?}, node {victim}, {blow:?} at step {at}, seed {seed}")
                     });
                     match outcome {
-                        Some(Outcome::Committed) => committed += 1,
-                        Some(Outcome::Abandoned) => abandoned += 1,
+                        Some(Decision::Committed) => committed += 1,
+                        Some(Decision::Abandoned) => abandoned += 1,
                         None => break,
                     }
                 }

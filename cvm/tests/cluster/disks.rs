@@ -1,26 +1,30 @@
-//! Disks with three slots, written when their time comes.
+//! Disks with three slots, written when their time comes, and read as an import reads them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cvm::core::image::{Claim, Image};
 use cvm::core::iod::{Token, Write};
-use cvm::core::txn::Slot;
-use cvm::model::UniqueId;
+use cvm::disk::{
+    Claim, Claims, FoundDisk, FoundSlot, Geometry, Image, ImageError, ImportError, Label, Request,
+    Slot, choose,
+};
+use cvm::model::{Name, Owner, UniqueId};
 use llt::NodeId;
 
-/// What lies in a slot.
+/// What lies in a slot of a disk.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Place {
-    pub(crate) claim: Option<Claim>,
-    pub(crate) image: Option<Arc<Image>>,
+struct Place {
+    claim: Option<Claim>,
+    image: Option<Arc<Image>>,
+    /// A write of an image was cut short.
+    is_torn: bool,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Disks {
-    pub(crate) slots: BTreeMap<(UniqueId, Slot), Place>,
+    slots: BTreeMap<(UniqueId, Slot), Place>,
     /// Under way: of which node, what for, what.
-    pub(crate) writes: Vec<(NodeId, Token, Write)>,
+    writes: Vec<(NodeId, Token, Write)>,
 }
 
 /// What becomes of the writes of a node that is gone.
@@ -32,7 +36,7 @@ pub(crate) enum Fate {
     Landed,
     /// Not done.
     Lost,
-    /// Every second one is half done: nothing in its place is whole.
+    /// Every second one is half done.
     Torn,
 }
 
@@ -51,23 +55,22 @@ impl Disks {
 
     fn apply(&mut self, write: Write) {
         match write {
-            Write::Claim { disk, slot, claim } => {
-                self.slots.entry((disk, slot)).or_default().claim = Some(claim);
+            Write::Claim(claim) => {
+                let key = (claim.disk.clone(), claim.slot);
+                self.slots.entry(key).or_default().claim = Some(claim);
             }
-            Write::Image { disk, slot, image } => {
-                self.slots.entry((disk, slot)).or_default().image = Some(image);
+            Write::Image(disk, image) => {
+                let place = self.slots.entry((disk, image.slot)).or_default();
+                (place.image, place.is_torn) = (Some(image), false);
             }
         }
     }
 
-    fn tear(&mut self, write: &Write) {
-        match write {
-            Write::Claim { disk, slot, .. } => {
-                self.slots.entry((disk.clone(), *slot)).or_default().claim = None;
-            }
-            Write::Image { disk, slot, .. } => {
-                self.slots.entry((disk.clone(), *slot)).or_default().image = None;
-            }
+    /// One of the two copies of a claim is always whole: the old one or the new one.
+    fn tear(&mut self, write: Write) {
+        if let Write::Image(disk, image) = write {
+            let place = self.slots.entry((disk, image.slot)).or_default();
+            (place.image, place.is_torn) = (None, true);
         }
     }
 
@@ -82,7 +85,7 @@ impl Disks {
                 Fate::Landed => self.apply(write),
                 Fate::Late => late.push(write),
                 Fate::Lost => {}
-                Fate::Torn if number % 2 == 0 => self.tear(&write),
+                Fate::Torn if number % 2 == 0 => self.tear(write),
                 Fate::Torn => self.apply(write),
             }
         }
@@ -93,40 +96,71 @@ impl Disks {
         late.into_iter().for_each(|write| self.apply(write));
     }
 
-    /// What an import would find of a group: the newest image that more than half of the disks that
-    /// it names have, on disks that say that they belong to it.
-    pub(crate) fn import(&self, id: &UniqueId) -> Option<Arc<Image>> {
-        let images = self.slots.values().filter_map(|place| place.image.as_ref());
-        let mut of_group: Vec<&Arc<Image>> = images.filter(|image| image.group.id == *id).collect();
-        of_group.sort_by_key(|image| image.stamp);
-        let newest = of_group.last()?;
-        let has = |disk: &UniqueId| {
-            let member = self.claim(disk).and_then(|claim| claim.member);
-            let is_member = member.is_some_and(|member| member.group_id == *id);
-            is_member
-                && Slot::all().any(|slot| {
-                    let place = self.slots.get(&(disk.clone(), slot));
-                    place.and_then(|place| place.image.as_ref()) == Some(newest)
-                })
+    /// What an import finds of a group, as whoever may import it.
+    pub(crate) fn import(&self, group: &UniqueId) -> Result<Image, ImportError> {
+        let mut disks: Vec<UniqueId> = self.slots.keys().map(|(disk, _)| disk.clone()).collect();
+        disks.dedup();
+        let found: Vec<FoundDisk> = disks.iter().map(|disk| self.found(disk)).collect();
+        let owners = vec![Owner::Cluster(Name::new("clus1").unwrap())];
+        let group = group.clone();
+        let request = Request { group, owners, clear: false, force: false, select: None };
+        choose(&request, &found).map(|choice| choice.image)
+    }
+
+    fn found(&self, disk: &UniqueId) -> FoundDisk {
+        let place = |slot| self.slots.get(&(disk.clone(), slot)).cloned().unwrap_or_default();
+        let slot = |slot| match place(slot) {
+            Place { image: Some(image), .. } => FoundSlot::Image(Box::new((*image).clone())),
+            Place { is_torn: true, .. } => {
+                FoundSlot::Invalid { error: ImageError::Mixed { number: 1 }, head: None }
+            }
+            Place { .. } => FoundSlot::decode(slot, &[0; 4096]),
         };
-        let copies = newest.copies.iter().filter(|copy| has(&copy.disk)).count();
-        (copies * 2 > newest.copies.len()).then(|| Arc::clone(newest))
+        FoundDisk {
+            access: disk.to_string(),
+            label: Label {
+                disk: disk.clone(),
+                created: 0,
+                sector_size: 512,
+                geometry: Geometry::new(1 << 20, 65_536).unwrap(),
+            },
+            claims: Claims { newest: self.claim(disk), damaged: 0 },
+            slots: Slot::ALL.map(slot),
+            log: true,
+        }
     }
 
     /// What a disk says of itself.
     pub(crate) fn claim(&self, disk: &UniqueId) -> Option<Claim> {
-        let claims = Slot::all().filter_map(|slot| {
+        let claims = Slot::ALL.into_iter().filter_map(|slot| {
             self.slots.get(&(disk.clone(), slot)).and_then(|place| place.claim.clone())
         });
-        claims.max_by_key(|claim| claim.stamp)
+        claims.max_by_key(Claim::order)
     }
 
-    /// A group is on its disks as it was made.
-    pub(crate) fn put(&mut self, image: &Arc<Image>, slot: Slot) {
-        for disk in image.group.disks.values().filter_map(|disk| disk.disk.clone()) {
-            let claim = image.claim(&disk);
-            self.apply(Write::Claim { disk: disk.clone(), slot, claim });
-            self.apply(Write::Image { disk, slot, image: Arc::clone(image) });
+    /// A group is on its disks as `image` says.
+    pub(crate) fn put(&mut self, image: &Arc<Image>) {
+        for (dm, disk) in &image.group.disks {
+            let id = disk.disk.clone().unwrap();
+            let member = cvm::disk::Member {
+                group: image.group.id.clone(),
+                group_name: image.group.name.clone(),
+                dm: dm.clone(),
+                owner: image.group.owner.clone(),
+                autoimport: image.group.autoimport,
+                serial: disk.serial,
+            };
+            self.apply(Write::Claim(Claim {
+                slot: image.slot,
+                disk: id.clone(),
+                member: Some(member),
+                tenure: 1,
+                stamp: image.stamp,
+                writer: image.writer,
+                updated: 0,
+                seqno: 0,
+            }));
+            self.apply(Write::Image(id, Arc::clone(image)));
         }
     }
 }

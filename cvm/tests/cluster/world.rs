@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use cvm::core::image::{Copy, Image};
-use cvm::core::iod::{Command, Iod, IodConfig, IodOutput, Upcall, Write};
-use cvm::core::txn::{Before, Outcome, RequestId, Slot, Txn, TxnId};
+use cvm::core::iod::{Command, Iod, IodConfig, IodNotice, IodOutput, Upcall, Write};
+use cvm::core::txn::{Before, Txn, TxnId};
+use cvm::disk::{CopyList, Decision, Image, RequestId};
 use cvm::model::{Group, Stamp, UniqueId};
 use llt::{Duration, Id, Incarnation, Instant, NodeId};
 
@@ -22,7 +22,7 @@ pub(crate) struct Node {
     out: VecDeque<IodOutput>,
     upcalls: VecDeque<Upcall>,
     /// What its vxconfigd was told of transactions.
-    pub(crate) told: Vec<(RequestId, Outcome)>,
+    pub(crate) told: Vec<(RequestId, Decision)>,
     is_up: bool,
     is_frozen: bool,
     has_configd: bool,
@@ -43,6 +43,10 @@ pub(crate) struct World {
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     driven: Option<Driven>,
     late: Vec<Write>,
+    /// Time does not pass this: late writes are late by no more than a lease and a disk's time.
+    pub(crate) horizon: Option<Instant>,
+    /// What the vxiods had to say.
+    pub(crate) notices: Vec<(NodeId, IodNotice)>,
     requests: u64,
     random: u64,
 }
@@ -56,6 +60,8 @@ impl World {
             nodes: BTreeMap::new(),
             driven: None,
             late: Vec::new(),
+            horizon: None,
+            notices: Vec::new(),
             requests: 0,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
         }
@@ -187,24 +193,37 @@ impl World {
         let request = RequestId { origin, number: self.requests };
         let table = iod.tables().get(&group.id);
         let found = match &before {
-            Before::OnDisk { image, .. } => image.stamp,
+            Before::OnDisk(image) => image.stamp,
             Before::InForce(_) | Before::Nothing => Stamp::default(),
         };
         let in_force = match &before {
-            Before::OnDisk { slot, .. } => Some(*slot),
-            Before::InForce(_) | Before::Nothing => table.map(|table| table.slot),
+            Before::OnDisk(image) => Some(image.slot),
+            Before::InForce(_) | Before::Nothing => table.map(|table| table.slot()),
         };
         let disks = group.disks.values().filter_map(|disk| disk.disk.as_ref());
         let slot = iod.free_slot(in_force, disks);
         let stamp = iod.next_stamp(&group.id, found);
         let id = TxnId { group: group.id.clone(), stamp, reconfig: iod.role().reconfig };
-        let copies = group.disks.values().filter_map(|disk| disk.disk.clone()).collect();
+        let held = table.map(|table| table.image.copies.clone()).unwrap_or_default();
+        let copies = held.assign(group, &BTreeSet::new());
+        let claim = |disk: &UniqueId| self.disks.claim(disk);
+        let tenure = |disk: UniqueId| {
+            let newest = claim(&disk);
+            let same = newest.as_ref().and_then(|claim| claim.member.as_ref());
+            let is_ours = same.is_some_and(|member| member.group == group.id);
+            let tenure = newest.as_ref().map_or(0, |claim| claim.tenure);
+            (disk, if is_ours { tenure } else { tenure + 1 })
+        };
+        let disks = group.disks.values().filter_map(|disk| disk.disk.clone());
+        let tenures = disks.map(tenure).collect();
         let txn = Txn {
             id,
             request,
             before,
             group: Arc::clone(group),
             copies,
+            tenures,
+            time: 0,
             slot: slot.unwrap(),
             volumes: group.volumes.keys().cloned().collect(),
             closed: Vec::new(),
@@ -256,7 +275,7 @@ impl World {
         match output {
             IodOutput::Broadcast(payload) => self.bus.broadcast(node, payload),
             IodOutput::ClosePort => self.bus.leave(node, usize::MAX / 2),
-            IodOutput::Notice(_) => {}
+            IodOutput::Notice(notice) => self.notices.push((node, notice)),
             IodOutput::OpenPort => self.bus.join(node),
             IodOutput::SendTo(to, payload) => self.bus.send_to(node, to, payload),
             IodOutput::Tell(upcall) => state.upcalls.push_back(upcall),
@@ -298,7 +317,8 @@ impl World {
             }
             Upcall::Joining { announce } => {
                 let tables = state.iod.tables().values().filter(|table| table.is_shared());
-                let images = tables.map(|table| Arc::clone(&table.image)).collect();
+                let images =
+                    tables.map(|table| (Arc::clone(&table.image), table.tenures.clone())).collect();
                 let joiner = announce.id.node;
                 if self.driven.is_none() {
                     self.command(joiner, Command::Stage(images));
@@ -307,7 +327,7 @@ impl World {
             }
             Upcall::Loaded { id, refused } => self.on_loaded(node, &id, refused),
             Upcall::Out { .. } => self.lose_driver(node),
-            Upcall::Activated { .. } | Upcall::Role(_) => {}
+            Upcall::Activated { .. } | Upcall::Role(_) | Upcall::Tables(..) => {}
         }
         true
     }
@@ -348,7 +368,8 @@ impl World {
             }
             let up = self.nodes.values().filter(|node| node.is_up && !node.is_frozen);
             let next = up.filter_map(|node| node.iod.next_deadline()).min();
-            let Some(next) = next else { return };
+            let past = |next: &Instant| self.horizon.is_some_and(|horizon| *next > horizon);
+            let Some(next) = next.filter(|next| !past(next)) else { return };
             self.now = self.now.max(next) + Duration::from_millis(1);
             let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
             for id in ids {
@@ -367,6 +388,7 @@ impl World {
     pub(crate) fn land_late_writes(&mut self) {
         let late = std::mem::take(&mut self.late);
         self.disks.land(late);
+        self.horizon = None;
     }
 
     /// Nodes that run and are members.
@@ -380,8 +402,7 @@ impl World {
     }
 }
 
-/// Every disk of a group has a copy.
-pub(crate) fn copies(group: &Group) -> Vec<Copy> {
-    let disks = group.disks.values().filter_map(|disk| disk.disk.clone());
-    disks.map(|disk| Copy { disk, is_failed: false }).collect()
+/// Where the copies of a group are that nobody has imported yet.
+pub(crate) fn copies(group: &Group) -> CopyList {
+    CopyList::default().assign(group, &BTreeSet::new())
 }

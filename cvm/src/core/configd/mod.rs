@@ -23,13 +23,13 @@ use bytes::Bytes;
 use gab::PortView;
 use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
-pub use self::disks::{DiskState, FoundDisk, ReadyDisk};
+pub use self::disks::{Device, DeviceState};
 use super::iod::{Command, Role, TableView, Upcall};
-use super::txn::{Outcome, RequestId};
 use super::wire::parcel::{Parcels, Way, cut};
 use super::wire::v::{Announce, BusySlot};
 use super::wire::w::WMessage;
-use crate::model::{Name, UniqueId};
+use crate::disk::{Decision, RequestId};
+use crate::model::{Activation, Name, UniqueId};
 use crate::request::{Reply, Request};
 
 /// How a vxconfigd is set up.
@@ -41,6 +41,8 @@ pub struct ConfigdConfig {
     pub cluster: Name,
     /// Somebody that has not answered a check or a load for so long makes the transaction fail.
     pub answer_limit: Duration,
+    /// The activation that groups get when they are made, imported or joined.
+    pub activation: Activation,
     /// A joiner that has not answered for so long is refused.
     pub join_limit: Duration,
 }
@@ -56,22 +58,26 @@ pub struct Configd {
     /// Groups as they are in force, as vxiod has them.
     tables: BTreeMap<UniqueId, TableView>,
     busy: Vec<BusySlot>,
-    disks: BTreeMap<String, FoundDisk>,
+    disks: BTreeMap<String, Device>,
     /// The vxconfigds on port w.
     present: NodeSet,
     parcels: Parcels,
+    shipped_parcels: Parcels,
     requests: requests::Requests,
     work: Work,
-    /// Nodes that wait to join, as vxiod says.
-    joiners: BTreeMap<NodeId, Announce>,
+    /// Nodes that wait to join, as vxiod says, and since when.
+    joiners: BTreeMap<NodeId, (Announce, Instant)>,
     /// What was checked here and may be loaded.
     checked: Option<Box<super::txn::Txn>>,
     /// What waits for the disks to be looked at.
     scans: VecDeque<Scan>,
     offers: u64,
+    /// Seconds since 1970, as the daemon says.
+    wall: u64,
+    /// Counts ids that were made.
+    made: u32,
     /// Newest outcomes, for requests that no image knows.
-    outcomes: VecDeque<(RequestId, Outcome)>,
-    is_startup: bool,
+    outcomes: VecDeque<(RequestId, Decision)>,
     out: VecDeque<ConfigdOutput>,
 }
 
@@ -149,16 +155,23 @@ impl Configd {
             disks: BTreeMap::new(),
             present: NodeSet::EMPTY,
             parcels: Parcels::default(),
+            shipped_parcels: Parcels::default(),
             requests: requests::Requests::default(),
             work: Work::Idle,
             joiners: BTreeMap::new(),
             checked: None,
             scans: VecDeque::new(),
             offers: 0,
+            wall: 0,
+            made: 0,
             outcomes: VecDeque::new(),
-            is_startup: false,
             out: VecDeque::new(),
         }
+    }
+
+    /// What time it is for people, in seconds since 1970.
+    pub const fn set_wall_time(&mut self, seconds: u64) {
+        self.wall = seconds;
     }
 
     /// A utility asks; the answer names the session.
@@ -181,7 +194,7 @@ impl Configd {
                 self.on_decided(now, &id, request, outcome, fault);
             }
             Upcall::Joining { announce } => {
-                self.joiners.insert(announce.id.node, announce);
+                self.joiners.entry(announce.id.node).or_insert((announce, now));
                 self.next_work(now);
             }
             Upcall::Loaded { id, refused } => self.on_own_loaded(now, &id, refused),
@@ -196,6 +209,7 @@ impl Configd {
         self.present = view.members;
         for node in view.left.iter() {
             self.parcels.forget(node);
+            self.shipped_parcels.forget(node);
         }
         self.on_left(now, view.left);
         self.next_work(now);
@@ -227,12 +241,12 @@ impl Configd {
     }
 
     /// A message on port u.
-    pub fn handle_shipped(&mut self, now: Instant, from: NodeId, payload: &[u8]) {
+    pub fn handle_shipped(&mut self, now: Instant, from: NodeId, payload: &Bytes) {
         self.on_shipped(now, from, payload);
     }
 
     /// The disks were looked at, as [`ConfigdOutput::Scan`] asked.
-    pub fn handle_scan(&mut self, now: Instant, found: Vec<FoundDisk>) {
+    pub fn handle_scan(&mut self, now: Instant, found: Vec<Device>) {
         self.disks = found.into_iter().map(|disk| (disk.access.clone(), disk)).collect();
         match self.scans.pop_front() {
             None => {}
@@ -270,7 +284,7 @@ impl Configd {
     }
 
     /// What was found when the disks were last looked at, by access name.
-    pub const fn disks(&self) -> &BTreeMap<String, FoundDisk> {
+    pub const fn disks(&self) -> &BTreeMap<String, Device> {
         &self.disks
     }
 

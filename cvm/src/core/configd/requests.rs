@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bytes::Bytes;
 use llt::{Instant, NodeId, NodeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Configd, ConfigdNotice, ConfigdOutput, Scan, Work};
 use crate::core::iod::{Command, ModeRefused, Role};
-use crate::core::txn::{Outcome, RequestId, TxnId};
+use crate::core::txn::TxnId;
+use crate::core::wire::parcel::Way;
+use crate::disk::{Decision, RequestId};
 use crate::model::{Activation, Name, UniqueId};
 use crate::request::{ClusterRequest, Failure, GroupRequest, Reply, Request};
 
@@ -68,6 +71,13 @@ impl Configd {
         }
     }
 
+    /// A request of this vxconfigd itself: nobody waits for the answer.
+    pub(super) fn queue_own(&mut self, request: Request) {
+        self.requests.made += 1;
+        let id = RequestId { origin: self.me, number: self.requests.made };
+        self.requests.queue.push_back(Waiting { id, request });
+    }
+
     fn reply(&mut self, session: u64, reply: Reply) {
         self.out.push_back(ConfigdOutput::Reply(session, reply));
     }
@@ -120,8 +130,13 @@ impl Configd {
         })
     }
 
-    pub(super) fn on_shipped(&mut self, now: Instant, from: NodeId, payload: &[u8]) {
-        let Ok(shipment) = serde_json::from_slice(payload) else {
+    pub(super) fn on_shipped(&mut self, now: Instant, from: NodeId, payload: &Bytes) {
+        let shipment = match self.shipped_parcels.take(from, Way::Direct, payload) {
+            Ok(None) => return,
+            Ok(Some(whole)) => serde_json::from_slice(&whole).ok(),
+            Err(_) => None,
+        };
+        let Some(shipment) = shipment else {
             self.notice(ConfigdNotice::BadMessage(from));
             return;
         };
@@ -146,9 +161,7 @@ impl Configd {
     /// Whoever asked is told; once.
     pub(super) fn answer(&mut self, id: RequestId, reply: Reply) {
         let reply = match reply {
-            Reply::Failed(failure) => {
-                Reply::Failed(Failure { request: Some(id), ..failure })
-            }
+            Reply::Failed(failure) => Reply::Failed(Failure { request: Some(id), ..failure }),
             reply @ (Reply::Done | Reply::TransState(_) | Reply::Unknown(_)) => reply,
         };
         self.requests.shipped.remove(&id);
@@ -193,10 +206,13 @@ impl Configd {
     }
 
     /// What became of a request, as far as this node knows.
-    fn outcome_of(&self, id: RequestId) -> Option<Outcome> {
+    fn outcome_of(&self, id: RequestId) -> Option<Decision> {
         let newest = self.outcomes.iter().find(|(known, _)| *known == id);
-        let images = self.tables.values().flat_map(|table| &table.image.outcomes);
-        newest.or_else(|| images.into_iter().find(|(known, _)| *known == id)).map(|(_, out)| *out)
+        let in_image = || {
+            let mut images = self.tables.values().map(|table| &table.image.outcomes);
+            images.find_map(|outcomes| outcomes.of(id)).map(|outcome| outcome.decision)
+        };
+        newest.map(|(_, decision)| *decision).or_else(in_image)
     }
 
     pub(super) fn on_decided(
@@ -204,19 +220,19 @@ impl Configd {
         now: Instant,
         id: &TxnId,
         request: RequestId,
-        outcome: Outcome,
+        outcome: Decision,
         fault: Option<(NodeId, String)>,
     ) {
         self.outcomes.push_front((request, outcome));
-        self.outcomes.truncate(crate::core::image::OUTCOMES_MAX);
+        self.outcomes.truncate(crate::disk::OUTCOMES_MAX);
         let mine = matches!(&self.work, Work::Txn(driven) if driven.txn.id == *id);
         if mine {
             self.work = Work::Idle;
         }
         let asked_here = request.origin.node == self.me.node;
         let reply = match (outcome, fault) {
-            (Outcome::Committed, _) => Reply::Done,
-            (Outcome::Abandoned, fault) => {
+            (Decision::Committed, _) => Reply::Done,
+            (Decision::Abandoned, fault) => {
                 let (node, text) = fault.unwrap_or((self.me.node, String::new()));
                 if mine {
                     self.notice(ConfigdNotice::Failed { node, text: text.clone() });
@@ -243,6 +259,7 @@ impl Configd {
             }
         }
         self.joiners.retain(|node, _| self.role.joiners.contains(*node));
+        self.end_join();
         if was.master != self.role.master || was.reconfig != self.role.reconfig {
             self.lose_master(was.master);
             self.drop_work();
@@ -260,8 +277,8 @@ impl Configd {
         for id in lost {
             let outcome = self.outcome_of(id);
             let reply = match outcome {
-                Some(Outcome::Committed) => Reply::Done,
-                Some(Outcome::Abandoned) | None => Reply::Failed(Failure::plain(
+                Some(Decision::Committed) => Reply::Done,
+                Some(Decision::Abandoned) | None => Reply::Failed(Failure::plain(
                     "the master left the cluster before the operation was begun; retry it",
                 )),
             };
@@ -283,7 +300,7 @@ impl Configd {
         }
         // A transaction that was loaded may be in force with the others.
         let loaded = match std::mem::replace(&mut self.work, Work::Idle) {
-            Work::Txn(driven) if driven.txn.group.is_shared() => Some(driven.txn.request),
+            Work::Txn(driven) if driven.is_shared => Some(driven.txn.request),
             Work::Idle | Work::Join(_) | Work::Txn(_) => None,
         };
         let shipped: Vec<RequestId> = self.requests.shipped.keys().copied().collect();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use llt::Instant;
 
 use super::{Iod, IodOutput};
-use crate::core::image::{Claim, Image};
-use crate::core::txn::{Slot, TxnId};
+use crate::core::txn::TxnId;
+use crate::disk::{Claim, Image};
 use crate::model::UniqueId;
 
 /// Names a write until it is done.
@@ -18,30 +18,25 @@ pub struct Token(pub u64);
 #[derive(Clone, Debug)]
 pub enum Write {
     /// What a disk says of itself.
-    Claim {
+    Claim(
+        /// It names the disk and the slot.
+        Claim,
+    ),
+    /// A copy of the configuration, which names the slot.
+    Image(
         /// Which disk.
-        disk: UniqueId,
-        /// Into which of its slots.
-        slot: Slot,
+        UniqueId,
         /// What.
-        claim: Claim,
-    },
-    /// A copy of the configuration.
-    Image {
-        /// Which disk.
-        disk: UniqueId,
-        /// Into which of its slots.
-        slot: Slot,
-        /// What.
-        image: Arc<Image>,
-    },
+        Arc<Image>,
+    ),
 }
 
 impl Write {
     /// The disk that is written.
     pub const fn disk(&self) -> &UniqueId {
         match self {
-            Self::Claim { disk, .. } | Self::Image { disk, .. } => disk,
+            Self::Claim(claim) => &claim.disk,
+            Self::Image(disk, _) => disk,
         }
     }
 }
@@ -83,7 +78,7 @@ impl Iod {
     pub(super) fn write(&mut self, purpose: Purpose, write: Write) {
         let token = Token(self.writes.next);
         self.writes.next += 1;
-        let is_image = matches!(write, Write::Image { .. });
+        let is_image = matches!(write, Write::Image(..));
         self.writes.under_way.insert(token, (purpose, write.disk().clone(), is_image));
         self.out.push_back(IodOutput::Write(token, write));
     }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use llt::{Instant, NodeId};
 
-use super::{Cluster, Iod, IodOutput, Table, Upcall, without};
-use crate::core::image::Image;
-use crate::core::txn::Slot;
+use super::{Cluster, Iod, IodOutput, Table, Tenures, Upcall, without};
 use crate::core::wire::v::{Admit, VMessage};
+use crate::disk::Image;
 use crate::model::Activation;
 
 /// Does the node want to leave?
@@ -79,12 +78,11 @@ impl Iod {
         }
     }
 
-    pub(super) fn stage(&mut self, images: Vec<Arc<Image>>) {
-        let table = |image: Arc<Image>| {
-            let slot = Slot::default();
-            (image.group.id.clone(), Table::new(image, slot))
+    pub(super) fn stage(&mut self, groups: Vec<(Arc<Image>, Tenures)>) {
+        let table = |(image, tenures): (Arc<Image>, Tenures)| {
+            (image.group.id.clone(), Table::new(image, tenures))
         };
-        self.staged = images.into_iter().map(table).collect();
+        self.staged = groups.into_iter().map(table).collect();
     }
 
     /// CVM-14, CVM-15: between two transactions.
@@ -143,7 +141,7 @@ impl Iod {
         self.tables.extend(staged);
         for state in &admit.groups {
             if let Some(table) = self.tables.get_mut(&state.id) {
-                (table.slot, table.epoch) = (state.slot, state.epoch);
+                table.epoch = state.epoch;
             }
         }
         for busy in &admit.busy {

@@ -33,10 +33,10 @@ use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 pub use self::activation::{ModeRefused, OpenRefused};
 pub use self::io::{DiskError, Token, Write, WriteDone};
-pub use self::table::{Table, TableView, Tables};
-use super::image::Image;
-use super::txn::{Outcome, RequestId, Txn, TxnId};
+pub use self::table::{Table, TableView, Tables, Tenures};
+use super::txn::{Txn, TxnId};
 use super::wire::v::{Announce, BusySlot, VMessage};
+use crate::disk::{Decision, Image, RequestId};
 use crate::model::{Activation, Epoch, Name, Stamp, Tid, UniqueId};
 
 /// How a vxiod is set up.
@@ -98,7 +98,7 @@ pub struct Iod {
     /// Slots that are left alone.
     busy: Vec<slots::Busy>,
     /// The newest view has abandoned it, and is not settled yet.
-    abandoned: Option<(UniqueId, RequestId)>,
+    abandoned: Option<(TxnId, RequestId)>,
     alarms: u64,
     out: VecDeque<IodOutput>,
 }
@@ -166,7 +166,7 @@ pub enum Command {
     /// Joiner: the groups of the cluster.
     Stage(
         /// As the master has them.
-        Vec<Arc<Image>>,
+        Vec<(Arc<Image>, Tenures)>,
     ),
     /// Join the cluster.
     StartNode,
@@ -193,7 +193,7 @@ pub enum Upcall {
         /// Whose request it was.
         request: RequestId,
         /// How it ended.
-        outcome: Outcome,
+        outcome: Decision,
         /// Where it went wrong, and what, if it was abandoned.
         fault: Option<(NodeId, String)>,
     },
@@ -468,8 +468,9 @@ impl Iod {
     fn tell_tables(&mut self) {
         let next = |id: &UniqueId| self.next_stamp(id, Stamp::default());
         let view = |(id, table): (&UniqueId, &Table)| {
-            let (image, slot) = (Arc::clone(&table.image), table.slot);
-            (id.clone(), TableView { image, slot, next: next(id) })
+            let (image, next) = (Arc::clone(&table.image), next(id));
+            let (tenures, failed) = (table.tenures.clone(), table.failed.clone());
+            (id.clone(), TableView { image, tenures, failed, next })
         };
         let tables = self.tables.iter().map(view).collect();
         self.tell(Upcall::Tables(tables, self.busy_slots()));

@@ -1,18 +1,19 @@
 //! What may be half written is written back (design 2): by the master of the moment, under a higher
 //! stamp and into another slot. Until RESUME the group's I/O stands still and nothing of it changes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use llt::time::earliest;
 use llt::{Id, Instant};
 
 use super::io::Purpose;
-use super::transaction::all_disks;
-use super::{DiskError, Iod, IodNotice, Write};
-use crate::core::image::{Claim, Image};
-use crate::core::txn::{Before, Outcome, Slot, Txn};
+use super::transaction::{all_disks, config_disks, outcome};
+use super::{DiskError, Iod, IodNotice, Write, table};
+use crate::core::txn::{Before, Txn};
 use crate::core::wire::v::GroupState;
-use crate::model::{Epoch, Group, Stamp, Tid, UniqueId};
+use crate::disk::{CopyList, Decision, Image, Slot, is_enough};
+use crate::model::{Epoch, Stamp, Tid, UniqueId};
 
 /// An abandoned transaction of which something may be on a disk.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ enum State {
     /// No slot is free, or it went wrong: not before this.
     Waiting { until: Instant },
     /// Being written.
-    Writing { stamp: Stamp, slot: Slot, left: usize, good: usize, needed: usize, lost: bool },
+    Writing { stamp: Stamp, slot: Slot, left: usize, written: BTreeSet<UniqueId>, lost: bool },
 }
 
 impl Repair {
@@ -98,11 +99,8 @@ impl Iod {
         let stamp = Stamp { epoch, tid: Tid(old.tid.0 + repair.number) };
         let (number, txn) = (repair.number, repair.txn.clone());
         let writes = writes(&txn, before.as_deref(), stamp, slot, me);
-        let copies = writes.iter().filter(|write| matches!(write, Write::Image { .. })).count();
-        // Claims alone: all of them count.
-        let needed = if before.is_some() { copies / 2 + 1 } else { 0 };
         let left = writes.len();
-        repair.state = State::Writing { stamp, slot, left, good: 0, needed, lost: false };
+        repair.state = State::Writing { stamp, slot, left, written: BTreeSet::new(), lost: false };
         for write in writes {
             self.write(Purpose::Repair(id.clone(), number), write);
         }
@@ -112,18 +110,16 @@ impl Iod {
     fn repair_slot(&self, id: &UniqueId) -> Option<Slot> {
         let txn = &self.repairs.get(id)?.txn;
         let in_force = match (&txn.before, self.tables.get(id)) {
-            (_, Some(table)) => Some(table.slot),
-            (Before::OnDisk { slot, .. }, None) => Some(*slot),
+            (_, Some(table)) => Some(table.slot()),
+            (Before::OnDisk(image), None) => Some(image.slot),
             (Before::InForce(_) | Before::Nothing, None) => None,
         };
         let before = self.before(txn);
-        let disks = |group: &Group| group.disks.values().filter_map(|dm| dm.disk.clone());
-        let mut all: Vec<UniqueId> = disks(&txn.group).collect::<Vec<_>>();
-        all.extend(before.iter().flat_map(|image| disks(&image.group).collect::<Vec<_>>()));
+        let all: Vec<UniqueId> = all_disks(before.as_deref(), &txn.group).into_iter().collect();
         let free = |slot: &Slot| {
             Some(*slot) != in_force && *slot != txn.slot && !self.is_busy(*slot, &all)
         };
-        Slot::all().find(free)
+        Slot::ALL.into_iter().find(free)
     }
 
     pub(super) fn on_repair_write(
@@ -137,23 +133,30 @@ impl Iod {
     ) {
         let retry = now + self.config.retry;
         if let Err(error) = &done {
-            let (group, error) = (id.clone(), error.clone());
+            let (group, disk, error) = (id.clone(), disk.clone(), error.clone());
             self.notice(IodNotice::CopyFailed { group, disk, error });
         }
+        let before = self.repairs.get(id).and_then(|repair| self.before(&repair.txn));
         let Some(repair) = self.repairs.get_mut(id).filter(|repair| repair.number == number) else {
             return;
         };
-        let State::Writing { stamp, slot, left, good, needed, lost } = &mut repair.state else {
+        let State::Writing { stamp, slot, left, written, lost } = &mut repair.state else {
             return;
         };
         *left -= 1;
-        *good += usize::from(is_image && done.is_ok());
         *lost |= !is_image && done.is_err();
+        if is_image && done.is_ok() {
+            written.insert(disk);
+        }
         if *left > 0 {
             return;
         }
         // Where nothing was before, a claim that stays is a disk that cannot be used.
-        let well = if *needed > 0 { good >= needed } else { !*lost };
+        let earlier: [&CopyList; 1] = [&repair.txn.copies];
+        let well = match &before {
+            Some(image) => is_enough(&earlier, &image.copies, written),
+            None => !*lost,
+        };
         let (stamp, slot, is_shared) = (*stamp, *slot, repair.is_shared);
         repair.state =
             if well { State::Done { stamp, slot } } else { State::Waiting { until: retry } };
@@ -170,15 +173,15 @@ impl Iod {
 
     /// The configuration in force has another stamp: it was written back.
     fn written_back(&mut self, id: &UniqueId, stamp: Stamp, slot: Slot, writer: Id) {
-        let request = self.repairs.remove(id).map(|repair| repair.txn.request);
+        let txn = self.repairs.remove(id).map(|repair| repair.txn);
         self.note_decided(id, stamp);
         let Some(table) = self.tables.get_mut(id) else { return };
         let image = Arc::make_mut(&mut table.image);
-        (image.stamp, image.writer) = (stamp, writer);
-        if let Some(request) = request {
-            image.note(request, Outcome::Abandoned);
+        (image.stamp, image.writer, image.slot, image.claiming) = (stamp, writer, slot, false);
+        if let Some(txn) = txn {
+            image.outcomes.note(outcome(&txn.id, txn.request, Decision::Abandoned));
         }
-        (table.slot, table.epoch, table.frozen) = (slot, stamp.epoch.max(table.epoch), None);
+        (table.epoch, table.frozen) = (stamp.epoch.max(table.epoch), None);
     }
 
     /// RESUME says where a group stands.
@@ -222,27 +225,22 @@ impl Iod {
 
 /// What is written back: the configuration before, and on each disk what it was.
 fn writes(txn: &Txn, before: Option<&Image>, stamp: Stamp, slot: Slot, me: Id) -> Vec<Write> {
-    let mut after = before.cloned().unwrap_or_else(|| Image {
-        stamp,
-        writer: me,
-        group: Arc::clone(&txn.group),
-        copies: Vec::new(),
-        outcomes: Vec::new(),
-    });
-    (after.stamp, after.writer) = (stamp, me);
-    after.note(txn.request, Outcome::Abandoned);
-    let new = Image { group: Arc::clone(&txn.group), ..after.clone() };
-    let claim = |disk: UniqueId| {
-        let member = before.and_then(|_| after.claim(&disk).member);
-        Write::Claim { disk, slot, claim: Claim { stamp, writer: me, member } }
+    let tenure = |disk: &UniqueId| txn.tenures.get(disk).copied().unwrap_or(0);
+    let disks = all_disks(before, &txn.group);
+    let Some(before) = before else {
+        // The group is not made: its disks are nobody's again.
+        let free =
+            |disk: &UniqueId| table::free(slot, disk, tenure(disk), (stamp, me), txn.time, None);
+        return disks.iter().map(|disk| Write::Claim(free(disk))).collect();
     };
-    let mut writes: Vec<Write> = all_disks(before, &new).into_iter().map(claim).collect();
-    if before.is_some() {
-        let image = Arc::new(after);
-        for copy in &image.copies {
-            let image = Arc::clone(&image);
-            writes.push(Write::Image { disk: copy.disk.clone(), slot, image });
-        }
+    let mut image = before.clone();
+    (image.stamp, image.writer, image.slot, image.claiming) = (stamp, me, slot, false);
+    image.outcomes.note(outcome(&txn.id, txn.request, Decision::Abandoned));
+    let image = Arc::new(image);
+    let claim = |disk: &UniqueId| table::claim(&image, disk, tenure(disk), txn.time);
+    let mut writes: Vec<Write> = disks.iter().map(|disk| Write::Claim(claim(disk))).collect();
+    for disk in config_disks(Some(&*image), &txn.copies) {
+        writes.push(Write::Image(disk, Arc::clone(&image)));
     }
     writes
 }

@@ -7,8 +7,9 @@
 use llt::{Id, Instant};
 
 use super::Iod;
-use crate::core::txn::{Slot, Txn};
+use crate::core::txn::Txn;
 use crate::core::wire::v::BusySlot;
+use crate::disk::Slot;
 use crate::model::UniqueId;
 
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ impl Iod {
         disks: impl IntoIterator<Item = &'a UniqueId>,
     ) -> Option<Slot> {
         let disks: Vec<UniqueId> = disks.into_iter().cloned().collect();
-        Slot::all().find(|slot| Some(*slot) != in_force && !self.is_busy(*slot, &disks))
+        Slot::ALL.into_iter().find(|slot| Some(*slot) != in_force && !self.is_busy(*slot, &disks))
     }
 
     pub(super) fn is_busy(&self, slot: Slot, disks: &[UniqueId]) -> bool {

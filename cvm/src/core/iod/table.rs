@@ -1,11 +1,13 @@
 //! A group as it is in force on a node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::core::image::Image;
-use crate::core::txn::{Slot, TxnId};
+use llt::Id;
+
+use crate::core::txn::TxnId;
 use crate::core::wire::v::GroupState;
+use crate::disk::{Claim, Image, Member, Slot};
 use crate::model::{Epoch, Stamp, UniqueId};
 
 /// All groups that are imported here.
@@ -18,27 +20,40 @@ pub struct Table {
     pub image: Arc<Image>,
     /// The next transaction has this epoch.
     pub epoch: Epoch,
-    /// Where the configuration lies on the disks.
-    pub slot: Slot,
+    /// How often each disk was given to a group, the last time to this one.
+    pub tenures: Tenures,
+    /// Disks whose copy of the configuration missed the last one: the next names them as failed.
+    pub failed: BTreeSet<UniqueId>,
     /// Its I/O stands still for this transaction.
     pub(super) frozen: Option<TxnId>,
 }
+
+/// How often disks were given to a group: stamps of two groups cannot be compared, so that says which
+/// claim of a disk is the newer one.
+pub type Tenures = BTreeMap<UniqueId, u64>;
 
 /// A group as vxconfigd is told of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TableView {
     /// The configuration in force.
     pub image: Arc<Image>,
-    /// Where it lies.
-    pub slot: Slot,
+    /// How often each disk was given to a group.
+    pub tenures: Tenures,
+    /// Disks whose copy of the configuration missed the last one.
+    pub failed: BTreeSet<UniqueId>,
     /// The stamp of the next transaction.
     pub next: Stamp,
 }
 
 impl Table {
-    pub(super) fn new(image: Arc<Image>, slot: Slot) -> Self {
+    pub(super) fn new(image: Arc<Image>, tenures: Tenures) -> Self {
         let epoch = image.stamp.epoch;
-        Self { image, epoch, slot, frozen: None }
+        Self { image, epoch, tenures, failed: BTreeSet::new(), frozen: None }
+    }
+
+    /// Where the configuration lies on the disks.
+    pub fn slot(&self) -> Slot {
+        self.image.slot
     }
 
     /// The stamp of the configuration in force.
@@ -52,6 +67,34 @@ impl Table {
     }
 
     pub(super) fn state(&self, id: &UniqueId) -> GroupState {
-        GroupState { id: id.clone(), epoch: self.epoch, stamp: self.stamp(), slot: self.slot }
+        GroupState { id: id.clone(), epoch: self.epoch, stamp: self.stamp(), slot: self.slot() }
     }
+}
+
+/// What a disk says of itself when a configuration is written: a member of the group, or nobody's.
+pub(super) fn claim(image: &Image, disk: &UniqueId, tenure: u64, time: u64) -> Claim {
+    let member = image.group.disks.iter().find(|(_, dm)| dm.disk.as_ref() == Some(disk));
+    let member = member.filter(|_| !image.group.destroyed).map(|(name, dm)| Member {
+        group: image.group.id.clone(),
+        group_name: image.group.name.clone(),
+        dm: name.clone(),
+        owner: image.group.owner.clone(),
+        autoimport: image.group.autoimport,
+        serial: dm.serial,
+    });
+    free(image.slot, disk, tenure, (image.stamp, image.writer), time, member)
+}
+
+/// What a disk says of itself, whatever any configuration says.
+pub(super) fn free(
+    slot: Slot,
+    disk: &UniqueId,
+    tenure: u64,
+    (stamp, writer): (Stamp, Id),
+    time: u64,
+    member: Option<Member>,
+) -> Claim {
+    // The stamp tells claims of one tenure apart; the number is for listings.
+    let seqno = stamp.tid.0;
+    Claim { slot, disk: disk.clone(), member, tenure, stamp, writer, updated: time, seqno }
 }

@@ -14,10 +14,10 @@ use llt::{Id, Instant, NodeId, NodeSet};
 
 use super::io::Purpose;
 use super::repair::Repair;
-use super::{DiskError, Iod, IodNotice, Table, Upcall, Write};
-use crate::core::image::{Copy, Image};
-use crate::core::txn::{Before, Outcome, RequestId, Txn, TxnId};
+use super::{DiskError, Iod, IodNotice, Table, Upcall, Write, table};
+use crate::core::txn::{Before, Txn, TxnId};
 use crate::core::wire::v::VMessage;
+use crate::disk::{CopyKind, CopyList, Decision, Image, Outcome, RequestId, is_enough};
 use crate::model::{Group, Owner, Stamp, UniqueId};
 
 /// The transaction that is loaded.
@@ -42,8 +42,7 @@ enum Phase {
     /// Master: the disks are written.
     Writing {
         left: usize,
-        good: usize,
-        failed: Vec<UniqueId>,
+        written: BTreeSet<UniqueId>,
         fault: Option<String>,
     },
     /// Master: COMMIT or ABANDON is out.
@@ -84,13 +83,11 @@ impl Iod {
             (Before::InForce(stamp), Some(table)) => {
                 table.stamp() == *stamp && txn.id.stamp.epoch >= table.epoch
             }
-            (Before::InForce(_), None) | (Before::Nothing | Before::OnDisk { .. }, Some(_)) => {
-                false
-            }
-            (Before::Nothing | Before::OnDisk { .. }, None) => true,
+            (Before::InForce(_), None) | (Before::Nothing | Before::OnDisk(_), Some(_)) => false,
+            (Before::Nothing | Before::OnDisk(_), None) => true,
         };
         let newer = table.is_none_or(|table| txn.id.stamp > table.stamp());
-        let free = table.is_none_or(|table| table.slot != txn.slot);
+        let free = table.is_none_or(|table| table.slot() != txn.slot);
         if self.decided.get(&txn.id.group).is_some_and(|stamp| *stamp >= txn.id.stamp) {
             return Some("it is over already".to_owned());
         }
@@ -185,27 +182,20 @@ impl Iod {
         self.give_up(now, &id, missing, "its I/O does not come to an end".to_owned());
     }
 
-    /// The image and the claims of a transaction that commits.
+    /// The image of a transaction that commits.
     fn image_of(&self, txn: &Txn, writer: Id) -> Image {
-        let before = match &txn.before {
-            Before::InForce(_) => self.tables.get(&txn.id.group).map(|table| &table.image),
-            Before::Nothing => None,
-            Before::OnDisk { image, .. } => Some(image),
-        };
-        let failed = |disk: &UniqueId| {
-            let copies = before.into_iter().flat_map(|image| &image.copies);
-            copies.into_iter().any(|copy| copy.disk == *disk && copy.is_failed)
-        };
-        let copy = |disk: &UniqueId| Copy { disk: disk.clone(), is_failed: failed(disk) };
-        let mut image = Image {
+        let before = self.before(txn);
+        let mut outcomes = before.map(|image| image.outcomes.clone()).unwrap_or_default();
+        outcomes.note(outcome(&txn.id, txn.request, Decision::Committed));
+        Image {
+            slot: txn.slot,
             stamp: txn.id.stamp,
             writer,
-            group: Arc::clone(&txn.group),
-            copies: txn.copies.iter().map(copy).collect(),
-            outcomes: before.map(|image| image.outcomes.clone()).unwrap_or_default(),
-        };
-        image.note(txn.request, Outcome::Committed);
-        image
+            claiming: matches!(txn.before, Before::OnDisk(_)),
+            outcomes,
+            copies: txn.copies.clone(),
+            group: (*txn.group).clone(),
+        }
     }
 
     fn start_writing(&mut self, now: Instant) {
@@ -216,17 +206,17 @@ impl Iod {
         let mut writes = Vec::new();
         // On every disk, also where it says the same: so the newest claim is always in the slot of
         // the configuration in force, which is never the one that is written.
-        for disk in all_disks(before.as_deref(), &image) {
-            let claim = image.claim(&disk);
-            writes.push(Write::Claim { disk, slot: txn.slot, claim });
+        for disk in all_disks(before.as_deref(), &image.group) {
+            let tenure = txn.tenures.get(&disk).copied().unwrap_or(0);
+            writes.push(Write::Claim(table::claim(&image, &disk, tenure, txn.time)));
         }
-        for disk in &txn.copies {
-            let image = Arc::clone(&image);
-            writes.push(Write::Image { disk: disk.clone(), slot: txn.slot, image });
+        // Also where only the one before has copies: no import may take that for the newest.
+        for disk in config_disks(before.as_deref(), &txn.copies) {
+            writes.push(Write::Image(disk, Arc::clone(&image)));
         }
         let Some(open) = &mut self.open else { return };
-        let (left, failed) = (writes.len(), Vec::new());
-        open.phase = Phase::Writing { left, good: 0, failed, fault: None };
+        let left = writes.len();
+        open.phase = Phase::Writing { left, written: BTreeSet::new(), fault: None };
         for write in writes {
             self.write(Purpose::Commit(txn.id.clone()), write);
         }
@@ -240,7 +230,7 @@ impl Iod {
         match &txn.before {
             Before::InForce(_) => self.tables.get(&txn.id.group).map(|t| Arc::clone(&t.image)),
             Before::Nothing => None,
-            Before::OnDisk { image, .. } => Some(Arc::clone(image)),
+            Before::OnDisk(image) => Some(Arc::clone(image)),
         }
     }
 
@@ -254,7 +244,7 @@ impl Iod {
     ) {
         let before = self.open.as_ref().and_then(|open| self.before(&open.txn));
         let open = self.open.as_mut().filter(|open| open.txn.id == *id);
-        let Some(Open { phase: Phase::Writing { left, good, failed, fault }, .. }) = open else {
+        let Some(Open { phase: Phase::Writing { left, written, fault }, .. }) = open else {
             // It was decided meanwhile; what is to be written back has waited for this.
             self.retry_repairs(now);
             return;
@@ -262,14 +252,15 @@ impl Iod {
         *left -= 1;
         let is_last = *left == 0;
         match done {
-            Ok(()) => *good += usize::from(is_image),
+            Ok(()) => {
+                if is_image {
+                    written.insert(disk);
+                }
+            }
             Err(error) => {
                 let is_new = before.is_none_or(|image| !has_disk(&image.group, &disk));
                 if !is_image && is_new {
                     *fault = Some(format!("cannot write disk {disk}: {error}"));
-                }
-                if is_image {
-                    failed.push(disk.clone());
                 }
                 self.notice(IodNotice::CopyFailed { group: id.group.clone(), disk, error });
             }
@@ -281,24 +272,27 @@ impl Iod {
 
     /// All that was to be written is written, or failed.
     fn decide(&mut self, now: Instant) {
+        let before = self.open.as_ref().and_then(|open| self.before(&open.txn));
         let Some(open) = &mut self.open else { return };
-        let Phase::Writing { good, failed, fault, .. } = &open.phase else { return };
-        let (id, copies) = (open.txn.id.clone(), open.txn.copies.len());
-        let fault = fault
-            .clone()
-            .or_else(|| (good * 2 <= copies).then(|| "cvm config update failed".to_owned()));
+        let Phase::Writing { written, fault, .. } = &open.phase else { return };
+        let id = open.txn.id.clone();
+        let earlier: Vec<&CopyList> = before.iter().map(|image| &image.copies).collect();
+        let enough = is_enough(&earlier, &open.txn.copies, written);
+        let fault =
+            fault.clone().or_else(|| (!enough).then(|| "cvm config update failed".to_owned()));
         if let Some(why) = fault {
             let me = self.me.node;
             self.give_up(now, &id, me, why);
             return;
         }
-        let (failed, is_shared) = (failed.clone(), open.is_shared);
+        let active = open.txn.copies.active(CopyKind::Config);
+        let failed = active.filter(|disk| !written.contains(*disk)).cloned().collect();
+        let is_shared = open.is_shared;
         open.phase = Phase::Deciding;
         if is_shared {
             self.broadcast(&VMessage::Commit { id, failed });
         } else {
-            let me = self.me;
-            self.commit(me, &failed);
+            self.commit(self.me, &failed);
         }
     }
 
@@ -317,23 +311,21 @@ impl Iod {
 
     /// The transaction is in force.
     fn commit(&mut self, writer: Id, failed: &[UniqueId]) {
-        let Some(Open { txn, .. }) = self.open.take() else { return };
-        let mut image = self.image_of(&txn, writer);
-        for copy in &mut image.copies {
-            copy.is_failed = failed.contains(&copy.disk);
-        }
-        let id = txn.id.clone();
+        let image = self.open.as_ref().map(|open| self.image_of(&open.txn, writer));
+        let (Some(image), Some(Open { txn, .. })) = (image, self.open.take()) else { return };
+        let id = txn.id;
         self.note_decided(&id.group, id.stamp);
-        let is_imported = !txn.group.destroyed && txn.group.owner != Owner::Nobody;
         self.tables.remove(&id.group);
-        if is_imported {
-            self.tables.insert(id.group.clone(), Table::new(Arc::new(image), txn.slot));
+        if !txn.group.destroyed && txn.group.owner != Owner::Nobody {
+            let mut table = Table::new(Arc::new(image), txn.tenures);
+            table.failed = failed.iter().cloned().collect();
+            self.tables.insert(id.group.clone(), table);
         } else {
             self.modes.retain(|(group, _), _| *group != id.group);
             self.opens.retain(|(group, _), _| *group != id.group);
         }
         self.tell_tables();
-        let (request, outcome) = (txn.request, Outcome::Committed);
+        let (request, outcome) = (txn.request, Decision::Committed);
         self.tell(Upcall::Decided { id, request, outcome, fault: None });
         self.tell_joiners();
         self.leave_if_closed();
@@ -387,14 +379,16 @@ impl Iod {
             self.note_decided(&id.group, id.stamp);
         }
         if !wrote {
-            self.note_abandoned(&id.group, request);
+            self.note_abandoned(id, request);
         }
     }
 
     /// What became of the request is known to all who know the group.
-    pub(super) fn note_abandoned(&mut self, group: &UniqueId, request: RequestId) {
-        if let Some(table) = self.tables.get_mut(group) {
-            Arc::make_mut(&mut table.image).note(request, Outcome::Abandoned);
+    pub(super) fn note_abandoned(&mut self, id: &TxnId, request: RequestId) {
+        self.note_decided(&id.group, id.stamp);
+        if let Some(table) = self.tables.get_mut(&id.group) {
+            let abandoned = outcome(id, request, Decision::Abandoned);
+            Arc::make_mut(&mut table.image).outcomes.note(abandoned);
         }
     }
 
@@ -409,7 +403,7 @@ impl Iod {
         let Some(open) = self.open.as_ref().filter(|open| open.is_shared) else { return };
         let wrote = open.may_be_written();
         let node = left.first().unwrap_or(self.me.node);
-        self.abandoned = Some((open.txn.id.group.clone(), open.txn.request));
+        self.abandoned = Some((open.txn.id.clone(), open.txn.request));
         self.abandon(now, wrote, (node, "the node left the cluster".to_owned()), writer);
     }
 
@@ -431,7 +425,7 @@ impl Iod {
             table.frozen = None;
         }
         if !is_shared && !wrote {
-            self.note_abandoned(&id.group, request);
+            self.note_abandoned(&id, request);
         }
         if wrote {
             self.repairs.insert(id.group.clone(), Repair::new(txn, is_shared));
@@ -439,7 +433,7 @@ impl Iod {
         let fault = Some((node, why.clone()));
         self.notice(IodNotice::TxnFailed { id: id.clone(), node, why });
         self.tell_tables();
-        self.tell(Upcall::Decided { id, request, outcome: Outcome::Abandoned, fault });
+        self.tell(Upcall::Decided { id, request, outcome: Decision::Abandoned, fault });
         let in_view = self.membership().is_some_and(|membership| membership.is_settled);
         if !is_shared || in_view && self.is_master() {
             self.start_repairs(now);
@@ -450,14 +444,21 @@ impl Iod {
 }
 
 /// All disks of two configurations.
-pub(super) fn all_disks(before: Option<&Image>, after: &Image) -> BTreeSet<UniqueId> {
-    let disks = |image: &Image| {
-        let disks = image.group.disks.values();
-        disks.filter_map(|disk| disk.disk.clone()).collect::<Vec<_>>()
-    };
-    before.map(disks).into_iter().flatten().chain(disks(after)).collect()
+pub(super) fn all_disks(before: Option<&Image>, after: &Group) -> BTreeSet<UniqueId> {
+    let before = before.into_iter().flat_map(|image| image.group.disks.values());
+    before.chain(after.disks.values()).filter_map(|disk| disk.disk.clone()).collect()
 }
 
-pub(super) fn has_disk(group: &Group, disk: &UniqueId) -> bool {
+/// Disks with an active copy before or after.
+pub(super) fn config_disks(before: Option<&Image>, after: &CopyList) -> BTreeSet<UniqueId> {
+    let before = before.into_iter().flat_map(|image| image.copies.active(CopyKind::Config));
+    before.chain(after.active(CopyKind::Config)).cloned().collect()
+}
+
+pub(super) fn outcome(id: &TxnId, request: RequestId, decision: Decision) -> Outcome {
+    Outcome { request, decision, tid: id.stamp.tid }
+}
+
+fn has_disk(group: &Group, disk: &UniqueId) -> bool {
     group.disks.values().any(|dm| dm.disk.as_ref() == Some(disk))
 }

@@ -130,8 +130,8 @@ impl Iod {
             .filter_map(|announce| announce.abandoned.clone())
             .collect();
         self.free_slots_of(&ids);
-        for (group, request) in abandoned {
-            self.note_abandoned(&group, request);
+        for (id, request) in abandoned {
+            self.note_abandoned(&id, request);
         }
         if is_new {
             self.take_over();

@@ -3,7 +3,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use llt::{Id, Incarnation, NodeId};
 
-use crate::core::txn::{RequestId, Slot, TxnId};
+use crate::core::txn::TxnId;
+use crate::disk::{RequestId, Slot};
 use crate::model::{Epoch, Name, Stamp, Tid, UniqueId};
 
 /// Input that is no message: cut short, too long, or with a value out of range.

@@ -57,7 +57,12 @@ impl Parcels {
     ///
     /// # Errors
     /// [`BadParcel`]; what was begun with it is dropped.
-    pub fn take(&mut self, from: NodeId, way: Way, parcel: &Bytes) -> Result<Option<Bytes>, BadParcel> {
+    pub fn take(
+        &mut self,
+        from: NodeId,
+        way: Way,
+        parcel: &Bytes,
+    ) -> Result<Option<Bytes>, BadParcel> {
         let begun = self.begun.remove(&(from, way));
         let (head, body) = parcel.split_at_checked(HEAD).ok_or(BadParcel)?;
         let left = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);

@@ -4,7 +4,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use llt::{Id, NodeId};
 
 use super::codec::{Malformed, Put, Reader};
-use crate::core::txn::{RequestId, Slot, TxnId};
+use crate::core::txn::TxnId;
+use crate::disk::{RequestId, Slot};
 use crate::model::{Activation, Epoch, Stamp, UniqueId};
 
 /// A message on port v. All are broadcast SAFE, but [`Quiesced`](Self::Quiesced) and
@@ -101,7 +102,7 @@ pub struct Announce {
     /// It has joined the cluster.
     pub is_member: bool,
     /// The request whose transaction the view has abandoned: who had not loaded it learns of it.
-    pub abandoned: Option<(UniqueId, RequestId)>,
+    pub abandoned: Option<(TxnId, RequestId)>,
 }
 
 /// What a joiner has to know beside the configurations, which it has from the master's vxconfigd.
@@ -282,8 +283,8 @@ fn put_announce(out: &mut BytesMut, announce: &Announce) {
     out.put_u8(u8::from(announce.is_master));
     out.put_u8(u8::from(announce.is_member));
     out.put_u8(u8::from(announce.abandoned.is_some()));
-    if let Some((group, request)) = &announce.abandoned {
-        out.put_unique_id(group);
+    if let Some((id, request)) = &announce.abandoned {
+        out.put_txn_id(id);
         out.put_request_id(*request);
     }
 }
@@ -298,7 +299,7 @@ fn read_announce(reader: &mut Reader) -> Result<Announce, Malformed> {
         is_master: reader.flag("whether it is master")?,
         is_member: reader.flag("whether it is a member")?,
         abandoned: match reader.flag("whether a request was abandoned")? {
-            true => Some((reader.unique_id()?, reader.request_id()?)),
+            true => Some((reader.txn_id()?, reader.request_id()?)),
             false => None,
         },
     };
@@ -355,7 +356,7 @@ mod tests {
             versions: (1, 2),
             is_master: true,
             is_member: false,
-            abandoned: Some((group.clone(), request)),
+            abandoned: Some((txn.clone(), request)),
         };
         vec![
             VMessage::Abandon {

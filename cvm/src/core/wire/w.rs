@@ -3,7 +3,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::codec::{Malformed, Put, Reader};
-use crate::core::txn::{RequestId, Slot, TxnId};
+use crate::core::txn::TxnId;
+use crate::disk::{CopyState, DiskCopies, RequestId, Slot};
 use crate::model::{Name, Stamp, UniqueId};
 
 /// A message on port w. The master's are broadcast, answers go to the master alone.
@@ -53,8 +54,21 @@ pub struct JoinOffer {
     pub number: u64,
     /// Lowest and highest version that the cluster speaks.
     pub versions: (u16, u16),
-    /// The configurations in force, as they lie on the disks.
-    pub images: Vec<Bytes>,
+    /// The groups.
+    pub groups: Vec<OfferedGroup>,
+}
+
+/// A group of the cluster.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OfferedGroup {
+    /// The configuration in force, as it lies on the disks.
+    pub image: Bytes,
+    /// In which slot.
+    pub slot: Slot,
+    /// How often each disk was given to a group.
+    pub tenures: Vec<(UniqueId, u64)>,
+    /// The disks that the master reaches: all of them have to be reached.
+    pub disks: Vec<UniqueId>,
 }
 
 /// A change that is to be checked by all.
@@ -68,8 +82,12 @@ pub struct Precheck {
     pub base: Base,
     /// A change (`model::change`) of the configuration in force, or a whole configuration.
     pub change: String,
-    /// Disks with a copy of the configuration after it.
-    pub copies: Vec<UniqueId>,
+    /// Where the copies of the configuration are after it.
+    pub copies: Vec<(UniqueId, DiskCopies)>,
+    /// How often each disk was given to a group, this time included.
+    pub tenures: Vec<(UniqueId, u64)>,
+    /// When it was made, in seconds since 1970.
+    pub time: u64,
     /// Where it is written.
     pub slot: Slot,
     /// Volumes whose I/O stands still.
@@ -113,7 +131,12 @@ impl WMessage {
                 out.put_u64(offer.number);
                 out.put_u16(offer.versions.0);
                 out.put_u16(offer.versions.1);
-                out.put_list(&offer.images, |out, image| out.put_blob(image));
+                out.put_list(&offer.groups, |out, group| {
+                    out.put_blob(&group.image);
+                    out.put_slot(group.slot);
+                    put_tenures(out, &group.tenures);
+                    out.put_list(&group.disks, |out, disk| out.put_unique_id(disk));
+                });
             }
             Self::JoinAnswer { number, refused } => {
                 out.put_u8(JOIN_ANSWER);
@@ -143,7 +166,12 @@ impl WMessage {
             JOIN_OFFER => Self::JoinOffer(JoinOffer {
                 number: reader.counter("the number of an offer")?,
                 versions: (reader.u16("a version")?, reader.u16("a version")?),
-                images: reader.list("configurations", |reader| reader.bytes("a configuration"))?,
+                groups: reader.list("groups", |reader| {
+                    let (image, slot) = (reader.bytes("a configuration")?, reader.slot()?);
+                    let tenures = read_tenures(reader)?;
+                    let disks = reader.list("disks", Reader::unique_id)?;
+                    Ok(OfferedGroup { image, slot, tenures, disks })
+                })?,
             }),
             JOIN_ANSWER => Self::JoinAnswer {
                 number: reader.counter("the number of an offer")?,
@@ -195,11 +223,45 @@ fn put_precheck(out: &mut BytesMut, precheck: &Precheck) {
         }
     }
     out.put_blob(precheck.change.as_bytes());
-    out.put_list(&precheck.copies, |out, disk| out.put_unique_id(disk));
+    out.put_list(&precheck.copies, |out, (disk, copies)| {
+        out.put_unique_id(disk);
+        out.put_u8(put_copy(copies.config));
+        out.put_u8(put_copy(copies.log));
+    });
+    put_tenures(out, &precheck.tenures);
+    out.put_u64(precheck.time);
     out.put_slot(precheck.slot);
     out.put_list(&precheck.volumes, |out, name| out.put_text(name.as_str()));
     out.put_list(&precheck.closed, |out, name| out.put_text(name.as_str()));
     out.put_list(&precheck.disks, |out, disk| out.put_unique_id(disk));
+}
+
+const fn put_copy(copy: Option<CopyState>) -> u8 {
+    match copy {
+        None => 0,
+        Some(CopyState::Active) => 1,
+        Some(CopyState::Failed) => 2,
+    }
+}
+
+fn read_copy(reader: &mut Reader) -> Result<Option<CopyState>, Malformed> {
+    match reader.u8("the state of a copy")? {
+        0 => Ok(None),
+        1 => Ok(Some(CopyState::Active)),
+        2 => Ok(Some(CopyState::Failed)),
+        _ => Reader::wrong("the state of a copy"),
+    }
+}
+
+fn put_tenures(out: &mut BytesMut, tenures: &[(UniqueId, u64)]) {
+    out.put_list(tenures, |out, (disk, tenure)| {
+        out.put_unique_id(disk);
+        out.put_u64(*tenure);
+    });
+}
+
+fn read_tenures(reader: &mut Reader) -> Result<Vec<(UniqueId, u64)>, Malformed> {
+    reader.list("disks", |reader| Ok((reader.unique_id()?, reader.counter("a tenure")?)))
 }
 
 fn read_precheck(reader: &mut Reader) -> Result<Precheck, Malformed> {
@@ -214,7 +276,12 @@ fn read_precheck(reader: &mut Reader) -> Result<Precheck, Malformed> {
         },
         change: String::from_utf8(reader.bytes("a change")?.to_vec())
             .or(Reader::wrong("a change as text"))?,
-        copies: reader.list("disks", Reader::unique_id)?,
+        copies: reader.list("disks", |reader| {
+            let disk = reader.unique_id()?;
+            Ok((disk, DiskCopies { config: read_copy(reader)?, log: read_copy(reader)? }))
+        })?,
+        tenures: read_tenures(reader)?,
+        time: reader.counter("a time")?,
         slot: reader.slot()?,
         volumes: reader.list("volumes", Reader::name)?,
         closed: reader.list("volumes", Reader::name)?,
@@ -240,25 +307,37 @@ mod tests {
             request: RequestId { origin, number: 5 },
             base,
             change: "dg x\n".to_owned(),
-            copies: vec![group.clone()],
+            copies: vec![(
+                group.clone(),
+                DiskCopies { config: Some(CopyState::Active), log: Some(CopyState::Failed) },
+            )],
+            tenures: vec![(group.clone(), 3)],
+            time: 1_283_432_345,
             slot: Slot::new(2).unwrap(),
             volumes: vec![name("vol1")],
             closed: vec![name("vol2"), name("vol3")],
             disks: Vec::new(),
         };
         let image = Bytes::from_static(b"image");
-        let images = vec![image.clone(), Bytes::new()];
+        let tenures = vec![(group.clone(), 1)];
+        let offered = OfferedGroup {
+            image: image.clone(),
+            slot: Slot::ALL[1],
+            tenures,
+            disks: vec![group.clone()],
+        };
+        let groups = vec![offered.clone(), OfferedGroup { tenures: Vec::new(), ..offered }];
         let refused = Some("no such disk".to_owned());
         vec![
             WMessage::Forget { id: id.clone() },
-            WMessage::JoinOffer(JoinOffer { number: 3, versions: (1, 4), images }),
+            WMessage::JoinOffer(JoinOffer { number: 3, versions: (1, 4), groups }),
             WMessage::JoinAnswer { number: 3, refused: None },
             WMessage::JoinAnswer { number: 3, refused: Some(("a".to_owned(), "b".to_owned())) },
             WMessage::Load { id: id.clone() },
             WMessage::Loaded { id: id.clone(), refused: refused.clone() },
             WMessage::Precheck(Box::new(precheck(Base::InForce(stamp)))),
             WMessage::Precheck(Box::new(precheck(Base::Nothing))),
-            WMessage::Precheck(Box::new(precheck(Base::OnDisk(image, Slot::default())))),
+            WMessage::Precheck(Box::new(precheck(Base::OnDisk(image, Slot::ALL[0])))),
             WMessage::Vote { id: id.clone(), refused: None },
             WMessage::Vote { id: id.clone(), refused },
         ]
