@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use cvm::core::wire::parcel::Way;
 use gab::PortView;
 use llt::{NodeId, NodeSet};
 
@@ -10,7 +11,7 @@ use llt::{NodeId, NodeSet};
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     View(PortView),
-    Message(NodeId, Bytes),
+    Message(NodeId, Way, Bytes),
 }
 
 /// The port, from the outside.
@@ -82,7 +83,8 @@ impl Bus {
             let read = self.read.insert(node, 0).unwrap_or(cut);
             let inbox = self.inbox.entry(node).or_default();
             let rest = lost[read.min(cut)..cut].iter().cloned();
-            inbox.extend(rest.map(|(from, payload)| Event::Message(from, payload)));
+            let event = |(from, payload)| Event::Message(from, Way::Broadcast, payload);
+            inbox.extend(rest.map(event));
             inbox.push_back(Event::View(view));
         }
         self.members = members;
@@ -114,9 +116,11 @@ impl Bus {
         let read = self.read.get_mut(&node)?;
         if let Some((from, payload)) = self.order.get(*read) {
             *read += 1;
-            return Some(Event::Message(*from, payload.clone()));
+            return Some(Event::Message(*from, Way::Broadcast, payload.clone()));
         }
         let mut pairs = self.direct.iter_mut().filter(|((_, to), _)| *to == node);
-        pairs.find_map(|((from, _), queue)| Some(Event::Message(*from, queue.pop_front()?)))
+        pairs.find_map(|((from, _), queue)| {
+            Some(Event::Message(*from, Way::Direct, queue.pop_front()?))
+        })
     }
 }

@@ -2,27 +2,31 @@
 
 use std::sync::Arc;
 
-use cvm::core::txn::Before;
-use cvm::disk::{Decision, Image, Outcomes, RequestId, Slot};
-use cvm::model::{Disk, Epoch, Group, Name, Owner, Serial, Stamp, Tid, UniqueId, Volume};
-use llt::{Duration, Id, Incarnation, NodeId};
+use cvm::disk::Image;
+use cvm::model::op::{DiskName, Init, Make, Op, VolumeLayout};
+use cvm::model::{Copies, Group, LogType, Owner, Permissions, UniqueId};
+use cvm::request::{GroupRequest, Import, Reply, Request};
+use llt::{Duration, NodeId};
 
-use crate::disks::Fate;
-use crate::world::{World, copies, node};
+use crate::disks::{Fate, access};
+use crate::world::{World, name, node};
 
 /// Kinds of transactions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
-    Change,
+    AddDisk,
     Create,
     Deport,
+    Destroy,
     Import,
+    MakeVolume,
+    RemoveDisk,
 }
 
 /// What happens to the victim.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Blow {
-    /// vxiod and everything else dies.
+    /// Both processes die.
     Crash(Fate),
     /// It stands still, is thrown out, and goes on when another transaction has committed.
     Freeze,
@@ -30,176 +34,208 @@ enum Blow {
     Configd,
 }
 
-fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
+/// Disks that all nodes reach; the group has the first three.
+const DISKS: u32 = 4;
+
+fn disks(numbers: std::ops::RangeInclusive<u32>) -> Vec<DiskName> {
+    numbers.map(|number| DiskName { name: None, access: format!("disk_{number}") }).collect()
 }
 
-/// A shared group with three disks and one volume without plexes.
-fn group() -> Group {
-    let owner = Owner::Cluster(name("clus1"));
-    let mut group = Group::new(name("shdg"), UniqueId::new(1_283_432_345, 7, "host1"), owner);
-    for number in 1..=3 {
-        let disk = Disk {
-            common: group.common(),
-            disk: Some(UniqueId::new(1_283_432_300, number, "host1")),
-            access: format!("disk_{number}"),
-            public_len: 131_072,
-            private_len: 65_536,
-            serial: Serial(1),
-            spare: false,
-            nohotuse: false,
-            reserve: false,
-            failing: false,
-            removed: false,
-        };
-        group.disks.insert(name(&format!("shdg0{number}")), disk);
+fn init() -> Request {
+    Request::Group(GroupRequest::Init {
+        name: name("shdg"),
+        shared: true,
+        disks: disks(1..=3),
+        minors: None,
+        nconfig: Copies::Default,
+        nlog: Copies::Default,
+        cds: true,
+    })
+}
+
+fn op(op: Op) -> Request {
+    Request::Op { group: name("shdg"), op }
+}
+
+fn make(volume: &str) -> Request {
+    op(Op::Make(Box::new(Make {
+        name: name(volume),
+        len: Some(2048),
+        layout: VolumeLayout::Mirror,
+        columns: None,
+        width: None,
+        mirrors: None,
+        log_type: LogType::None,
+        logs: None,
+        init: Init::Active,
+        exclusive: false,
+        usage: "fsgen".to_owned(),
+        permissions: Permissions::default(),
+        comment: String::new(),
+        contiguous: false,
+        storage: Vec::new(),
+    })))
+}
+
+fn import() -> Request {
+    Request::Group(GroupRequest::Import(Import {
+        group: "shdg".to_owned(),
+        shared: true,
+        force: false,
+        clear: false,
+        temporary: false,
+        rename: None,
+    }))
+}
+
+fn deport() -> Request {
+    Request::Group(GroupRequest::Deport { group: name("shdg"), rename: None, host: None })
+}
+
+fn request(kind: Kind) -> Request {
+    match kind {
+        Kind::AddDisk => op(Op::AddDisks(disks(4..=4))),
+        Kind::Create => init(),
+        Kind::Deport => deport(),
+        Kind::Destroy => Request::Group(GroupRequest::Destroy(name("shdg"))),
+        Kind::Import => import(),
+        Kind::MakeVolume => make("vol1"),
+        Kind::RemoveDisk => op(Op::RemoveDisks { names: vec![name("shdg03")], keep: false }),
     }
-    add_volume(&mut group, "vol1");
-    group
 }
 
-fn add_volume(group: &mut Group, volume: &str) {
-    let text = format!(
-        "vol {volume}\n\tuse_type=fsgen len=0 state=EMPTY kstate=DISABLED minor={} rid=0.{}\n",
-        group.free_minor(),
-        group.next_rid.0,
-    );
-    group.next_rid.0 += 1;
-    let records = cvm::model::text::parse(&text).unwrap();
-    cvm::model::text::read_into(group, records).unwrap();
-    let _: &Volume = &group.volumes[volume];
+/// A cluster that is about to be asked.
+fn prepared(kind: Kind, seed: u64) -> World {
+    let mut world = World::formed(seed, 3, DISKS);
+    let done = |world: &mut World, request: Request| {
+        let reply = world.ask(node(0), request);
+        assert_eq!(reply, Reply::Done, "{:?}", world.said);
+    };
+    if kind != Kind::Create {
+        done(&mut world, init());
+    }
+    if kind == Kind::Import {
+        done(&mut world, deport());
+    }
+    world
 }
 
-fn changed(group: &Group) -> Group {
+/// The only group there is, as a node has it.
+fn in_force(world: &World, node: NodeId) -> Option<Arc<Image>> {
+    let ids: Vec<UniqueId> = world.nodes[&node].iod.tables().keys().cloned().collect();
+    assert!(ids.len() <= 1, "one group is made: {ids:?}");
+    ids.first().and_then(|id| world.image(node, id))
+}
+
+/// Everything but what differs from run to run.
+fn plain(group: &Group) -> Group {
     let mut group = group.clone();
-    add_volume(&mut group, "vol2");
-    cvm::model::check(&group).unwrap();
+    group.disks.values_mut().for_each(|disk| disk.serial.0 = 0);
+    group.serial.0 = 0;
+    // A request that was put aside makes another one.
+    group.id = UniqueId::new(0, 0, "any");
     group
 }
 
-/// The group before and after a transaction of this kind, on the nodes of the cluster.
-fn states(kind: Kind) -> (Option<Group>, Option<Group>) {
-    let group = group();
-    match kind {
-        Kind::Change => (Some(group.clone()), Some(changed(&group))),
-        Kind::Create | Kind::Import => (None, Some(group)),
-        Kind::Deport => (Some(group), None),
-    }
+/// What is there after a transaction, when nobody is lost.
+fn committed(kind: Kind) -> Option<Group> {
+    let mut world = prepared(kind, 0);
+    assert_eq!(world.ask(node(0), request(kind)), Reply::Done, "{:?}", world.said);
+    in_force(&world, node(1)).map(|image| plain(&image.group))
 }
 
-/// Prepares a cluster and begins the transaction.
-fn begin(world: &mut World, kind: Kind) -> RequestId {
-    let base = group();
-    match kind {
-        Kind::Create => world.begin(&Arc::new(base), Before::Nothing),
-        Kind::Import => {
-            let deported = Group { owner: Owner::Nobody, ..base.clone() };
-            let writer = Id { node: node(9), incarnation: Incarnation(1) };
-            let image = Arc::new(Image {
-                slot: Slot::new(1).unwrap(),
-                stamp: Stamp { epoch: Epoch(5), tid: Tid(50) },
-                writer,
-                claiming: false,
-                copies: copies(&deported),
-                group: deported,
-                outcomes: Outcomes::default(),
-            });
-            world.disks.put(&image);
-            world.begin(&Arc::new(base), Before::OnDisk(image))
-        }
-        Kind::Change | Kind::Deport => {
-            world.begin(&Arc::new(base.clone()), Before::Nothing);
-            world.settle();
-            let before = Before::InForce(world.image(node(0), &base.id).unwrap().stamp);
-            let new = match kind {
-                Kind::Deport => Group { owner: Owner::Nobody, ..base },
-                Kind::Change | Kind::Create | Kind::Import => changed(&base),
-            };
-            world.begin(&Arc::new(new), before)
-        }
-    }
+fn before(kind: Kind) -> Option<Group> {
+    let world = prepared(kind, 0);
+    in_force(&world, node(1)).map(|image| plain(&image.group))
 }
 
-/// All survivors agree, the disks agree with them, and what was told is what happened.
-fn check(world: &World, kind: Kind, request: RequestId) -> Decision {
-    let (before, after) = states(kind);
-    let id = group().id;
+struct Case {
+    kind: Kind,
+    before: Option<Group>,
+    after: Option<Group>,
+}
+
+/// All survivors agree, the disks agree with them, and what was told is what happened. True if it is
+/// committed.
+fn check(world: &World, case: &Case, asked: NodeId, session: u64) -> bool {
     let members = world.members();
     assert!(!members.is_empty(), "somebody is left");
-    let in_force: Vec<Option<Arc<Image>>> =
-        members.iter().map(|node| world.image(*node, &id)).collect();
-    for (node, image) in members.iter().zip(&in_force) {
-        assert_eq!(*image, in_force[0], "{node} and {} have different tables", members[0]);
+    let images: Vec<Option<Arc<Image>>> =
+        members.iter().map(|node| in_force(world, *node)).collect();
+    for (node, image) in members.iter().zip(&images) {
+        assert_eq!(*image, images[0], "{node} and {} have different tables", members[0]);
+        assert!(!world.nodes[node].iod.role().is_suspended, "{node}: I/O goes on");
     }
     for (number, node) in &world.nodes {
         assert_eq!(node.iod.alarms(), 0, "{number}");
     }
-    for node in &members {
-        assert!(!world.nodes[node].iod.role().is_suspended, "{node}: I/O goes on");
-    }
-    let now = in_force[0].as_ref().map(|image| image.group.clone());
-    let outcome = match (now == after, now == before) {
-        (true, _) => Decision::Committed,
-        (false, true) => Decision::Abandoned,
-        (false, false) => panic!("neither the old configuration nor the new one: {now:?}"),
-    };
-    for (number, node) in &world.nodes {
-        for (_, told) in node.told.iter().filter(|(of, _)| *of == request) {
-            assert_eq!(*told, outcome, "what node {number} was told is not what happened");
+    let now = images[0].as_ref().map(|image| plain(&image.group));
+    let is_committed = now == case.after;
+    assert!(is_committed || now == case.before, "neither old nor new: {now:?}");
+    match world.reply(asked, session) {
+        Some(Reply::Done) => assert!(is_committed, "told that it is done: {:?}", world.said),
+        Some(Reply::Failed(failure)) => {
+            assert!(!is_committed, "told {failure:?}, and it is done: {:?}", world.said);
         }
-    }
-    let on_disk = world.disks.import(&id);
-    match &in_force[0] {
-        Some(image) => {
-            let found = on_disk.expect("it can be imported");
-            assert_eq!((found.stamp, &found.group), (image.stamp, &image.group), "on disk");
+        Some(Reply::Unknown(_)) | None => {
+            let answers = world.members().contains(&asked) && world.nodes[&asked].answers();
+            assert!(!answers, "node {asked} never answers: {:?}", world.said);
         }
-        None if kind == Kind::Create => assert!(on_disk.is_err(), "a group that was never made"),
-        None => assert_eq!(on_disk.expect("deported").group.owner, Owner::Nobody),
+        Some(Reply::TransState(_)) => panic!("an answer to something else"),
     }
-    for disk in group().disks.values().filter_map(|disk| disk.disk.as_ref()) {
-        let claim = world.disks.claim(disk).and_then(|claim| claim.member);
-        let owner = claim.map(|member| member.owner);
-        let expected = match &in_force[0] {
-            Some(image) => Some(image.group.owner.clone()),
-            None if kind == Kind::Create => None,
-            None => Some(Owner::Nobody),
-        };
-        assert_eq!(owner, expected, "{disk} says so");
-    }
-    outcome
+    check_disks(world, case, images[0].as_deref());
+    is_committed
 }
 
-/// Another transaction commits: nothing is stuck.
-fn go_on(world: &mut World, kind: Kind) {
-    let id = group().id;
-    let member = world.members()[0];
-    let Some(image) = world.image(member, &id) else {
-        if kind == Kind::Create {
-            let request = world.begin(&Arc::new(group()), Before::Nothing);
-            world.settle();
-            told(world, request);
+/// An import would find what is in force, and no disk says anything else.
+fn check_disks(world: &World, case: &Case, in_force: Option<&Image>) {
+    let claims = world.disks.known.iter().map(|disk| (disk, world.disks.claim(disk)));
+    let claims: Vec<_> =
+        claims.map(|(disk, claim)| (disk, claim.and_then(|claim| claim.member))).collect();
+    let Some(image) = in_force else {
+        let owners = claims.iter().filter_map(|(_, member)| member.as_ref());
+        let owned = owners.filter(|member| member.owner != Owner::Nobody).count();
+        assert_eq!(owned, 0, "no group is imported, and disks have an owner: {claims:?}");
+        if matches!(case.kind, Kind::Create | Kind::Destroy) {
+            let members = claims.iter().filter(|(_, member)| member.is_some()).count();
+            assert_eq!(members, 0, "no group is there, and disks belong to it: {claims:?}");
         }
         return;
     };
-    let mut next = image.group.clone();
-    add_volume(&mut next, "vol9");
-    let request = world.begin(&Arc::new(next), Before::InForce(image.stamp));
-    world.settle();
-    told(world, request);
-    assert!(world.image(member, &id).unwrap().group.volumes.contains_key("vol9"));
+    let found = world.disks.import(&image.group.id).expect("it can be imported");
+    assert_eq!((found.stamp, &found.group), (image.stamp, &image.group), "on disk");
+    for (disk, member) in claims {
+        let here = image.group.disks.values().any(|dm| dm.disk.as_ref() == Some(disk));
+        let says = member.is_some_and(|member| {
+            member.group == image.group.id && member.owner == image.group.owner
+        });
+        assert_eq!(says, here, "{} says whether it belongs to the group", access(disk));
+    }
 }
 
-fn told(world: &World, request: RequestId) {
-    let master = world.master().unwrap();
-    let told = &world.nodes[&master].told;
-    assert!(told.contains(&(request, Decision::Committed)), "the next transaction: {told:?}, {:?}", world.notices);
+/// Another transaction commits: nothing is stuck.
+fn go_on(world: &mut World) {
+    let member = world.members()[0];
+    let next = if in_force(world, member).is_some() { make("vol9") } else { import() };
+    let reply = world.ask(member, next);
+    let again = match reply {
+        Reply::Failed(_) if in_force(world, member).is_none() => world.ask(member, init()),
+        reply => reply,
+    };
+    assert_eq!(again, Reply::Done, "the next transaction: {:?}", world.said);
 }
 
 /// One run; `None` if the transaction was over before the step.
-fn run(kind: Kind, victim: NodeId, blow: Blow, at: usize, seed: u64) -> Option<Decision> {
-    let mut world = World::formed(seed, 3);
-    let request = begin(&mut world, kind);
+fn run(
+    case: &Case,
+    asked: NodeId,
+    victim: NodeId,
+    blow: Blow,
+    at: usize,
+    seed: u64,
+) -> Option<bool> {
+    let mut world = prepared(case.kind, seed);
+    let session = world.request(asked, request(case.kind));
     for _ in 0..at {
         if !world.step() {
             return None;
@@ -212,29 +248,25 @@ fn run(kind: Kind, victim: NodeId, blow: Blow, at: usize, seed: u64) -> Option<D
         Blow::Configd => world.kill_configd(victim),
     }
     world.settle();
-    let outcome = check(&world, kind, request);
+    let is_committed = check(&world, case, asked, session);
     if blow == Blow::Configd {
         world.start_configd(victim);
         world.settle();
     }
-    go_on(&mut world, kind);
-    let id = group().id;
-    let in_force = world.image(world.members()[0], &id);
+    go_on(&mut world);
+    let image = in_force(&world, world.members()[0]);
     world.thaw(victim);
     world.settle();
     world.land_late_writes();
-    if let Some(image) = &in_force {
-        let found = world.disks.import(&id).expect("it can be imported");
-        assert_eq!((found.stamp, &found.group), (image.stamp, &image.group), "after late writes");
-    }
+    check_disks(&world, case, image.as_deref());
     // Whoever was lost comes back and is told everything.
     if blow != Blow::Configd {
         world.boot(victim);
         world.settle();
-        assert_eq!(world.members().len(), 3, "it joins");
-        assert_eq!(world.image(victim, &id), in_force, "and has what is in force");
+        assert_eq!(world.members().len(), 3, "it joins: {:?}", world.said);
+        assert_eq!(in_force(&world, victim), image, "and has what is in force");
     }
-    Some(outcome)
+    Some(is_committed)
 }
 
 const BLOWS: [Blow; 6] = [
@@ -246,21 +278,27 @@ const BLOWS: [Blow; 6] = [
     Blow::Configd,
 ];
 
-/// All steps of one kind, with `CVM_SEEDS` interleavings of each (4).
+/// All steps of one kind, with `CVM_SEEDS` interleavings of each (1), asked at the master and at a
+/// slave.
 fn enumerate(kind: Kind) {
-    let seeds = std::env::var("CVM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+    let seeds = std::env::var("CVM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let case = Case { kind, before: before(kind), after: committed(kind) };
+    assert_ne!(case.before, case.after, "it changes something");
     let (mut committed, mut abandoned) = (0, 0);
     for seed in 0..seeds {
+        let asked = node(u8::try_from(seed % 2).unwrap());
         for blow in BLOWS {
             for victim in 0..3 {
                 for at in 0.. {
-                    let told = std::panic::catch_unwind(|| run(kind, node(victim), blow, at, seed));
-                    let outcome = told.unwrap_or_else(|_| {
-                        panic!("{kind:?}, node {victim}, {blow:?} at step {at}, seed {seed}")
+                    let run = || run(&case, asked, node(victim), blow, at, seed);
+                    let told = std::panic::catch_unwind(run).unwrap_or_else(|_| {
+                        panic!(
+                            "{kind:?} at {asked}, {blow:?} of {victim} at step {at}, seed {seed}"
+                        )
                     });
-                    match outcome {
-                        Some(Decision::Committed) => committed += 1,
-                        Some(Decision::Abandoned) => abandoned += 1,
+                    match told {
+                        Some(true) => committed += 1,
+                        Some(false) => abandoned += 1,
                         None => break,
                     }
                 }
@@ -271,10 +309,20 @@ fn enumerate(kind: Kind) {
     assert!(committed > 100 && abandoned > 100, "both happen: {committed}, {abandoned}");
 }
 
-/// CVM-05 to CVM-13, CVM-35.
+/// CVM-04 to CVM-13, CVM-35.
 #[test]
-fn cvm_10_to_13_a_change_is_committed_by_all_or_none_whoever_is_lost_when() {
-    enumerate(Kind::Change);
+fn cvm_10_to_13_a_volume_is_made_by_all_or_none_whoever_is_lost_when() {
+    enumerate(Kind::MakeVolume);
+}
+
+#[test]
+fn a_disk_is_added_everywhere_or_nowhere() {
+    enumerate(Kind::AddDisk);
+}
+
+#[test]
+fn a_disk_is_removed_everywhere_or_nowhere() {
+    enumerate(Kind::RemoveDisk);
 }
 
 #[test]
@@ -290,4 +338,9 @@ fn a_group_is_imported_everywhere_or_nowhere() {
 #[test]
 fn a_group_is_deported_everywhere_or_nowhere() {
     enumerate(Kind::Deport);
+}
+
+#[test]
+fn a_group_is_destroyed_everywhere_or_nowhere() {
+    enumerate(Kind::Destroy);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cvm::core::configd::{Device, DeviceState};
 use cvm::core::iod::{Token, Write};
 use cvm::disk::{
     Claim, Claims, FoundDisk, FoundSlot, Geometry, Image, ImageError, ImportError, Label, Request,
@@ -22,6 +23,8 @@ struct Place {
 
 #[derive(Debug, Default)]
 pub(crate) struct Disks {
+    /// All that all nodes have a path to.
+    pub(crate) known: Vec<UniqueId>,
     slots: BTreeMap<(UniqueId, Slot), Place>,
     /// Under way: of which node, what for, what.
     writes: Vec<(NodeId, Token, Write)>,
@@ -41,6 +44,10 @@ pub(crate) enum Fate {
 }
 
 impl Disks {
+    pub(crate) fn new(known: Vec<UniqueId>) -> Self {
+        Self { known, ..Self::default() }
+    }
+
     pub(crate) fn submit(&mut self, node: NodeId, token: Token, write: Write) {
         self.writes.push((node, token, write));
     }
@@ -98,13 +105,20 @@ impl Disks {
 
     /// What an import finds of a group, as whoever may import it.
     pub(crate) fn import(&self, group: &UniqueId) -> Result<Image, ImportError> {
-        let mut disks: Vec<UniqueId> = self.slots.keys().map(|(disk, _)| disk.clone()).collect();
-        disks.dedup();
-        let found: Vec<FoundDisk> = disks.iter().map(|disk| self.found(disk)).collect();
+        let found: Vec<FoundDisk> = self.known.iter().map(|disk| self.found(disk)).collect();
         let owners = vec![Owner::Cluster(Name::new("clus1").unwrap())];
         let group = group.clone();
         let request = Request { group, owners, clear: false, force: false, select: None };
         choose(&request, &found).map(|choice| choice.image)
+    }
+
+    /// What a node finds when it looks at all disks.
+    pub(crate) fn devices(&self) -> Vec<Device> {
+        let device = |disk: &UniqueId| {
+            let found = self.found(disk);
+            Device { access: found.access.clone(), state: DeviceState::Ready(Box::new(found)) }
+        };
+        self.known.iter().map(device).collect()
     }
 
     fn found(&self, disk: &UniqueId) -> FoundDisk {
@@ -117,7 +131,7 @@ impl Disks {
             Place { .. } => FoundSlot::decode(slot, &[0; 4096]),
         };
         FoundDisk {
-            access: disk.to_string(),
+            access: access(disk),
             label: Label {
                 disk: disk.clone(),
                 created: 0,
@@ -137,30 +151,10 @@ impl Disks {
         });
         claims.max_by_key(Claim::order)
     }
+}
 
-    /// A group is on its disks as `image` says.
-    pub(crate) fn put(&mut self, image: &Arc<Image>) {
-        for (dm, disk) in &image.group.disks {
-            let id = disk.disk.clone().unwrap();
-            let member = cvm::disk::Member {
-                group: image.group.id.clone(),
-                group_name: image.group.name.clone(),
-                dm: dm.clone(),
-                owner: image.group.owner.clone(),
-                autoimport: image.group.autoimport,
-                serial: disk.serial,
-            };
-            self.apply(Write::Claim(Claim {
-                slot: image.slot,
-                disk: id.clone(),
-                member: Some(member),
-                tenure: 1,
-                stamp: image.stamp,
-                writer: image.writer,
-                updated: 0,
-                seqno: 0,
-            }));
-            self.apply(Write::Image(id, Arc::clone(image)));
-        }
-    }
+/// How all nodes call a disk.
+pub(crate) fn access(disk: &UniqueId) -> String {
+    let number = disk.to_string();
+    format!("disk_{}", number.split('.').nth(1).unwrap_or_default())
 }

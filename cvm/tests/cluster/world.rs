@@ -1,12 +1,13 @@
-//! Nodes, the port between them and their disks. One step at a time.
+//! Nodes with their vxiod and vxconfigd, the ports between them and their disks. One step at a time.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{Command, Iod, IodConfig, IodNotice, IodOutput, Upcall, Write};
-use cvm::core::txn::{Before, Txn, TxnId};
-use cvm::disk::{CopyList, Decision, Image, RequestId};
-use cvm::model::{Group, Stamp, UniqueId};
+use cvm::disk::Image;
+use cvm::model::{Activation, Name, UniqueId};
+use cvm::request::{ClusterRequest, Reply, Request};
 use llt::{Duration, Id, Incarnation, Instant, NodeId};
 
 use crate::bus::{Bus, Event};
@@ -16,124 +17,170 @@ pub(crate) fn node(number: u8) -> NodeId {
     NodeId::new(number).unwrap()
 }
 
-/// A node with its vxiod, and what stands for its vxconfigd.
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// A node: two processes.
 pub(crate) struct Node {
     pub(crate) iod: Iod,
-    out: VecDeque<IodOutput>,
+    pub(crate) configd: Configd,
+    iod_out: VecDeque<IodOutput>,
+    configd_out: VecDeque<ConfigdOutput>,
+    /// From vxiod to vxconfigd, and back.
     upcalls: VecDeque<Upcall>,
-    /// What its vxconfigd was told of transactions.
-    pub(crate) told: Vec<(RequestId, Decision)>,
+    commands: VecDeque<Command>,
+    /// What utilities were told, by session.
+    pub(crate) replies: BTreeMap<u64, Reply>,
     is_up: bool,
     is_frozen: bool,
     has_configd: bool,
 }
 
-/// A transaction that a master's vxconfigd drives.
-struct Driven {
-    master: NodeId,
-    txn: Txn,
-    to_load: VecDeque<NodeId>,
-    loaded: BTreeSet<NodeId>,
+impl Node {
+    /// Its vxconfigd still knows who asked.
+    pub(crate) const fn answers(&self) -> bool {
+        self.has_configd && self.is_up && !self.is_frozen
+    }
+}
+
+/// Something that was said aloud.
+#[derive(Debug)]
+#[expect(dead_code, reason = "for people who look at a failed run")]
+pub(crate) enum Said {
+    Configd(NodeId, ConfigdNotice),
+    Iod(NodeId, IodNotice),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Port {
+    U,
+    V,
+    W,
 }
 
 pub(crate) struct World {
     pub(crate) now: Instant,
-    pub(crate) bus: Bus,
+    u: Bus,
+    v: Bus,
+    w: Bus,
     pub(crate) disks: Disks,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
-    driven: Option<Driven>,
     late: Vec<Write>,
     /// Time does not pass this: late writes are late by no more than a lease and a disk's time.
     pub(crate) horizon: Option<Instant>,
-    /// What the vxiods had to say.
-    pub(crate) notices: Vec<(NodeId, IodNotice)>,
-    requests: u64,
+    pub(crate) said: Vec<Said>,
+    sessions: u64,
     random: u64,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, disks: u32) -> Self {
+        let known = (1..=disks).map(|number| UniqueId::new(1_283_432_300, number, "host1"));
         Self {
             now: Instant::from_millis(1000),
-            bus: Bus::default(),
-            disks: Disks::default(),
+            u: Bus::default(),
+            v: Bus::default(),
+            w: Bus::default(),
+            disks: Disks::new(known.collect()),
             nodes: BTreeMap::new(),
-            driven: None,
             late: Vec::new(),
             horizon: None,
-            notices: Vec::new(),
-            requests: 0,
+            said: Vec::new(),
+            sessions: 0,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
         }
     }
 
-    /// Nodes 0 to `count` are members of the cluster.
-    pub(crate) fn formed(seed: u64, count: u8) -> Self {
-        let mut world = Self::new(seed);
+    /// Nodes 0 to `count` are members of the cluster, and can reach so many disks.
+    pub(crate) fn formed(seed: u64, count: u8, disks: u32) -> Self {
+        let mut world = Self::new(seed, disks);
         for number in 0..count {
             world.boot(node(number));
             world.settle();
         }
         for number in 0..count {
-            assert!(world.nodes[&node(number)].iod.role().is_member, "node {number} has joined");
+            let state = &world.nodes[&node(number)];
+            assert!(state.iod.role().is_member, "node {number} has joined: {:?}", world.said);
         }
         world
+    }
+
+    fn configd(&mut self, node: NodeId) -> Configd {
+        self.sessions += 1;
+        let incarnation = Incarnation(self.now.as_nanos() + self.sessions);
+        let config = ConfigdConfig {
+            host: name(&format!("host{node}")),
+            cluster: name("clus1"),
+            answer_limit: Duration::from_secs(10),
+            activation: Activation::Off,
+            join_limit: Duration::from_secs(20),
+        };
+        let mut configd = Configd::new(Id { node, incarnation }, config);
+        configd.set_wall_time(1_283_432_345);
+        configd
     }
 
     pub(crate) fn boot(&mut self, node: NodeId) {
         let incarnation = Incarnation(self.now.as_nanos());
         let mut iod = Iod::new(Id { node, incarnation }, IodConfig::default());
         iod.handle_configd(self.now, true);
-        iod.handle_command(self.now, Command::StartNode);
-        let told = self.nodes.remove(&node).map(|node| node.told).unwrap_or_default();
+        let replies = self.nodes.remove(&node).map(|node| node.replies).unwrap_or_default();
+        let configd = self.configd(node);
         let new = Node {
             iod,
-            out: VecDeque::new(),
+            configd,
+            iod_out: VecDeque::new(),
+            configd_out: VecDeque::new(),
             upcalls: VecDeque::new(),
-            told,
+            commands: VecDeque::new(),
+            replies,
             is_up: true,
             is_frozen: false,
             has_configd: true,
         };
         self.nodes.insert(node, new);
+        self.u.join(node);
+        self.w.join(node);
+        self.request(node, Request::Cluster(ClusterRequest::Start));
         self.collect(node);
     }
 
-    /// The process is gone, between two steps.
+    /// Nothing more comes from the node; what nobody has read of it may be lost.
+    fn cut_off(&mut self, node: NodeId) {
+        for port in [Port::U, Port::V, Port::W] {
+            let unread = self.bus(port).unread();
+            let keep = if unread > 0 { self.draw(unread + 1) } else { 0 };
+            self.bus(port).leave(node, keep);
+        }
+    }
+
+    /// Both processes are gone, between two steps.
     pub(crate) fn crash(&mut self, node: NodeId, fate: Fate) {
         let Some(gone) = self.nodes.get_mut(&node).filter(|node| node.is_up) else { return };
         gone.is_up = false;
-        gone.out.clear();
-        gone.upcalls.clear();
         self.late.extend(self.disks.orphan(node, fate));
-        self.lose_driver(node);
-        let keep = if self.bus.unread() > 0 { self.draw(self.bus.unread() + 1) } else { 0 };
-        self.bus.leave(node, keep);
+        self.cut_off(node);
     }
 
-    /// The process stands still, and the others throw it out.
+    /// The node stands still, and the others throw it out.
     pub(crate) fn freeze(&mut self, node: NodeId) {
         let Some(frozen) = self.nodes.get_mut(&node).filter(|node| node.is_up) else { return };
         frozen.is_frozen = true;
-        self.lose_driver(node);
-        let keep = if self.bus.unread() > 0 { self.draw(self.bus.unread() + 1) } else { 0 };
-        self.bus.leave(node, keep);
+        self.cut_off(node);
     }
 
     /// It goes on where it stood, does what it had begun, and then learns that it is out.
     pub(crate) fn thaw(&mut self, node: NodeId) {
         let Some(frozen) = self.nodes.get_mut(&node).filter(|node| node.is_frozen) else { return };
         frozen.is_frozen = false;
-        for _ in 0..200 {
-            if !self.output(node) && !self.complete(node) {
-                break;
-            }
-        }
+        while self.iod_output(node) || self.complete(node) || self.local(node) {}
         let now = self.now;
         if let Some(frozen) = self.nodes.get_mut(&node) {
             frozen.iod.handle_closed(now, "this node was ejected from the cluster");
         }
         self.collect(node);
+        while self.local(node) {}
     }
 
     pub(crate) fn kill_configd(&mut self, node: NodeId) {
@@ -141,96 +188,64 @@ impl World {
         let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) else { return };
         state.has_configd = false;
         state.upcalls.clear();
+        state.commands.clear();
+        state.configd_out.clear();
         state.iod.handle_configd(now, false);
-        self.lose_driver(node);
-        // Port w shows it to the master's.
-        self.complain(node, "vxconfigd is gone");
+        self.u.leave(node, 0);
+        self.w.leave(node, 0);
         self.collect(node);
     }
 
     pub(crate) fn start_configd(&mut self, node: NodeId) {
         let now = self.now;
+        let configd = self.configd(node);
         let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) else { return };
         state.has_configd = true;
+        state.configd = configd;
         state.iod.handle_configd(now, true);
+        self.u.join(node);
+        self.w.join(node);
         self.collect(node);
     }
 
-    fn lose_driver(&mut self, node: NodeId) {
-        if self.driven.as_ref().is_some_and(|driven| driven.master == node) {
-            self.driven = None;
+    /// A utility on a node; the answer comes under the number that is given.
+    pub(crate) fn request(&mut self, node: NodeId, request: Request) -> u64 {
+        self.sessions += 1;
+        let (now, session) = (self.now, self.sessions);
+        if let Some(state) = self.nodes.get_mut(&node).filter(|state| state.has_configd) {
+            state.configd.handle_request(now, session, request);
         }
+        self.collect(node);
+        session
     }
 
-    /// The master's vxconfigd hears that something is wrong at a node.
-    fn complain(&mut self, at: NodeId, why: &str) {
-        let Some(driven) = &self.driven else { return };
-        let (master, id, why) = (driven.master, driven.txn.id.clone(), why.to_owned());
-        self.driven = None;
-        self.command(master, Command::Abandon { id, node: at, why });
+    /// The answer to a request, once it is there.
+    pub(crate) fn reply(&self, node: NodeId, session: u64) -> Option<&Reply> {
+        self.nodes[&node].replies.get(&session)
     }
 
-    pub(crate) fn command(&mut self, node: NodeId, command: Command) {
-        let now = self.now;
-        if let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) {
-            state.iod.handle_command(now, command);
-            self.collect(node);
-        }
+    /// A request that is answered before anything else happens.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, node: NodeId, request: Request) -> Reply {
+        let session = self.request(node, request.clone());
+        self.settle();
+        let reply = self.reply(node, session).cloned();
+        reply.unwrap_or_else(|| panic!("no answer to {request:?}: {:?}", self.said))
     }
 
-    pub(crate) fn master(&self) -> Option<NodeId> {
+    fn running(&self) -> Vec<NodeId> {
         let up = self.nodes.iter().filter(|(_, node)| node.is_up && !node.is_frozen);
-        let masters = up.filter(|(id, node)| node.iod.role().master == Some(**id));
-        masters.map(|(id, _)| *id).next()
+        up.map(|(id, _)| *id).collect()
     }
 
-    /// The master's vxconfigd begins a transaction that makes `group` the configuration in force.
-    pub(crate) fn begin(&mut self, group: &Arc<Group>, before: Before) -> RequestId {
-        let master = self.master().unwrap();
-        let iod = &self.nodes[&master].iod;
-        let origin = iod.id();
-        self.requests += 1;
-        let request = RequestId { origin, number: self.requests };
-        let table = iod.tables().get(&group.id);
-        let found = match &before {
-            Before::OnDisk(image) => image.stamp,
-            Before::InForce(_) | Before::Nothing => Stamp::default(),
-        };
-        let in_force = match &before {
-            Before::OnDisk(image) => Some(image.slot),
-            Before::InForce(_) | Before::Nothing => table.map(|table| table.slot()),
-        };
-        let disks = group.disks.values().filter_map(|disk| disk.disk.as_ref());
-        let slot = iod.free_slot(in_force, disks);
-        let stamp = iod.next_stamp(&group.id, found);
-        let id = TxnId { group: group.id.clone(), stamp, reconfig: iod.role().reconfig };
-        let held = table.map(|table| table.image.copies.clone()).unwrap_or_default();
-        let copies = held.assign(group, &BTreeSet::new());
-        let claim = |disk: &UniqueId| self.disks.claim(disk);
-        let tenure = |disk: UniqueId| {
-            let newest = claim(&disk);
-            let same = newest.as_ref().and_then(|claim| claim.member.as_ref());
-            let is_ours = same.is_some_and(|member| member.group == group.id);
-            let tenure = newest.as_ref().map_or(0, |claim| claim.tenure);
-            (disk, if is_ours { tenure } else { tenure + 1 })
-        };
-        let disks = group.disks.values().filter_map(|disk| disk.disk.clone());
-        let tenures = disks.map(tenure).collect();
-        let txn = Txn {
-            id,
-            request,
-            before,
-            group: Arc::clone(group),
-            copies,
-            tenures,
-            time: 0,
-            slot: slot.unwrap(),
-            volumes: group.volumes.keys().cloned().collect(),
-            closed: Vec::new(),
-        };
-        let to_load = iod.role().members.iter().collect();
-        self.driven = Some(Driven { master, txn, to_load, loaded: BTreeSet::new() });
-        request
+    /// Nodes that run and are members.
+    pub(crate) fn members(&self) -> Vec<NodeId> {
+        let is_member = |id: &NodeId| self.nodes[id].iod.role().is_member;
+        self.running().into_iter().filter(is_member).collect()
+    }
+
+    pub(crate) fn image(&self, node: NodeId, group: &UniqueId) -> Option<Arc<Image>> {
+        self.nodes[&node].iod.tables().get(group).map(|table| Arc::clone(&table.image))
     }
 
     fn draw(&mut self, below: usize) -> usize {
@@ -240,57 +255,106 @@ impl World {
         usize::try_from(self.random % below as u64).unwrap()
     }
 
-    /// Takes what a machine wants done.
+    /// Takes what the machines want done.
     fn collect(&mut self, node: NodeId) {
         let Some(state) = self.nodes.get_mut(&node) else { return };
         while let Some(output) = state.iod.poll_output() {
-            state.out.push_back(output);
+            state.iod_out.push_back(output);
+        }
+        while let Some(output) = state.configd.poll_output() {
+            if state.has_configd {
+                state.configd_out.push_back(output);
+            }
         }
     }
 
     /// One thing happens, if there is something.
     pub(crate) fn step(&mut self) -> bool {
-        let up = self.nodes.iter().filter(|(_, node)| node.is_up && !node.is_frozen);
-        let nodes: Vec<NodeId> = up.map(|(id, _)| *id).collect();
-        let actors = nodes.len() * 4 + 2;
+        const KINDS: usize = 7;
+        let nodes = self.running();
+        let actors = nodes.len() * KINDS + 3;
         let first = self.draw(actors);
         (0..actors).any(|offset| {
             let actor = (first + offset) % actors;
-            match nodes.get(actor / 4) {
-                Some(&node) => match actor % 4 {
-                    0 => self.output(node),
-                    1 => self.event(node),
-                    2 => self.complete(node),
-                    _ => self.upcall(node),
-                },
-                None if actor % 2 == 0 => self.bus.order_next(),
-                None => self.load_next(),
+            match (nodes.get(actor / KINDS), actor % KINDS) {
+                (Some(&node), 0) => self.iod_output(node),
+                (Some(&node), 1) => self.configd_output(node),
+                (Some(&node), 2) => self.complete(node),
+                (Some(&node), 3) => self.local(node),
+                (Some(&node), 4) => self.event(node, Port::V),
+                (Some(&node), 5) => self.event(node, Port::W),
+                (Some(&node), _) => self.event(node, Port::U),
+                (None, 0) => self.u.order_next(),
+                (None, 1) => self.v.order_next(),
+                (None, _) => self.w.order_next(),
             }
         })
     }
 
-    fn output(&mut self, node: NodeId) -> bool {
+    fn iod_output(&mut self, node: NodeId) -> bool {
         let Some(state) = self.nodes.get_mut(&node) else { return false };
-        let Some(output) = state.out.pop_front() else { return false };
+        let Some(output) = state.iod_out.pop_front() else { return false };
         match output {
-            IodOutput::Broadcast(payload) => self.bus.broadcast(node, payload),
-            IodOutput::ClosePort => self.bus.leave(node, usize::MAX / 2),
-            IodOutput::Notice(notice) => self.notices.push((node, notice)),
-            IodOutput::OpenPort => self.bus.join(node),
-            IodOutput::SendTo(to, payload) => self.bus.send_to(node, to, payload),
-            IodOutput::Tell(upcall) => state.upcalls.push_back(upcall),
+            IodOutput::Broadcast(payload) => self.v.broadcast(node, payload),
+            IodOutput::ClosePort => self.v.leave(node, usize::MAX / 2),
+            IodOutput::Notice(notice) => self.said.push(Said::Iod(node, notice)),
+            IodOutput::OpenPort => self.v.join(node),
+            IodOutput::SendTo(to, payload) => self.v.send_to(node, to, payload),
+            IodOutput::Tell(upcall) if state.has_configd => state.upcalls.push_back(upcall),
+            IodOutput::Tell(_) => {}
             IodOutput::Write(token, write) => self.disks.submit(node, token, write),
         }
         true
     }
 
-    fn event(&mut self, node: NodeId) -> bool {
-        let Some(event) = self.bus.next(node) else { return false };
+    fn configd_output(&mut self, node: NodeId) -> bool {
+        let now = self.now;
+        let devices = self.disks.devices();
+        let Some(state) = self.nodes.get_mut(&node) else { return false };
+        let Some(output) = state.configd_out.pop_front() else { return false };
+        match output {
+            ConfigdOutput::Broadcast(payload) => self.w.broadcast(node, payload),
+            ConfigdOutput::Command(command) => state.commands.push_back(command),
+            ConfigdOutput::Notice(notice) => self.said.push(Said::Configd(node, notice)),
+            ConfigdOutput::Reply(session, reply) => {
+                let before = state.replies.insert(session, reply);
+                assert!(before.is_none(), "a second answer to {session}");
+            }
+            ConfigdOutput::Scan => {
+                state.configd.handle_scan(now, devices);
+                self.collect(node);
+            }
+            ConfigdOutput::SendTo(to, payload) => self.w.send_to(node, to, payload),
+            ConfigdOutput::Ship(to, payload) => self.u.send_to(node, to, payload),
+        }
+        true
+    }
+
+    fn bus(&mut self, port: Port) -> &mut Bus {
+        match port {
+            Port::U => &mut self.u,
+            Port::V => &mut self.v,
+            Port::W => &mut self.w,
+        }
+    }
+
+    fn event(&mut self, node: NodeId, port: Port) -> bool {
+        let Some(event) = self.bus(port).next(node) else { return false };
         let now = self.now;
         let state = self.nodes.get_mut(&node).unwrap();
-        match event {
-            Event::Message(from, payload) => state.iod.handle_message(now, from, payload),
-            Event::View(view) => state.iod.handle_view(now, &view),
+        match (port, event) {
+            (Port::U, Event::Message(from, _, payload)) => {
+                state.configd.handle_shipped(now, from, &payload);
+            }
+            (Port::U, Event::View(_)) => {}
+            (Port::V, Event::Message(from, _, payload)) => {
+                state.iod.handle_message(now, from, payload);
+            }
+            (Port::V, Event::View(view)) => state.iod.handle_view(now, &view),
+            (Port::W, Event::Message(from, way, payload)) => {
+                state.configd.handle_message(now, from, way, &payload);
+            }
+            (Port::W, Event::View(view)) => state.configd.handle_view(now, &view),
         }
         self.collect(node);
         true
@@ -304,84 +368,47 @@ impl World {
         true
     }
 
-    /// What a vxconfigd does with what it is told.
-    fn upcall(&mut self, node: NodeId) -> bool {
+    /// Something passes between the two processes of a node.
+    fn local(&mut self, node: NodeId) -> bool {
+        let now = self.now;
         let state = self.nodes.get_mut(&node).unwrap();
-        let Some(upcall) = state.upcalls.pop_front() else { return false };
-        match upcall {
-            Upcall::Decided { request, outcome, id, .. } => {
-                state.told.push((request, outcome));
-                if self.driven.as_ref().is_some_and(|driven| driven.txn.id == id) {
-                    self.driven = None;
-                }
-            }
-            Upcall::Joining { announce } => {
-                let tables = state.iod.tables().values().filter(|table| table.is_shared());
-                let images =
-                    tables.map(|table| (Arc::clone(&table.image), table.tenures.clone())).collect();
-                let joiner = announce.id.node;
-                if self.driven.is_none() {
-                    self.command(joiner, Command::Stage(images));
-                    self.command(node, Command::Admit { node: joiner });
-                }
-            }
-            Upcall::Loaded { id, refused } => self.on_loaded(node, &id, refused),
-            Upcall::Out { .. } => self.lose_driver(node),
-            Upcall::Activated { .. } | Upcall::Role(_) | Upcall::Tables(..) => {}
-        }
-        true
-    }
-
-    fn load_next(&mut self) -> bool {
-        let Some(driven) = &mut self.driven else { return false };
-        let Some(to) = driven.to_load.pop_front() else { return false };
-        let txn = driven.txn.clone();
-        if self.nodes.get(&to).is_some_and(|node| node.has_configd) {
-            self.command(to, Command::Load(Box::new(txn)));
+        if let Some(upcall) = state.upcalls.pop_front() {
+            state.configd.handle_upcall(now, upcall);
+        } else if let Some(command) = state.commands.pop_front() {
+            state.iod.handle_command(now, command);
         } else {
-            self.complain(to, "vxconfigd is gone");
+            return false;
         }
+        self.collect(node);
         true
-    }
-
-    fn on_loaded(&mut self, node: NodeId, id: &TxnId, refused: Option<String>) {
-        let Some(driven) = self.driven.as_mut().filter(|driven| driven.txn.id == *id) else {
-            return;
-        };
-        if let Some(why) = refused {
-            self.complain(node, &why);
-            return;
-        }
-        driven.loaded.insert(node);
-        let master = driven.master;
-        let members = self.nodes[&master].iod.role().members;
-        if members.iter().all(|member| driven.loaded.contains(&member)) {
-            self.command(master, Command::Begin { id: id.clone() });
-        }
     }
 
     /// Until nothing happens any more, timers included.
     pub(crate) fn settle(&mut self) {
-        for _ in 0..20_000 {
+        for _ in 0..100_000 {
             if self.step() {
                 continue;
             }
-            let up = self.nodes.values().filter(|node| node.is_up && !node.is_frozen);
-            let next = up.filter_map(|node| node.iod.next_deadline()).min();
+            let deadlines = self.running().into_iter().flat_map(|id| {
+                let node = &self.nodes[&id];
+                let configd = node.configd.next_deadline().filter(|_| node.has_configd);
+                [node.iod.next_deadline(), configd]
+            });
+            let next = deadlines.flatten().min();
             let past = |next: &Instant| self.horizon.is_some_and(|horizon| *next > horizon);
             let Some(next) = next.filter(|next| !past(next)) else { return };
             self.now = self.now.max(next) + Duration::from_millis(1);
-            let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
-            for id in ids {
+            for id in self.running() {
                 let now = self.now;
                 let state = self.nodes.get_mut(&id).unwrap();
-                if state.is_up && !state.is_frozen {
-                    state.iod.handle_timer(now);
-                    self.collect(id);
+                state.iod.handle_timer(now);
+                if state.has_configd {
+                    state.configd.handle_timer(now);
                 }
+                self.collect(id);
             }
         }
-        panic!("it never comes to rest");
+        panic!("it never comes to rest: {:?}", self.said);
     }
 
     /// What was still on its way when its node was lost reaches the disks now.
@@ -390,19 +417,4 @@ impl World {
         self.disks.land(late);
         self.horizon = None;
     }
-
-    /// Nodes that run and are members.
-    pub(crate) fn members(&self) -> Vec<NodeId> {
-        let up = self.nodes.iter().filter(|(_, node)| node.is_up && !node.is_frozen);
-        up.filter(|(_, node)| node.iod.role().is_member).map(|(id, _)| *id).collect()
-    }
-
-    pub(crate) fn image(&self, node: NodeId, group: &UniqueId) -> Option<Arc<Image>> {
-        self.nodes[&node].iod.tables().get(group).map(|table| Arc::clone(&table.image))
-    }
-}
-
-/// Where the copies of a group are that nobody has imported yet.
-pub(crate) fn copies(group: &Group) -> CopyList {
-    CopyList::default().assign(group, &BTreeSet::new())
 }

@@ -73,20 +73,39 @@ impl Configd {
     pub(super) fn on_offer(&mut self, from: NodeId, offer: JoinOffer) {
         if self.role.master == Some(from) && !self.role.is_member {
             self.scan(Scan::Join(Box::new(offer), from));
+        } else {
+            self.early_offer = Some((from, offer));
+        }
+    }
+
+    /// There is another master: an offer of it may be here already.
+    pub(super) fn look_at_early_offer(&mut self) {
+        let master = self.role.master;
+        if let Some((from, offer)) = self.early_offer.take_if(|(from, _)| master == Some(*from)) {
+            self.on_offer(from, offer);
         }
     }
 
     /// The disks were looked at.
     pub(super) fn check_offer(&mut self, from: NodeId, offer: JoinOffer) {
         let number = offer.number;
-        let refused = match self.checked_offer(offer) {
+        match self.checked_offer(offer) {
             Ok(groups) => {
+                self.staging = Some((from, number));
                 self.command(Command::Stage(groups));
-                None
             }
-            Err(refused) => Some(refused),
-        };
-        self.send_to(from, &WMessage::JoinAnswer { number, refused });
+            Err(refused) => {
+                let refused = Some(refused);
+                self.send_to(from, &WMessage::JoinAnswer { number, refused });
+            }
+        }
+    }
+
+    /// vxiod has what it was given: it may be admitted.
+    pub(super) fn on_staged(&mut self) {
+        if let Some((master, number)) = self.staging.take() {
+            self.send_to(master, &WMessage::JoinAnswer { number, refused: None });
+        }
     }
 
     #[expect(clippy::type_complexity, reason = "said once, read once")]

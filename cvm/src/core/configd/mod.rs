@@ -29,7 +29,7 @@ use super::wire::parcel::{Parcels, Way, cut};
 use super::wire::v::{Announce, BusySlot};
 use super::wire::w::WMessage;
 use crate::disk::{Decision, RequestId};
-use crate::model::{Activation, Name, UniqueId};
+use crate::model::{Activation, Name, Stamp, UniqueId};
 use crate::request::{Reply, Request};
 
 /// How a vxconfigd is set up.
@@ -57,7 +57,13 @@ pub struct Configd {
     out_reason: String,
     /// Groups as they are in force, as vxiod has them.
     tables: BTreeMap<UniqueId, TableView>,
+    /// Stamps of groups that are not imported: what is not newer is over.
+    over: BTreeMap<UniqueId, Stamp>,
     busy: Vec<BusySlot>,
+    /// The offer that is to be answered when vxiod has it.
+    staging: Option<(NodeId, u64)>,
+    /// One that came before vxiod said who is master.
+    early_offer: Option<(NodeId, super::wire::w::JoinOffer)>,
     disks: BTreeMap<String, Device>,
     /// The vxconfigds on port w.
     present: NodeSet,
@@ -151,7 +157,10 @@ impl Configd {
             role: Role::default(),
             out_reason: String::new(),
             tables: BTreeMap::new(),
+            over: BTreeMap::new(),
             busy: Vec::new(),
+            staging: None,
+            early_offer: None,
             disks: BTreeMap::new(),
             present: NodeSet::EMPTY,
             parcels: Parcels::default(),
@@ -163,7 +172,8 @@ impl Configd {
             scans: VecDeque::new(),
             offers: 0,
             wall: 0,
-            made: 0,
+            // Two lives within a second make different ids.
+            made: u32::try_from(me.incarnation.0 % 1_000_000_000).unwrap_or(0),
             outcomes: VecDeque::new(),
             out: VecDeque::new(),
         }
@@ -200,7 +210,10 @@ impl Configd {
             Upcall::Loaded { id, refused } => self.on_own_loaded(now, &id, refused),
             Upcall::Out { reason } => self.on_out(now, reason),
             Upcall::Role(role) => self.on_role(now, role),
-            Upcall::Tables(tables, busy) => (self.tables, self.busy) = (tables, busy),
+            Upcall::Staged => self.on_staged(),
+            Upcall::Tables(view) => {
+                (self.tables, self.over, self.busy) = (view.tables, view.over, view.busy);
+            }
         }
     }
 

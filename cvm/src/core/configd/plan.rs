@@ -234,7 +234,8 @@ impl Configd {
                 "a node that was lost may still write to its disks. Retry operation.",
             )
         })?;
-        let highest = highest_stamp(found.iter(), &id);
+        let over = self.over.get(&id).copied().unwrap_or_default();
+        let highest = highest_stamp(found.iter(), &id).max(over);
         let epoch = Epoch(choice.epoch.max(highest.epoch).0 + 1);
         let stamp = Stamp { epoch, tid: Tid(highest.tid.max(choice.image.stamp.tid).0 + 1) };
         Ok(Plan {

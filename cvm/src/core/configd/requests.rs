@@ -260,6 +260,9 @@ impl Configd {
         }
         self.joiners.retain(|node, _| self.role.joiners.contains(*node));
         self.end_join();
+        if !self.role.is_member {
+            self.look_at_early_offer();
+        }
         if was.master != self.role.master || was.reconfig != self.role.reconfig {
             self.lose_master(was.master);
             self.drop_work();

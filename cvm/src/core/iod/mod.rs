@@ -33,9 +33,9 @@ use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 pub use self::activation::{ModeRefused, OpenRefused};
 pub use self::io::{DiskError, Token, Write, WriteDone};
-pub use self::table::{Table, TableView, Tables, Tenures};
+pub use self::table::{Table, TableView, Tables, TablesView, Tenures};
 use super::txn::{Txn, TxnId};
-use super::wire::v::{Announce, BusySlot, VMessage};
+use super::wire::v::{Announce, VMessage};
 use crate::disk::{Decision, Image, RequestId};
 use crate::model::{Activation, Epoch, Name, Stamp, Tid, UniqueId};
 
@@ -216,8 +216,10 @@ pub enum Upcall {
     },
     /// Something has changed about who is who.
     Role(Role),
-    /// Groups that are imported here, and slots that nobody may write for now.
-    Tables(BTreeMap<UniqueId, TableView>, Vec<BusySlot>),
+    /// What was staged is here.
+    Staged,
+    /// Something has changed about what is imported.
+    Tables(TablesView),
 }
 
 /// Who is who.
@@ -337,7 +339,10 @@ impl Iod {
             Command::Load(txn) => self.load(*txn),
             Command::Reject { node, reason } => self.reject(node, reason),
             Command::SetMaster { node } => self.ask_master(node),
-            Command::Stage(images) => self.stage(images),
+            Command::Stage(groups) => {
+                self.stage(groups);
+                self.tell(Upcall::Staged);
+            }
             Command::StartNode => self.start_node(),
             Command::StopNode => self.stop_node(now),
         }
@@ -473,7 +478,9 @@ impl Iod {
             (id.clone(), TableView { image, tenures, failed, next })
         };
         let tables = self.tables.iter().map(view).collect();
-        self.tell(Upcall::Tables(tables, self.busy_slots()));
+        let over = self.decided.iter().filter(|(id, _)| !self.tables.contains_key(*id));
+        let over = over.map(|(id, stamp)| (id.clone(), *stamp)).collect();
+        self.tell(Upcall::Tables(TablesView { tables, over, busy: self.busy_slots() }));
     }
 
     fn notice(&mut self, notice: IodNotice) {

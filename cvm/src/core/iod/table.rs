@@ -6,7 +6,7 @@ use std::sync::Arc;
 use llt::Id;
 
 use crate::core::txn::TxnId;
-use crate::core::wire::v::GroupState;
+use crate::core::wire::v::{BusySlot, GroupState};
 use crate::disk::{Claim, Image, Member, Slot};
 use crate::model::{Epoch, Stamp, UniqueId};
 
@@ -43,6 +43,17 @@ pub struct TableView {
     pub failed: BTreeSet<UniqueId>,
     /// The stamp of the next transaction.
     pub next: Stamp,
+}
+
+/// What vxconfigd is told of all groups.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TablesView {
+    /// Groups that are imported here.
+    pub tables: BTreeMap<UniqueId, TableView>,
+    /// Stamps of groups that are not: what is not newer is over.
+    pub over: BTreeMap<UniqueId, Stamp>,
+    /// Slots that nobody may write for now.
+    pub busy: Vec<BusySlot>,
 }
 
 impl Table {

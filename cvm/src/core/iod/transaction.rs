@@ -395,6 +395,11 @@ impl Iod {
     pub(super) fn note_decided(&mut self, group: &UniqueId, stamp: Stamp) {
         let newest = self.decided.entry(group.clone()).or_default();
         *newest = (*newest).max(stamp);
+        if self.decided.len() > DECIDED_MAX {
+            // Of the oldest group, nothing is on its way any more.
+            let oldest = self.decided.keys().find(|id| !self.tables.contains_key(*id)).cloned();
+            oldest.map(|oldest| self.decided.remove(&oldest));
+        }
     }
 
     /// Somebody left: a transaction that is not decided is abandoned (CVM-11, CVM-12). `writer` is
@@ -442,6 +447,9 @@ impl Iod {
         self.leave_if_closed();
     }
 }
+
+/// Groups whose newest stamp is remembered; ids begin with the time when they were made.
+const DECIDED_MAX: usize = 1024;
 
 /// All disks of two configurations.
 pub(super) fn all_disks(before: Option<&Image>, after: &Group) -> BTreeSet<UniqueId> {
