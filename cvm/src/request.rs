@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{Decision, RequestId};
 use crate::model::op::{DiskName, Op};
-use crate::model::{Activation, Copies, Name};
+use crate::model::{Activation, Copies, Name, Sectors};
+use crate::snapshot::Snapshot;
 
 /// One request. The answer is a [`Reply`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -31,8 +32,12 @@ pub enum Request {
         /// What is to be done.
         op: Op,
     },
+    /// `vxdisksetup`, `vxdiskunsetup`
+    Disk(DiskRequest),
     /// `vxdisk scandisks`: looks at all disks again.
     Scan,
+    /// What listings show. The answer is [`Reply::Snapshot`].
+    Snapshot,
     /// `vxdctl transstate`: what became of a request.
     TransState(
         /// Which.
@@ -54,6 +59,27 @@ pub enum ClusterRequest {
     Start,
     /// Leave when all is closed.
     Stop,
+}
+
+/// A disk of no group.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub enum DiskRequest {
+    /// `vxdisksetup -i`: makes a disk of it.
+    Setup {
+        /// Its access name.
+        access: String,
+        /// `-f`: although it is one already.
+        force: bool,
+        /// Length of its private region; 32 MiB if not given.
+        private_len: Option<Sectors>,
+    },
+    /// `vxdiskunsetup`: takes the label away.
+    Unsetup {
+        /// Its access name.
+        access: String,
+        /// `-C`: although it says that it belongs to a group that is not imported.
+        force: bool,
+    },
 }
 
 /// `vxdg` for a whole group.
@@ -121,6 +147,8 @@ pub enum Reply {
     Done,
     /// It is not, and nothing was changed.
     Failed(Failure),
+    /// Of [`Request::Snapshot`].
+    Snapshot(Box<Snapshot>),
     /// Of [`Request::TransState`]; `None` is unknown: it was never loaded, or is long forgotten.
     TransState(Option<Decision>),
     /// It may or may not be done: this node was thrown out of the cluster before it was decided.

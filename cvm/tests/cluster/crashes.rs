@@ -181,7 +181,7 @@ fn check(world: &World, case: &Case, asked: NodeId, session: u64) -> bool {
             let answers = world.members().contains(&asked) && world.nodes[&asked].answers();
             assert!(!answers, "node {asked} never answers: {:?}", world.said);
         }
-        Some(Reply::TransState(_)) => panic!("an answer to something else"),
+        Some(Reply::Snapshot(_) | Reply::TransState(_)) => panic!("an answer to something else"),
     }
     check_disks(world, case, images[0].as_deref());
     is_committed

@@ -324,6 +324,7 @@ impl World {
                 state.configd.handle_scan(now, devices);
                 self.collect(node);
             }
+            ConfigdOutput::Disk(..) | ConfigdOutput::Snapshot(_) => panic!("nobody asked"),
             ConfigdOutput::SendTo(to, payload) => self.w.send_to(node, to, payload),
             ConfigdOutput::Ship(to, payload) => self.u.send_to(node, to, payload),
         }

@@ -30,7 +30,7 @@ use super::wire::v::{Announce, BusySlot};
 use super::wire::w::WMessage;
 use crate::disk::{Decision, RequestId};
 use crate::model::{Activation, Name, Stamp, UniqueId};
-use crate::request::{Reply, Request};
+use crate::request::{DiskRequest, Failure, Reply, Request};
 
 /// How a vxconfigd is set up.
 #[derive(Clone, Debug)]
@@ -115,12 +115,16 @@ pub enum ConfigdOutput {
     Broadcast(Bytes),
     /// To vxiod.
     Command(Command),
+    /// A disk of no group is initialised, or wiped: [`Configd::handle_disk`].
+    Disk(RequestId, DiskRequest),
     /// For the log, and at the master for the console (CVM-16).
     Notice(ConfigdNotice),
     /// To the utility that asked.
     Reply(u64, Reply),
     /// Look at all disks: [`Configd::handle_scan`].
     Scan,
+    /// To the utility that asked: all that there is to list.
+    Snapshot(u64),
     /// To one on port w.
     SendTo(NodeId, Bytes),
     /// To one on port u: a request, or an answer to one.
@@ -269,6 +273,19 @@ impl Configd {
             Some(Scan::Request(waiting)) => self.plan_request(now, waiting),
         }
         self.next_work(now);
+    }
+
+    /// A disk of no group was initialised or wiped, or why not.
+    pub fn handle_disk(&mut self, request: RequestId, done: Result<(), String>) {
+        let reply =
+            done.map_or_else(|error| Reply::Failed(Failure::plain(error)), |()| Reply::Done);
+        self.answer(request, reply);
+    }
+
+    /// vxiod is gone, and with it everything that it had in force.
+    pub fn handle_iod_gone(&mut self, now: Instant) {
+        self.tables.clear();
+        self.on_out(now, "vxiod is gone".to_owned());
     }
 
     /// Time has passed.

@@ -9,14 +9,14 @@ use llt::Instant;
 
 use super::disks::highest_stamp;
 use super::requests::Waiting;
-use super::{Configd, Work};
+use super::{Configd, ConfigdOutput, DeviceState, Work};
 use crate::core::iod::TableView;
 use crate::core::txn::Before;
 use crate::disk::{self, CopyList, FoundDisk, Held, ImportError, SLOTS, Slot, choose, next_slot};
 use crate::model::apply::{Env, NewDisk, apply};
 use crate::model::op::{DiskName, Op};
 use crate::model::{Activation, Epoch, Group, Name, Owner, Serial, Stamp, Tid, UniqueId};
-use crate::request::{Failure, GroupRequest, Import, Reply, Request};
+use crate::request::{DiskRequest, Failure, GroupRequest, Import, Reply, Request};
 
 /// A transaction to be.
 #[derive(Debug)]
@@ -46,9 +46,20 @@ impl Configd {
             Request::Group(GroupRequest::Import(import)) => self.plan_import(import),
             Request::Group(request @ GroupRequest::Init { .. }) => self.plan_init(request),
             Request::Op { group, op } => self.plan_op(group, op),
+            Request::Disk(request) => {
+                match self.check_disk_request(request) {
+                    Ok(()) => {
+                        let disk = ConfigdOutput::Disk(waiting.id, request.clone());
+                        self.out.push_back(disk);
+                    }
+                    Err(failure) => self.fail(waiting.id, failure),
+                }
+                return;
+            }
             Request::Activate { .. }
             | Request::Cluster(_)
             | Request::Scan
+            | Request::Snapshot
             | Request::TransState(_) => {
                 self.answer(waiting.id, Reply::Done);
                 return;
@@ -321,6 +332,44 @@ impl Configd {
         let group = group.map_or_else(|| "another".to_owned(), |group| group.to_string());
         let text = format!("Device {access} appears to be owned by disk group {group}.");
         Err(Failure::with_id("V-5-1-2349", text))
+    }
+
+    /// A disk that a group has is left as it is.
+    fn check_disk_request(&self, request: &DiskRequest) -> Result<(), Failure> {
+        let (access, force, is_setup) = match request {
+            DiskRequest::Setup { access, force, .. } => (access, *force, true),
+            DiskRequest::Unsetup { access, force } => (access, *force, false),
+        };
+        let Some(device) = self.disks.get(access) else {
+            return Err(Failure::plain(format!("Device {access}: no such device")));
+        };
+        let found = match &device.state {
+            DeviceState::Error(error) => {
+                return Err(Failure::plain(format!("Device {access}: {error}")));
+            }
+            DeviceState::Invalid(_) if is_setup => return Ok(()),
+            DeviceState::Invalid(error) => {
+                return Err(Failure::plain(format!("Device {access}: {error}")));
+            }
+            DeviceState::Ready(found) => found,
+        };
+        if self.is_in_use(&found.label.disk) {
+            let member = found.claims.member().map(|member| member.group_name.to_string());
+            let text = format!(
+                "Disk {access} belongs to an imported disk group: {}",
+                member.unwrap_or_default()
+            );
+            return Err(Failure::plain(text));
+        }
+        if force {
+            return Ok(());
+        }
+        self.check_free(access)?;
+        if is_setup {
+            let text = format!("Device {access} is already initialised; -f does it again");
+            return Err(Failure::plain(text));
+        }
+        Ok(())
     }
 
     /// A slot of disks that belong to no group: rather not the one with their newest claims.

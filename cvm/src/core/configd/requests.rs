@@ -61,7 +61,11 @@ impl Configd {
                 let outcome = self.outcome_of(id);
                 self.reply(session, Reply::TransState(outcome));
             }
-            request @ (Request::Group(_) | Request::Op { .. } | Request::Scan) => {
+            Request::Snapshot => self.out.push_back(ConfigdOutput::Snapshot(session)),
+            request @ (Request::Disk(_)
+            | Request::Group(_)
+            | Request::Op { .. }
+            | Request::Scan) => {
                 self.requests.made += 1;
                 let id = RequestId { origin: self.me, number: self.requests.made };
                 self.requests.sessions.insert(id, session);
@@ -119,7 +123,11 @@ impl Configd {
             Request::Group(GroupRequest::Deport { group, .. } | GroupRequest::Destroy(group))
             | Request::Op { group, .. }
             | Request::Activate { group, .. } => shared(group.as_str()),
-            Request::Cluster(_) | Request::Scan | Request::TransState(_) => false,
+            Request::Cluster(_)
+            | Request::Disk(_)
+            | Request::Scan
+            | Request::Snapshot
+            | Request::TransState(_) => false,
         }
     }
 
@@ -162,7 +170,10 @@ impl Configd {
     pub(super) fn answer(&mut self, id: RequestId, reply: Reply) {
         let reply = match reply {
             Reply::Failed(failure) => Reply::Failed(Failure { request: Some(id), ..failure }),
-            reply @ (Reply::Done | Reply::TransState(_) | Reply::Unknown(_)) => reply,
+            reply @ (Reply::Done
+            | Reply::Snapshot(_)
+            | Reply::TransState(_)
+            | Reply::Unknown(_)) => reply,
         };
         self.requests.shipped.remove(&id);
         if let Some(session) = self.requests.sessions.remove(&id) {
@@ -375,11 +386,14 @@ impl Configd {
 fn needs_scan(request: &Request) -> bool {
     use crate::model::op::Op;
     match request {
-        Request::Group(GroupRequest::Import(_) | GroupRequest::Init { .. }) | Request::Scan => true,
+        Request::Disk(_)
+        | Request::Group(GroupRequest::Import(_) | GroupRequest::Init { .. })
+        | Request::Scan => true,
         Request::Op { op, .. } => matches!(op, Op::AddDisks(_) | Op::ReplaceDisks(_)),
         Request::Activate { .. }
         | Request::Cluster(_)
         | Request::Group(GroupRequest::Deport { .. } | GroupRequest::Destroy(_))
+        | Request::Snapshot
         | Request::TransState(_) => false,
     }
 }
