@@ -48,11 +48,11 @@ impl Configd {
         let shared = self.tables.values().filter(|table| table.image.group.is_shared());
         let group = |table: &crate::core::iod::TableView| {
             let image = table.image.encode(u32::MAX).ok()?;
-            let tenures = table.tenures.iter().map(|(disk, tenure)| (disk.clone(), *tenure));
+            let tenures = table.tenures.clone();
             let (image, slot) = (Bytes::from(image), table.image.slot);
             let dms = table.image.group.disks.values().filter_map(|dm| dm.disk.as_ref());
             let disks = dms.filter(|id| self.found_by_id(id).is_some()).cloned().collect();
-            Some(OfferedGroup { image, slot, tenures: tenures.collect(), disks })
+            Some(OfferedGroup { image, slot, tenures, disks })
         };
         let groups = shared.filter_map(group).collect();
         self.offers += 1;
@@ -135,7 +135,7 @@ impl Configd {
                 let about = format!("disk {id} of group {}", image.group.name);
                 return Err(("cannot find disk on slave node".to_owned(), about));
             }
-            groups.push((Arc::new(image), offered.tenures.into_iter().collect()));
+            groups.push((Arc::new(image), offered.tenures));
         }
         Ok(groups)
     }

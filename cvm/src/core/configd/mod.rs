@@ -60,6 +60,7 @@ pub struct Configd {
     /// Stamps of groups that are not imported: what is not newer is over.
     over: BTreeMap<UniqueId, Stamp>,
     busy: Vec<BusySlot>,
+    modes: Vec<(UniqueId, NodeId, Activation)>,
     /// The offer that is to be answered when vxiod has it.
     staging: Option<(NodeId, u64)>,
     /// One that came before vxiod said who is master.
@@ -163,6 +164,7 @@ impl Configd {
             tables: BTreeMap::new(),
             over: BTreeMap::new(),
             busy: Vec::new(),
+            modes: Vec::new(),
             staging: None,
             early_offer: None,
             disks: BTreeMap::new(),
@@ -186,6 +188,28 @@ impl Configd {
     /// What time it is for people, in seconds since 1970.
     pub const fn set_wall_time(&mut self, seconds: u64) {
         self.wall = seconds;
+    }
+
+    /// The node's id is known once gabd runs; it is in no cluster before.
+    pub fn set_node(&mut self, node: NodeId) {
+        if !self.role.is_member {
+            self.me.node = node;
+        }
+    }
+
+    /// Activation modes of all nodes; who is not listed has the group off.
+    pub fn modes(&self) -> &[(UniqueId, NodeId, Activation)] {
+        &self.modes
+    }
+
+    /// Why the node is out of the cluster.
+    pub fn out_reason(&self) -> &str {
+        &self.out_reason
+    }
+
+    /// The set-up.
+    pub const fn config(&self) -> &ConfigdConfig {
+        &self.config
     }
 
     /// A utility asks; the answer names the session.
@@ -217,6 +241,7 @@ impl Configd {
             Upcall::Staged => self.on_staged(),
             Upcall::Tables(view) => {
                 (self.tables, self.over, self.busy) = (view.tables, view.over, view.busy);
+                self.modes = view.modes;
             }
         }
     }

@@ -67,6 +67,7 @@ impl Iod {
                 self.modes.insert((group.clone(), from), mode);
             }
         }
+        self.tell_tables();
         if from == me {
             self.tell(Upcall::Activated { group, mode, refused });
         }

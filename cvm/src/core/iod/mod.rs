@@ -315,6 +315,13 @@ impl Iod {
         }
     }
 
+    /// The node's id is known once gabd runs; it is in no cluster before.
+    pub fn set_node(&mut self, node: NodeId) {
+        if matches!(self.cluster, Cluster::Out { .. }) {
+            self.me.node = node;
+        }
+    }
+
     /// vxconfigd has connected, or is gone: a transaction that is not committed yet fails with it
     /// (CVM-10).
     pub fn handle_configd(&mut self, now: Instant, is_there: bool) {
@@ -480,7 +487,9 @@ impl Iod {
         let tables = self.tables.iter().map(view).collect();
         let over = self.decided.iter().filter(|(id, _)| !self.tables.contains_key(*id));
         let over = over.map(|(id, stamp)| (id.clone(), *stamp)).collect();
-        self.tell(Upcall::Tables(TablesView { tables, over, busy: self.busy_slots() }));
+        let modes = self.modes.iter().map(|((id, node), mode)| (id.clone(), *node, *mode));
+        let (modes, busy) = (modes.collect(), self.busy_slots());
+        self.tell(Upcall::Tables(TablesView { tables, over, busy, modes }));
     }
 
     fn notice(&mut self, notice: IodNotice) {

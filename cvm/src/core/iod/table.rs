@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use llt::Id;
+use llt::{Id, NodeId};
 
 use crate::core::txn::TxnId;
 use crate::core::wire::v::{BusySlot, GroupState};
 use crate::disk::{Claim, Image, Member, Slot};
-use crate::model::{Epoch, Stamp, UniqueId};
+use crate::model::{Activation, Epoch, Stamp, UniqueId};
 
 /// All groups that are imported here.
 pub type Tables = BTreeMap<UniqueId, Table>;
@@ -54,6 +54,8 @@ pub struct TablesView {
     pub over: BTreeMap<UniqueId, Stamp>,
     /// Slots that nobody may write for now.
     pub busy: Vec<BusySlot>,
+    /// Who may do what with shared groups; who is not listed has them off.
+    pub modes: Vec<(UniqueId, NodeId, Activation)>,
 }
 
 impl Table {

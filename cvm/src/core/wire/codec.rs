@@ -72,6 +72,11 @@ impl Reader {
         Ok(self.0.get_u64())
     }
 
+    pub(crate) fn u128(&mut self, what: &'static str) -> Read<u128> {
+        self.need(16, what)?;
+        Ok(self.0.get_u128())
+    }
+
     /// A counted list.
     pub(crate) fn list<T>(
         &mut self,

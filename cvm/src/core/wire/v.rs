@@ -147,7 +147,7 @@ pub struct BusySlot {
 const ABANDON: u8 = 1;
 const ACTIVATE: u8 = 2;
 const ADMIT: u8 = 3;
-const ANNOUNCE: u8 = 4;
+pub(super) const ANNOUNCE: u8 = 4;
 const COMMIT: u8 = 5;
 const GOODBYE: u8 = 6;
 const MASTER: u8 = 7;
@@ -185,11 +185,7 @@ impl VMessage {
                     out.put_u8(node.get());
                     out.put_text(mode.short());
                 });
-                out.put_list(&admit.busy, |out, busy| {
-                    out.put_slot(busy.slot);
-                    out.put_id(busy.writer);
-                    out.put_list(&busy.disks, |out, disk| out.put_unique_id(disk));
-                });
+                out.put_list(&admit.busy, put_busy);
             }
             Self::Announce(announce) => put_announce(&mut out, announce),
             Self::Commit { id, failed } => {
@@ -246,10 +242,7 @@ impl VMessage {
                 modes: reader.list("modes", |reader| {
                     Ok((reader.unique_id()?, reader.node()?, read_mode(reader)?))
                 })?,
-                busy: reader.list("busy slots", |reader| {
-                    let (slot, writer) = (reader.slot()?, reader.id()?);
-                    Ok(BusySlot { slot, writer, disks: reader.list("disks", Reader::unique_id)? })
-                })?,
+                busy: reader.list("busy slots", read_busy)?,
             }),
             ANNOUNCE => Self::Announce(read_announce(&mut reader)?),
             COMMIT => Self::Commit {
@@ -272,7 +265,18 @@ impl VMessage {
     }
 }
 
-fn put_announce(out: &mut BytesMut, announce: &Announce) {
+pub(super) fn put_busy(out: &mut BytesMut, busy: &BusySlot) {
+    out.put_slot(busy.slot);
+    out.put_id(busy.writer);
+    out.put_list(&busy.disks, |out, disk| out.put_unique_id(disk));
+}
+
+pub(super) fn read_busy(reader: &mut Reader) -> Result<BusySlot, Malformed> {
+    let (slot, writer) = (reader.slot()?, reader.id()?);
+    Ok(BusySlot { slot, writer, disks: reader.list("disks", Reader::unique_id)? })
+}
+
+pub(super) fn put_announce(out: &mut BytesMut, announce: &Announce) {
     out.put_u8(ANNOUNCE);
     out.put_u64(announce.generation);
     out.put_id(announce.id);
@@ -289,7 +293,7 @@ fn put_announce(out: &mut BytesMut, announce: &Announce) {
     }
 }
 
-fn read_announce(reader: &mut Reader) -> Result<Announce, Malformed> {
+pub(super) fn read_announce(reader: &mut Reader) -> Result<Announce, Malformed> {
     let announce = Announce {
         generation: reader.u64("a generation")?,
         id: reader.id()?,
@@ -325,7 +329,7 @@ fn read_group_state(reader: &mut Reader) -> Result<GroupState, Malformed> {
     })
 }
 
-fn read_mode(reader: &mut Reader) -> Result<Activation, Malformed> {
+pub(super) fn read_mode(reader: &mut Reader) -> Result<Activation, Malformed> {
     let mode = Activation::from_any(&reader.text("an activation mode")?);
     mode.map_or_else(|| Reader::wrong("an activation mode"), Ok)
 }

@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::codec::{Malformed, Put, Reader};
+use crate::core::iod::Tenures;
 use crate::core::txn::TxnId;
 use crate::disk::{CopyState, DiskCopies, RequestId, Slot};
 use crate::model::{Name, Stamp, UniqueId};
@@ -66,7 +67,7 @@ pub struct OfferedGroup {
     /// In which slot.
     pub slot: Slot,
     /// How often each disk was given to a group.
-    pub tenures: Vec<(UniqueId, u64)>,
+    pub tenures: Tenures,
     /// The disks that the master reaches: all of them have to be reached.
     pub disks: Vec<UniqueId>,
 }
@@ -85,7 +86,7 @@ pub struct Precheck {
     /// Where the copies of the configuration are after it.
     pub copies: Vec<(UniqueId, DiskCopies)>,
     /// How often each disk was given to a group, this time included.
-    pub tenures: Vec<(UniqueId, u64)>,
+    pub tenures: Tenures,
     /// When it was made, in seconds since 1970.
     pub time: u64,
     /// Where it is written.
@@ -223,11 +224,7 @@ fn put_precheck(out: &mut BytesMut, precheck: &Precheck) {
         }
     }
     out.put_blob(precheck.change.as_bytes());
-    out.put_list(&precheck.copies, |out, (disk, copies)| {
-        out.put_unique_id(disk);
-        out.put_u8(put_copy(copies.config));
-        out.put_u8(put_copy(copies.log));
-    });
+    put_copies(out, &precheck.copies);
     put_tenures(out, &precheck.tenures);
     out.put_u64(precheck.time);
     out.put_slot(precheck.slot);
@@ -253,15 +250,33 @@ fn read_copy(reader: &mut Reader) -> Result<Option<CopyState>, Malformed> {
     }
 }
 
-fn put_tenures(out: &mut BytesMut, tenures: &[(UniqueId, u64)]) {
-    out.put_list(tenures, |out, (disk, tenure)| {
+pub(super) fn put_copies(out: &mut BytesMut, copies: &[(UniqueId, DiskCopies)]) {
+    out.put_list(copies, |out, (disk, copies)| {
+        out.put_unique_id(disk);
+        out.put_u8(put_copy(copies.config));
+        out.put_u8(put_copy(copies.log));
+    });
+}
+
+pub(super) fn read_copies(reader: &mut Reader) -> Result<Vec<(UniqueId, DiskCopies)>, Malformed> {
+    reader.list("disks", |reader| {
+        let disk = reader.unique_id()?;
+        Ok((disk, DiskCopies { config: read_copy(reader)?, log: read_copy(reader)? }))
+    })
+}
+
+pub(super) fn put_tenures(out: &mut BytesMut, tenures: &Tenures) {
+    let tenures: Vec<(&UniqueId, u64)> = tenures.iter().map(|(id, tenure)| (id, *tenure)).collect();
+    out.put_list(&tenures, |out, (disk, tenure)| {
         out.put_unique_id(disk);
         out.put_u64(*tenure);
     });
 }
 
-fn read_tenures(reader: &mut Reader) -> Result<Vec<(UniqueId, u64)>, Malformed> {
-    reader.list("disks", |reader| Ok((reader.unique_id()?, reader.counter("a tenure")?)))
+pub(super) fn read_tenures(reader: &mut Reader) -> Result<Tenures, Malformed> {
+    let tenures =
+        reader.list("disks", |reader| Ok((reader.unique_id()?, reader.counter("a tenure")?)))?;
+    Ok(tenures.into_iter().collect())
 }
 
 fn read_precheck(reader: &mut Reader) -> Result<Precheck, Malformed> {
@@ -276,10 +291,7 @@ fn read_precheck(reader: &mut Reader) -> Result<Precheck, Malformed> {
         },
         change: String::from_utf8(reader.bytes("a change")?.to_vec())
             .or(Reader::wrong("a change as text"))?,
-        copies: reader.list("disks", |reader| {
-            let disk = reader.unique_id()?;
-            Ok((disk, DiskCopies { config: read_copy(reader)?, log: read_copy(reader)? }))
-        })?,
+        copies: read_copies(reader)?,
         tenures: read_tenures(reader)?,
         time: reader.counter("a time")?,
         slot: reader.slot()?,
@@ -311,7 +323,7 @@ mod tests {
                 group.clone(),
                 DiskCopies { config: Some(CopyState::Active), log: Some(CopyState::Failed) },
             )],
-            tenures: vec![(group.clone(), 3)],
+            tenures: Tenures::from([(group.clone(), 3)]),
             time: 1_283_432_345,
             slot: Slot::new(2).unwrap(),
             volumes: vec![name("vol1")],
@@ -319,14 +331,14 @@ mod tests {
             disks: Vec::new(),
         };
         let image = Bytes::from_static(b"image");
-        let tenures = vec![(group.clone(), 1)];
+        let tenures = Tenures::from([(group.clone(), 1)]);
         let offered = OfferedGroup {
             image: image.clone(),
             slot: Slot::ALL[1],
             tenures,
             disks: vec![group.clone()],
         };
-        let groups = vec![offered.clone(), OfferedGroup { tenures: Vec::new(), ..offered }];
+        let groups = vec![offered.clone(), OfferedGroup { tenures: Tenures::new(), ..offered }];
         let refused = Some("no such disk".to_owned());
         vec![
             WMessage::Forget { id: id.clone() },
