@@ -11,6 +11,7 @@ pub mod ids;
 pub mod limits;
 pub mod op;
 pub mod record;
+pub mod refused;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod size;
@@ -21,6 +22,7 @@ pub use check::{Broken, Flaw, check};
 pub use group::{Copies, Group, Kind, Owner};
 pub use ids::{Epoch, Name, ParseIdError, Rid, Serial, Stamp, Tid, UniqueId};
 pub use record::{Common, Disk, Layout, Permissions, Piece, Plex, Source, Subdisk, Volume};
+pub use refused::Refused;
 pub use size::Sectors;
 pub use states::{
     Activation, DetachPolicy, FailPolicy, KernelState, LogType, PlexState, ReadPolicy, VolumeState,

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::group::{Copies, Kind};
+use super::group::Copies;
 use super::ids::Name;
 use super::record::Permissions;
 use super::size::Sectors;
@@ -96,7 +96,7 @@ pub enum Op {
         volume: Name,
         /// How many of its logs.
         count: u16,
-        /// On these disks (or, excluded, not there).
+        /// Those on excluded disks go first; what lies on named disks stays longest.
         storage: Vec<Storage>,
     },
     /// `vxassist remove mirror vol`
@@ -105,7 +105,7 @@ pub enum Op {
         volume: Name,
         /// How many plexes.
         count: u16,
-        /// Those on excluded disks go first.
+        /// Those on excluded disks go first; what lies on named disks stays longest.
         storage: Vec<Storage>,
     },
     /// `vxedit rm`
@@ -193,7 +193,7 @@ pub struct Storage {
 pub enum VolumeLayout {
     /// Ranges one after the other, unmirrored unless `nmirror` says so.
     Concat,
-    /// A stripe over layer volumes that are concatenations of mirrors: `concat-mirror`.
+    /// A concatenation of mirrors, layered: `concat-mirror`.
     ConcatMirror,
     /// Mirrored concatenations, or stripes if columns are asked for: `mirror`, `mirror-concat`.
     Mirror,
@@ -234,7 +234,7 @@ pub struct Make {
     pub permissions: Permissions,
     /// For people.
     pub comment: String,
-    /// Each subdisk on as few disks as possible: ranges are not split.
+    /// Each plex, or column of a plex, is one range of one disk.
     pub contiguous: bool,
     /// Where.
     pub storage: Vec<Storage>,
@@ -323,54 +323,4 @@ pub enum GroupAttribute {
     Nlog(Copies),
     /// Serial split brain is looked for.
     Ssb(bool),
-}
-
-/// Why an [`Op`] cannot be done. Nothing was changed.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Refused {
-    /// The result would not be whole.
-    #[error(transparent)]
-    Broken(#[from] super::check::Broken),
-    /// The record is used by another, or is started.
-    #[error("{0} {1} is in use")]
-    InUse(&'static str, Name),
-    /// There is no such record.
-    #[error("{what} {name} does not exist")]
-    Missing {
-        /// Which kind was looked for.
-        what: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// No room.
-    #[error("Cannot allocate space for {0} block volume")]
-    NoSpace(Sectors),
-    /// The name is taken.
-    #[error("Record {0} already exists in disk group")]
-    Exists(Name),
-    /// A description is wrong.
-    #[error(transparent)]
-    Text(#[from] super::text::TextError),
-    /// The kind of record has no such thing.
-    #[error("{0}")]
-    Invalid(String),
-    /// Of which kind is it?
-    #[error("{name} is a {}, not a {expected}", kind_word(*kind))]
-    WrongKind {
-        /// What was expected.
-        expected: &'static str,
-        /// Its name.
-        name: Name,
-        /// What it is.
-        kind: Kind,
-    },
-}
-
-const fn kind_word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Disk => "disk",
-        Kind::Plex => "plex",
-        Kind::Subdisk => "subdisk",
-        Kind::Volume => "volume",
-    }
 }
