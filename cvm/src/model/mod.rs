@@ -4,6 +4,7 @@
 //! Plain values without I/O. [`text`] writes and reads them as descriptions, which are what images on
 //! disk, changes between nodes, `vxprint -m` and `vxmake` consist of.
 
+pub mod apply;
 pub mod change;
 pub mod check;
 pub mod group;
@@ -18,6 +19,7 @@ pub mod size;
 pub mod states;
 pub mod text;
 
+pub use apply::{Env, NewDisk, apply};
 pub use check::{Broken, Flaw, check};
 pub use group::{Copies, Group, Kind, Owner};
 pub use ids::{Epoch, Name, ParseIdError, Rid, Serial, Stamp, Tid, UniqueId};
