@@ -176,7 +176,7 @@ pub(super) fn rename(group: &mut Group, from: &Name, to: &Name) -> Result<(), Re
 
 /// `vxdg reminor`: the volumes get numbers from the base on, in the order of their old ones.
 pub(super) fn reminor(group: &mut Group, base: u32, env: &Env<'_>) -> Result<(), Refused> {
-    if base > MINOR_MAX {
+    if base > MINOR_MAX || is_minor_taken(base, env) {
         return Err(Refused::Minor(base));
     }
     let mut volumes: Vec<(u32, Name)> =

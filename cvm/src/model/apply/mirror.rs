@@ -54,6 +54,12 @@ impl Wanted<'_> {
         Refused::NoSpaceFor { part: "a mirror", volume: self.name.clone() }
     }
 
+    /// A disk for each column of each new mirror is the least that it takes.
+    fn check_disks(&self, columns: usize) -> Result<(), Refused> {
+        let enough = columns.saturating_mul(self.count) <= self.space.rooms.len();
+        if enough { Ok(()) } else { Err(self.no_space()) }
+    }
+
     fn layout(&self, first: Layout, asked: Option<VolumeLayout>) -> Result<Layout, Refused> {
         match asked {
             None | Some(VolumeLayout::Mirror) => Ok(first),
@@ -77,6 +83,7 @@ impl Wanted<'_> {
         let volume = tree::volume(group, self.name)?;
         let (needed, states) = (tree::column_len(layout, volume.len), begin(volume));
         let columns = usize::from(layout.columns());
+        self.check_disks(columns)?;
         let lane = Lane { need: round_up(needed, ALIGNMENT), ..Lane::default() };
         let lanes = vec![lane; self.count * columns];
         let placed = place::place(&self.space, &lanes, false).ok_or_else(|| self.no_space())?;
@@ -105,6 +112,7 @@ impl Wanted<'_> {
             }
         }
         let columns = columns_of_layers(group, self.name);
+        self.check_disks(columns.len())?;
         let need = |layers: &Vec<(Name, Sectors)>| layers.iter().map(|(_, len)| len).sum();
         let all = columns.iter().cycle().take(columns.len() * self.count);
         let lanes: Vec<Lane> =

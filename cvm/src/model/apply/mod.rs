@@ -155,9 +155,9 @@ fn is_minor_taken(minor: u32, env: &Env<'_>) -> bool {
 
 /// The lowest number from the base on that no volume of any group has.
 fn free_minor(group: &Group, env: &Env<'_>) -> Result<u32, Refused> {
-    let taken: std::collections::BTreeSet<u32> =
-        group.volumes.values().map(|volume| volume.minor).collect();
-    let mut free =
-        (group.minors..=MINOR_MAX).filter(|n| !taken.contains(n) && !is_minor_taken(*n, env));
-    free.next().ok_or(Refused::Minor(MINOR_MAX))
+    let mut taken: Vec<u32> = group.volumes.values().map(|volume| volume.minor).collect();
+    taken.sort_unstable();
+    let mut free = group.minors..=MINOR_MAX;
+    let free = free.find(|n| taken.binary_search(n).is_err() && !is_minor_taken(*n, env));
+    free.ok_or(Refused::Minor(MINOR_MAX))
 }

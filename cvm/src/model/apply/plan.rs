@@ -71,7 +71,7 @@ impl Plan {
         let mirrors = mirrors(make)?;
         let (log_type, logs) = logs(make, mirrors)?;
         let width = make.width.unwrap_or(WIDTH);
-        if width < STRIPE_WIDTH_MIN || width % STRIPE_WIDTH_MIN != 0 || width > 1 << 31 {
+        if width < STRIPE_WIDTH_MIN || !width.is_multiple_of(STRIPE_WIDTH_MIN) || width > 1 << 31 {
             let what = "a stripe unit is a multiple of 8 sectors, up to 1t";
             return Err(Refused::Invalid(what.to_owned()));
         }
@@ -217,8 +217,9 @@ impl Plan {
                 let deal = place::deal(&space, &self.lanes(len), self.contiguous)?;
                 Some(Most { len, space, logs, deal })
             };
-            if let Some((_, most)) = place::largest(self.unit(), from, to, fits) {
-                best = Some(most);
+            // Most ways are no better: one look tells.
+            if best.is_none() || fits(from + self.unit()).is_some() {
+                best = place::largest(self.unit(), from, to, fits).map(|most| most.1).or(best);
             }
             order.rotate_right(1);
         }

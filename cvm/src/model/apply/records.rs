@@ -20,7 +20,7 @@ pub(super) fn make_all(group: &mut Group, text: &str, env: &Env<'_>) -> Result<(
     let mut waiting = text::parse(text)?;
     waiting.iter().try_for_each(check_kind)?;
     // What others consist of comes first; layered volumes need a second turn.
-    waiting.sort_by_key(|record| kind_of(record));
+    waiting.sort_by_key(kind_of);
     while !waiting.is_empty() {
         let mut later = Vec::new();
         let mut missing = None;

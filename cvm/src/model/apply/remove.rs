@@ -145,6 +145,7 @@ impl Going {
                 self.subdisks.insert(name.clone());
             }
         }
+        let touched = self.touched(group);
         group.volumes.retain(|name, _| !self.volumes.contains(name));
         group.plexes.retain(|name, _| !self.plexes.contains(name));
         group.subdisks.retain(|name, _| !self.subdisks.contains(name));
@@ -155,8 +156,17 @@ impl Going {
         for volume in group.volumes.values_mut() {
             volume.plexes.retain(|plex| !self.plexes.contains(plex));
         }
-        let volumes: Vec<Name> = group.volumes.keys().cloned().collect();
-        volumes.iter().for_each(|volume| tree::settle(group, volume));
+        touched.iter().for_each(|volume| tree::settle(group, volume));
+    }
+
+    /// Volumes that lose a plex, or a part of one.
+    fn touched(&self, group: &Group) -> Vec<Name> {
+        let loses = |name: &Name| {
+            let mut subdisks = group.plexes.get(name).into_iter().flat_map(Plex::subdisks);
+            self.plexes.contains(name) || subdisks.any(|subdisk| self.subdisks.contains(subdisk))
+        };
+        let volumes = group.volumes.iter().filter(|(_, volume)| volume.plexes.iter().any(loses));
+        volumes.map(|(name, _)| name.clone()).collect()
     }
 }
 

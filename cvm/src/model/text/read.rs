@@ -9,7 +9,7 @@ use crate::model::record::{
 };
 use crate::model::states::{DetachPolicy, FailPolicy, LogType, ReadPolicy};
 
-/// Reads what [`super::write_group`] wrote. The result is not checked ([`crate::model::check`]).
+/// Reads what [`super::write_group`] wrote. The result is not checked ([`crate::model::check()`]).
 pub fn read_group(text: &str) -> Result<Group, TextError> {
     let mut records = parse(text)?.into_iter();
     let Some(first) = records.next().filter(|record| record.kind == GROUP) else {
