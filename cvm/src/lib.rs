@@ -4,10 +4,16 @@
 //! disks. `docs/cvm.md` walks one change of the configuration through all of it.
 
 pub mod client;
+#[cfg(feature = "daemon")]
+pub mod configd;
 pub mod core;
+#[cfg(feature = "daemon")]
+mod daemon;
 pub mod disk;
 #[cfg(feature = "daemon")]
 pub mod io;
+#[cfg(feature = "daemon")]
+pub mod iod;
 pub mod model;
 pub mod request;
 pub mod snapshot;

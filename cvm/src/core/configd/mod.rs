@@ -105,6 +105,8 @@ enum Scan {
     Check(Box<super::wire::w::Precheck>, NodeId),
     /// This node joins.
     Join(Box<super::wire::w::JoinOffer>, NodeId),
+    /// For listings.
+    Look,
     /// A request wants it.
     Request(requests::Waiting),
 }
@@ -287,11 +289,16 @@ impl Configd {
         self.on_shipped(now, from, payload);
     }
 
+    /// Looks at the disks, so that listings have something to show.
+    pub fn look_at_disks(&mut self) {
+        self.scan(Scan::Look);
+    }
+
     /// The disks were looked at, as [`ConfigdOutput::Scan`] asked.
     pub fn handle_scan(&mut self, now: Instant, found: Vec<Device>) {
         self.disks = found.into_iter().map(|disk| (disk.access.clone(), disk)).collect();
         match self.scans.pop_front() {
-            None => {}
+            None | Some(Scan::Look) => {}
             Some(Scan::AutoImport) => self.auto_import(),
             Some(Scan::Check(precheck, from)) => self.check(from, *precheck),
             Some(Scan::Join(offer, from)) => self.check_offer(from, *offer),
