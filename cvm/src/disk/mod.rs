@@ -10,8 +10,8 @@
 //! | [`Image`] | the whole configuration of the group | three slots | every change |
 //! | [`Klog`] | which volumes a node writes, and which plexes were detached | two blocks a node | whenever that changes |
 //!
-//! Nothing is written over what counts: a writer takes [`next_slot`], and a torn write leaves what
-//! was there before. [`choose()`] says what counts when a group is imported, [`CopyList`] on which
+//! Nothing is written over what is in force: a writer takes [`next_slot`], and a torn write leaves
+//! what was there before. [`choose()`] says what counts when a group is imported, [`CopyList`] on which
 //! disks its configuration is.
 
 mod block;
@@ -44,3 +44,6 @@ pub use klog::{
 pub use label::{FoundLabel, Label};
 pub use outcome::{Decision, OUTCOMES_MAX, Outcome, Outcomes, RequestId};
 pub use slot::{Held, SLOTS, Slot, next_slot};
+
+#[cfg(test)]
+mod tests;
