@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use error::{ImportError, Split};
 
 use super::claim::Claims;
-use super::copies::CopyKind;
+use super::copies::{CopyKind, CopyList};
 use super::image::{Head, Image, ImageError};
 use super::label::Label;
 use super::slot::{Held, SLOTS, Slot};
@@ -94,6 +94,14 @@ pub struct Choice {
     pub damaged: Vec<Damaged>,
     /// Fewer copies were seen than are needed, and it was forced.
     pub forced: bool,
+}
+
+impl Choice {
+    /// The earlier lists of the first image that the importer writes, if it is to name the copies
+    /// `new`. An import that was forced has given up what it did not see.
+    pub fn earlier_for(&self, new: &CopyList) -> Vec<CopyList> {
+        if self.forced { Vec::new() } else { self.image.earlier_in_doubt(new) }
+    }
 }
 
 /// A slot with something that is no whole image.
@@ -294,17 +302,19 @@ fn check_copies(request: &Request, seen: &Seen<'_>, image: &Image) -> Result<boo
     if image.stamp < seen.floor && !request.force && request.select.is_none() {
         return Err(ImportError::Older { newest: image.stamp, floor: seen.floor });
     }
+    let mut enough = image.stamp >= seen.floor;
     for (kind, disks) in [(CopyKind::Config, &seen.copies), (CopyKind::Log, &seen.logs)] {
-        let (found, active) = image.copies.count(kind, disks);
-        // A group without a kernel log has no notes that could be missed.
-        let enough = image.copies.is_seen(kind, disks) || (kind == CopyKind::Log && active == 0);
-        if enough {
-            continue;
+        for list in image.lists() {
+            let (found, active) = list.count(kind, disks);
+            // A group without a kernel log has no notes that could be missed.
+            if list.is_seen(kind, disks) || (kind == CopyKind::Log && active == 0) {
+                continue;
+            }
+            if !request.force {
+                return Err(ImportError::TooFewCopies { kind, found, active });
+            }
+            enough = false;
         }
-        if request.force {
-            return Ok(true);
-        }
-        return Err(ImportError::TooFewCopies { kind, found, active });
     }
-    Ok(image.stamp < seen.floor)
+    Ok(!enough)
 }

@@ -32,12 +32,12 @@ pub use choose::{
 };
 pub use claim::{Claim, Claims, Member};
 pub use codec::FormatError;
-pub use copies::{CopyKind, CopyList, CopyState, DiskCopies, is_enough};
+pub use copies::{CopyKind, CopyList, CopyState, DiskCopies};
 pub use geometry::{
     Blocks, COPIES, DefinedRegion, Extent, Geometry, GeometryError, LABELS_AT, PRIVATE_LEN_DEFAULT,
     PRIVATE_LEN_MAX, PRIVATE_LEN_MIN, PRIVATE_OFFSET, RegionKind,
 };
-pub use image::{Head, Image, ImageError};
+pub use image::{EARLIER_MAX, Head, Image, ImageError};
 pub use klog::{
     FoundKlog, KLOG_DETACHES_MAX, KLOG_VOLUMES_MAX, Klog, KlogError, Pending, VolumeFlags,
 };

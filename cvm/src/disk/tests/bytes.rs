@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::samples::{claim, image, klog, label};
+use super::samples::{claim, disk_id, image, klog, label};
 use crate::disk::*;
 
 /// Lines of 16 bytes; the zeros at the end of a block are left out.
@@ -47,6 +47,21 @@ fn an_image() {
     insta::assert_snapshot!(dump(&image().encode(1).unwrap()));
 }
 
+/// It was written on other disks before: those are named, too.
+#[test]
+fn an_image_on_other_disks_than_before() {
+    let only = |number| [(disk_id(number), DiskCopies { config: ACTIVE, log: None })];
+    let failed = (disk_id(1), DiskCopies { config: Some(CopyState::Failed), log: ACTIVE });
+    let copies = only(2).into_iter().chain([failed]).collect();
+    let earlier = vec![only(1).into_iter().collect(), only(3).into_iter().collect()];
+    let image = Image { copies, earlier, claiming: true, ..image() };
+    let bytes = image.encode(1).unwrap();
+    // The text is that of the other test.
+    insta::assert_snapshot!(dump(&bytes[..0x1b0]));
+}
+
+const ACTIVE: Option<CopyState> = Some(CopyState::Active);
+
 #[test]
 fn an_image_of_several_blocks_goes_on_after_the_stamp() {
     let group = super::samples::group_with(60);
@@ -60,7 +75,7 @@ fn an_image_of_several_blocks_goes_on_after_the_stamp() {
         assert_eq!(block[24..32], 7_u64.to_le_bytes());
     }
     // Block 0: envelope, stamp, head, one outcome, three disks with copies.
-    let text = 32 + 88 + 26 + 3 * 66;
+    let text = 32 + 88 + 26 + 3 * 67;
     assert_eq!(&bytes[text..text + 8], b"dg mydg\n");
     let text_len = crate::model::text::write_group(&image.group).len();
     let last = bytes.len() - BLOCK;

@@ -192,9 +192,7 @@ fn one_identity_is_one_disk() {
 #[test]
 fn disks_that_the_group_does_not_know_are_strays() {
     let mut image = image();
-    for map in [&mut image.group.plexes] {
-        map.clear();
-    }
+    image.group.plexes.clear();
     image.group.volumes.clear();
     image.group.subdisks.clear();
     image.group.disks.remove("mydg03");

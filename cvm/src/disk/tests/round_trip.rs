@@ -177,6 +177,15 @@ fn groups() -> impl Strategy<Value = Group> {
     })
 }
 
+fn lists() -> impl Strategy<Value = CopyList> {
+    let state = || option::of(prop_oneof![Just(CopyState::Active), Just(CopyState::Failed)]);
+    let copies = (state(), state()).prop_map(|(config, log)| DiskCopies { config, log });
+    (ids(), btree_map(ids(), copies, 0..9)).prop_map(|(id, mut list)| {
+        list.insert(id, DiskCopies { config: Some(CopyState::Active), log: None });
+        list.into_iter().collect()
+    })
+}
+
 fn images() -> impl Strategy<Value = Image> {
     let outcome = (writers(), any::<u64>(), any::<bool>(), any::<u64>()).prop_map(
         |(origin, number, committed, tid)| Outcome {
@@ -186,9 +195,9 @@ fn images() -> impl Strategy<Value = Image> {
         },
     );
     let unusable = btree_set((2_u32..99).prop_map(disk_id), 0..20);
-    let what = (vec(outcome, 0..70), any::<bool>(), unusable);
+    let what = (vec(outcome, 0..70), any::<bool>(), unusable, vec(lists(), 0..=EARLIER_MAX));
     (slots(), stamps(), writers(), what, groups()).prop_map(
-        |(slot, stamp, writer, (outcomes, claiming, unusable), group)| {
+        |(slot, stamp, writer, (outcomes, claiming, unusable, earlier), group)| {
             let all = CopyList::default().assign(&group, &BTreeSet::new());
             Image {
                 slot,
@@ -197,6 +206,7 @@ fn images() -> impl Strategy<Value = Image> {
                 claiming,
                 outcomes: outcomes.into_iter().collect(),
                 copies: all.assign(&group, &unusable),
+                earlier,
                 group,
             }
         },
@@ -279,7 +289,11 @@ fn what_nobody_could_read_is_not_written() {
     let mut image = good.clone();
     image.stamp.epoch = Epoch(u64::MAX);
     assert!(matches!(image.encode(9), Err(ImageError::Field(_))));
-    let image = Image { copies: CopyList::default(), ..good };
+    let image = Image { copies: CopyList::default(), ..good.clone() };
+    assert!(matches!(image.encode(9), Err(ImageError::Field(_))));
+    let image = Image { earlier: vec![CopyList::default()], ..good.clone() };
+    assert!(matches!(image.encode(9), Err(ImageError::Field(_))));
+    let image = Image { earlier: vec![good.copies.clone(); EARLIER_MAX + 1], ..good };
     assert!(matches!(image.encode(9), Err(ImageError::Field(_))));
     let mut claim = super::samples::claim(1);
     claim.seqno = u64::MAX;

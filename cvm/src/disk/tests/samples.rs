@@ -96,6 +96,7 @@ pub(super) fn image_of(group: Group) -> Image {
         claiming: false,
         outcomes: [outcome].into_iter().collect(),
         copies: CopyList::default().assign(&group, &BTreeSet::new()),
+        earlier: Vec::new(),
         group,
     }
 }
