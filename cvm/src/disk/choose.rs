@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use error::{ImportError, Split};
 
 use super::claim::Claims;
-use super::copies::CopyKind;
+use super::copies::{CopyKind, CopyList};
 use super::image::{Head, Image, ImageError};
 use super::label::Label;
 use super::slot::{Held, SLOTS, Slot};
@@ -43,12 +43,13 @@ pub enum FoundSlot {
         /// Its head, if that is whole.
         head: Option<Box<Head>>,
     },
-    /// It could not be read.
+    /// Its first block could not be read: anything may be there.
     Unreadable,
 }
 
 impl FoundSlot {
-    /// What the bytes of a slot are; those behind its image need not be there.
+    /// What the bytes of a slot are. They may end behind its image, or where the disk can be read no
+    /// further, if that is behind the first block.
     pub fn decode(slot: Slot, bytes: &[u8]) -> Self {
         match Image::decode(slot, bytes) {
             Ok(image) => Self::Image(Box::new(image)),
@@ -81,7 +82,7 @@ pub struct Choice {
     pub image: Image,
     /// The highest epoch seen anywhere on the group's disks; the importer takes a higher one.
     pub epoch: Epoch,
-    /// What the slots hold, for [`next_slot`](super::next_slot).
+    /// What the slots hold, for [`next_slot`](super::next_slot). In force is that of the image.
     pub held: Held,
     /// Disks of the configuration that were not found, and their records.
     pub missing: BTreeMap<Name, UniqueId>,
@@ -93,6 +94,14 @@ pub struct Choice {
     pub damaged: Vec<Damaged>,
     /// Fewer copies were seen than are needed, and it was forced.
     pub forced: bool,
+}
+
+impl Choice {
+    /// The earlier lists of the first image that the importer writes, if it is to name the copies
+    /// `new`. An import that was forced has given up what it did not see.
+    pub fn earlier_for(&self, new: &CopyList) -> Vec<CopyList> {
+        if self.forced { Vec::new() } else { self.image.earlier_in_doubt(new) }
+    }
 }
 
 /// A slot with something that is no whole image.
@@ -181,7 +190,11 @@ fn check_owners(
 /// What the disks of the group have.
 struct Seen<'a> {
     images: Vec<(&'a UniqueId, &'a Image)>,
-    /// Disks with a whole image of the group.
+    /// The highest floor of all claims: the newest configuration is this one or a newer one.
+    floor: Stamp,
+    /// Disks whose slots can be read: whatever was written to them is seen. That an image is in
+    /// pieces does not matter, for no image was committed while it was; that of a disk that was
+    /// about to become a copy is its only one.
     copies: BTreeSet<UniqueId>,
     /// Disks with a kernel log that can be read.
     logs: BTreeSet<UniqueId>,
@@ -194,6 +207,7 @@ impl<'a> Seen<'a> {
     fn of(request: &Request, members: &BTreeMap<&'a UniqueId, &'a FoundDisk>) -> Self {
         let mut seen = Self {
             images: Vec::new(),
+            floor: Stamp::default(),
             copies: BTreeSet::new(),
             logs: BTreeSet::new(),
             held: [None; SLOTS],
@@ -204,8 +218,13 @@ impl<'a> Seen<'a> {
             if disk.log {
                 seen.logs.insert((*id).clone());
             }
-            let claim = disk.claims.newest.as_ref();
-            seen.epoch = seen.epoch.max(claim.map_or(Epoch(0), |claim| claim.stamp.epoch));
+            if !disk.slots.contains(&FoundSlot::Unreadable) {
+                seen.copies.insert((*id).clone());
+            }
+            if let Some(claim) = &disk.claims.newest {
+                seen.epoch = seen.epoch.max(claim.stamp.epoch).max(claim.floor.epoch);
+                seen.floor = seen.floor.max(claim.floor);
+            }
             for (slot, found) in Slot::ALL.into_iter().zip(&disk.slots) {
                 seen.look(request, id, slot, found);
             }
@@ -217,7 +236,6 @@ impl<'a> Seen<'a> {
         let (error, head) = match found {
             FoundSlot::Image(image) if image.group.id == request.group => {
                 self.images.push((disk, image));
-                self.copies.insert(disk.clone());
                 let held = &mut self.held[slot.index()];
                 *held = (*held).max(Some(image.stamp));
                 self.epoch = self.epoch.max(image.stamp.epoch);
@@ -281,17 +299,22 @@ fn check_alone(request: &Request, seen: &Seen<'_>, image: &Image) -> Result<(), 
 /// Enough copies were seen that there can be no newer configuration and no other note in a kernel
 /// log. True if they were not, and that is forced.
 fn check_copies(request: &Request, seen: &Seen<'_>, image: &Image) -> Result<bool, ImportError> {
-    for (kind, disks) in [(CopyKind::Config, &seen.copies), (CopyKind::Log, &seen.logs)] {
-        let (found, active) = image.copies.count(kind, disks);
-        // A group without a kernel log has no notes that could be missed.
-        let enough = image.copies.is_seen(kind, disks) || (kind == CopyKind::Log && active == 0);
-        if enough {
-            continue;
-        }
-        if request.force {
-            return Ok(true);
-        }
-        return Err(ImportError::TooFewCopies { kind, found, active });
+    if image.stamp < seen.floor && !request.force && request.select.is_none() {
+        return Err(ImportError::Older { newest: image.stamp, floor: seen.floor });
     }
-    Ok(false)
+    let mut enough = image.stamp >= seen.floor;
+    for (kind, disks) in [(CopyKind::Config, &seen.copies), (CopyKind::Log, &seen.logs)] {
+        for list in image.lists() {
+            let (found, active) = list.count(kind, disks);
+            // A group without a kernel log has no notes that could be missed.
+            if list.is_seen(kind, disks) || (kind == CopyKind::Log && active == 0) {
+                continue;
+            }
+            if !request.force {
+                return Err(ImportError::TooFewCopies { kind, found, active });
+            }
+            enough = false;
+        }
+    }
+    Ok(!enough)
 }

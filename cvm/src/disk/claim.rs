@@ -29,6 +29,11 @@ pub struct Claim {
     pub tenure: u64,
     /// Of the change that it belongs to; of a free disk, of the one that freed it.
     pub stamp: Stamp,
+    /// That of the configuration that was in force when it was written. Older ones do not count any
+    /// more: neither those that this disk has, nor any if this disk is there. A disk that does not
+    /// have the configuration in force gets a claim that says so before it gets a newer one: when
+    /// that is torn, something old may be the newest that is left.
+    pub floor: Stamp,
     /// Who wrote it.
     pub writer: Id,
     /// When, in seconds since 1970, `update: time=` of `vxdisk list`.
@@ -66,8 +71,10 @@ pub struct Claims {
 impl Claim {
     /// The blocks of both copies, in the order in which they are written.
     pub fn encode(&self) -> Result<[Vec<u8>; COPIES], FormatError> {
-        let Stamp { epoch, tid } = self.stamp;
-        check_counters(&[self.tenure, epoch.0, tid.0, self.updated, self.seqno])?;
+        check_counters(&[self.tenure, self.updated, self.seqno])?;
+        for stamp in [self.stamp, self.floor] {
+            check_counters(&[stamp.epoch.0, stamp.tid.0])?;
+        }
         let mut payload = Vec::with_capacity(PAYLOAD_MAX);
         let member = self.member.as_ref();
         let autoimport = member.is_some_and(|member| member.autoimport);
@@ -83,6 +90,7 @@ impl Claim {
         payload.put_u64_le(self.writer.incarnation.0);
         payload.put_u64_le(self.tenure);
         payload.put_stamp(self.stamp);
+        payload.put_stamp(self.floor);
         payload.put_u64_le(self.updated);
         payload.put_u64_le(self.seqno);
         payload.put_u64_le(member.map_or(0, |member| member.serial.0));
@@ -112,7 +120,7 @@ impl Claim {
         reader.zeros(5)?;
         let writer = Id { node, incarnation: reader.incarnation()? };
         let tenure = reader.counter()?;
-        let stamp = reader.stamp()?;
+        let (stamp, floor) = (reader.stamp()?, reader.stamp()?);
         let (updated, seqno) = (reader.counter()?, reader.counter()?);
         let serial = Serial(reader.counter()?);
         let disk = reader.unique_id()?;
@@ -133,7 +141,7 @@ impl Claim {
             None
         };
         reader.end()?;
-        Ok(Self { slot, disk, member, tenure, stamp, writer, updated, seqno })
+        Ok(Self { slot, disk, member, tenure, stamp, floor, writer, updated, seqno })
     }
 
     /// What orders the claims of a disk.

@@ -3,6 +3,10 @@
 //! Every image names them. An import needs more than half of the configuration copies that the image
 //! names; so whoever writes an image must reach half of them at least, to be found by any import.
 //! Half is enough, unlike more than half: a group of two disks can go on when one of them dies.
+//!
+//! An image that names other copies than the one before it names those of before, too
+//! ([`Image::earlier`](super::Image::earlier)), and needs as many of them: whoever sees only the new
+//! copies cannot know whether it was committed, and whoever sees only the old ones does not find it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,6 +136,17 @@ impl CopyList {
         2 * there > active
     }
 
+    /// Only the active copies.
+    pub(super) fn only_active(&self) -> Self {
+        let active = |state: Option<CopyState>| state.filter(|state| *state == CopyState::Active);
+        self.iter()
+            .map(|(id, copies)| {
+                let (config, log) = (active(copies.config), active(copies.log));
+                (id.clone(), DiskCopies { config, log })
+            })
+            .collect()
+    }
+
     /// By disk.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&UniqueId, DiskCopies)> {
         self.0.iter().map(|(id, copies)| (id, *copies))
@@ -143,15 +158,4 @@ impl FromIterator<(UniqueId, DiskCopies)> for CopyList {
         let listed = |(_, copies): &(UniqueId, DiskCopies)| *copies != DiskCopies::default();
         Self(list.into_iter().filter(listed).collect())
     }
-}
-
-/// An image that names the copies `new` may be committed when it is safe on the disks `written`: no
-/// import will pass it over, neither one that begins with it nor one that begins with an older image.
-///
-/// `earlier` are the lists of all images that may be on disk: that of the configuration in force, and
-/// those of changes after it that were abandoned when their writing had begun. So an image goes to
-/// the active copies of all those lists, too.
-pub fn is_enough(earlier: &[&CopyList], new: &CopyList, written: &BTreeSet<UniqueId>) -> bool {
-    let written = |list: &CopyList| list.is_written(CopyKind::Config, written);
-    written(new) && earlier.iter().all(|list| written(list))
 }

@@ -11,11 +11,13 @@
 mod decode;
 mod encode;
 
+use std::collections::BTreeSet;
+
 use llt::Id;
 
 use super::block::{BLOCK, BlockError, PAYLOAD_MAX};
 use super::codec::{FormatError, ID_LEN};
-use super::copies::CopyList;
+use super::copies::{CopyKind, CopyList};
 use super::outcome::Outcomes;
 use super::slot::Slot;
 use crate::model::text::TextError;
@@ -37,8 +39,50 @@ pub struct Image {
     pub outcomes: Outcomes,
     /// Where the copies are.
     pub copies: CopyList,
+    /// Where the copies of the configurations are that it follows, as far as those are others: see
+    /// [`Image::earlier_for`]. Without any the image is settled.
+    pub earlier: Vec<CopyList>,
     /// The configuration.
     pub group: Group,
+}
+
+/// How many lists of copies an image can have beside its own. There is more than one only if imports
+/// were cut short.
+pub const EARLIER_MAX: usize = 7;
+
+impl Image {
+    /// The earlier lists of an image that follows this one, which was committed, and names the
+    /// copies `new`. Whether this one was committed is not known at an import; see
+    /// [`Choice::earlier_for`](super::Choice::earlier_for).
+    ///
+    /// If there are any, the configuration is written once more when the image is committed: until
+    /// then an import needs copies that may have been given up for good.
+    pub fn earlier_for(&self, new: &CopyList) -> Vec<CopyList> {
+        let own = self.copies.only_active();
+        if own == new.only_active() { Vec::new() } else { vec![own] }
+    }
+
+    /// The same if it is not known whether this image was committed: what it follows may be in force.
+    pub(super) fn earlier_in_doubt(&self, new: &CopyList) -> Vec<CopyList> {
+        let mut earlier = self.earlier_for(new);
+        for list in &self.earlier {
+            if !earlier.contains(list) && *list != new.only_active() {
+                earlier.push(list.clone());
+            }
+        }
+        earlier
+    }
+
+    /// It may be committed when it is safe on the disks `written`: no import will pass it over. It is
+    /// written to all active copies that it names, the earlier ones, too.
+    pub fn is_enough(&self, written: &BTreeSet<UniqueId>) -> bool {
+        self.lists().all(|list| list.is_written(CopyKind::Config, written))
+    }
+
+    /// Its own list and the earlier ones.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &CopyList> {
+        std::iter::once(&self.copies).chain(&self.earlier)
+    }
 }
 
 /// What the first block of an image says of it.
@@ -129,7 +173,7 @@ const HEAD: usize = 24 + ID_LEN;
 /// Bytes of an outcome.
 const OUTCOME: usize = 26;
 /// Bytes of a disk with copies.
-const COPY: usize = ID_LEN + 2;
+const COPY: usize = ID_LEN + 3;
 /// What follows the head in the first block, and the stamp in each other.
 const FIRST: usize = PAYLOAD_MAX - STAMP - HEAD;
 const OTHER: usize = PAYLOAD_MAX - STAMP;

@@ -34,8 +34,8 @@ pub struct Klog {
     pub generation: u64,
     /// What the node does to volumes; one that it does not write is not listed.
     pub volumes: BTreeMap<Rid, VolumeFlags>,
-    /// Plexes that were detached, each with the stamp of its detach: a configuration with a higher
-    /// one knows of it. So nothing without the detach may be written with a higher stamp.
+    /// Plexes that were detached, each with the stamp of its detach: a configuration with that or a
+    /// higher one knows of it. So nothing without the detach may be written with such a stamp.
     pub detached: BTreeMap<Rid, Stamp>,
 }
 

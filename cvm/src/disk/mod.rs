@@ -10,8 +10,8 @@
 //! | [`Image`] | the whole configuration of the group | three slots | every change |
 //! | [`Klog`] | which volumes a node writes, and which plexes were detached | two blocks a node | whenever that changes |
 //!
-//! Nothing is written over what counts: a writer takes [`next_slot`], and a torn write leaves what
-//! was there before. [`choose()`] says what counts when a group is imported, [`CopyList`] on which
+//! Nothing is written over what is in force: a writer takes [`next_slot`], and a torn write leaves
+//! what was there before. [`choose()`] says what counts when a group is imported, [`CopyList`] on which
 //! disks its configuration is.
 
 mod block;
@@ -32,15 +32,18 @@ pub use choose::{
 };
 pub use claim::{Claim, Claims, Member};
 pub use codec::FormatError;
-pub use copies::{CopyKind, CopyList, CopyState, DiskCopies, is_enough};
+pub use copies::{CopyKind, CopyList, CopyState, DiskCopies};
 pub use geometry::{
     Blocks, COPIES, DefinedRegion, Extent, Geometry, GeometryError, LABELS_AT, PRIVATE_LEN_DEFAULT,
     PRIVATE_LEN_MAX, PRIVATE_LEN_MIN, PRIVATE_OFFSET, RegionKind,
 };
-pub use image::{Head, Image, ImageError};
+pub use image::{EARLIER_MAX, Head, Image, ImageError};
 pub use klog::{
     FoundKlog, KLOG_DETACHES_MAX, KLOG_VOLUMES_MAX, Klog, KlogError, Pending, VolumeFlags,
 };
 pub use label::{FoundLabel, Label};
 pub use outcome::{Decision, OUTCOMES_MAX, Outcome, Outcomes, RequestId};
 pub use slot::{Held, SLOTS, Slot, next_slot};
+
+#[cfg(test)]
+mod tests;

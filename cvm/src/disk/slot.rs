@@ -50,18 +50,15 @@ impl fmt::Display for Slot {
 /// The newest configuration that each slot has on any disk.
 pub type Held = [Option<Stamp>; SLOTS];
 
-/// The slot that the next change may write: not the one with the newest configuration, and not a
-/// busy one, into which a departed writer may still write. Of those left it is the one with the
-/// oldest contents, so that as much as can be of what was there before is kept.
+/// The slot that the next change may write: not that of the configuration in force, and not a busy
+/// one, into which a departed writer may still write. Of those left it is the one with the oldest
+/// contents, so that as much as can be of what was there before is kept.
 ///
-/// `None` if there is none until a busy one is free.
-pub fn next_slot(held: &Held, busy: &BTreeSet<Slot>) -> Option<Slot> {
-    let newest = held.iter().flatten().max();
-    let free = Slot::ALL.into_iter().filter(|slot| {
-        let holds = held[slot.index()].as_ref();
-        !busy.contains(slot) && (holds.is_none() || holds < newest)
-    });
-    free.min_by_key(|slot| held[slot.index()])
+/// `None` if there is none until a busy one is free. Something newer than the configuration in force
+/// may be written over: it is what an abandoned change has left.
+pub fn next_slot(held: &Held, in_force: Option<Slot>, busy: &BTreeSet<Slot>) -> Option<Slot> {
+    let free = |slot: &Slot| Some(*slot) != in_force && !busy.contains(slot);
+    Slot::ALL.into_iter().filter(free).min_by_key(|slot| held[slot.index()])
 }
 
 #[cfg(test)]
@@ -73,29 +70,36 @@ mod tests {
         list.iter().map(|number| Slot::new(*number).unwrap()).collect()
     }
 
-    fn next(held: [u64; SLOTS], busy: &[u8]) -> Option<u8> {
+    fn next(held: [u64; SLOTS], in_force: u8, busy: &[u8]) -> Option<u8> {
         let stamp = |tid| (tid > 0).then_some(Stamp { epoch: Epoch(1), tid: Tid(tid) });
-        next_slot(&held.map(stamp), &slots(busy)).map(Slot::get)
+        next_slot(&held.map(stamp), Slot::new(in_force), &slots(busy)).map(Slot::get)
     }
 
     #[test]
-    fn the_newest_configuration_is_never_written_over() {
-        assert_eq!(next([0, 0, 0], &[]), Some(0));
-        assert_eq!(next([1, 0, 0], &[]), Some(1));
-        assert_eq!(next([1, 2, 0], &[]), Some(2));
-        assert_eq!(next([1, 2, 3], &[]), Some(0));
-        assert_eq!(next([4, 2, 3], &[]), Some(1));
-        // Two of the same: nobody writes that, and neither is given up.
-        assert_eq!(next([4, 4, 3], &[]), Some(2));
+    fn the_configuration_in_force_is_never_written_over() {
+        assert_eq!(next([0, 0, 0], 9, &[]), Some(0));
+        assert_eq!(next([1, 0, 0], 0, &[]), Some(1));
+        assert_eq!(next([1, 2, 0], 1, &[]), Some(2));
+        assert_eq!(next([1, 2, 3], 2, &[]), Some(0));
+        assert_eq!(next([4, 2, 3], 0, &[]), Some(1));
+    }
+
+    /// However many changes are abandoned after it.
+    #[test]
+    fn abandoned_changes_are_written_over() {
+        assert_eq!(next([4, 5, 3], 0, &[]), Some(2));
+        assert_eq!(next([4, 5, 6], 0, &[]), Some(1));
+        assert_eq!(next([4, 7, 6], 0, &[1]), Some(2));
+        assert_eq!(next([4, 4, 0], 0, &[2]), Some(1));
     }
 
     #[test]
     fn a_slot_with_a_write_under_way_is_left_alone() {
-        assert_eq!(next([1, 2, 3], &[0]), Some(1));
-        assert_eq!(next([1, 2, 3], &[2]), Some(0));
-        assert_eq!(next([1, 2, 3], &[0, 1]), None);
-        assert_eq!(next([1, 2, 3], &[0, 1, 2]), None);
-        assert_eq!(next([3, 0, 0], &[1]), Some(2));
+        assert_eq!(next([1, 2, 3], 2, &[0]), Some(1));
+        assert_eq!(next([1, 2, 3], 2, &[2]), Some(0));
+        assert_eq!(next([1, 2, 3], 2, &[0, 1]), None);
+        assert_eq!(next([1, 2, 3], 2, &[0, 1, 2]), None);
+        assert_eq!(next([3, 0, 0], 0, &[1]), Some(2));
     }
 
     #[test]

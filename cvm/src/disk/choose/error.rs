@@ -43,6 +43,15 @@ pub enum ImportError {
         /// What they have instead.
         damaged: Vec<Damaged>,
     },
+    /// A disk knows of a newer configuration than any that was found. `vxdg -f` imports in spite of
+    /// that.
+    #[error("Disk for disk group not found")]
+    Older {
+        /// The newest that was found.
+        newest: Stamp,
+        /// What the disk knows of: this one or a newer one is on the others.
+        floor: Stamp,
+    },
     /// Parts of the group were imported apart from each other. A configuration must be selected.
     #[error("Serial Split Brain detected. Run vxsplitlines")]
     SplitBrain {

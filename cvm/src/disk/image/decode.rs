@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use llt::Id;
 
 use super::{
-    CLAIMING, COPY, FIRST, HEAD, Head, Image, ImageError, OTHER, OUTCOME, STAMP, blocks_for,
+    CLAIMING, COPY, EARLIER_MAX, FIRST, HEAD, Head, Image, ImageError, OTHER, OUTCOME, STAMP,
+    blocks_for,
 };
 use crate::disk::block::{BLOCK, BlockKind, open};
 use crate::disk::codec::{FormatError, Reader};
@@ -13,7 +14,7 @@ use crate::disk::copies::{CopyKind, CopyList, CopyState, DiskCopies};
 use crate::disk::outcome::{Decision, OUTCOMES_MAX, Outcome, Outcomes, RequestId};
 use crate::disk::slot::Slot;
 use crate::model::limits::DISKS_MAX;
-use crate::model::{Group, Tid, check, text};
+use crate::model::{Group, Tid, UniqueId, check, text};
 
 impl Head {
     /// From the first block of a slot; what follows it is not looked at.
@@ -46,7 +47,8 @@ impl Image {
         }
         let mut reader = Reader::new(&stream);
         let outcomes = read_outcomes(&mut reader, head.outcomes)?;
-        let copies = read_copies(&mut reader, head.copies)?;
+        let mut lists = read_lists(&mut reader, head.copies)?.into_iter();
+        let copies = lists.next().ok_or(ImageError::Field("an active configuration copy"))?;
         let text = std::str::from_utf8(reader.bytes(head.text)?)
             .map_err(|_| ImageError::Field("a text in UTF-8"))?;
         reader.end()?;
@@ -59,7 +61,8 @@ impl Image {
             return Err(ImageError::Field("copies on disks of the group"));
         }
         let Head { stamp, writer, claiming, .. } = head;
-        Ok(Self { slot, stamp, writer, claiming, outcomes, copies, group })
+        let earlier = lists.collect();
+        Ok(Self { slot, stamp, writer, claiming, outcomes, copies, earlier, group })
     }
 }
 
@@ -76,7 +79,7 @@ fn read_first(slot: Slot, bytes: &[u8]) -> Result<(Head, &[u8]), ImageError> {
         _ => return Err(ImageError::Field("a flag that has a meaning")),
     };
     let (outcomes, copies) = (usize::from(reader.u16()?), usize::from(reader.u16()?));
-    if outcomes > OUTCOMES_MAX || copies > DISKS_MAX {
+    if outcomes > OUTCOMES_MAX || copies > COPIES_MAX {
         return Err(ImageError::Field("lists that are not too long"));
     }
     reader.zeros(2)?;
@@ -134,26 +137,43 @@ fn read_outcomes(reader: &mut Reader<'_>, count: usize) -> Result<Outcomes, Imag
     }
 }
 
-fn read_copies(reader: &mut Reader<'_>, count: usize) -> Result<CopyList, ImageError> {
-    let mut list = Vec::with_capacity(count);
+/// The lists of copies: the image's own, and the earlier ones.
+fn read_lists(reader: &mut Reader<'_>, count: usize) -> Result<Vec<CopyList>, ImageError> {
+    let mut entries: Vec<(u8, UniqueId, DiskCopies)> = Vec::with_capacity(count);
     for _ in 0..count {
-        let disk = reader.unique_id()?;
-        let mut state = || match reader.u8()? {
-            0 => Ok(None),
-            1 => Ok(Some(CopyState::Active)),
-            2 => Ok(Some(CopyState::Failed)),
-            _ => Err(ImageError::Field("a copy is active or failed")),
-        };
-        list.push((disk, DiskCopies { config: state()?, log: state()? }));
+        let (disk, list) = (reader.unique_id()?, reader.u8()?);
+        let copies = DiskCopies { config: read_state(reader)?, log: read_state(reader)? };
+        if copies == DiskCopies::default() {
+            return Err(ImageError::Field("a disk with copies has some"));
+        }
+        if entries.last().is_some_and(|(last, id, _)| (*last, id) >= (list, &disk)) {
+            return Err(ImageError::Field("each disk with copies once, in order"));
+        }
+        entries.push((list, disk, copies));
     }
-    let copies: CopyList = list.iter().cloned().collect();
-    if !copies.iter().eq(list.iter().map(|(disk, copies)| (disk, *copies))) {
-        return Err(ImageError::Field("each disk with copies once, in order"));
+    let mut lists = Vec::new();
+    for chunk in entries.chunk_by(|(first, ..), (second, ..)| first == second) {
+        let list: CopyList = chunk.iter().map(|(_, id, copies)| (id.clone(), *copies)).collect();
+        let expected =
+            chunk.first().is_some_and(|(number, ..)| usize::from(*number) == lists.len());
+        if !expected || lists.len() > EARLIER_MAX {
+            return Err(ImageError::Field("lists of copies one after the other"));
+        }
+        if list.active(CopyKind::Config).next().is_none() {
+            return Err(ImageError::Field("an active configuration copy"));
+        }
+        lists.push(list);
     }
-    if copies.active(CopyKind::Config).next().is_none() {
-        return Err(ImageError::Field("an active configuration copy"));
+    Ok(lists)
+}
+
+fn read_state(reader: &mut Reader<'_>) -> Result<Option<CopyState>, ImageError> {
+    match reader.u8()? {
+        0 => Ok(None),
+        1 => Ok(Some(CopyState::Active)),
+        2 => Ok(Some(CopyState::Failed)),
+        _ => Err(ImageError::Field("a copy is active or failed")),
     }
-    Ok(copies)
 }
 
 fn read_text(text: &str) -> Result<Group, ImageError> {
@@ -166,6 +186,9 @@ fn read_text(text: &str) -> Result<Group, ImageError> {
         Err(ImageError::Field("records as they are written, each once"))
     }
 }
+
+/// Disks in all lists of an image.
+const COPIES_MAX: usize = DISKS_MAX * (1 + EARLIER_MAX);
 
 const _: () = assert!(STAMP + HEAD + FIRST == crate::disk::block::PAYLOAD_MAX);
 
@@ -181,7 +204,7 @@ mod tests {
         assert_eq!(blocks_for(FIRST + 1), 2);
         assert_eq!(blocks_for(FIRST + OTHER), 2);
         assert_eq!(blocks_for(FIRST + OTHER + 1), 3);
-        let longest = u32::MAX as usize + OUTCOMES_MAX * OUTCOME + DISKS_MAX * COPY;
+        let longest = u32::MAX as usize + OUTCOMES_MAX * OUTCOME + COPIES_MAX * COPY;
         assert!(u32::try_from(blocks_for(longest)).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::BufMut;
 
-use super::{CLAIMING, FIRST, HEAD, Image, ImageError, OTHER, STAMP, blocks_for};
+use super::{CLAIMING, EARLIER_MAX, FIRST, HEAD, Image, ImageError, OTHER, STAMP, blocks_for};
 use crate::disk::block::{BLOCK, BlockKind, PAYLOAD_MAX, seal};
 use crate::disk::codec::{Put, check_counters};
 use crate::disk::copies::CopyState;
@@ -15,7 +15,7 @@ impl Image {
     /// What comes of it was read back: a configuration that nobody can read is not written.
     pub fn encode(&self, room: u32) -> Result<Vec<u8>, ImageError> {
         check(&self.group)?;
-        let mut stream = self.lists();
+        let mut stream = self.before_text()?;
         let text = text::write_group(&self.group);
         stream.extend_from_slice(text.as_bytes());
         let blocks = u32::try_from(blocks_for(stream.len())).unwrap_or(u32::MAX);
@@ -32,7 +32,7 @@ impl Image {
     }
 
     /// What is before the text of the configuration.
-    fn lists(&self) -> Vec<u8> {
+    fn before_text(&self) -> Result<Vec<u8>, ImageError> {
         let mut lists = Vec::new();
         for outcome in self.outcomes.iter() {
             let request = outcome.request;
@@ -45,17 +45,23 @@ impl Image {
             lists.put_u64_le(request.number);
             lists.put_u64_le(outcome.tid.0);
         }
-        for (disk, copies) in self.copies.iter() {
-            lists.put_unique_id(disk);
-            for state in [copies.config, copies.log] {
-                lists.put_u8(match state {
-                    None => 0,
-                    Some(CopyState::Active) => 1,
-                    Some(CopyState::Failed) => 2,
-                });
+        if self.earlier.len() > EARLIER_MAX {
+            return Err(ImageError::Field("not more than seven earlier lists of copies"));
+        }
+        for (number, list) in (0..).zip(self.lists()) {
+            for (disk, copies) in list.iter() {
+                lists.put_unique_id(disk);
+                lists.put_u8(number);
+                for state in [copies.config, copies.log] {
+                    lists.put_u8(match state {
+                        None => 0,
+                        Some(CopyState::Active) => 1,
+                        Some(CopyState::Failed) => 2,
+                    });
+                }
             }
         }
-        lists
+        Ok(lists)
     }
 
     fn head(&self, text_len: usize, stream: &[u8]) -> Result<Vec<u8>, ImageError> {
@@ -69,7 +75,7 @@ impl Image {
         head.put_u8(self.writer.node.get());
         head.put_u8(if self.claiming { CLAIMING } else { 0 });
         head.put_u16_le(short(self.outcomes.iter().len())?);
-        head.put_u16_le(short(self.copies.iter().len())?);
+        head.put_u16_le(short(self.lists().map(|list| list.iter().len()).sum())?);
         head.put_u16_le(0);
         head.put_u64_le(self.writer.incarnation.0);
         head.put_u32_le(text_len);
