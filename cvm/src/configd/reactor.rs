@@ -86,7 +86,7 @@ impl Reactor {
             let mut fds = vec![interest(&self.listener, false), interest(&self.disks, false)];
             fds.extend(self.utilities.values().map(|conn| interest(conn, conn.has_unsent())));
             fds.extend(self.iod.iter().map(|conn| interest(conn, conn.has_unsent())));
-            for (w, u) in &self.ports {
+            if let Some((w, u)) = &self.ports {
                 fds.extend([interest(w, false), interest(u, false)]);
             }
             let retry = self.iod.is_none().then_some(self.iod_retry);
@@ -114,7 +114,7 @@ impl Reactor {
         self.hear_utilities();
         self.configd.handle_timer(now());
         self.drain();
-        for (w, u) in &mut self.ports {
+        if let Some((w, u)) = &mut self.ports {
             let _ = (w.try_flush(), u.try_flush());
         }
         if self.iod.as_mut().is_some_and(|conn| conn.flush().is_err()) {

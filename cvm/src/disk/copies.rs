@@ -137,7 +137,7 @@ impl CopyList {
     }
 
     /// Only the active copies.
-    pub(super) fn only_active(&self) -> Self {
+    pub fn only_active(&self) -> Self {
         let active = |state: Option<CopyState>| state.filter(|state| *state == CopyState::Active);
         self.iter()
             .map(|(id, copies)| {

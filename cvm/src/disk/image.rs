@@ -63,7 +63,7 @@ impl Image {
     }
 
     /// The same if it is not known whether this image was committed: what it follows may be in force.
-    pub(super) fn earlier_in_doubt(&self, new: &CopyList) -> Vec<CopyList> {
+    pub fn earlier_in_doubt(&self, new: &CopyList) -> Vec<CopyList> {
         let mut earlier = self.earlier_for(new);
         for list in &self.earlier {
             if !earlier.contains(list) && *list != new.only_active() {
@@ -79,8 +79,8 @@ impl Image {
         self.lists().all(|list| list.is_written(CopyKind::Config, written))
     }
 
-    /// Its own list and the earlier ones.
-    pub(super) fn lists(&self) -> impl Iterator<Item = &CopyList> {
+    /// Its own list of copies, and the earlier ones: it is written to the active copies of all.
+    pub fn lists(&self) -> impl Iterator<Item = &CopyList> {
         std::iter::once(&self.copies).chain(&self.earlier)
     }
 }

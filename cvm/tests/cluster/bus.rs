@@ -15,7 +15,7 @@ pub(crate) enum Event {
 }
 
 /// The port, from the outside.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Bus {
     generation: u64,
     members: NodeSet,

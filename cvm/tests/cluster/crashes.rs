@@ -225,22 +225,8 @@ fn go_on(world: &mut World) {
     assert_eq!(again, Reply::Done, "the next transaction: {:?}", world.said);
 }
 
-/// One run; `None` if the transaction was over before the step.
-fn run(
-    case: &Case,
-    asked: NodeId,
-    victim: NodeId,
-    blow: Blow,
-    at: usize,
-    seed: u64,
-) -> Option<bool> {
-    let mut world = prepared(case.kind, seed);
-    let session = world.request(asked, request(case.kind));
-    for _ in 0..at {
-        if !world.step() {
-            return None;
-        }
-    }
+/// What comes after a blow that falls now. True if the transaction is committed.
+fn strike(mut world: World, case: &Case, asked: (NodeId, u64), victim: NodeId, blow: Blow) -> bool {
     world.horizon = Some(world.now + Duration::from_secs(45));
     match blow {
         Blow::Crash(fate) => world.crash(victim, fate),
@@ -248,7 +234,7 @@ fn run(
         Blow::Configd => world.kill_configd(victim),
     }
     world.settle();
-    let is_committed = check(&world, case, asked, session);
+    let is_committed = check(&world, case, asked.0, asked.1);
     if blow == Blow::Configd {
         world.start_configd(victim);
         world.settle();
@@ -266,7 +252,7 @@ fn run(
         assert_eq!(world.members().len(), 3, "it joins: {:?}", world.said);
         assert_eq!(in_force(&world, victim), image, "and has what is in force");
     }
-    Some(is_committed)
+    is_committed
 }
 
 const BLOWS: [Blow; 6] = [
@@ -287,21 +273,24 @@ fn enumerate(kind: Kind) {
     let (mut committed, mut abandoned) = (0, 0);
     for seed in 0..seeds {
         let asked = node(u8::try_from(seed % 2).unwrap());
-        for blow in BLOWS {
-            for victim in 0..3 {
-                for at in 0.. {
-                    let run = || run(&case, asked, node(victim), blow, at, seed);
-                    let told = std::panic::catch_unwind(run).unwrap_or_else(|_| {
+        let mut world = prepared(kind, seed);
+        let session = world.request(asked, request(kind));
+        for at in 0.. {
+            for blow in BLOWS {
+                for victim in 0..3 {
+                    let world = world.clone();
+                    let struck = || strike(world, &case, (asked, session), node(victim), blow);
+                    let struck = std::panic::AssertUnwindSafe(struck);
+                    let told = std::panic::catch_unwind(struck).unwrap_or_else(|_| {
                         panic!(
                             "{kind:?} at {asked}, {blow:?} of {victim} at step {at}, seed {seed}"
                         )
                     });
-                    match told {
-                        Some(true) => committed += 1,
-                        Some(false) => abandoned += 1,
-                        None => break,
-                    }
+                    if told { committed += 1 } else { abandoned += 1 }
                 }
+            }
+            if !world.step() {
+                break;
             }
         }
     }

@@ -21,7 +21,7 @@ struct Place {
     is_torn: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Disks {
     /// All that all nodes have a path to.
     pub(crate) known: Vec<UniqueId>,

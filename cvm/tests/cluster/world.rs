@@ -22,6 +22,7 @@ pub(crate) fn name(text: &str) -> Name {
 }
 
 /// A node: two processes.
+#[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) iod: Iod,
     pub(crate) configd: Configd,
@@ -45,7 +46,7 @@ impl Node {
 }
 
 /// Something that was said aloud.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[expect(dead_code, reason = "for people who look at a failed run")]
 pub(crate) enum Said {
     Configd(NodeId, ConfigdNotice),
@@ -59,6 +60,7 @@ enum Port {
     W,
 }
 
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) now: Instant,
     u: Bus,

@@ -16,7 +16,7 @@ use crate::core::wire::w::{JoinOffer, OfferedGroup, WMessage};
 use crate::disk::Image;
 
 /// A join that the master sees to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Joining {
     node: NodeId,
     number: u64,

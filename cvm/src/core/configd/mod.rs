@@ -48,7 +48,7 @@ pub struct ConfigdConfig {
 }
 
 /// The user level of a node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Configd {
     me: Id,
     config: ConfigdConfig,
@@ -89,7 +89,7 @@ pub struct Configd {
 }
 
 /// What it is about, one thing at a time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Work {
     Idle,
     Join(join::Joining),
@@ -97,7 +97,7 @@ enum Work {
 }
 
 /// Why the disks are looked at.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Scan {
     /// The node has become master of a cluster that begins.
     AutoImport,

@@ -19,7 +19,7 @@ use crate::model::{Activation, Epoch, Group, Name, Owner, Serial, Stamp, Tid, Un
 use crate::request::{DiskRequest, Failure, GroupRequest, Import, Reply, Request};
 
 /// A transaction to be.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) is_shared: bool,
     pub(super) before: Before,
@@ -239,7 +239,7 @@ impl Configd {
         let check: Vec<UniqueId> =
             ids.iter().filter(|id| !missing.contains(*id)).cloned().collect();
         let busy = Slot::ALL.into_iter().filter(|slot| self.busy_on(*slot, ids.iter())).collect();
-        let slot = next_slot(&choice.held, &busy).ok_or_else(|| {
+        let slot = next_slot(&choice.held, Some(choice.image.slot), &busy).ok_or_else(|| {
             failed(
                 &import.group,
                 "a node that was lost may still write to its disks. Retry operation.",
@@ -382,7 +382,7 @@ impl Configd {
             }
         }
         let busy = Slot::ALL.into_iter().filter(|slot| self.busy_on(*slot, disks)).collect();
-        next_slot(&held, &busy).ok_or_else(|| {
+        next_slot(&held, None, &busy).ok_or_else(|| {
             Failure::plain("a node that was lost may still write to the disks. Retry operation.")
         })
     }

@@ -21,7 +21,7 @@ pub(super) struct Waiting {
     pub(super) request: Request,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Requests {
     made: u64,
     /// To be done here, in this order.

@@ -23,7 +23,7 @@ use crate::model::{Group, Owner};
 use crate::request::Failure;
 
 /// A transaction that this node drives.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Driven {
     pub(super) txn: Txn,
     /// All nodes take part.
@@ -32,7 +32,7 @@ pub(super) struct Driven {
     phase: Phase,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     /// Votes are awaited.
     Checking { votes: NodeSet, deadline: Instant },

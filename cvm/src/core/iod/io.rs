@@ -67,7 +67,7 @@ pub(super) enum Purpose {
     Repair(UniqueId, u64),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Writes {
     next: u64,
     under_way: BTreeMap<Token, (Purpose, UniqueId, bool)>,

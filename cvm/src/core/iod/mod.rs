@@ -72,7 +72,7 @@ impl Default for IodConfig {
 pub const VERSIONS: (u16, u16) = (1, 1);
 
 /// The kernel half of a node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Iod {
     me: Id,
     config: IodConfig,
@@ -104,7 +104,7 @@ pub struct Iod {
 }
 
 /// Where the node stands with the cluster.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Cluster {
     /// Not in it.
     Out {

@@ -12,11 +12,11 @@ use super::transaction::{all_disks, config_disks, outcome};
 use super::{DiskError, Iod, IodNotice, Write, table};
 use crate::core::txn::{Before, Txn};
 use crate::core::wire::v::GroupState;
-use crate::disk::{CopyList, Decision, Image, Slot, is_enough};
+use crate::disk::{Decision, Image, Slot};
 use crate::model::{Epoch, Stamp, Tid, UniqueId};
 
 /// An abandoned transaction of which something may be on a disk.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Repair {
     txn: Txn,
     is_shared: bool,
@@ -27,7 +27,7 @@ pub(super) struct Repair {
     state: State,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     /// Nobody, or another node, works on it.
     Idle,
@@ -152,9 +152,8 @@ impl Iod {
             return;
         }
         // Where nothing was before, a claim that stays is a disk that cannot be used.
-        let earlier: [&CopyList; 1] = [&repair.txn.copies];
         let well = match &before {
-            Some(image) => is_enough(&earlier, &image.copies, written),
+            Some(image) => written_back(image, &repair.txn).is_enough(written),
             None => !*lost,
         };
         let (stamp, slot, is_shared) = (*stamp, *slot, repair.is_shared);
@@ -166,17 +165,20 @@ impl Iod {
             self.resume_if_repaired();
         } else {
             let me = self.me;
-            self.written_back(id, stamp, slot, me);
+            self.note_written_back(id, stamp, slot, me);
             self.tell_tables();
         }
     }
 
     /// The configuration in force has another stamp: it was written back.
-    fn written_back(&mut self, id: &UniqueId, stamp: Stamp, slot: Slot, writer: Id) {
+    fn note_written_back(&mut self, id: &UniqueId, stamp: Stamp, slot: Slot, writer: Id) {
         let txn = self.repairs.remove(id).map(|repair| repair.txn);
         self.note_decided(id, stamp);
         let Some(table) = self.tables.get_mut(id) else { return };
         let image = Arc::make_mut(&mut table.image);
+        if let Some(txn) = &txn {
+            *image = written_back(image, txn);
+        }
         (image.stamp, image.writer, image.slot, image.claiming) = (stamp, writer, slot, false);
         if let Some(txn) = txn {
             image.outcomes.note(outcome(&txn.id, txn.request, Decision::Abandoned));
@@ -190,7 +192,7 @@ impl Iod {
         let changed = state.stamp != table.stamp();
         table.epoch = state.epoch;
         if changed && let Some(writer) = writer {
-            self.written_back(&state.id, state.stamp, state.slot, writer);
+            self.note_written_back(&state.id, state.stamp, state.slot, writer);
         }
     }
 
@@ -223,23 +225,34 @@ impl Iod {
     }
 }
 
+/// The configuration before, as it follows a transaction that is abandoned: an import that finds only
+/// what that has left has to find this, too.
+fn written_back(before: &Image, txn: &Txn) -> Image {
+    let mut image = before.clone();
+    let (own, abandoned) = (image.copies.only_active(), txn.copies.only_active());
+    if abandoned != own && !image.earlier.contains(&abandoned) {
+        image.earlier.push(abandoned);
+    }
+    image
+}
+
 /// What is written back: the configuration before, and on each disk what it was.
 fn writes(txn: &Txn, before: Option<&Image>, stamp: Stamp, slot: Slot, me: Id) -> Vec<Write> {
     let tenure = |disk: &UniqueId| txn.tenures.get(disk).copied().unwrap_or(0);
     let disks = all_disks(before, &txn.group);
     let Some(before) = before else {
         // The group is not made: its disks are nobody's again.
-        let free =
-            |disk: &UniqueId| table::free(slot, disk, tenure(disk), (stamp, me), txn.time, None);
+        let free = |disk: &UniqueId| table::free(slot, disk, tenure(disk), (stamp, me), txn.time);
         return disks.iter().map(|disk| Write::Claim(free(disk))).collect();
     };
-    let mut image = before.clone();
+    let floor = before.stamp;
+    let mut image = written_back(before, txn);
     (image.stamp, image.writer, image.slot, image.claiming) = (stamp, me, slot, false);
     image.outcomes.note(outcome(&txn.id, txn.request, Decision::Abandoned));
     let image = Arc::new(image);
-    let claim = |disk: &UniqueId| table::claim(&image, disk, tenure(disk), txn.time);
+    let claim = |disk: &UniqueId| table::claim(&image, floor, disk, tenure(disk), txn.time);
     let mut writes: Vec<Write> = disks.iter().map(|disk| Write::Claim(claim(disk))).collect();
-    for disk in config_disks(Some(&*image), &txn.copies) {
+    for disk in config_disks(&image) {
         writes.push(Write::Image(disk, Arc::clone(&image)));
     }
     writes

@@ -85,7 +85,7 @@ impl Table {
 }
 
 /// What a disk says of itself when a configuration is written: a member of the group, or nobody's.
-pub(super) fn claim(image: &Image, disk: &UniqueId, tenure: u64, time: u64) -> Claim {
+pub(super) fn claim(image: &Image, floor: Stamp, disk: &UniqueId, tenure: u64, time: u64) -> Claim {
     let member = image.group.disks.iter().find(|(_, dm)| dm.disk.as_ref() == Some(disk));
     let member = member.filter(|_| !image.group.destroyed).map(|(name, dm)| Member {
         group: image.group.id.clone(),
@@ -95,19 +95,20 @@ pub(super) fn claim(image: &Image, disk: &UniqueId, tenure: u64, time: u64) -> C
         autoimport: image.group.autoimport,
         serial: dm.serial,
     });
-    free(image.slot, disk, tenure, (image.stamp, image.writer), time, member)
+    let claim = free(image.slot, disk, tenure, (image.stamp, image.writer), time);
+    Claim { member, floor, ..claim }
 }
 
-/// What a disk says of itself, whatever any configuration says.
+/// What a disk says of itself that belongs to nobody.
 pub(super) fn free(
     slot: Slot,
     disk: &UniqueId,
     tenure: u64,
     (stamp, writer): (Stamp, Id),
     time: u64,
-    member: Option<Member>,
 ) -> Claim {
     // The stamp tells claims of one tenure apart; the number is for listings.
-    let seqno = stamp.tid.0;
-    Claim { slot, disk: disk.clone(), member, tenure, stamp, writer, updated: time, seqno }
+    let (seqno, disk) = (stamp.tid.0, disk.clone());
+    let (member, floor) = (None, Stamp::default());
+    Claim { slot, disk, member, tenure, stamp, floor, writer, updated: time, seqno }
 }

@@ -17,11 +17,11 @@ use super::repair::Repair;
 use super::{DiskError, Iod, IodNotice, Table, Upcall, Write, table};
 use crate::core::txn::{Before, Txn, TxnId};
 use crate::core::wire::v::VMessage;
-use crate::disk::{CopyKind, CopyList, Decision, Image, Outcome, RequestId, is_enough};
+use crate::disk::{CopyKind, Decision, Image, Outcome, RequestId};
 use crate::model::{Group, Owner, Stamp, UniqueId};
 
 /// The transaction that is loaded.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) txn: Txn,
     /// All nodes take part, by port v.
@@ -31,7 +31,7 @@ pub(super) struct Open {
     phase: Phase,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     Loaded,
     /// Master: QUIESCE is out.
@@ -187,9 +187,15 @@ impl Iod {
         let before = self.before(txn);
         let mut outcomes = before.map(|image| image.outcomes.clone()).unwrap_or_default();
         outcomes.note(outcome(&txn.id, txn.request, Decision::Committed));
+        let earlier = match (&txn.before, self.before(txn)) {
+            (Before::InForce(_), Some(image)) => image.earlier_for(&txn.copies),
+            (Before::OnDisk(_), Some(image)) => image.earlier_in_doubt(&txn.copies),
+            (Before::InForce(_) | Before::Nothing | Before::OnDisk(_), _) => Vec::new(),
+        };
         Image {
             slot: txn.slot,
             stamp: txn.id.stamp,
+            earlier,
             writer,
             claiming: matches!(txn.before, Before::OnDisk(_)),
             outcomes,
@@ -208,10 +214,11 @@ impl Iod {
         // the configuration in force, which is never the one that is written.
         for disk in all_disks(before.as_deref(), &image.group) {
             let tenure = txn.tenures.get(&disk).copied().unwrap_or(0);
-            writes.push(Write::Claim(table::claim(&image, &disk, tenure, txn.time)));
+            let floor = before.as_ref().map_or_else(Stamp::default, |before| before.stamp);
+            writes.push(Write::Claim(table::claim(&image, floor, &disk, tenure, txn.time)));
         }
         // Also where only the one before has copies: no import may take that for the newest.
-        for disk in config_disks(before.as_deref(), &txn.copies) {
+        for disk in config_disks(&image) {
             writes.push(Write::Image(disk, Arc::clone(&image)));
         }
         let Some(open) = &mut self.open else { return };
@@ -272,12 +279,11 @@ impl Iod {
 
     /// All that was to be written is written, or failed.
     fn decide(&mut self, now: Instant) {
-        let before = self.open.as_ref().and_then(|open| self.before(&open.txn));
+        let image = self.open.as_ref().map(|open| self.image_of(&open.txn, self.me));
         let Some(open) = &mut self.open else { return };
         let Phase::Writing { written, fault, .. } = &open.phase else { return };
         let id = open.txn.id.clone();
-        let earlier: Vec<&CopyList> = before.iter().map(|image| &image.copies).collect();
-        let enough = is_enough(&earlier, &open.txn.copies, written);
+        let enough = image.is_some_and(|image| image.is_enough(written));
         let fault =
             fault.clone().or_else(|| (!enough).then(|| "cvm config update failed".to_owned()));
         if let Some(why) = fault {
@@ -457,10 +463,9 @@ pub(super) fn all_disks(before: Option<&Image>, after: &Group) -> BTreeSet<Uniqu
     before.chain(after.disks.values()).filter_map(|disk| disk.disk.clone()).collect()
 }
 
-/// Disks with an active copy before or after.
-pub(super) fn config_disks(before: Option<&Image>, after: &CopyList) -> BTreeSet<UniqueId> {
-    let before = before.into_iter().flat_map(|image| image.copies.active(CopyKind::Config));
-    before.chain(after.active(CopyKind::Config)).cloned().collect()
+/// Disks with an active copy that an image names.
+pub(super) fn config_disks(image: &Image) -> BTreeSet<UniqueId> {
+    image.lists().flat_map(|list| list.active(CopyKind::Config)).cloned().collect()
 }
 
 pub(super) fn outcome(id: &TxnId, request: RequestId, decision: Decision) -> Outcome {

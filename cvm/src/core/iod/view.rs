@@ -13,7 +13,7 @@ use super::{Announces, Cluster, Iod, IodOutput, Role, Upcall, node_set};
 use crate::core::wire::v::{Announce, GroupState, VMessage};
 
 /// What a member of port v knows of the cluster.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Membership {
     view: Option<PortView>,
     announces: Announces,

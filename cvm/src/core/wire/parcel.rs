@@ -47,7 +47,7 @@ pub fn cut(message: &Bytes) -> impl Iterator<Item = Bytes> + use<> {
 }
 
 /// Puts messages together.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Parcels {
     begun: BTreeMap<(NodeId, Way), (BytesMut, usize)>,
 }
