@@ -35,6 +35,7 @@ bench idle -n 8 --timers default --peer corosync --rounds 3 idle
 bench scale -n 8,16,32,64 --timers patient --rounds 3 --time 300ms scale
 MUSTER_BUSY_POLL=50 bench busy --mtu 9000 -n "$NODES" --peer corosync --rounds "$ROUNDS" \
     --time 300ms --size 64 latency
+cargo run --release -p benches --bin cost | tee "$folder/cost.txt"
 for name in flood-1 latency-1 scale; do
     target/release/muster bench --plot "$folder/plots" --from "$folder/$name.json"
 done

@@ -11,6 +11,7 @@ use gab::pack::Pack;
 use gab::stack::{Output, StackConfig};
 use gab::{Level, PortName, Stack};
 use llt::config::{Config, Flow, LinkConfig, Timers};
+use llt::wire::{Frame, Kind};
 use llt::{ClusterId, Incarnation, Instant, LinkAddr, LinkId, NodeId, NodeSet};
 
 pub mod paths;
@@ -22,17 +23,37 @@ pub struct Mesh {
     nodes: Vec<Node>,
     wire: VecDeque<Flying>,
     traffic: Traffic,
+    /// What goes over the wire is looked at, which costs something.
+    is_watched: bool,
 }
 
 /// What went over the wire; a broadcast counts once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
-    /// Frames sent.
-    pub frames: u64,
+    /// Signs of life.
+    pub heartbeats: Count,
+    /// Everything else.
+    pub frames: Count,
+}
+
+/// Frames of one kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Count {
+    /// Sent.
+    pub sent: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Frames received, by all nodes together.
+    /// Received, by all nodes together.
     pub received: u64,
+}
+
+impl Traffic {
+    fn of(&mut self, frame: &Bytes) -> &mut Count {
+        match Frame::check(frame).map(|frame| frame.header.kind) {
+            Ok(Kind::Heartbeat | Kind::Probe | Kind::Request) => &mut self.heartbeats,
+            Ok(_) | Err(_) => &mut self.frames,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -77,7 +98,7 @@ impl Mesh {
         };
         let nodes = (0..nodes).map(node).collect();
         let (wire, traffic) = (VecDeque::new(), Traffic::default());
-        let mut mesh = Self { now, nodes, wire, traffic };
+        let mut mesh = Self { now, nodes, wire, traffic, is_watched: false };
         for _ in 0..100_000 {
             mesh.pass(STEP);
             if mesh.nodes.iter().all(|node| node.is_member) {
@@ -132,7 +153,8 @@ impl Mesh {
     }
 
     /// What went over the wire so far.
-    pub fn traffic(&self) -> Traffic {
+    pub fn traffic(&mut self) -> Traffic {
+        self.is_watched = true;
         self.traffic
     }
 
@@ -154,11 +176,13 @@ impl Mesh {
                 return;
             }
             for Flying { from, to, frame } in std::mem::take(&mut self.wire) {
-                self.traffic.frames += 1;
-                self.traffic.bytes += frame.len() as u64;
+                let mut unseen = Count::default();
+                let count = if self.is_watched { self.traffic.of(&frame) } else { &mut unseen };
+                count.sent += 1;
+                count.bytes += frame.len() as u64;
                 for (id, node) in (0..).zip(&mut self.nodes) {
                     if id != from && to.is_none_or(|to| to == id) && node.is_alive {
-                        self.traffic.received += 1;
+                        count.received += 1;
                         node.stack.handle_frame(self.now, link, address(from), frame.clone());
                     }
                 }

@@ -112,7 +112,7 @@ LLT configuration information:
     max nodes: 64
     max ports: 32
     links: 2
-    mtu: 8144
+    mtu: 8952
     max sdu: 66560
     checksum level: 10
 "
@@ -137,7 +137,7 @@ LLT port information:
         format!(
             "\
 link  {number}  link{number} on udp hipri
-     mtu 8144, sap {port}, broadcast -, addrlen 4
+     mtu 8952, sap {port}, broadcast -, addrlen 4
      txpkts N  txbytes N
      rxpkts N  rxbytes N
      latency Nus

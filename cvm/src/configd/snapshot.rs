@@ -183,7 +183,7 @@ fn group(configd: &Configd, table: &TableView, around: &Surroundings) -> GroupSn
     let bytes = |found: &&FoundDisk| {
         u64::from(found.label.geometry.slot_blocks()) * crate::disk::BLOCK as u64
     };
-    let blocks = lens.map(|found| bytes(found)).min().unwrap_or(0) / CONFIG_BLOCK;
+    let blocks = lens.map(bytes).min().unwrap_or(0) / CONFIG_BLOCK;
     let used = (write_group(group).len() as u64).div_ceil(CONFIG_BLOCK);
     let local = activations.get(&around.node).copied().filter(|_| group.is_shared());
     GroupSnapshot {

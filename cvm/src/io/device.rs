@@ -85,7 +85,7 @@ impl Device {
     ///
     /// # Errors
     /// If the system does not tell.
-    pub fn len(&self) -> Result<Sectors> {
+    pub fn length(&self) -> Result<Sectors> {
         use std::io::Seek;
         let mut file = &self.file;
         Ok(file.seek(io::SeekFrom::End(0))? / SECTOR)
@@ -122,7 +122,7 @@ impl Device {
     pub fn label(&self) -> Result<Label> {
         let copies = LABELS_AT.map(|at| self.read(at, 1));
         let label = Label::find([0, 1].map(|copy| copies[copy].as_ref().map(Blocks::bytes)))?.label;
-        let (len, expected) = (self.len()?, label.disk_len_min());
+        let (len, expected) = (self.length()?, label.disk_len_min());
         if len < expected { Err(DeviceError::Short { len, expected }) } else { Ok(label) }
     }
 
@@ -132,7 +132,7 @@ impl Device {
     /// If it is too short, or cannot be written; the old label is there as long as not all of the new
     /// one is.
     pub fn initialise(&self, disk: UniqueId, created: u64, private_len: Sectors) -> Result<Label> {
-        let geometry = Geometry::new(self.len()?, private_len)?;
+        let geometry = Geometry::new(self.length()?, private_len)?;
         let label = Label { disk, created, sector_size: 512, geometry };
         for (at, block) in LABELS_AT.into_iter().zip(label.encode()?) {
             self.write(at, &block)?;

@@ -64,7 +64,7 @@ impl Disks {
         match write {
             Write::Claim(claim) => {
                 let key = (claim.disk.clone(), claim.slot);
-                self.slots.entry(key).or_default().claim = Some(claim);
+                self.slots.entry(key).or_default().claim = Some(*claim);
             }
             Write::Image(disk, image) => {
                 let place = self.slots.entry((disk, image.slot)).or_default();

@@ -20,7 +20,7 @@ pub enum Write {
     /// What a disk says of itself.
     Claim(
         /// It names the disk and the slot.
-        Claim,
+        Box<Claim>,
     ),
     /// A copy of the configuration, which names the slot.
     Image(

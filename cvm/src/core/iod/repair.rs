@@ -243,7 +243,7 @@ fn writes(txn: &Txn, before: Option<&Image>, stamp: Stamp, slot: Slot, me: Id) -
     let Some(before) = before else {
         // The group is not made: its disks are nobody's again.
         let free = |disk: &UniqueId| table::free(slot, disk, tenure(disk), (stamp, me), txn.time);
-        return disks.iter().map(|disk| Write::Claim(free(disk))).collect();
+        return disks.iter().map(|disk| Write::Claim(Box::new(free(disk)))).collect();
     };
     let floor = before.stamp;
     let mut image = written_back(before, txn);
@@ -251,7 +251,8 @@ fn writes(txn: &Txn, before: Option<&Image>, stamp: Stamp, slot: Slot, me: Id) -
     image.outcomes.note(outcome(&txn.id, txn.request, Decision::Abandoned));
     let image = Arc::new(image);
     let claim = |disk: &UniqueId| table::claim(&image, floor, disk, tenure(disk), txn.time);
-    let mut writes: Vec<Write> = disks.iter().map(|disk| Write::Claim(claim(disk))).collect();
+    let mut writes: Vec<Write> =
+        disks.iter().map(|disk| Write::Claim(Box::new(claim(disk)))).collect();
     for disk in config_disks(&image) {
         writes.push(Write::Image(disk, Arc::clone(&image)));
     }

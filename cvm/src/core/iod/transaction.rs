@@ -215,7 +215,8 @@ impl Iod {
         for disk in all_disks(before.as_deref(), &image.group) {
             let tenure = txn.tenures.get(&disk).copied().unwrap_or(0);
             let floor = before.as_ref().map_or_else(Stamp::default, |before| before.stamp);
-            writes.push(Write::Claim(table::claim(&image, floor, &disk, tenure, txn.time)));
+            writes
+                .push(Write::Claim(Box::new(table::claim(&image, floor, &disk, tenure, txn.time))));
         }
         // Also where only the one before has copies: no import may take that for the newest.
         for disk in config_disks(&image) {

@@ -92,21 +92,23 @@ impl Reader {
         let len = usize::from(self.u16(what)?);
         self.need(len, what)?;
         let bytes = self.0.split_to(len);
-        String::from_utf8(bytes.to_vec()).or(Self::wrong(what))
+        String::from_utf8(bytes.to_vec()).or_else(|_| Self::wrong(what))
     }
 
     pub(crate) fn bytes(&mut self, what: &'static str) -> Read<Bytes> {
-        let len = usize::try_from(self.u32(what)?).or(Self::wrong(what))?;
+        let len = usize::try_from(self.u32(what)?).or_else(|_| Self::wrong(what))?;
         self.need(len, what)?;
         Ok(self.0.split_to(len))
     }
 
     pub(crate) fn name(&mut self) -> Read<Name> {
-        Name::new(&self.text("a name")?).or(Self::wrong("a name"))
+        Name::new(&self.text("a name")?).or_else(|_| Self::wrong("a name"))
     }
 
     pub(crate) fn unique_id(&mut self) -> Read<UniqueId> {
-        self.text("an id of a disk or group")?.parse().or(Self::wrong("an id of a disk or group"))
+        self.text("an id of a disk or group")?
+            .parse()
+            .or_else(|_| Self::wrong("an id of a disk or group"))
     }
 
     pub(crate) fn node(&mut self) -> Read<NodeId> {

@@ -202,7 +202,7 @@ fn put_image(out: &mut BytesMut, image: &Image) {
 fn read_image(reader: &mut Reader) -> Result<Image, Malformed> {
     let slot = reader.slot()?;
     let bytes = reader.bytes("a configuration")?;
-    Image::decode(slot, &bytes).or(Reader::wrong("a configuration"))
+    Image::decode(slot, &bytes).or_else(|_| Reader::wrong("a configuration"))
 }
 
 fn put_txn(out: &mut BytesMut, txn: &Txn) {
@@ -241,8 +241,8 @@ fn read_txn(reader: &mut Reader) -> Result<Txn, Malformed> {
         },
         group: {
             let bytes = reader.bytes("a configuration")?;
-            let text = std::str::from_utf8(&bytes).or(Reader::wrong("a configuration"))?;
-            Arc::new(read_group(text).or(Reader::wrong("a configuration"))?)
+            let text = std::str::from_utf8(&bytes).or_else(|_| Reader::wrong("a configuration"))?;
+            Arc::new(read_group(text).or_else(|_| Reader::wrong("a configuration"))?)
         },
         copies: read_copies(reader)?.into_iter().collect(),
         tenures: read_tenures(reader)?.into_iter().collect(),

@@ -290,7 +290,7 @@ fn read_precheck(reader: &mut Reader) -> Result<Precheck, Malformed> {
             _ => return Reader::wrong("what it begins with"),
         },
         change: String::from_utf8(reader.bytes("a change")?.to_vec())
-            .or(Reader::wrong("a change as text"))?,
+            .or_else(|_| Reader::wrong("a change as text"))?,
         copies: read_copies(reader)?,
         tenures: read_tenures(reader)?,
         time: reader.counter("a time")?,
