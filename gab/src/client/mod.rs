@@ -21,6 +21,7 @@ mod trace;
 mod watch;
 
 pub use self::admin::{Admin, AdminFailure};
+#[cfg(feature = "daemon")]
 pub(crate) use self::buffer::Buffer;
 pub use self::core::{AckError, ClientCore, ClientState};
 pub use self::llt_core::{LltCore, LltEvent, LltSendError};

@@ -1,5 +1,6 @@
 //! Where the corpus of `cargo fuzz` comes from, as far as it is not written by hand: one of each
-//! frame and message that a small cluster puts on its wire, and each record of `gab.sock`.
+//! frame and message that a small cluster puts on its wire, each record of `gab.sock`, and each
+//! block of a disk.
 //!
 //! `cargo run -p sim --bin fuzz-decoders -- --corpus tests/fuzz/corpus` writes them anew after a
 //! format has changed.
@@ -16,6 +17,7 @@ use llt::wire::Frame;
 use llt::{Id, Incarnation, NodeId, NodeSet};
 
 use super::Mini;
+use super::blocks;
 use super::entry::sealed_frame;
 use crate::setup::keyring;
 
@@ -53,6 +55,7 @@ pub fn seeds() -> Vec<Seed> {
     let messages = plain.iter().filter_map(payload).chain(rare_messages());
     add("gab_message", shortest(messages.filter_map(named_message)));
     add("ipc_records", shortest(records().into_iter().map(named_record)));
+    add("disk_blocks", blocks::samples().into_iter().collect());
     seeds
 }
 

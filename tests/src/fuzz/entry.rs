@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
+use cvm::disk;
 use gab::ipc::Reader;
 use llt::io::keyfile;
 use llt::llttab::{self, LltTab, Source, TabLink};
@@ -30,7 +31,8 @@ pub struct Target {
 }
 
 /// All of them but lltdump's `packet`, which is not needed where a cluster is simulated.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
+    Target { name: "disk_blocks", run: forged_blocks },
     Target { name: "gab_message", run: |bytes| gab_message(&Bytes::copy_from_slice(bytes)) },
     Target { name: "ipc_records", run: |bytes| ipc_records(&Bytes::copy_from_slice(bytes)) },
     Target { name: "key_file", run: key_file },
@@ -100,6 +102,37 @@ pub fn gab_message(bytes: &Bytes) -> bool {
 pub fn ipc_records(bytes: &Bytes) -> bool {
     // After a broken record there is none: the last one tells.
     Reader::new(bytes.clone()).map(accept).last().unwrap_or(false)
+}
+
+/// Blocks of a private region as they are.
+pub fn disk_blocks(bytes: &[u8]) -> bool {
+    let block = &bytes[..bytes.len().min(disk::BLOCK)];
+    let label = [0, 1].into_iter().any(|copy| accept(disk::Label::decode(copy, block)));
+    let claim = disk::Slot::ALL
+        .into_iter()
+        .any(|slot| [0, 1].into_iter().any(|copy| accept(disk::Claim::decode(slot, copy, block))));
+    // The number of the block is that of its node.
+    let number = block.get(8).copied().unwrap_or_default();
+    let log = NodeId::new(number / 2)
+        .is_some_and(|node| accept(disk::Klog::decode(node, usize::from(number % 2), block)));
+    let image = disk::Slot::ALL.into_iter().any(|slot| {
+        accept(disk::Head::decode(slot, block));
+        let image = disk::Image::decode(slot, bytes);
+        if let Ok(image) = &image {
+            let written = image.encode(u32::MAX).expect("what is read can be written");
+            assert!(bytes.starts_with(&written), "and has the same bytes");
+        }
+        accept(image)
+    });
+    label || claim || log || image
+}
+
+/// The same, and once more with right checksums.
+fn forged_blocks(bytes: &[u8]) -> bool {
+    let mut forged = bytes.to_vec();
+    forged.chunks_exact_mut(disk::BLOCK).for_each(disk::forge_checksum);
+    disk_blocks(&forged);
+    disk_blocks(bytes)
 }
 
 /// `llttab`, and behind a line of dashes `llthosts`; the lines of `llttab` are also read as what

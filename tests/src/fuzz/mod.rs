@@ -4,6 +4,7 @@
 //! a socket; the process test `process_fuzz` throws the same frames at live daemons. [`entry`] has
 //! the decoders as functions of any bytes, which `cargo fuzz` drives (`tests/fuzz`).
 
+mod blocks;
 pub mod corpus;
 pub mod entry;
 pub mod frames;

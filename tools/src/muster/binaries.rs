@@ -85,7 +85,7 @@ struct Build {
 }
 
 /// What `cargo run --bin muster` needs: the programs as they are shipped.
-const PROGRAMS: &[&str] = &["-p", "gab", "-p", "tools", "--bins"];
+const PROGRAMS: &[&str] = &["-p", "gab", "-p", "cvm", "-p", "tools", "--bins"];
 
 /// What tests need: the programs and the C library, with the features that `cargo test --workspace`
 /// builds everything with, so that nothing is compiled a second time. Cargo counts what only tests

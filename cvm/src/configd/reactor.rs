@@ -1,0 +1,413 @@
+//! The loop of vxconfigd: utilities, vxiod, ports w and u, and what disks have done.
+
+use std::collections::BTreeMap;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use bytes::Bytes;
+use gab::admin::AdminRequest;
+use gab::client::{Admin, Options, Port};
+use gab::{ClientEvent, Delivery, Level, PortName};
+use llt::time::earliest;
+use llt::{Duration, Id, Incarnation, Instant, NodeId};
+
+use super::disks::{Disks, Done};
+use super::snapshot::{Surroundings, snapshot};
+use crate::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
+use crate::core::iod::{Command, Upcall};
+use crate::core::wire::local::{decode_upcall, encode_command};
+use crate::core::wire::parcel::Way;
+use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
+use crate::model::{Activation, Name, UniqueId};
+use crate::request::{Failure, Reply};
+
+pub(super) struct Reactor {
+    root: PathBuf,
+    configd: Configd,
+    listener: UnixListener,
+    utilities: BTreeMap<u64, Framed>,
+    sessions: u64,
+    iod: Option<Framed>,
+    /// When vxiod is looked for again.
+    iod_retry: Instant,
+    /// Configuration, and shipped commands.
+    ports: Option<(Port, Port)>,
+    disks: Disks,
+    around: Surroundings,
+    made: u32,
+    ends: Arc<AtomicBool>,
+}
+
+/// Between two tries to reach vxiod.
+const IOD_RETRY: Duration = Duration::from_millis(200);
+
+impl Reactor {
+    pub(super) fn new(root: PathBuf, listener: UnixListener) -> Result<Self> {
+        let ends = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&ends))?;
+        }
+        let host = gab_host(&root);
+        let me = Id { node: host.node, incarnation: Incarnation(incarnation()) };
+        let config = ConfigdConfig {
+            host: host.name,
+            cluster: host.cluster,
+            answer_limit: Duration::from_secs(30),
+            activation: default_activation(&root),
+            join_limit: Duration::from_secs(30),
+        };
+        let around =
+            Surroundings { names: host.names, node: host.node.get(), ..Surroundings::default() };
+        let disks = Disks::new(&root)?;
+        Ok(Self {
+            root,
+            configd: Configd::new(me, config),
+            listener,
+            utilities: BTreeMap::new(),
+            sessions: 0,
+            iod: None,
+            iod_retry: now(),
+            ports: None,
+            disks,
+            around,
+            made: 0,
+            ends,
+        })
+    }
+
+    /// Until a signal ends it.
+    pub(super) fn run(&mut self) -> Result<()> {
+        tracing::info!("vxconfigd started");
+        while !self.ends.load(Ordering::Relaxed) {
+            self.turn();
+            let mut fds = vec![interest(&self.listener, false), interest(&self.disks, false)];
+            fds.extend(self.utilities.values().map(|conn| interest(conn, conn.has_unsent())));
+            fds.extend(self.iod.iter().map(|conn| interest(conn, conn.has_unsent())));
+            if let Some((w, u)) = &self.ports {
+                fds.extend([interest(w, false), interest(u, false)]);
+            }
+            let retry = self.iod.is_none().then_some(self.iod_retry);
+            wait(&mut fds, now(), earliest(self.configd.next_deadline(), retry));
+        }
+        tracing::info!("vxconfigd ends");
+        Ok(())
+    }
+
+    fn turn(&mut self) {
+        self.configd.set_wall_time(wall_seconds());
+        self.reach_iod();
+        self.hear_iod();
+        self.hear_ports();
+        for done in self.disks.done() {
+            match done {
+                Done::Disk(id, done) => self.configd.handle_disk(id, done),
+                Done::Scan(found) => {
+                    self.around.paths = crate::io::devices(&self.root);
+                    self.configd.handle_scan(now(), found);
+                }
+            }
+        }
+        self.accept();
+        self.hear_utilities();
+        self.configd.handle_timer(now());
+        self.drain();
+        if let Some((w, u)) = &mut self.ports {
+            let _ = (w.try_flush(), u.try_flush());
+        }
+        if self.iod.as_mut().is_some_and(|conn| conn.flush().is_err()) {
+            self.lose_iod();
+        }
+        self.utilities.retain(|_, conn| conn.flush().is_ok());
+    }
+
+    fn reach_iod(&mut self) {
+        if self.iod.is_some() || self.iod_retry > now() {
+            return;
+        }
+        self.iod_retry = now() + IOD_RETRY;
+        let socket = UnixStream::connect(self.root.join("run/vxiod.sock"));
+        if let Ok(conn) = socket.and_then(Framed::new) {
+            self.iod = Some(conn);
+            self.around.has_iod = true;
+            tracing::info!("vxiod is here");
+            self.configd.look_at_disks();
+        }
+    }
+
+    fn lose_iod(&mut self) {
+        self.iod = None;
+        self.around.has_iod = false;
+        self.around.is_joining = false;
+        self.ports = None;
+        tracing::warn!("vxiod is gone");
+        self.configd.handle_iod_gone(now());
+    }
+
+    fn hear_iod(&mut self) {
+        let Some(conn) = &mut self.iod else { return };
+        let Ok(messages) = conn.receive() else {
+            self.lose_iod();
+            return;
+        };
+        for message in messages {
+            match decode_upcall(message) {
+                Ok(upcall) => self.hear(upcall),
+                Err(error) => {
+                    tracing::error!(%error, "vxiod sent what is no upcall");
+                    self.lose_iod();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, upcall: Upcall) {
+        match &upcall {
+            Upcall::Out { reason } => {
+                self.around.is_joining = false;
+                self.ports = None;
+                tracing::info!("out of cluster: {reason}");
+            }
+            Upcall::Role(role) if role.is_member => self.around.is_joining = false,
+            Upcall::Role(role) if role.master.is_some() || !role.joiners.is_empty() => {
+                // vxiod has gone on without us: the others are to be heard again.
+                self.open_ports();
+            }
+            Upcall::Activated { .. }
+            | Upcall::Decided { .. }
+            | Upcall::Joining { .. }
+            | Upcall::Loaded { .. }
+            | Upcall::Role(_)
+            | Upcall::Staged
+            | Upcall::Tables(_) => {}
+        }
+        if matches!(&upcall, Upcall::Role(role) if role.is_member) {
+            self.open_ports();
+        }
+        self.configd.handle_upcall(now(), upcall);
+        self.drain();
+    }
+
+    fn open_ports(&mut self) {
+        if self.ports.is_some() {
+            return;
+        }
+        let open = |letter| {
+            let name = PortName::new(letter).expect("a letter");
+            let (root, name_of) = (self.root.clone(), "vxconfigd".to_owned());
+            Port::register(name, &Options { root, name: name_of, ..Options::default() })
+        };
+        match (open('w'), open('u')) {
+            (Ok(w), Ok(u)) => {
+                let node = w.node();
+                self.configd.set_node(node);
+                self.around.node = node.get();
+                self.ports = Some((w, u));
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!("cannot open ports w and u: {error}");
+            }
+        }
+    }
+
+    fn hear_ports(&mut self) {
+        while let Some(event) = self.ports.as_mut().and_then(|(w, _)| w.try_recv()) {
+            match event {
+                ClientEvent::Closed(reason) => {
+                    tracing::warn!("port w: {reason}");
+                    self.ports = None;
+                }
+                ClientEvent::Deliver(delivery) => {
+                    let way = way_of(&delivery);
+                    let (from, payload) = (delivery.sender, &delivery.payload);
+                    self.configd.handle_message(now(), from, way, payload);
+                }
+                ClientEvent::Status(_) => {}
+                ClientEvent::View(view) => self.configd.handle_view(now(), &view),
+            }
+            self.drain();
+        }
+        while let Some(event) = self.ports.as_mut().and_then(|(_, u)| u.try_recv()) {
+            match event {
+                ClientEvent::Closed(_) => self.ports = None,
+                ClientEvent::Deliver(delivery) => {
+                    self.configd.handle_shipped(now(), delivery.sender, &delivery.payload);
+                }
+                ClientEvent::Status(_) | ClientEvent::View(_) => {}
+            }
+            self.drain();
+        }
+    }
+
+    fn accept(&mut self) {
+        while let Ok((socket, _)) = self.listener.accept() {
+            if let Ok(conn) = Framed::new(socket) {
+                self.sessions += 1;
+                self.utilities.insert(self.sessions, conn);
+            }
+        }
+    }
+
+    fn hear_utilities(&mut self) {
+        let mut requests: Vec<(u64, Bytes)> = Vec::new();
+        let mut gone = Vec::new();
+        for (session, conn) in &mut self.utilities {
+            match conn.receive() {
+                Ok(messages) => requests.extend(messages.into_iter().map(|m| (*session, m))),
+                Err(_) => gone.push(*session),
+            }
+        }
+        for session in gone {
+            self.utilities.remove(&session);
+            self.configd.handle_hangup(session);
+        }
+        for (session, message) in requests {
+            match serde_json::from_slice(&message) {
+                Ok(request) => self.configd.handle_request(now(), session, request),
+                Err(error) => {
+                    let text = format!("this is no request: {error}");
+                    self.reply(session, &Reply::Failed(Failure::plain(text)));
+                }
+            }
+            self.drain();
+        }
+    }
+
+    fn reply(&mut self, session: u64, reply: &Reply) {
+        let Some(conn) = self.utilities.get_mut(&session) else { return };
+        let json = serde_json::to_vec(reply).unwrap_or_default();
+        if conn.send(&json).is_err() {
+            self.utilities.remove(&session);
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.configd.poll_output() {
+            match output {
+                ConfigdOutput::Broadcast(payload) => {
+                    self.send(|(w, _)| w.broadcast(&payload, Level::Agreed, true));
+                }
+                ConfigdOutput::Command(command) => self.command(&command),
+                ConfigdOutput::Disk(id, request) => {
+                    self.made += 1;
+                    let number = u32::try_from(incarnation() % 1_000_000).unwrap_or(0);
+                    let host = self.configd.config().host.to_string();
+                    let disk = UniqueId::new(wall_seconds(), number.wrapping_add(self.made), &host);
+                    self.disks.change(id, request, disk, wall_seconds());
+                }
+                ConfigdOutput::Notice(notice) => tell(&notice),
+                ConfigdOutput::Reply(session, reply) => self.reply(session, &reply),
+                ConfigdOutput::Scan => self.disks.scan(),
+                ConfigdOutput::SendTo(to, payload) if to.get() == self.around.node => {
+                    self.configd.handle_message(now(), to, Way::Direct, &payload);
+                }
+                ConfigdOutput::SendTo(to, payload) => {
+                    self.send(|(w, _)| w.send_to(to, &payload, true));
+                }
+                ConfigdOutput::Ship(to, payload) => {
+                    self.send(|(_, u)| u.send_to(to, &payload, true));
+                }
+                ConfigdOutput::Snapshot(session) => {
+                    let shown = Reply::Snapshot(Box::new(snapshot(&self.configd, &self.around)));
+                    self.reply(session, &shown);
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: &Command) {
+        if matches!(command, Command::StartNode) {
+            self.around.is_joining = true;
+            self.open_ports();
+        }
+        let sent = self.iod.as_mut().map(|conn| conn.send(&encode_command(command)));
+        match sent {
+            Some(Ok(())) => {}
+            Some(Err(_)) => self.lose_iod(),
+            None => self.configd.handle_iod_gone(now()),
+        }
+    }
+
+    fn send(&mut self, send: impl FnOnce(&mut (Port, Port)) -> Result<(), gab::event::SendError>) {
+        if let Some(Err(error)) = self.ports.as_mut().map(send) {
+            tracing::debug!(%error, "not sent");
+        }
+    }
+}
+
+const fn way_of(delivery: &Delivery) -> Way {
+    if delivery.broadcast { Way::Broadcast } else { Way::Direct }
+}
+
+/// Who this node is, as gabd has it; without gabd a host by itself.
+struct Host {
+    node: NodeId,
+    name: Name,
+    cluster: Name,
+    names: BTreeMap<u8, String>,
+}
+
+fn gab_host(root: &Path) -> Host {
+    let asked = Admin::connect(root).ok();
+    let snapshot: Option<gab::snapshot::Snapshot> =
+        asked.and_then(|mut admin| admin.request(&AdminRequest::Snapshot).ok());
+    let system = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = |text: &str| {
+        let host = text.split('.').next().unwrap_or_default();
+        Name::new(host).or_else(|_| Name::new("localhost")).expect("a name")
+    };
+    let Some(snapshot) = snapshot else {
+        let (host, cluster) = (name(&system), Name::new("cvm").expect("a name"));
+        return Host { node: NodeId::ZERO, name: host, cluster, names: BTreeMap::new() };
+    };
+    let llt = snapshot.llt;
+    let own = if llt.name.is_empty() { system } else { llt.name.clone() };
+    let mut names: BTreeMap<u8, String> = llt
+        .nodes
+        .iter()
+        .map(|peer| {
+            let unnamed = || format!("node{}", peer.node);
+            (peer.node, if peer.name.is_empty() { unnamed() } else { peer.name.clone() })
+        })
+        .collect();
+    names.insert(llt.node, own.clone());
+    Host {
+        node: NodeId::new(llt.node).unwrap_or(NodeId::ZERO),
+        name: name(&own),
+        cluster: Name::new(&format!("cvm{}", llt.cluster)).expect("a name"),
+        names,
+    }
+}
+
+/// `/etc/default/vxdg` (facts 3.8): both lines are needed.
+fn default_activation(root: &Path) -> Activation {
+    let text = std::fs::read_to_string(root.join("etc/default/vxdg")).unwrap_or_default();
+    let value = |key: &str| {
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        lines.find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('=')).map(str::trim)
+    };
+    let is_on = value("enable_activation") == Some("true");
+    let mode = value("default_activation_mode").and_then(Activation::from_any);
+    mode.filter(|_| is_on).unwrap_or(Activation::Off)
+}
+
+/// One event, one line. What failed is said where the master is (CVM-16).
+fn tell(notice: &ConfigdNotice) {
+    match notice {
+        ConfigdNotice::BadMessage(node) => {
+            tracing::warn!("node {node} sent a message that is none");
+        }
+        ConfigdNotice::Failed { node, text } => {
+            tracing::warn!("an operation failed on node {node}: {text}");
+        }
+        ConfigdNotice::Join { node, refused: None } => {
+            tracing::info!("join completed for node {node}");
+        }
+        ConfigdNotice::Join { node, refused: Some(why) } => {
+            tracing::warn!("node {node} cannot join: {why}");
+        }
+    }
+}

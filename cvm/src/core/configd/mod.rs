@@ -1,0 +1,386 @@
+//! The user level: requests of utilities, the checks before a change, the join protocol. One per
+//! node, in `vxconfigd`; it knows what its vxiod told it and what lies on the disks.
+//!
+//! | file | what |
+//! |---|---|
+//! | `requests.rs` | a request comes, waits its turn, is shipped, is answered |
+//! | `plan.rs` | what a request makes of the configuration |
+//! | `transaction.rs` | check and load, at the master and at all; the rest is vxiod's |
+//! | `join.rs` | what a joiner is given and checks |
+//! | `disks.rs` | what was found on the disks |
+//!
+//! The master does one thing after the other: a transaction, or a join.
+
+mod disks;
+mod join;
+mod plan;
+mod requests;
+mod transaction;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use gab::PortView;
+use llt::{Duration, Id, Instant, NodeId, NodeSet};
+
+pub use self::disks::{Device, DeviceState};
+use super::iod::{Command, Role, TableView, Upcall};
+use super::wire::parcel::{Parcels, Way, cut};
+use super::wire::v::{Announce, BusySlot};
+use super::wire::w::WMessage;
+use crate::disk::{Decision, RequestId};
+use crate::model::{Activation, Name, Stamp, UniqueId};
+use crate::request::{DiskRequest, Failure, Reply, Request};
+
+/// How a vxconfigd is set up.
+#[derive(Clone, Debug)]
+pub struct ConfigdConfig {
+    /// This host.
+    pub host: Name,
+    /// The cluster's name, stamped on shared disks.
+    pub cluster: Name,
+    /// Somebody that has not answered a check or a load for so long makes the transaction fail.
+    pub answer_limit: Duration,
+    /// The activation that groups get when they are made, imported or joined.
+    pub activation: Activation,
+    /// A joiner that has not answered for so long is refused.
+    pub join_limit: Duration,
+}
+
+/// The user level of a node.
+#[derive(Clone, Debug)]
+pub struct Configd {
+    me: Id,
+    config: ConfigdConfig,
+    role: Role,
+    /// Why the node is out of the cluster, as its vxiod says.
+    out_reason: String,
+    /// Groups as they are in force, as vxiod has them.
+    tables: BTreeMap<UniqueId, TableView>,
+    /// Stamps of groups that are not imported: what is not newer is over.
+    over: BTreeMap<UniqueId, Stamp>,
+    busy: Vec<BusySlot>,
+    modes: Vec<(UniqueId, NodeId, Activation)>,
+    /// The offer that is to be answered when vxiod has it.
+    staging: Option<(NodeId, u64)>,
+    /// One that came before vxiod said who is master.
+    early_offer: Option<(NodeId, super::wire::w::JoinOffer)>,
+    disks: BTreeMap<String, Device>,
+    /// The vxconfigds on port w.
+    present: NodeSet,
+    parcels: Parcels,
+    shipped_parcels: Parcels,
+    requests: requests::Requests,
+    work: Work,
+    /// Nodes that wait to join, as vxiod says, and since when.
+    joiners: BTreeMap<NodeId, (Announce, Instant)>,
+    /// What was checked here and may be loaded.
+    checked: Option<Box<super::txn::Txn>>,
+    /// What waits for the disks to be looked at.
+    scans: VecDeque<Scan>,
+    offers: u64,
+    /// Seconds since 1970, as the daemon says.
+    wall: u64,
+    /// Counts ids that were made.
+    made: u32,
+    /// Newest outcomes, for requests that no image knows.
+    outcomes: VecDeque<(RequestId, Decision)>,
+    out: VecDeque<ConfigdOutput>,
+}
+
+/// What it is about, one thing at a time.
+#[derive(Clone, Debug)]
+enum Work {
+    Idle,
+    Join(join::Joining),
+    Txn(Box<transaction::Driven>),
+}
+
+/// Why the disks are looked at.
+#[derive(Clone, Debug)]
+enum Scan {
+    /// The node has become master of a cluster that begins.
+    AutoImport,
+    /// A change is checked that needs disks.
+    Check(Box<super::wire::w::Precheck>, NodeId),
+    /// This node joins.
+    Join(Box<super::wire::w::JoinOffer>, NodeId),
+    /// For listings.
+    Look,
+    /// A request wants it.
+    Request(requests::Waiting),
+}
+
+/// What the daemon has to do for it.
+#[derive(Clone, Debug)]
+pub enum ConfigdOutput {
+    /// To all on port w, this node included.
+    Broadcast(Bytes),
+    /// To vxiod.
+    Command(Command),
+    /// A disk of no group is initialised, or wiped: [`Configd::handle_disk`].
+    Disk(RequestId, DiskRequest),
+    /// For the log, and at the master for the console (CVM-16).
+    Notice(ConfigdNotice),
+    /// To the utility that asked.
+    Reply(u64, Reply),
+    /// Look at all disks: [`Configd::handle_scan`].
+    Scan,
+    /// To the utility that asked: all that there is to list.
+    Snapshot(u64),
+    /// To one on port w.
+    SendTo(NodeId, Bytes),
+    /// To one on port u: a request, or an answer to one.
+    Ship(NodeId, Bytes),
+}
+
+/// Things that people want to know.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ConfigdNotice {
+    /// A message that is none.
+    BadMessage(NodeId),
+    /// A request failed at a node (CVM-16).
+    Failed {
+        /// Where.
+        node: NodeId,
+        /// What.
+        text: String,
+    },
+    /// A node joins, or could not.
+    Join {
+        /// Which.
+        node: NodeId,
+        /// Why not.
+        refused: Option<String>,
+    },
+}
+
+impl Configd {
+    /// A vxconfigd that knows nothing yet.
+    pub fn new(me: Id, config: ConfigdConfig) -> Self {
+        Self {
+            me,
+            config,
+            role: Role::default(),
+            out_reason: String::new(),
+            tables: BTreeMap::new(),
+            over: BTreeMap::new(),
+            busy: Vec::new(),
+            modes: Vec::new(),
+            staging: None,
+            early_offer: None,
+            disks: BTreeMap::new(),
+            present: NodeSet::EMPTY,
+            parcels: Parcels::default(),
+            shipped_parcels: Parcels::default(),
+            requests: requests::Requests::default(),
+            work: Work::Idle,
+            joiners: BTreeMap::new(),
+            checked: None,
+            scans: VecDeque::new(),
+            offers: 0,
+            wall: 0,
+            // Two lives within a second make different ids.
+            made: u32::try_from(me.incarnation.0 % 1_000_000_000).unwrap_or(0),
+            outcomes: VecDeque::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// What time it is for people, in seconds since 1970.
+    pub const fn set_wall_time(&mut self, seconds: u64) {
+        self.wall = seconds;
+    }
+
+    /// The node's id is known once gabd runs; it is in no cluster before.
+    pub fn set_node(&mut self, node: NodeId) {
+        if !self.role.is_member {
+            self.me.node = node;
+        }
+    }
+
+    /// Activation modes of all nodes; who is not listed has the group off.
+    pub fn modes(&self) -> &[(UniqueId, NodeId, Activation)] {
+        &self.modes
+    }
+
+    /// Why the node is out of the cluster.
+    pub fn out_reason(&self) -> &str {
+        &self.out_reason
+    }
+
+    /// The set-up.
+    pub const fn config(&self) -> &ConfigdConfig {
+        &self.config
+    }
+
+    /// A utility asks; the answer names the session.
+    pub fn handle_request(&mut self, now: Instant, session: u64, request: Request) {
+        self.on_request(now, session, request);
+    }
+
+    /// A utility is gone; what it asked for goes on.
+    pub fn handle_hangup(&mut self, session: u64) {
+        self.requests.hang_up(session);
+    }
+
+    /// vxiod says something.
+    pub fn handle_upcall(&mut self, now: Instant, upcall: Upcall) {
+        match upcall {
+            Upcall::Activated { group, mode, refused } => {
+                self.on_activated(&group, mode, refused);
+            }
+            Upcall::Decided { id, request, outcome, fault } => {
+                self.on_decided(now, &id, request, outcome, fault);
+            }
+            Upcall::Joining { announce } => {
+                self.joiners.entry(announce.id.node).or_insert((announce, now));
+                self.next_work(now);
+            }
+            Upcall::Loaded { id, refused } => self.on_own_loaded(now, &id, refused),
+            Upcall::Out { reason } => self.on_out(now, reason),
+            Upcall::Role(role) => self.on_role(now, role),
+            Upcall::Staged => self.on_staged(),
+            Upcall::Tables(view) => {
+                (self.tables, self.over, self.busy) = (view.tables, view.over, view.busy);
+                self.modes = view.modes;
+            }
+        }
+    }
+
+    /// Port w has another membership.
+    pub fn handle_view(&mut self, now: Instant, view: &PortView) {
+        self.present = view.members;
+        for node in view.left.iter() {
+            self.parcels.forget(node);
+            self.shipped_parcels.forget(node);
+        }
+        self.on_left(now, view.left);
+        self.next_work(now);
+    }
+
+    /// A message on port w.
+    pub fn handle_message(&mut self, now: Instant, from: NodeId, way: Way, payload: &Bytes) {
+        let whole = self.parcels.take(from, way, payload).map_err(|_| ());
+        let message = match whole {
+            Ok(None) => return,
+            Ok(Some(whole)) => WMessage::decode(whole).map_err(|_| ()),
+            Err(()) => Err(()),
+        };
+        let Ok(message) = message else {
+            self.notice(ConfigdNotice::BadMessage(from));
+            return;
+        };
+        match message {
+            WMessage::Forget { id } => self.on_forget(from, &id),
+            WMessage::JoinOffer(offer) => self.on_offer(from, offer),
+            WMessage::JoinAnswer { number, refused } => {
+                self.on_join_answer(now, from, number, refused);
+            }
+            WMessage::Load { id } => self.on_load(from, &id),
+            WMessage::Loaded { id, refused } => self.on_loaded(now, from, &id, refused),
+            WMessage::Precheck(precheck) => self.on_precheck(from, *precheck),
+            WMessage::Vote { id, refused } => self.on_vote(now, from, &id, refused),
+        }
+    }
+
+    /// A message on port u.
+    pub fn handle_shipped(&mut self, now: Instant, from: NodeId, payload: &Bytes) {
+        self.on_shipped(now, from, payload);
+    }
+
+    /// Looks at the disks, so that listings have something to show.
+    pub fn look_at_disks(&mut self) {
+        self.scan(Scan::Look);
+    }
+
+    /// The disks were looked at, as [`ConfigdOutput::Scan`] asked.
+    pub fn handle_scan(&mut self, now: Instant, found: Vec<Device>) {
+        self.disks = found.into_iter().map(|disk| (disk.access.clone(), disk)).collect();
+        match self.scans.pop_front() {
+            None | Some(Scan::Look) => {}
+            Some(Scan::AutoImport) => self.auto_import(),
+            Some(Scan::Check(precheck, from)) => self.check(from, *precheck),
+            Some(Scan::Join(offer, from)) => self.check_offer(from, *offer),
+            Some(Scan::Request(waiting)) => self.plan_request(now, waiting),
+        }
+        self.next_work(now);
+    }
+
+    /// A disk of no group was initialised or wiped, or why not.
+    pub fn handle_disk(&mut self, request: RequestId, done: Result<(), String>) {
+        let reply =
+            done.map_or_else(|error| Reply::Failed(Failure::plain(error)), |()| Reply::Done);
+        self.answer(request, reply);
+    }
+
+    /// vxiod is gone, and with it everything that it had in force.
+    pub fn handle_iod_gone(&mut self, now: Instant) {
+        self.tables.clear();
+        self.on_out(now, "vxiod is gone".to_owned());
+    }
+
+    /// Time has passed.
+    pub fn handle_timer(&mut self, now: Instant) {
+        self.check_answers(now);
+        self.next_work(now);
+    }
+
+    /// When [`handle_timer`](Self::handle_timer) has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match &self.work {
+            Work::Idle => None,
+            Work::Join(joining) => Some(joining.deadline),
+            Work::Txn(driven) => driven.deadline(),
+        }
+    }
+
+    /// What is to be done, one after the other.
+    pub fn poll_output(&mut self) -> Option<ConfigdOutput> {
+        self.out.pop_front()
+    }
+
+    /// Groups as they are in force.
+    pub const fn tables(&self) -> &BTreeMap<UniqueId, TableView> {
+        &self.tables
+    }
+
+    /// What was found when the disks were last looked at, by access name.
+    pub const fn disks(&self) -> &BTreeMap<String, Device> {
+        &self.disks
+    }
+
+    /// The node in its cluster.
+    pub const fn role(&self) -> &Role {
+        &self.role
+    }
+
+    fn is_master(&self) -> bool {
+        self.role.master == Some(self.me.node) && self.role.is_member
+    }
+
+    fn scan(&mut self, why: Scan) {
+        self.scans.push_back(why);
+        self.out.push_back(ConfigdOutput::Scan);
+    }
+
+    fn broadcast(&mut self, message: &WMessage) {
+        for parcel in cut(&message.encode()) {
+            self.out.push_back(ConfigdOutput::Broadcast(parcel));
+        }
+    }
+
+    fn send_to(&mut self, node: NodeId, message: &WMessage) {
+        for parcel in cut(&message.encode()) {
+            self.out.push_back(ConfigdOutput::SendTo(node, parcel));
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.out.push_back(ConfigdOutput::Command(command));
+    }
+
+    fn notice(&mut self, notice: ConfigdNotice) {
+        self.out.push_back(ConfigdOutput::Notice(notice));
+    }
+}

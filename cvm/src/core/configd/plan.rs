@@ -1,0 +1,439 @@
+//! What a request makes of the configuration, and everything that is decided with it: disks, slot,
+//! stamp, copies. Nothing is done here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use llt::Instant;
+
+use super::disks::highest_stamp;
+use super::requests::Waiting;
+use super::{Configd, ConfigdOutput, DeviceState, Work};
+use crate::core::iod::TableView;
+use crate::core::txn::Before;
+use crate::disk::{self, CopyList, FoundDisk, Held, ImportError, SLOTS, Slot, choose, next_slot};
+use crate::model::apply::{Env, NewDisk, apply};
+use crate::model::op::{DiskName, Op};
+use crate::model::{Activation, Epoch, Group, Name, Owner, Serial, Stamp, Tid, UniqueId};
+use crate::request::{DiskRequest, Failure, GroupRequest, Import, Reply, Request};
+
+/// A transaction to be.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) is_shared: bool,
+    pub(super) before: Before,
+    pub(super) group: Group,
+    pub(super) stamp: Stamp,
+    pub(super) slot: Slot,
+    pub(super) copies: CopyList,
+    pub(super) tenures: BTreeMap<UniqueId, u64>,
+    pub(super) time: u64,
+    pub(super) volumes: Vec<Name>,
+    pub(super) closed: Vec<Name>,
+    /// Disks that every node has to reach.
+    pub(super) check: Vec<UniqueId>,
+}
+
+impl Configd {
+    /// Carries a request out, or says why not.
+    pub(super) fn plan_request(&mut self, now: Instant, waiting: Waiting) {
+        let plan = match &waiting.request {
+            Request::Group(GroupRequest::Deport { group, rename, host }) => {
+                self.plan_deport(group, rename.as_ref(), host.as_ref())
+            }
+            Request::Group(GroupRequest::Destroy(group)) => self.plan_destroy(group),
+            Request::Group(GroupRequest::Import(import)) => self.plan_import(import),
+            Request::Group(request @ GroupRequest::Init { .. }) => self.plan_init(request),
+            Request::Op { group, op } => self.plan_op(group, op),
+            Request::Disk(request) => {
+                match self.check_disk_request(request) {
+                    Ok(()) => {
+                        let disk = ConfigdOutput::Disk(waiting.id, request.clone());
+                        self.out.push_back(disk);
+                    }
+                    Err(failure) => self.fail(waiting.id, failure),
+                }
+                return;
+            }
+            Request::Activate { .. }
+            | Request::Cluster(_)
+            | Request::Scan
+            | Request::Snapshot
+            | Request::TransState(_) => {
+                self.answer(waiting.id, Reply::Done);
+                return;
+            }
+        };
+        match plan {
+            Ok(plan) => self.drive(now, waiting, plan),
+            Err(failure) => self.fail(waiting.id, failure),
+        }
+        debug_assert!(!matches!(self.work, Work::Join(_)), "one thing at a time");
+    }
+
+    fn imported(&self, group: &Name) -> Result<&TableView, Failure> {
+        self.table_named(group.as_str()).ok_or_else(|| {
+            let text = format!("Disk group {group}: No such disk group");
+            Failure { exit: 11, ..Failure::with_id("V-5-1-2275", text) }
+        })
+    }
+
+    /// A change of a group that is imported.
+    fn plan_of(&self, table: &TableView, group: Group) -> Result<Plan, Failure> {
+        let old = &table.image.group;
+        let disks = |group: &Group| -> BTreeSet<UniqueId> {
+            group.disks.values().filter_map(|dm| dm.disk.clone()).collect()
+        };
+        let (before, after) = (disks(old), disks(&group));
+        let all: BTreeSet<&UniqueId> = before.union(&after).collect();
+        let free =
+            |slot: &Slot| *slot != table.image.slot && !self.busy_on(*slot, all.iter().copied());
+        let slot = Slot::ALL.into_iter().find(free).ok_or_else(|| {
+            Failure::plain("a node that was lost may still write to the disks. Retry operation.")
+        })?;
+        let removed = old.volumes.keys().filter(|name| !group.volumes.contains_key(*name));
+        Ok(Plan {
+            is_shared: old.is_shared(),
+            before: Before::InForce(table.image.stamp),
+            stamp: table.next,
+            slot,
+            copies: table.image.copies.assign(&group, &table.failed),
+            tenures: self.tenures(&old.id, all.iter().copied()),
+            time: self.wall,
+            volumes: touched(old, &group),
+            closed: removed.cloned().collect(),
+            check: after.difference(&before).cloned().collect(),
+            group,
+        })
+    }
+
+    fn plan_op(&self, name: &Name, op: &Op) -> Result<Plan, Failure> {
+        let table = self.imported(name)?;
+        let free: Vec<NewDisk> =
+            self.found().filter(|disk| self.is_free(disk)).map(new_disk).collect();
+        if let Op::AddDisks(disks) = op {
+            disks.iter().try_for_each(|disk| self.check_free(&disk.access))?;
+        }
+        let minors = self.minors_taken(Some(&table.image.group.id));
+        let nodes = u16::try_from(self.role.members.len().max(1)).unwrap_or(128);
+        let env = Env { disks: &free, minors_taken: &minors, nodes };
+        let group = apply(&table.image.group, op, &env).map_err(|refused| Failure {
+            id: refused.id().map(str::to_owned),
+            exit: refused.exit(),
+            ..Failure::plain(refused.to_string())
+        })?;
+        self.plan_of(table, group)
+    }
+
+    fn plan_deport(
+        &self,
+        name: &Name,
+        rename: Option<&Name>,
+        host: Option<&Name>,
+    ) -> Result<Plan, Failure> {
+        let table = self.imported(name)?;
+        let mut group = table.image.group.clone();
+        group.owner = host.map_or(Owner::Nobody, |host| Owner::Host(host.clone()));
+        if let Some(rename) = rename {
+            group.name = rename.clone();
+        }
+        let mut plan = self.plan_of(table, group)?;
+        plan.closed = plan.group.volumes.keys().cloned().collect();
+        plan.volumes.clone_from(&plan.closed);
+        Ok(plan)
+    }
+
+    fn plan_destroy(&self, name: &Name) -> Result<Plan, Failure> {
+        let table = self.imported(name)?;
+        let mut group = table.image.group.clone();
+        group.destroyed = true;
+        let mut plan = self.plan_of(table, group)?;
+        plan.closed = plan.group.volumes.keys().cloned().collect();
+        plan.volumes.clone_from(&plan.closed);
+        Ok(plan)
+    }
+
+    fn plan_init(&mut self, request: &GroupRequest) -> Result<Plan, Failure> {
+        let GroupRequest::Init { name, shared, disks, minors, nconfig, nlog, cds } = request else {
+            return Err(Failure::plain("this is no request to make a group"));
+        };
+        if self.table_named(name.as_str()).is_some() {
+            // CVM-01.
+            let text =
+                format!("Disk group {name}: cannot create: Disk group exists and is imported");
+            return Err(Failure::with_id("V-5-1-585", text));
+        }
+        if disks.is_empty() {
+            return Err(Failure::plain("a disk group needs a disk"));
+        }
+        disks.iter().try_for_each(|disk| self.check_free(&disk.access))?;
+        self.made += 1;
+        let id = UniqueId::new(self.wall, self.made, self.config.host.as_str());
+        let mut group = Group::new(name.clone(), id, self.owner(*shared));
+        (group.nconfig, group.nlog, group.cds) = (*nconfig, *nlog, *cds);
+        group.serial = Serial(1);
+        group.minors = minors.unwrap_or_else(|| free_base(&self.minors_taken(None)));
+        let group = self.with_disks(&group, disks)?;
+        let ids: Vec<UniqueId> = group.disks.values().filter_map(|dm| dm.disk.clone()).collect();
+        let slot = self.slot_for_new(&ids)?;
+        Ok(Plan {
+            is_shared: *shared,
+            before: Before::Nothing,
+            stamp: Stamp { epoch: Epoch(1), tid: Tid(1) },
+            slot,
+            copies: CopyList::default().assign(&group, &BTreeSet::new()),
+            tenures: self.tenures(&group.id, ids.iter()),
+            time: self.wall,
+            volumes: Vec::new(),
+            closed: Vec::new(),
+            check: ids,
+            group,
+        })
+    }
+
+    fn with_disks(&self, group: &Group, disks: &[DiskName]) -> Result<Group, Failure> {
+        let free: Vec<NewDisk> = self.found().map(new_disk).collect();
+        let env = Env { disks: &free, minors_taken: &[], nodes: 1 };
+        apply(group, &Op::AddDisks(disks.to_vec()), &env)
+            .map_err(|refused| Failure::plain(refused.to_string()))
+    }
+
+    fn plan_import(&mut self, import: &Import) -> Result<Plan, Failure> {
+        let failed = |name: &str, reason: &str| {
+            let text = format!("Disk group {name}: import failed: {reason}");
+            Failure::with_id("V-5-1-587", text)
+        };
+        if self.table_named(&import.group).is_some() {
+            return Err(failed(&import.group, "Disk group exists and is imported"));
+        }
+        let found: Vec<FoundDisk> = self.found().cloned().collect();
+        let groups = disk::groups(&found);
+        let named = groups.iter().filter(|(id, names)| {
+            id.to_string() == import.group || names.iter().any(|n| n.as_str() == import.group)
+        });
+        let ids: Vec<&UniqueId> = named.map(|(id, _)| id).collect();
+        let id = match ids.as_slice() {
+            [] => return Err(failed(&import.group, "No such disk group")),
+            [id] => (*id).clone(),
+            [..] => return Err(failed(&import.group, "several groups have this name: use the id")),
+        };
+        let request = disk::Request {
+            group: id.clone(),
+            owners: vec![self.owner(import.shared)],
+            clear: import.clear,
+            force: import.force,
+            select: None,
+        };
+        let choice = choose(&request, &found)
+            .map_err(|error: ImportError| failed(&import.group, &error.to_string()))?;
+        if choice.image.group.destroyed {
+            return Err(failed(&import.group, "No such disk group"));
+        }
+        if !choice.missing.is_empty() && !import.force {
+            return Err(failed(&import.group, "Disk for disk group not found"));
+        }
+        let group = self.imported_group(import, &choice);
+        let missing: BTreeSet<UniqueId> = choice.missing.values().cloned().collect();
+        let ids: Vec<UniqueId> = group.disks.values().filter_map(|dm| dm.disk.clone()).collect();
+        let check: Vec<UniqueId> =
+            ids.iter().filter(|id| !missing.contains(*id)).cloned().collect();
+        let busy = Slot::ALL.into_iter().filter(|slot| self.busy_on(*slot, ids.iter())).collect();
+        let slot = next_slot(&choice.held, Some(choice.image.slot), &busy).ok_or_else(|| {
+            failed(
+                &import.group,
+                "a node that was lost may still write to its disks. Retry operation.",
+            )
+        })?;
+        let over = self.over.get(&id).copied().unwrap_or_default();
+        let highest = highest_stamp(found.iter(), &id).max(over);
+        let epoch = Epoch(choice.epoch.max(highest.epoch).0 + 1);
+        let stamp = Stamp { epoch, tid: Tid(highest.tid.max(choice.image.stamp.tid).0 + 1) };
+        Ok(Plan {
+            is_shared: import.shared,
+            copies: choice.image.copies.assign(&group, &missing),
+            before: Before::OnDisk(Arc::new(choice.image)),
+            stamp,
+            slot,
+            tenures: self.tenures(&id, ids.iter()),
+            time: self.wall,
+            volumes: Vec::new(),
+            closed: Vec::new(),
+            check,
+            group,
+        })
+    }
+
+    /// The group as it is when it is imported: another owner, and all serials raised (facts 3.17).
+    fn imported_group(&self, import: &Import, choice: &disk::Choice) -> Group {
+        let mut group = choice.image.group.clone();
+        group.owner = self.owner(import.shared);
+        group.autoimport = !import.temporary;
+        if let Some(name) = &import.rename {
+            group.name = name.clone();
+        }
+        group.serial.0 += 1;
+        for (name, dm) in &mut group.disks {
+            if !choice.missing.contains_key(name) && dm.disk.is_some() {
+                dm.serial.0 += 1;
+            }
+        }
+        let volumes = group.volumes.values_mut().map(|volume| &mut volume.common);
+        let plexes = group.plexes.values_mut().map(|plex| &mut plex.common);
+        for common in volumes.chain(plexes) {
+            common.tutil = Default::default();
+        }
+        group
+    }
+
+    /// CVM-30: all shared groups of this cluster, unless they are not to be imported by themselves.
+    pub(super) fn auto_import(&mut self) {
+        let ours = self.owner(true);
+        let members = self.found().filter_map(|disk| disk.claims.member());
+        let wanted = members.filter(|member| member.owner == ours && member.autoimport);
+        let groups: BTreeSet<UniqueId> = wanted.map(|member| member.group.clone()).collect();
+        for group in groups {
+            let import = Import {
+                group: group.to_string(),
+                shared: true,
+                force: false,
+                clear: false,
+                temporary: false,
+                rename: None,
+            };
+            self.queue_own(Request::Group(GroupRequest::Import(import)));
+        }
+    }
+
+    fn owner(&self, shared: bool) -> Owner {
+        if shared {
+            Owner::Cluster(self.config.cluster.clone())
+        } else {
+            Owner::Host(self.config.host.clone())
+        }
+    }
+
+    /// It belongs to no group, or to one that is no more.
+    fn is_free(&self, disk: &FoundDisk) -> bool {
+        disk.claims.member().is_none() && !self.is_in_use(&disk.label.disk)
+    }
+
+    fn is_in_use(&self, id: &UniqueId) -> bool {
+        let mut tables = self.tables.values();
+        tables.any(|table| table.image.group.disks.values().any(|dm| dm.disk.as_ref() == Some(id)))
+    }
+
+    fn check_free(&self, access: &str) -> Result<(), Failure> {
+        let disk = self.found_at(access).map_err(Failure::plain)?;
+        if self.is_free(disk) {
+            return Ok(());
+        }
+        let group = disk.claims.member().map(|member| member.group_name.clone());
+        let group = group.map_or_else(|| "another".to_owned(), |group| group.to_string());
+        let text = format!("Device {access} appears to be owned by disk group {group}.");
+        Err(Failure::with_id("V-5-1-2349", text))
+    }
+
+    /// A disk that a group has is left as it is.
+    fn check_disk_request(&self, request: &DiskRequest) -> Result<(), Failure> {
+        let (access, force, is_setup) = match request {
+            DiskRequest::Setup { access, force, .. } => (access, *force, true),
+            DiskRequest::Unsetup { access, force } => (access, *force, false),
+        };
+        let Some(device) = self.disks.get(access) else {
+            return Err(Failure::plain(format!("Device {access}: no such device")));
+        };
+        let found = match &device.state {
+            DeviceState::Error(error) => {
+                return Err(Failure::plain(format!("Device {access}: {error}")));
+            }
+            DeviceState::Invalid(_) if is_setup => return Ok(()),
+            DeviceState::Invalid(error) => {
+                return Err(Failure::plain(format!("Device {access}: {error}")));
+            }
+            DeviceState::Ready(found) => found,
+        };
+        if self.is_in_use(&found.label.disk) {
+            let member = found.claims.member().map(|member| member.group_name.to_string());
+            let text = format!(
+                "Disk {access} belongs to an imported disk group: {}",
+                member.unwrap_or_default()
+            );
+            return Err(Failure::plain(text));
+        }
+        if force {
+            return Ok(());
+        }
+        self.check_free(access)?;
+        if is_setup {
+            let text = format!("Device {access} is already initialised; -f does it again");
+            return Err(Failure::plain(text));
+        }
+        Ok(())
+    }
+
+    /// A slot of disks that belong to no group: rather not the one with their newest claims.
+    fn slot_for_new(&self, disks: &[UniqueId]) -> Result<Slot, Failure> {
+        let mut held: Held = [None; SLOTS];
+        for disk in disks.iter().filter_map(|id| self.found_by_id(id)) {
+            if let Some(claim) = &disk.claims.newest {
+                let newest = &mut held[claim.slot.index()];
+                *newest = (*newest).max(Some(claim.stamp));
+            }
+        }
+        let busy = Slot::ALL.into_iter().filter(|slot| self.busy_on(*slot, disks)).collect();
+        next_slot(&held, None, &busy).ok_or_else(|| {
+            Failure::plain("a node that was lost may still write to the disks. Retry operation.")
+        })
+    }
+
+    /// Minor numbers of all groups but one.
+    fn minors_taken(&self, but: Option<&UniqueId>) -> Vec<Range<u32>> {
+        let others = self.tables.values().filter(|table| Some(&table.image.group.id) != but);
+        others.map(|table| minors_of(&table.image.group)).collect()
+    }
+
+    /// The activation that groups get by themselves; `off` unless the defaults say otherwise.
+    pub fn default_activation(&self) -> Activation {
+        self.config.activation
+    }
+}
+
+/// From the base to the last volume; at least a hundred, so that volumes can be added.
+fn minors_of(group: &Group) -> Range<u32> {
+    let last = group.volumes.values().map(|volume| volume.minor + 1).max().unwrap_or(0);
+    group.minors..last.max(group.minors.saturating_add(100))
+}
+
+/// The lowest multiple of a thousand that no group uses.
+fn free_base(taken: &[Range<u32>]) -> u32 {
+    let free =
+        |base: &u32| taken.iter().all(|range| range.end <= *base || *base + 1000 <= range.start);
+    (1..1000).map(|thousand| thousand * 1000).find(free).unwrap_or(0)
+}
+
+fn new_disk(disk: &FoundDisk) -> NewDisk {
+    NewDisk {
+        access: disk.access.clone(),
+        id: disk.label.disk.clone(),
+        public_len: disk.label.geometry.public().len,
+        private_len: disk.label.geometry.private().len,
+    }
+}
+
+/// Volumes of both configurations of which anything is different.
+fn touched(old: &Group, new: &Group) -> Vec<Name> {
+    let same = |name: &Name| {
+        let (Some(a), Some(b)) = (old.volumes.get(name), new.volumes.get(name)) else {
+            return false;
+        };
+        let plexes = |plex: &Name| {
+            let (a, b) = (old.plexes.get(plex), new.plexes.get(plex));
+            let subdisks = a.into_iter().flat_map(|plex| plex.subdisks());
+            a == b && subdisks.into_iter().all(|sd| old.subdisks.get(sd) == new.subdisks.get(sd))
+        };
+        a == b && a.plexes.iter().all(plexes)
+    };
+    let names: BTreeSet<&Name> = old.volumes.keys().chain(new.volumes.keys()).collect();
+    names.into_iter().filter(|name| !same(name)).cloned().collect()
+}

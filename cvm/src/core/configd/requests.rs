@@ -1,0 +1,399 @@
+//! Requests of utilities: they wait their turn, go to the master, and are answered with what happened.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use llt::{Instant, NodeId, NodeSet};
+use serde::{Deserialize, Serialize};
+
+use super::{Configd, ConfigdNotice, ConfigdOutput, Scan, Work};
+use crate::core::iod::{Command, ModeRefused, Role};
+use crate::core::txn::TxnId;
+use crate::core::wire::parcel::Way;
+use crate::disk::{Decision, RequestId};
+use crate::model::{Activation, Name, UniqueId};
+use crate::request::{ClusterRequest, Failure, GroupRequest, Reply, Request};
+
+/// A request and whose it is.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub(super) id: RequestId,
+    pub(super) request: Request,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Requests {
+    made: u64,
+    /// To be done here, in this order.
+    pub(super) queue: VecDeque<Waiting>,
+    /// Utilities of this node that wait for an answer.
+    sessions: BTreeMap<RequestId, u64>,
+    /// Requests of this node that the master has.
+    shipped: BTreeMap<RequestId, NodeId>,
+    /// Utilities that wait for this node to come in, or to go out.
+    entering: Vec<u64>,
+    leaving: Vec<u64>,
+    activating: Vec<(u64, UniqueId, Activation)>,
+}
+
+impl Requests {
+    pub(super) fn hang_up(&mut self, session: u64) {
+        self.sessions.retain(|_, waiting| *waiting != session);
+        self.entering.retain(|waiting| *waiting != session);
+        self.leaving.retain(|waiting| *waiting != session);
+        self.activating.retain(|(waiting, ..)| *waiting != session);
+    }
+}
+
+/// What travels on port u.
+#[derive(Debug, Deserialize, Serialize)]
+enum Shipment {
+    Answer(RequestId, Reply),
+    Ask(RequestId, Box<Request>),
+}
+
+impl Configd {
+    pub(super) fn on_request(&mut self, now: Instant, session: u64, request: Request) {
+        match request {
+            Request::Activate { group, mode } => self.activate(session, &group, mode),
+            Request::Cluster(request) => self.on_cluster_request(session, &request),
+            Request::TransState(id) => {
+                let outcome = self.outcome_of(id);
+                self.reply(session, Reply::TransState(outcome));
+            }
+            Request::Snapshot => self.out.push_back(ConfigdOutput::Snapshot(session)),
+            request @ (Request::Disk(_)
+            | Request::Group(_)
+            | Request::Op { .. }
+            | Request::Scan) => {
+                self.requests.made += 1;
+                let id = RequestId { origin: self.me, number: self.requests.made };
+                self.requests.sessions.insert(id, session);
+                self.dispatch(Waiting { id, request });
+                self.next_work(now);
+            }
+        }
+    }
+
+    /// A request of this vxconfigd itself: nobody waits for the answer.
+    pub(super) fn queue_own(&mut self, request: Request) {
+        self.requests.made += 1;
+        let id = RequestId { origin: self.me, number: self.requests.made };
+        self.requests.queue.push_back(Waiting { id, request });
+    }
+
+    fn reply(&mut self, session: u64, reply: Reply) {
+        self.out.push_back(ConfigdOutput::Reply(session, reply));
+    }
+
+    /// Here, or at the master.
+    fn dispatch(&mut self, waiting: Waiting) {
+        let is_shared = self.is_about_shared(&waiting.request);
+        if is_shared && !self.role.is_member {
+            let text = "Not in cluster".to_owned();
+            self.answer(waiting.id, Reply::Failed(Failure::with_id("V-5-1-3486", text)));
+            return;
+        }
+        let master = self.role.master.filter(|master| is_shared && *master != self.me.node);
+        let Some(master) = master else {
+            self.requests.queue.push_back(waiting);
+            return;
+        };
+        let ask = Shipment::Ask(waiting.id, Box::new(waiting.request));
+        self.requests.shipped.insert(waiting.id, master);
+        self.ship(master, &ask);
+    }
+
+    fn ship(&mut self, to: NodeId, shipment: &Shipment) {
+        if let Ok(json) = serde_json::to_vec(shipment) {
+            for parcel in crate::core::wire::parcel::cut(&json.into()) {
+                self.out.push_back(ConfigdOutput::Ship(to, parcel));
+            }
+        }
+    }
+
+    /// Of all nodes, or of this one.
+    pub(super) fn is_about_shared(&self, request: &Request) -> bool {
+        let shared = |group: &str| {
+            self.table_named(group).is_some_and(|table| table.image.group.is_shared())
+        };
+        match request {
+            Request::Group(GroupRequest::Init { shared, .. }) => *shared,
+            Request::Group(GroupRequest::Import(import)) => import.shared,
+            Request::Group(GroupRequest::Deport { group, .. } | GroupRequest::Destroy(group))
+            | Request::Op { group, .. }
+            | Request::Activate { group, .. } => shared(group.as_str()),
+            Request::Cluster(_)
+            | Request::Disk(_)
+            | Request::Scan
+            | Request::Snapshot
+            | Request::TransState(_) => false,
+        }
+    }
+
+    /// A group that is imported, by name or id.
+    pub(super) fn table_named(&self, name: &str) -> Option<&crate::core::iod::TableView> {
+        self.tables.values().find(|table| {
+            table.image.group.name.as_str() == name || table.image.group.id.to_string() == name
+        })
+    }
+
+    pub(super) fn on_shipped(&mut self, now: Instant, from: NodeId, payload: &Bytes) {
+        let shipment = match self.shipped_parcels.take(from, Way::Direct, payload) {
+            Ok(None) => return,
+            Ok(Some(whole)) => serde_json::from_slice(&whole).ok(),
+            Err(_) => None,
+        };
+        let Some(shipment) = shipment else {
+            self.notice(ConfigdNotice::BadMessage(from));
+            return;
+        };
+        match shipment {
+            Shipment::Answer(id, reply) => {
+                if self.requests.shipped.get(&id) == Some(&from) {
+                    self.answer(id, reply);
+                }
+            }
+            Shipment::Ask(id, request) if self.is_master() && id.origin.node == from => {
+                self.requests.queue.push_back(Waiting { id, request: *request });
+                self.next_work(now);
+            }
+            Shipment::Ask(id, _) => {
+                let text = "Node processing a master-switch request. Retry operation.";
+                let reply = Reply::Failed(Failure::plain(text));
+                self.ship(from, &Shipment::Answer(id, reply));
+            }
+        }
+    }
+
+    /// Whoever asked is told; once.
+    pub(super) fn answer(&mut self, id: RequestId, reply: Reply) {
+        let reply = match reply {
+            Reply::Failed(failure) => Reply::Failed(Failure { request: Some(id), ..failure }),
+            reply @ (Reply::Done
+            | Reply::Snapshot(_)
+            | Reply::TransState(_)
+            | Reply::Unknown(_)) => reply,
+        };
+        self.requests.shipped.remove(&id);
+        if let Some(session) = self.requests.sessions.remove(&id) {
+            self.reply(session, reply);
+        } else if id.origin.node != self.me.node {
+            self.ship(id.origin.node, &Shipment::Answer(id, reply));
+        }
+    }
+
+    pub(super) fn fail(&mut self, id: RequestId, failure: Failure) {
+        self.answer(id, Reply::Failed(failure));
+    }
+
+    /// The next thing to do, if nothing is under way: joins first (CVM-14).
+    pub(super) fn next_work(&mut self, now: Instant) {
+        if !matches!(self.work, Work::Idle) || !self.scans.is_empty() {
+            return;
+        }
+        if self.is_master() && !self.role.is_suspended && self.begin_join(now) {
+            return;
+        }
+        while let Some(waiting) = self.requests.queue.front() {
+            let is_shared = self.is_about_shared(&waiting.request);
+            if is_shared && self.role.is_suspended && self.role.is_member {
+                return;
+            }
+            let Some(waiting) = self.requests.queue.pop_front() else { return };
+            if is_shared && !self.is_master() {
+                self.dispatch(waiting);
+                continue;
+            }
+            if needs_scan(&waiting.request) {
+                self.scan(Scan::Request(waiting));
+                return;
+            }
+            self.plan_request(now, waiting);
+            if !matches!(self.work, Work::Idle) {
+                return;
+            }
+        }
+    }
+
+    /// What became of a request, as far as this node knows.
+    fn outcome_of(&self, id: RequestId) -> Option<Decision> {
+        let newest = self.outcomes.iter().find(|(known, _)| *known == id);
+        let in_image = || {
+            let mut images = self.tables.values().map(|table| &table.image.outcomes);
+            images.find_map(|outcomes| outcomes.of(id)).map(|outcome| outcome.decision)
+        };
+        newest.map(|(_, decision)| *decision).or_else(in_image)
+    }
+
+    pub(super) fn on_decided(
+        &mut self,
+        now: Instant,
+        id: &TxnId,
+        request: RequestId,
+        outcome: Decision,
+        fault: Option<(NodeId, String)>,
+    ) {
+        self.outcomes.push_front((request, outcome));
+        self.outcomes.truncate(crate::disk::OUTCOMES_MAX);
+        let mine = matches!(&self.work, Work::Txn(driven) if driven.txn.id == *id);
+        if mine {
+            self.work = Work::Idle;
+        }
+        let asked_here = request.origin.node == self.me.node;
+        let reply = match (outcome, fault) {
+            (Decision::Committed, _) => Reply::Done,
+            (Decision::Abandoned, fault) => {
+                let (node, text) = fault.unwrap_or((self.me.node, String::new()));
+                if mine {
+                    self.notice(ConfigdNotice::Failed { node, text: text.clone() });
+                }
+                Reply::Failed(Failure::plain(format!("node {node}: {text}")))
+            }
+        };
+        // Every node hears what was decided: who asked needs no answer from another.
+        if asked_here {
+            self.answer(request, reply);
+        }
+        self.next_work(now);
+    }
+
+    pub(super) fn on_role(&mut self, now: Instant, role: Role) {
+        let was = std::mem::replace(&mut self.role, role);
+        if self.role.is_member && !was.is_member {
+            for session in std::mem::take(&mut self.requests.entering) {
+                self.reply(session, Reply::Done);
+            }
+            let alone = self.role.members.len() == 1 && self.is_master();
+            if alone && self.tables.values().all(|table| !table.image.group.is_shared()) {
+                self.scan(Scan::AutoImport);
+            }
+        }
+        self.joiners.retain(|node, _| self.role.joiners.contains(*node));
+        self.end_join();
+        if !self.role.is_member {
+            self.look_at_early_offer();
+        }
+        if was.master != self.role.master || was.reconfig != self.role.reconfig {
+            self.lose_master(was.master);
+            self.drop_work();
+        }
+        self.next_work(now);
+    }
+
+    /// The master that has our requests is another now. What it had begun was decided in the view
+    /// that it left with, and told; what is left was never begun.
+    fn lose_master(&mut self, was: Option<NodeId>) {
+        if was == self.role.master {
+            return;
+        }
+        let lost: Vec<RequestId> = self.requests.shipped.keys().copied().collect();
+        for id in lost {
+            let outcome = self.outcome_of(id);
+            let reply = match outcome {
+                Some(Decision::Committed) => Reply::Done,
+                Some(Decision::Abandoned) | None => Reply::Failed(Failure::plain(
+                    "the master left the cluster before the operation was begun; retry it",
+                )),
+            };
+            self.answer(id, reply);
+        }
+    }
+
+    pub(super) fn on_out(&mut self, now: Instant, reason: String) {
+        self.role = Role::default();
+        self.joiners.clear();
+        self.checked = None;
+        self.out_reason.clone_from(&reason);
+        for session in std::mem::take(&mut self.requests.leaving) {
+            self.reply(session, Reply::Done);
+        }
+        for session in std::mem::take(&mut self.requests.entering) {
+            let text = format!("Failed to join cluster: {reason}");
+            self.reply(session, Reply::Failed(Failure::plain(text)));
+        }
+        // A transaction that was loaded may be in force with the others.
+        let loaded = match std::mem::replace(&mut self.work, Work::Idle) {
+            Work::Txn(driven) if driven.is_shared => Some(driven.txn.request),
+            Work::Idle | Work::Join(_) | Work::Txn(_) => None,
+        };
+        let shipped: Vec<RequestId> = self.requests.shipped.keys().copied().collect();
+        for id in loaded.into_iter().chain(shipped) {
+            self.answer(id, Reply::Unknown(id));
+        }
+        self.next_work(now);
+    }
+
+    fn on_cluster_request(&mut self, session: u64, request: &ClusterRequest) {
+        match request {
+            ClusterRequest::Abort => {
+                self.requests.leaving.push(session);
+                self.command(Command::AbortNode);
+            }
+            ClusterRequest::SetMaster(node) => {
+                self.command(Command::SetMaster { node: *node });
+                self.reply(session, Reply::Done);
+            }
+            ClusterRequest::Start if self.role.is_member => self.reply(session, Reply::Done),
+            ClusterRequest::Start => {
+                self.requests.entering.push(session);
+                self.command(Command::StartNode);
+            }
+            ClusterRequest::Stop => {
+                self.requests.leaving.push(session);
+                self.command(Command::StopNode);
+            }
+        }
+    }
+
+    fn activate(&mut self, session: u64, group: &Name, mode: Activation) {
+        let Some(table) = self.table_named(group.as_str()) else {
+            let text = format!("Disk group {group}: No such disk group");
+            let failure = Failure { exit: 11, ..Failure::with_id("V-5-1-2275", text) };
+            self.reply(session, Reply::Failed(failure));
+            return;
+        };
+        let group = table.image.group.id.clone();
+        self.requests.activating.push((session, group.clone(), mode));
+        self.command(Command::Activate { group, mode });
+    }
+
+    pub(super) fn on_activated(
+        &mut self,
+        group: &UniqueId,
+        mode: Activation,
+        refused: Option<ModeRefused>,
+    ) {
+        let of = |(_, id, asked): &(u64, UniqueId, Activation)| id == group && *asked == mode;
+        let Some(place) = self.requests.activating.iter().position(of) else { return };
+        let (session, ..) = self.requests.activating.remove(place);
+        let reply = refused.map_or(Reply::Done, |refused| {
+            Reply::Failed(Failure::with_id("V-5-1-3046", refused.to_string()))
+        });
+        self.reply(session, reply);
+    }
+
+    /// Vxconfigds are gone from port w.
+    pub(super) fn on_left(&mut self, now: Instant, left: NodeSet) {
+        self.joiner_left(now, left);
+        let Some(node) = left.first() else { return };
+        // CVM-10.
+        self.fault(now, node, "vxconfigd is gone".to_owned());
+    }
+}
+
+/// What is about disks looks at them first.
+fn needs_scan(request: &Request) -> bool {
+    use crate::model::op::Op;
+    match request {
+        Request::Disk(_)
+        | Request::Group(GroupRequest::Import(_) | GroupRequest::Init { .. })
+        | Request::Scan => true,
+        Request::Op { op, .. } => matches!(op, Op::AddDisks(_) | Op::ReplaceDisks(_)),
+        Request::Activate { .. }
+        | Request::Cluster(_)
+        | Request::Group(GroupRequest::Deport { .. } | GroupRequest::Destroy(_))
+        | Request::Snapshot
+        | Request::TransState(_) => false,
+    }
+}

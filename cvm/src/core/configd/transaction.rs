@@ -1,0 +1,362 @@
+//! The first half of a transaction: everybody checks it and loads it; the rest is vxiod's (design 2).
+//!
+//! ```text
+//! master     PRECHECK -> Checking -> own vxiod loads -> LOAD -> Loading -> BEGIN -> Deciding
+//! everybody            check, VOTE                      load, LOADED            told what was decided
+//! ```
+//! The master's vxiod loads first: from then on it can tell everybody that it is abandoned.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use llt::{Instant, NodeId, NodeSet};
+
+use super::plan::Plan;
+use super::requests::Waiting;
+use super::{Configd, ConfigdNotice, Scan, Work};
+use crate::core::iod::Command;
+use crate::core::txn::{Before, Txn, TxnId};
+use crate::core::wire::w::{Base, Precheck, WMessage};
+use crate::disk::Image;
+use crate::model::change::Change;
+use crate::model::{Group, Owner};
+use crate::request::Failure;
+
+/// A transaction that this node drives.
+#[derive(Clone, Debug)]
+pub(super) struct Driven {
+    pub(super) txn: Txn,
+    /// All nodes take part.
+    pub(super) is_shared: bool,
+    waiting: Waiting,
+    phase: Phase,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Votes are awaited.
+    Checking { votes: NodeSet, deadline: Instant },
+    /// The own vxiod is to load it.
+    LoadingHere,
+    /// All others are to load it.
+    Loading { loaded: NodeSet, deadline: Instant },
+    /// vxiod has it.
+    Deciding,
+}
+
+impl Driven {
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Checking { deadline, .. } | Phase::Loading { deadline, .. } => Some(deadline),
+            Phase::Deciding | Phase::LoadingHere => None,
+        }
+    }
+
+    /// No vxiod has it yet.
+    pub(super) const fn is_put_aside_easily(&self) -> bool {
+        matches!(self.phase, Phase::Checking { .. })
+    }
+}
+
+impl Configd {
+    /// Begins to carry out what a request makes of the configuration.
+    pub(super) fn drive(&mut self, now: Instant, waiting: Waiting, plan: Plan) {
+        let reconfig = if plan.is_shared { self.role.reconfig } else { 0 };
+        let id = TxnId { group: plan.group.id.clone(), stamp: plan.stamp, reconfig };
+        let txn = Txn {
+            id: id.clone(),
+            request: waiting.id,
+            before: plan.before,
+            group: Arc::new(plan.group),
+            copies: plan.copies,
+            tenures: plan.tenures,
+            time: plan.time,
+            slot: plan.slot,
+            volumes: plan.volumes,
+            closed: plan.closed,
+        };
+        if !plan.is_shared {
+            self.command(Command::Load(Box::new(txn.clone())));
+            self.work = Work::Txn(Box::new(Driven {
+                txn,
+                is_shared: false,
+                waiting,
+                phase: Phase::LoadingHere,
+            }));
+            return;
+        }
+        let base = match &txn.before {
+            Before::InForce(stamp) => Base::InForce(*stamp),
+            Before::Nothing => Base::Nothing,
+            Before::OnDisk(image) => match image.encode(u32::MAX) {
+                Ok(bytes) => Base::OnDisk(Bytes::from(bytes), image.slot),
+                Err(error) => {
+                    self.fail(waiting.id, Failure::plain(error.to_string()));
+                    return;
+                }
+            },
+        };
+        let old = match &txn.before {
+            Before::InForce(_) => self.tables.get(&id.group).map(|table| &table.image.group),
+            Before::Nothing => None,
+            Before::OnDisk(image) => Some(&image.group),
+        };
+        let precheck = Precheck {
+            id,
+            request: txn.request,
+            base,
+            change: Change::between(old, &txn.group).as_text().to_owned(),
+            copies: txn.copies.iter().map(|(disk, copies)| (disk.clone(), copies)).collect(),
+            tenures: txn.tenures.clone(),
+            time: txn.time,
+            slot: txn.slot,
+            volumes: txn.volumes.clone(),
+            closed: txn.closed.clone(),
+            disks: plan.check,
+        };
+        let deadline = now + self.config.answer_limit;
+        let phase = Phase::Checking { votes: NodeSet::EMPTY, deadline };
+        self.work = Work::Txn(Box::new(Driven { txn, is_shared: true, waiting, phase }));
+        self.broadcast(&WMessage::Precheck(Box::new(precheck)));
+    }
+
+    /// The master asks whether anything is in the way of a change here (CVM-02, CVM-03).
+    pub(super) fn on_precheck(&mut self, from: NodeId, precheck: Precheck) {
+        if self.role.master != Some(from) || !self.role.is_member {
+            return;
+        }
+        if precheck.disks.is_empty() {
+            self.check(from, precheck);
+        } else {
+            self.scan(Scan::Check(Box::new(precheck), from));
+        }
+    }
+
+    /// The disks were looked at, if that was needed.
+    pub(super) fn check(&mut self, from: NodeId, precheck: Precheck) {
+        let id = precheck.id.clone();
+        let checked = self.checked_txn(precheck);
+        let refused = checked.as_ref().err().cloned();
+        self.checked = checked.ok().map(Box::new);
+        if self.role.master == Some(from) {
+            self.send_to(from, &WMessage::Vote { id, refused });
+        }
+    }
+
+    fn checked_txn(&self, precheck: Precheck) -> Result<Txn, String> {
+        let table = self.tables.get(&precheck.id.group);
+        let (before, old) = match &precheck.base {
+            Base::InForce(stamp) => {
+                let table = table.filter(|table| table.image.stamp == *stamp);
+                let table = table.ok_or("Cluster master out of sync?")?;
+                (Before::InForce(*stamp), Some(table.image.group.clone()))
+            }
+            Base::Nothing => (Before::Nothing, None),
+            Base::OnDisk(bytes, slot) => {
+                let image = Image::decode(*slot, bytes).map_err(|error| error.to_string())?;
+                let old = image.group.clone();
+                (Before::OnDisk(Arc::new(image)), Some(old))
+            }
+        };
+        let change = Change::from_text(precheck.change);
+        let group = change.apply(old.as_ref()).map_err(|error| error.to_string())?;
+        self.check_private(&group)?;
+        if let Some(missing) = precheck.disks.iter().find(|id| self.found_by_id(id).is_none()) {
+            // CVM-04.
+            return Err(format!("cannot access disk {missing}"));
+        }
+        Ok(Txn {
+            id: precheck.id,
+            request: precheck.request,
+            before,
+            group: Arc::new(group),
+            copies: precheck.copies.into_iter().collect(),
+            tenures: precheck.tenures,
+            time: precheck.time,
+            slot: precheck.slot,
+            volumes: precheck.volumes,
+            closed: precheck.closed,
+        })
+    }
+
+    /// CVM-03: what this node has for itself must not collide with a shared group.
+    pub(super) fn check_private(&self, group: &Group) -> Result<(), String> {
+        let others = self.tables.values().map(|table| &table.image.group);
+        for private in others.filter(|other| !other.is_shared() && other.id != group.id) {
+            if private.name == group.name && group.owner != Owner::Nobody {
+                return Err("Disk group exists and is imported".to_owned());
+            }
+            let taken = private.volumes.values().map(|volume| volume.minor);
+            let ours: Vec<u32> = group.volumes.values().map(|volume| volume.minor).collect();
+            if taken.into_iter().any(|minor| ours.contains(&minor)) {
+                return Err("minor number conflict".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_vote(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        id: &TxnId,
+        refused: Option<String>,
+    ) {
+        if let Some(why) = refused {
+            if self.drives(id) {
+                self.fault(now, from, why);
+            }
+            return;
+        }
+        let members = self.role.members;
+        let Work::Txn(driven) = &mut self.work else { return };
+        let Phase::Checking { votes, .. } = &mut driven.phase else { return };
+        if driven.txn.id != *id {
+            return;
+        }
+        votes.insert(from);
+        if members.difference(*votes).is_empty() {
+            driven.phase = Phase::LoadingHere;
+            let txn = driven.txn.clone();
+            self.command(Command::Load(Box::new(txn)));
+        }
+    }
+
+    fn drives(&self, id: &TxnId) -> bool {
+        matches!(&self.work, Work::Txn(driven) if driven.txn.id == *id)
+    }
+
+    pub(super) fn on_load(&mut self, from: NodeId, id: &TxnId) {
+        if self.role.master != Some(from) || from == self.me.node {
+            return;
+        }
+        match self.checked.take_if(|txn| txn.id == *id) {
+            Some(txn) => self.command(Command::Load(txn)),
+            None => {
+                let refused = Some("the change was not checked here".to_owned());
+                self.send_to(from, &WMessage::Loaded { id: id.clone(), refused });
+            }
+        }
+    }
+
+    /// The own vxiod has loaded it, or refuses to.
+    pub(super) fn on_own_loaded(&mut self, now: Instant, id: &TxnId, refused: Option<String>) {
+        if !self.drives(id) {
+            if let Some(master) = self.role.master.filter(|master| *master != self.me.node) {
+                self.send_to(master, &WMessage::Loaded { id: id.clone(), refused });
+            }
+            return;
+        }
+        let deadline = now + self.config.answer_limit;
+        let me = self.me.node;
+        let members = self.role.members;
+        let Work::Txn(driven) = &mut self.work else { return };
+        if let Some(why) = refused {
+            // Nobody else has it.
+            let id = driven.waiting.id;
+            self.work = Work::Idle;
+            self.notice(ConfigdNotice::Failed { node: me, text: why.clone() });
+            self.fail(id, Failure::plain(why));
+            self.next_work(now);
+            return;
+        }
+        let alone = !driven.is_shared || members.len() == 1;
+        if alone {
+            driven.phase = Phase::Deciding;
+            self.command(Command::Begin { id: id.clone() });
+        } else {
+            let loaded = [me].into_iter().collect();
+            driven.phase = Phase::Loading { loaded, deadline };
+            self.broadcast(&WMessage::Load { id: id.clone() });
+        }
+    }
+
+    pub(super) fn on_loaded(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        id: &TxnId,
+        refused: Option<String>,
+    ) {
+        if !self.drives(id) {
+            return;
+        }
+        if let Some(why) = refused {
+            self.fault(now, from, why);
+            return;
+        }
+        let members = self.role.members;
+        let Work::Txn(driven) = &mut self.work else { return };
+        let Phase::Loading { loaded, .. } = &mut driven.phase else { return };
+        loaded.insert(from);
+        if members.difference(*loaded).is_empty() {
+            driven.phase = Phase::Deciding;
+            self.command(Command::Begin { id: id.clone() });
+        }
+    }
+
+    /// Something is wrong at a node with what is under way.
+    pub(super) fn fault(&mut self, now: Instant, node: NodeId, why: String) {
+        let Work::Txn(driven) = &mut self.work else { return };
+        if !driven.is_shared {
+            return;
+        }
+        let (id, request) = (driven.txn.id.clone(), driven.waiting.id);
+        match driven.phase {
+            Phase::Checking { .. } => {
+                self.work = Work::Idle;
+                self.broadcast(&WMessage::Forget { id });
+                self.notice(ConfigdNotice::Failed { node, text: why.clone() });
+                self.fail(request, Failure::plain(format!("node {node}: {why}")));
+                self.next_work(now);
+            }
+            Phase::Deciding | Phase::Loading { .. } | Phase::LoadingHere => {
+                driven.phase = Phase::Deciding;
+                self.command(Command::Abandon { id, node, why });
+            }
+        }
+    }
+
+    pub(super) fn on_forget(&mut self, from: NodeId, id: &TxnId) {
+        if self.role.master == Some(from) {
+            self.checked.take_if(|txn| txn.id == *id);
+        }
+    }
+
+    /// A join goes first: what nobody has loaded yet begins anew afterwards (CVM-14).
+    pub(super) fn put_aside(&mut self) {
+        let Work::Txn(driven) = std::mem::replace(&mut self.work, Work::Idle) else { return };
+        self.broadcast(&WMessage::Forget { id: driven.txn.id });
+        self.requests.queue.push_front(driven.waiting);
+    }
+
+    /// The cluster has changed: what nobody has loaded yet begins anew, what was loaded is decided.
+    pub(super) fn drop_work(&mut self) {
+        match &self.work {
+            Work::Txn(driven) if driven.is_shared && driven.is_put_aside_easily() => {
+                self.put_aside();
+            }
+            Work::Join(_) => self.work = Work::Idle,
+            Work::Idle | Work::Txn(_) => {}
+        }
+    }
+
+    pub(super) fn check_answers(&mut self, now: Instant) {
+        let members = self.role.members;
+        let late = match &self.work {
+            Work::Txn(driven) if driven.deadline().is_some_and(|deadline| deadline <= now) => {
+                let answered = match driven.phase {
+                    Phase::Checking { votes, .. } => votes,
+                    Phase::Loading { loaded, .. } => loaded,
+                    Phase::Deciding | Phase::LoadingHere => members,
+                };
+                members.difference(answered).first()
+            }
+            Work::Idle | Work::Join(_) | Work::Txn(_) => None,
+        };
+        if let Some(node) = late {
+            self.fault(now, node, "vxconfigd does not answer".to_owned());
+        }
+        self.check_join(now);
+    }
+}

@@ -1,0 +1,178 @@
+//! Nodes become members, and members leave.
+
+use std::sync::Arc;
+
+use llt::{Instant, NodeId};
+
+use super::{Cluster, Iod, IodOutput, Table, Tenures, Upcall, without};
+use crate::core::wire::v::{Admit, VMessage};
+use crate::disk::Image;
+use crate::model::Activation;
+
+/// Does the node want to leave?
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Leaving {
+    /// No.
+    #[default]
+    No,
+    /// It has said so to the others.
+    Said,
+    /// When the last volume is closed (CVM-22, CVM-25): there is no limit to that.
+    Waiting,
+}
+
+impl Iod {
+    pub(super) fn start_node(&mut self) {
+        if matches!(self.cluster, Cluster::Out { .. }) {
+            // Each stay is a life of its own: what an earlier one may still write is known by it.
+            self.me.incarnation.0 += 1;
+            self.cluster = Cluster::In(super::view::Membership::default());
+            self.out.push_back(IodOutput::OpenPort);
+        }
+    }
+
+    pub(super) fn stop_node(&mut self, now: Instant) {
+        let me = self.me.node;
+        let Some(membership) = self.membership_mut() else { return };
+        if membership.leaving == Leaving::No {
+            membership.leaving = Leaving::Waiting;
+        }
+        if membership.is_member(me) {
+            self.leave_if_closed();
+        } else {
+            self.out.push_back(IodOutput::ClosePort);
+            self.leave(now, "user initiated stop");
+        }
+    }
+
+    /// CVM-26, CVM-27: not before all shared volumes are closed here, nor in a transaction or a
+    /// reconfiguration.
+    pub(super) fn leave_if_closed(&mut self) {
+        let is_open = self
+            .opens
+            .keys()
+            .any(|(group, _)| self.tables.get(group).is_some_and(Table::is_shared));
+        let is_busy = self.open.as_ref().is_some_and(|open| open.is_shared);
+        let Some(membership) = self.membership_mut() else { return };
+        let ready = membership.is_settled && membership.admitting.is_none();
+        if membership.leaving == Leaving::Waiting && ready && !is_open && !is_busy {
+            membership.leaving = Leaving::Said;
+            self.broadcast(&VMessage::Goodbye);
+        }
+    }
+
+    pub(super) fn on_goodbye(&mut self, now: Instant, from: NodeId) {
+        let me = self.me.node;
+        let Some(membership) = self.membership_mut() else { return };
+        membership.clean.insert(from);
+        if from == me {
+            self.out.push_back(IodOutput::ClosePort);
+            self.leave(now, "user initiated stop");
+        }
+    }
+
+    pub(super) fn abort_node(&mut self, now: Instant) {
+        if matches!(self.cluster, Cluster::In(_)) {
+            self.out.push_back(IodOutput::ClosePort);
+            self.leave(now, "user initiated abort");
+        }
+    }
+
+    pub(super) fn stage(&mut self, groups: Vec<(Arc<Image>, Tenures)>) {
+        let table = |(image, tenures): (Arc<Image>, Tenures)| {
+            (image.group.id.clone(), Table::new(image, tenures))
+        };
+        self.staged = groups.into_iter().map(table).collect();
+    }
+
+    /// CVM-14, CVM-15: between two transactions.
+    pub(super) fn admit(&mut self, node: NodeId) {
+        let is_free =
+            self.open.is_none() && self.repairs.values().all(|repair| !repair.is_shared());
+        let is_master = self.is_master();
+        let groups = self.shared_states();
+        let modes = self.modes.iter().map(|((group, node), mode)| (group.clone(), *node, *mode));
+        let (modes, busy) = (modes.collect(), self.busy_slots());
+        let Some(membership) = self.membership_mut() else { return };
+        let waits = membership.present().contains(node) && !membership.is_member(node);
+        if is_master && is_free && waits && membership.is_settled && membership.admitting.is_none()
+        {
+            membership.admitting = Some(node);
+            let reconfig = membership.reconfig;
+            self.broadcast(&VMessage::Admit(Admit { node, reconfig, groups, modes, busy }));
+        }
+    }
+
+    pub(super) fn on_admit(&mut self, now: Instant, from: NodeId, admit: Admit) {
+        let me = self.me.node;
+        let Some(membership) = self.membership_mut() else { return };
+        if membership.master != Some(from) || membership.reconfig > admit.reconfig {
+            return;
+        }
+        membership.admitting = None;
+        if membership.is_member(admit.node) || !membership.present().contains(admit.node) {
+            return;
+        }
+        membership.members.insert(admit.node);
+        membership.reconfig = admit.reconfig;
+        if admit.node == me && !self.take_tables(now, &admit) {
+            self.out.push_back(IodOutput::ClosePort);
+            self.leave(now, "cannot obtain configuration data");
+            return;
+        }
+        if admit.node == me {
+            self.tell_tables();
+        }
+        self.tell(Upcall::Role(self.role()));
+        self.tell_joiners();
+        self.leave_if_closed();
+    }
+
+    /// The joiner takes what it was given, if it is what is in force.
+    fn take_tables(&mut self, now: Instant, admit: &Admit) -> bool {
+        let staged = std::mem::take(&mut self.staged);
+        let same = admit
+            .groups
+            .iter()
+            .all(|state| staged.get(&state.id).is_some_and(|table| table.stamp() == state.stamp));
+        if !same || staged.len() != admit.groups.len() {
+            return false;
+        }
+        self.tables.extend(staged);
+        for state in &admit.groups {
+            if let Some(table) = self.tables.get_mut(&state.id) {
+                table.epoch = state.epoch;
+            }
+        }
+        for busy in &admit.busy {
+            self.note_busy(now, busy.clone());
+        }
+        let modes = admit.modes.iter().filter(|(.., mode)| *mode != Activation::Off);
+        self.modes = modes.map(|(group, node, mode)| ((group.clone(), *node), *mode)).collect();
+        true
+    }
+
+    pub(super) fn reject(&mut self, node: NodeId, reason: String) {
+        let waits = self.membership().is_some_and(|membership| {
+            membership.present().contains(node) && !membership.is_member(node)
+        });
+        if self.is_master() && waits {
+            self.broadcast(&VMessage::Reject { node, reason });
+        }
+    }
+
+    pub(super) fn on_reject(&mut self, now: Instant, from: NodeId, node: NodeId, reason: String) {
+        let me = self.me.node;
+        let Some(membership) = self.membership() else { return };
+        if membership.master == Some(from) && node == me && !membership.is_member(me) {
+            self.out.push_back(IodOutput::ClosePort);
+            self.leave(now, &reason);
+        }
+    }
+
+    /// Other members of port v, joiners and members.
+    pub fn peers(&self) -> llt::NodeSet {
+        let present = self.membership().map(super::view::Membership::present);
+        without(present.unwrap_or(llt::NodeSet::EMPTY), self.me.node)
+    }
+}

@@ -1,0 +1,523 @@
+//! What the kernel was: the tables in force, the role of the node, and the second half of a
+//! transaction. One per node, in `vxiod`; it goes on when its vxconfigd is gone.
+//!
+//! | file | what |
+//! |---|---|
+//! | `view.rs` | a view of port v: who is there, who is master, and when I/O goes on |
+//! | `transaction.rs` | load, quiesce, write, commit or abandon |
+//! | `repair.rs` | what may be half written is written back |
+//! | `join.rs` | a node becomes a member; a member leaves |
+//! | `activation.rs` | who may do what with the volumes of a group, and who has them open |
+//! | `slots.rs` | what somebody else may still write is left alone |
+//! | `table.rs` | a group as it is in force |
+//!
+//! All members see the same messages and views of port v in the same order, and what is agreed on
+//! depends on nothing else.
+
+mod activation;
+mod io;
+mod join;
+mod repair;
+mod slots;
+mod table;
+mod transaction;
+mod view;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gab::PortView;
+use llt::time::earliest;
+use llt::{Duration, Id, Instant, NodeId, NodeSet};
+
+pub use self::activation::{ModeRefused, OpenRefused};
+pub use self::io::{DiskError, Token, Write, WriteDone};
+pub use self::table::{Table, TableView, Tables, TablesView, Tenures};
+use super::txn::{Txn, TxnId};
+use super::wire::v::{Announce, VMessage};
+use crate::disk::{Decision, Image, RequestId};
+use crate::model::{Activation, Epoch, Name, Stamp, Tid, UniqueId};
+
+/// How a vxiod is set up.
+#[derive(Clone, Debug)]
+pub struct IodConfig {
+    /// The greatest becomes master.
+    pub preference: i32,
+    /// Lowest and highest version of the protocol on port v that is spoken.
+    pub versions: (u16, u16),
+    /// A member that has not answered QUIESCE for so long makes the transaction fail.
+    pub quiesce_limit: Duration,
+    /// So long after a vxiod was lost its last write may still reach a disk: its lease and the time
+    /// after which a disk gives up.
+    pub write_limit: Duration,
+    /// Between tries to write a configuration back.
+    pub retry: Duration,
+}
+
+impl Default for IodConfig {
+    fn default() -> Self {
+        Self {
+            preference: 0,
+            versions: VERSIONS,
+            quiesce_limit: Duration::from_secs(30),
+            write_limit: Duration::from_secs(60),
+            retry: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The versions of the protocols on ports v and w that this program speaks; the original's numbers
+/// begin far above, ours with 1.
+pub const VERSIONS: (u16, u16) = (1, 1);
+
+/// The kernel half of a node.
+#[derive(Clone, Debug)]
+pub struct Iod {
+    me: Id,
+    config: IodConfig,
+    cluster: Cluster,
+    /// All groups that are imported here, private ones too.
+    tables: Tables,
+    /// Tables that this node, a joiner, was given: in force when it is admitted.
+    staged: Tables,
+    /// At most one: the master makes one after the other.
+    open: Option<transaction::Open>,
+    /// The newest stamp of each group that was decided on, or written back: what is not newer is
+    /// about something that is over.
+    decided: BTreeMap<UniqueId, Stamp>,
+    /// Groups that wait until something is written back.
+    repairs: BTreeMap<UniqueId, repair::Repair>,
+    /// Modes of all nodes; who is not there has the group off.
+    modes: BTreeMap<(UniqueId, NodeId), Activation>,
+    /// How often each volume is open here.
+    opens: BTreeMap<(UniqueId, Name), u32>,
+    /// vxconfigd is connected.
+    has_configd: bool,
+    writes: io::Writes,
+    /// Slots that are left alone.
+    busy: Vec<slots::Busy>,
+    /// The newest view has abandoned it, and is not settled yet.
+    abandoned: Option<(TxnId, RequestId)>,
+    alarms: u64,
+    out: VecDeque<IodOutput>,
+}
+
+/// Where the node stands with the cluster.
+#[derive(Clone, Debug)]
+enum Cluster {
+    /// Not in it.
+    Out {
+        /// Why: one of the original's reasons (facts 3.11).
+        reason: String,
+    },
+    /// On port v.
+    In(view::Membership),
+}
+
+/// What vxconfigd asks of it, the stand-in for the original's ioctls.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Give the transaction up.
+    Abandon {
+        /// Which.
+        id: TxnId,
+        /// The node where it went wrong.
+        node: NodeId,
+        /// For people.
+        why: String,
+    },
+    /// Leave at once, whatever is open.
+    AbortNode,
+    /// Another activation mode of this node.
+    Activate {
+        /// Which group.
+        group: UniqueId,
+        /// The mode.
+        mode: Activation,
+    },
+    /// Master: the joiner has all that it needs.
+    Admit {
+        /// Which node.
+        node: NodeId,
+    },
+    /// Master: everybody has loaded it.
+    Begin {
+        /// Which transaction.
+        id: TxnId,
+    },
+    /// From here on joins wait until it is decided.
+    Load(
+        /// The transaction.
+        Box<Txn>,
+    ),
+    /// Master: the joiner cannot become a member.
+    Reject {
+        /// Which node.
+        node: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// Master: another node is to be master.
+    SetMaster {
+        /// Which.
+        node: NodeId,
+    },
+    /// Joiner: the groups of the cluster.
+    Stage(
+        /// As the master has them.
+        Vec<(Arc<Image>, Tenures)>,
+    ),
+    /// Join the cluster.
+    StartNode,
+    /// Leave it when everything is closed here.
+    StopNode,
+}
+
+/// What vxconfigd is told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Upcall {
+    /// An activation of this node was decided.
+    Activated {
+        /// Which group.
+        group: UniqueId,
+        /// The mode that was asked for.
+        mode: Activation,
+        /// Why it was not taken.
+        refused: Option<ModeRefused>,
+    },
+    /// A transaction was decided.
+    Decided {
+        /// Which.
+        id: TxnId,
+        /// Whose request it was.
+        request: RequestId,
+        /// How it ended.
+        outcome: Decision,
+        /// Where it went wrong, and what, if it was abandoned.
+        fault: Option<(NodeId, String)>,
+    },
+    /// Master: a node of port v waits to become a member.
+    Joining {
+        /// Who it is.
+        announce: Announce,
+    },
+    /// A transaction was loaded, or why not.
+    Loaded {
+        /// Which.
+        id: TxnId,
+        /// What is in its way.
+        refused: Option<String>,
+    },
+    /// This node is out of the cluster; its shared groups are not imported any more.
+    Out {
+        /// Why.
+        reason: String,
+    },
+    /// Something has changed about who is who.
+    Role(Role),
+    /// What was staged is here.
+    Staged,
+    /// Something has changed about what is imported.
+    Tables(TablesView),
+}
+
+/// Who is who.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Role {
+    /// The master of the cluster.
+    pub master: Option<NodeId>,
+    /// Members of the cluster.
+    pub members: NodeSet,
+    /// Members of port v that have not joined yet.
+    pub joiners: NodeSet,
+    /// This node has joined.
+    pub is_member: bool,
+    /// The generation of the last view in which somebody left: a transaction of an earlier one is
+    /// over.
+    pub reconfig: u64,
+    /// A reconfiguration is under way.
+    pub is_suspended: bool,
+}
+
+/// What the daemon has to do for it.
+#[derive(Clone, Debug)]
+pub enum IodOutput {
+    /// Broadcast SAFE on port v.
+    Broadcast(Bytes),
+    /// Give up port v.
+    ClosePort,
+    /// For the log.
+    Notice(IodNotice),
+    /// Register on port v.
+    OpenPort,
+    /// To one member of port v.
+    SendTo(NodeId, Bytes),
+    /// To vxconfigd.
+    Tell(Upcall),
+    /// To a disk; what was written is durable when it is reported as done.
+    Write(Token, Write),
+}
+
+/// Things that people want to know.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum IodNotice {
+    /// A message on port v that is none.
+    BadMessage {
+        /// Who sent it.
+        node: NodeId,
+    },
+    /// A copy of the configuration could not be written.
+    CopyFailed {
+        /// Of which group.
+        group: UniqueId,
+        /// On which disk.
+        disk: UniqueId,
+        /// How.
+        error: DiskError,
+    },
+    /// What may be half written could not be written back; it is tried again.
+    RepairFailed {
+        /// Which group.
+        group: UniqueId,
+    },
+    /// A transaction was abandoned (CVM-16).
+    TxnFailed {
+        /// Which.
+        id: TxnId,
+        /// Where.
+        node: NodeId,
+        /// What.
+        why: String,
+    },
+}
+
+impl Iod {
+    /// A vxiod that is in no cluster and has nothing imported. `me` tells its lives apart.
+    pub fn new(me: Id, config: IodConfig) -> Self {
+        Self {
+            me,
+            config,
+            cluster: Cluster::Out { reason: String::new() },
+            tables: Tables::new(),
+            staged: Tables::new(),
+            open: None,
+            decided: BTreeMap::new(),
+            repairs: BTreeMap::new(),
+            modes: BTreeMap::new(),
+            opens: BTreeMap::new(),
+            has_configd: false,
+            writes: io::Writes::default(),
+            busy: Vec::new(),
+            abandoned: None,
+            alarms: 0,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// The node's id is known once gabd runs; it is in no cluster before.
+    pub fn set_node(&mut self, node: NodeId) {
+        if matches!(self.cluster, Cluster::Out { .. }) {
+            self.me.node = node;
+        }
+    }
+
+    /// vxconfigd has connected, or is gone: a transaction that is not committed yet fails with it
+    /// (CVM-10).
+    pub fn handle_configd(&mut self, now: Instant, is_there: bool) {
+        self.has_configd = is_there;
+        if is_there {
+            self.tell_tables();
+            self.tell(Upcall::Role(self.role()));
+            self.tell_joiners();
+        } else {
+            self.lose_configd(now);
+        }
+    }
+
+    /// A command of vxconfigd.
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Abandon { id, node, why } => self.give_up(now, &id, node, why),
+            Command::AbortNode => self.abort_node(now),
+            Command::Activate { group, mode } => self.ask_activation(group, mode),
+            Command::Admit { node } => self.admit(node),
+            Command::Begin { id } => self.begin(now, &id),
+            Command::Load(txn) => self.load(*txn),
+            Command::Reject { node, reason } => self.reject(node, reason),
+            Command::SetMaster { node } => self.ask_master(node),
+            Command::Stage(groups) => {
+                self.stage(groups);
+                self.tell(Upcall::Staged);
+            }
+            Command::StartNode => self.start_node(),
+            Command::StopNode => self.stop_node(now),
+        }
+    }
+
+    /// Port v is registered or has another membership.
+    pub fn handle_view(&mut self, now: Instant, view: &PortView) {
+        self.on_view(now, view);
+    }
+
+    /// A message on port v.
+    pub fn handle_message(&mut self, now: Instant, from: NodeId, payload: Bytes) {
+        let Ok(message) = VMessage::decode(payload) else {
+            self.notice(IodNotice::BadMessage { node: from });
+            return;
+        };
+        match message {
+            VMessage::Abandon { id, request, wrote, node, why } => {
+                self.on_abandon(now, from, &id, request, wrote, (node, why));
+            }
+            VMessage::Activate { group, mode } => self.on_activate(from, group, mode),
+            VMessage::Admit(admit) => self.on_admit(now, from, admit),
+            VMessage::Announce(announce) => self.on_announce(now, from, announce),
+            VMessage::Commit { id, failed } => self.on_commit(now, from, &id, &failed),
+            VMessage::Goodbye => self.on_goodbye(now, from),
+            VMessage::Master { node } => self.on_master(now, from, node),
+            VMessage::Quiesce { id } => self.on_quiesce(now, from, &id),
+            VMessage::Quiesced { id } => self.on_quiesced(now, from, &id),
+            VMessage::Refuse { id, why } => self.give_up(now, &id, from, why),
+            VMessage::Reject { node, reason } => self.on_reject(now, from, node, reason),
+            VMessage::Resume { generation, groups } => {
+                self.on_resume(from, generation, &groups);
+            }
+        }
+    }
+
+    /// GAB closed port v, or this daemon did.
+    pub fn handle_closed(&mut self, now: Instant, reason: &str) {
+        self.leave(now, reason);
+    }
+
+    /// A disk has done, or not done, what was asked of it.
+    pub fn handle_write(&mut self, now: Instant, token: Token, done: WriteDone) {
+        self.on_write(now, token, done);
+    }
+
+    /// Time has passed. Harmless when called too early.
+    pub fn handle_timer(&mut self, now: Instant) {
+        self.check_quiesce(now);
+        self.free_slots(now);
+        self.retry_repairs(now);
+    }
+
+    /// When [`handle_timer`](Self::handle_timer) has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        earliest(earliest(self.quiesce_deadline(), self.repair_deadline()), self.slot_deadline())
+    }
+
+    /// What is to be done, one after the other.
+    pub fn poll_output(&mut self) -> Option<IodOutput> {
+        self.out.pop_front()
+    }
+
+    /// Groups as they are in force.
+    pub const fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// The stamp of the next transaction of a group; `found` is the highest on its disks, if it is not
+    /// imported.
+    pub fn next_stamp(&self, group: &UniqueId, found: Stamp) -> Stamp {
+        let decided = self.decided.get(group).copied().unwrap_or_default().max(found);
+        match self.tables.get(group) {
+            Some(table) => {
+                let newest = decided.max(table.stamp());
+                let tid = if newest.epoch == table.epoch { newest.tid.0 + 1 } else { 1 };
+                Stamp {
+                    epoch: table.epoch.max(newest.epoch),
+                    tid: Tid(tid.max(table.stamp().tid.0 + 1)),
+                }
+            }
+            None => Stamp { epoch: Epoch(decided.epoch.0 + 1), tid: Tid(decided.tid.0 + 1) },
+        }
+    }
+
+    /// How often something impossible was seen; fails every test.
+    pub const fn alarms(&self) -> u64 {
+        self.alarms
+    }
+
+    /// Why it is not in the cluster; `None` if it is.
+    pub fn out_of_cluster(&self) -> Option<&str> {
+        match &self.cluster {
+            Cluster::Out { reason } => Some(reason),
+            Cluster::In(_) => None,
+        }
+    }
+
+    fn membership(&self) -> Option<&view::Membership> {
+        match &self.cluster {
+            Cluster::In(membership) => Some(membership),
+            Cluster::Out { .. } => None,
+        }
+    }
+
+    fn membership_mut(&mut self) -> Option<&mut view::Membership> {
+        match &mut self.cluster {
+            Cluster::In(membership) => Some(membership),
+            Cluster::Out { .. } => None,
+        }
+    }
+
+    fn is_master(&self) -> bool {
+        self.membership().is_some_and(|membership| membership.master == Some(self.me.node))
+    }
+
+    fn broadcast(&mut self, message: &VMessage) {
+        self.out.push_back(IodOutput::Broadcast(message.encode()));
+    }
+
+    fn tell(&mut self, upcall: Upcall) {
+        if self.has_configd {
+            self.out.push_back(IodOutput::Tell(upcall));
+        }
+    }
+
+    /// After every change of what is imported.
+    fn tell_tables(&mut self) {
+        let next = |id: &UniqueId| self.next_stamp(id, Stamp::default());
+        let view = |(id, table): (&UniqueId, &Table)| {
+            let (image, next) = (Arc::clone(&table.image), next(id));
+            let (tenures, failed) = (table.tenures.clone(), table.failed.clone());
+            (id.clone(), TableView { image, tenures, failed, next })
+        };
+        let tables = self.tables.iter().map(view).collect();
+        let over = self.decided.iter().filter(|(id, _)| !self.tables.contains_key(*id));
+        let over = over.map(|(id, stamp)| (id.clone(), *stamp)).collect();
+        let modes = self.modes.iter().map(|((id, node), mode)| (id.clone(), *node, *mode));
+        let (modes, busy) = (modes.collect(), self.busy_slots());
+        self.tell(Upcall::Tables(TablesView { tables, over, busy, modes }));
+    }
+
+    fn notice(&mut self, notice: IodNotice) {
+        self.out.push_back(IodOutput::Notice(notice));
+    }
+
+    /// Something happened that only a fault of our own explains.
+    fn alarm(&mut self, what: &str) {
+        self.alarms += 1;
+        tracing::error!(node = self.me.node.get(), what, "alarm");
+    }
+
+    /// This node's id, and which life of vxiod it is.
+    pub const fn id(&self) -> Id {
+        self.me
+    }
+}
+
+/// The nodes of a set without one.
+fn without(set: NodeSet, node: NodeId) -> NodeSet {
+    let mut set = set;
+    set.remove(node);
+    set
+}
+
+/// Node ids as a set.
+fn node_set(nodes: impl IntoIterator<Item = NodeId>) -> NodeSet {
+    nodes.into_iter().collect()
+}
+
+type Announces = BTreeMap<NodeId, Announce>;

@@ -1,0 +1,478 @@
+//! Load, quiesce, write, commit or abandon (design 2).
+//!
+//! ```text
+//! master     Loaded -> Quiescing -> Writing -> Deciding -> decided
+//! others     Loaded ------------------------------------> decided
+//! ```
+//! Only the order of port v decides: COMMIT or ABANDON, whichever is delivered first, or a view in
+//! which somebody left. Nothing is swapped and nobody is told before, at the master neither.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use llt::{Id, Instant, NodeId, NodeSet};
+
+use super::io::Purpose;
+use super::repair::Repair;
+use super::{DiskError, Iod, IodNotice, Table, Upcall, Write, table};
+use crate::core::txn::{Before, Txn, TxnId};
+use crate::core::wire::v::VMessage;
+use crate::disk::{CopyKind, Decision, Image, Outcome, RequestId};
+use crate::model::{Group, Owner, Stamp, UniqueId};
+
+/// The transaction that is loaded.
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    pub(super) txn: Txn,
+    /// All nodes take part, by port v.
+    pub(super) is_shared: bool,
+    /// This node has said that its I/O stands still: from here on the master may write.
+    has_quiesced: bool,
+    phase: Phase,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    Loaded,
+    /// Master: QUIESCE is out.
+    Quiescing {
+        quiesced: NodeSet,
+        deadline: Instant,
+    },
+    /// Master: the disks are written.
+    Writing {
+        left: usize,
+        written: BTreeSet<UniqueId>,
+        fault: Option<String>,
+    },
+    /// Master: COMMIT or ABANDON is out.
+    Deciding,
+}
+
+impl Open {
+    /// Something of it may be on a disk.
+    const fn may_be_written(&self) -> bool {
+        self.has_quiesced
+    }
+}
+
+impl Iod {
+    pub(super) fn load(&mut self, txn: Txn) {
+        let refused = self.unloadable(&txn);
+        let id = txn.id.clone();
+        if refused.is_none() {
+            let is_shared = self.concerns_all(&txn);
+            self.open = Some(Open { txn, is_shared, has_quiesced: false, phase: Phase::Loaded });
+        }
+        self.tell(Upcall::Loaded { id, refused });
+    }
+
+    /// A shared group, before or after.
+    fn concerns_all(&self, txn: &Txn) -> bool {
+        let table = self.tables.get(&txn.id.group);
+        txn.group.is_shared() || table.is_some_and(Table::is_shared)
+    }
+
+    /// What is in the way of a transaction.
+    fn unloadable(&self, txn: &Txn) -> Option<String> {
+        if self.open.is_some() {
+            return Some("Transaction already in progress".to_owned());
+        }
+        let table = self.tables.get(&txn.id.group);
+        let fits = match (&txn.before, table) {
+            (Before::InForce(stamp), Some(table)) => {
+                table.stamp() == *stamp && txn.id.stamp.epoch >= table.epoch
+            }
+            (Before::InForce(_), None) | (Before::Nothing | Before::OnDisk(_), Some(_)) => false,
+            (Before::Nothing | Before::OnDisk(_), None) => true,
+        };
+        let newer = table.is_none_or(|table| txn.id.stamp > table.stamp());
+        let free = table.is_none_or(|table| table.slot() != txn.slot);
+        if self.decided.get(&txn.id.group).is_some_and(|stamp| *stamp >= txn.id.stamp) {
+            return Some("it is over already".to_owned());
+        }
+        if !fits || !newer || !free || self.repairs.contains_key(&txn.id.group) {
+            return Some("its configuration is not the one in force here".to_owned());
+        }
+        if self.concerns_all(txn) {
+            let membership = self.membership();
+            let ready = membership.is_some_and(|membership| {
+                membership.is_settled
+                    && membership.is_member(self.me.node)
+                    && membership.reconfig == txn.id.reconfig
+                    && membership.admitting.is_none()
+            });
+            if !ready {
+                return Some("a cluster reconfiguration is in progress".to_owned());
+            }
+        }
+        let open = |volume| self.opens.contains_key(&(txn.id.group.clone(), volume));
+        let in_use = txn.closed.iter().find(|volume| open((*volume).clone()));
+        in_use.map(|volume| format!("Volume {volume} is in use"))
+    }
+
+    pub(super) fn begin(&mut self, now: Instant, id: &TxnId) {
+        let deadline = now + self.config.quiesce_limit;
+        let Some(open) = self.open.as_mut().filter(|open| open.txn.id == *id) else { return };
+        if !matches!(open.phase, Phase::Loaded) {
+            return;
+        }
+        open.phase = Phase::Quiescing { quiesced: NodeSet::EMPTY, deadline };
+        if open.is_shared {
+            self.broadcast(&VMessage::Quiesce { id: id.clone() });
+        } else {
+            open.has_quiesced = true;
+            self.start_writing(now);
+        }
+    }
+
+    /// I/O of the volumes stands still from here on. There is none yet: the data plane will have to
+    /// drain first.
+    pub(super) fn on_quiesce(&mut self, now: Instant, from: NodeId, id: &TxnId) {
+        let Some(membership) = self.membership() else { return };
+        if membership.master != Some(from)
+            || membership.reconfig != id.reconfig
+            || !membership.is_member(self.me.node)
+        {
+            return;
+        }
+        let Some(open) = self.open.as_mut().filter(|open| open.txn.id == *id) else {
+            let why = "the transaction is not loaded".to_owned();
+            self.send_to_master(&VMessage::Refuse { id: id.clone(), why });
+            return;
+        };
+        open.has_quiesced = true;
+        if let Some(table) = self.tables.get_mut(&id.group) {
+            table.frozen = Some(id.clone());
+        }
+        if from == self.me.node {
+            self.on_quiesced(now, from, id);
+        } else {
+            self.send_to_master(&VMessage::Quiesced { id: id.clone() });
+        }
+    }
+
+    pub(super) fn on_quiesced(&mut self, now: Instant, from: NodeId, id: &TxnId) {
+        let members = self.membership().map(|membership| membership.members);
+        let Some(open) = self.open.as_mut().filter(|open| open.txn.id == *id) else { return };
+        let Phase::Quiescing { quiesced, .. } = &mut open.phase else { return };
+        quiesced.insert(from);
+        let all = members.is_some_and(|members| members.difference(*quiesced).is_empty());
+        if all {
+            self.start_writing(now);
+        }
+    }
+
+    pub(super) fn quiesce_deadline(&self) -> Option<Instant> {
+        match self.open.as_ref()?.phase {
+            Phase::Quiescing { deadline, .. } => Some(deadline),
+            Phase::Deciding | Phase::Loaded | Phase::Writing { .. } => None,
+        }
+    }
+
+    pub(super) fn check_quiesce(&mut self, now: Instant) {
+        if self.quiesce_deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let members = self.membership().map_or(NodeSet::EMPTY, |membership| membership.members);
+        let Some(open) = &self.open else { return };
+        let Phase::Quiescing { quiesced, .. } = &open.phase else { return };
+        let missing = members.difference(*quiesced).first().unwrap_or(self.me.node);
+        let id = open.txn.id.clone();
+        self.give_up(now, &id, missing, "its I/O does not come to an end".to_owned());
+    }
+
+    /// The image of a transaction that commits.
+    fn image_of(&self, txn: &Txn, writer: Id) -> Image {
+        let before = self.before(txn);
+        let mut outcomes = before.map(|image| image.outcomes.clone()).unwrap_or_default();
+        outcomes.note(outcome(&txn.id, txn.request, Decision::Committed));
+        let earlier = match (&txn.before, self.before(txn)) {
+            (Before::InForce(_), Some(image)) => image.earlier_for(&txn.copies),
+            (Before::OnDisk(_), Some(image)) => image.earlier_in_doubt(&txn.copies),
+            (Before::InForce(_) | Before::Nothing | Before::OnDisk(_), _) => Vec::new(),
+        };
+        Image {
+            slot: txn.slot,
+            stamp: txn.id.stamp,
+            earlier,
+            writer,
+            claiming: matches!(txn.before, Before::OnDisk(_)),
+            outcomes,
+            copies: txn.copies.clone(),
+            group: (*txn.group).clone(),
+        }
+    }
+
+    fn start_writing(&mut self, now: Instant) {
+        let Some(open) = &self.open else { return };
+        let txn = open.txn.clone();
+        let image = Arc::new(self.image_of(&txn, self.me));
+        let before = self.before(&txn);
+        let mut writes = Vec::new();
+        // On every disk, also where it says the same: so the newest claim is always in the slot of
+        // the configuration in force, which is never the one that is written.
+        for disk in all_disks(before.as_deref(), &image.group) {
+            let tenure = txn.tenures.get(&disk).copied().unwrap_or(0);
+            let floor = before.as_ref().map_or_else(Stamp::default, |before| before.stamp);
+            writes
+                .push(Write::Claim(Box::new(table::claim(&image, floor, &disk, tenure, txn.time))));
+        }
+        // Also where only the one before has copies: no import may take that for the newest.
+        for disk in config_disks(&image) {
+            writes.push(Write::Image(disk, Arc::clone(&image)));
+        }
+        let Some(open) = &mut self.open else { return };
+        let left = writes.len();
+        open.phase = Phase::Writing { left, written: BTreeSet::new(), fault: None };
+        for write in writes {
+            self.write(Purpose::Commit(txn.id.clone()), write);
+        }
+        if left == 0 {
+            self.decide(now);
+        }
+    }
+
+    /// The configuration that a transaction changes.
+    pub(super) fn before(&self, txn: &Txn) -> Option<Arc<Image>> {
+        match &txn.before {
+            Before::InForce(_) => self.tables.get(&txn.id.group).map(|t| Arc::clone(&t.image)),
+            Before::Nothing => None,
+            Before::OnDisk(image) => Some(Arc::clone(image)),
+        }
+    }
+
+    pub(super) fn on_commit_write(
+        &mut self,
+        now: Instant,
+        id: &TxnId,
+        disk: UniqueId,
+        is_image: bool,
+        done: Result<(), DiskError>,
+    ) {
+        let before = self.open.as_ref().and_then(|open| self.before(&open.txn));
+        let open = self.open.as_mut().filter(|open| open.txn.id == *id);
+        let Some(Open { phase: Phase::Writing { left, written, fault }, .. }) = open else {
+            // It was decided meanwhile; what is to be written back has waited for this.
+            self.retry_repairs(now);
+            return;
+        };
+        *left -= 1;
+        let is_last = *left == 0;
+        match done {
+            Ok(()) => {
+                if is_image {
+                    written.insert(disk);
+                }
+            }
+            Err(error) => {
+                let is_new = before.is_none_or(|image| !has_disk(&image.group, &disk));
+                if !is_image && is_new {
+                    *fault = Some(format!("cannot write disk {disk}: {error}"));
+                }
+                self.notice(IodNotice::CopyFailed { group: id.group.clone(), disk, error });
+            }
+        }
+        if is_last {
+            self.decide(now);
+        }
+    }
+
+    /// All that was to be written is written, or failed.
+    fn decide(&mut self, now: Instant) {
+        let image = self.open.as_ref().map(|open| self.image_of(&open.txn, self.me));
+        let Some(open) = &mut self.open else { return };
+        let Phase::Writing { written, fault, .. } = &open.phase else { return };
+        let id = open.txn.id.clone();
+        let enough = image.is_some_and(|image| image.is_enough(written));
+        let fault =
+            fault.clone().or_else(|| (!enough).then(|| "cvm config update failed".to_owned()));
+        if let Some(why) = fault {
+            let me = self.me.node;
+            self.give_up(now, &id, me, why);
+            return;
+        }
+        let active = open.txn.copies.active(CopyKind::Config);
+        let failed = active.filter(|disk| !written.contains(*disk)).cloned().collect();
+        let is_shared = open.is_shared;
+        open.phase = Phase::Deciding;
+        if is_shared {
+            self.broadcast(&VMessage::Commit { id, failed });
+        } else {
+            self.commit(self.me, &failed);
+        }
+    }
+
+    pub(super) fn on_commit(&mut self, _: Instant, from: NodeId, id: &TxnId, failed: &[UniqueId]) {
+        let Some(membership) = self.membership() else { return };
+        let known = self.open.as_ref().is_some_and(|open| open.txn.id == *id);
+        let writer = membership.id_of(from);
+        if membership.reconfig != id.reconfig || !membership.is_member(self.me.node) {
+            return;
+        }
+        match writer.filter(|_| known) {
+            Some(writer) => self.commit(writer, failed),
+            None => self.alarm("a transaction is in force that is not loaded here"),
+        }
+    }
+
+    /// The transaction is in force.
+    fn commit(&mut self, writer: Id, failed: &[UniqueId]) {
+        let image = self.open.as_ref().map(|open| self.image_of(&open.txn, writer));
+        let (Some(image), Some(Open { txn, .. })) = (image, self.open.take()) else { return };
+        let id = txn.id;
+        self.note_decided(&id.group, id.stamp);
+        self.tables.remove(&id.group);
+        if !txn.group.destroyed && txn.group.owner != Owner::Nobody {
+            let mut table = Table::new(Arc::new(image), txn.tenures);
+            table.failed = failed.iter().cloned().collect();
+            self.tables.insert(id.group.clone(), table);
+        } else {
+            self.modes.retain(|(group, _), _| *group != id.group);
+            self.opens.retain(|(group, _), _| *group != id.group);
+        }
+        self.tell_tables();
+        let (request, outcome) = (txn.request, Decision::Committed);
+        self.tell(Upcall::Decided { id, request, outcome, fault: None });
+        self.tell_joiners();
+        self.leave_if_closed();
+    }
+
+    /// This node wants the transaction to end.
+    pub(super) fn give_up(&mut self, now: Instant, id: &TxnId, node: NodeId, why: String) {
+        let is_master = self.is_master();
+        let Some(open) = self.open.as_mut().filter(|open| open.txn.id == *id) else { return };
+        if !open.is_shared {
+            let wrote = open.may_be_written();
+            if !matches!(open.phase, Phase::Deciding) {
+                self.abandon(now, wrote, (node, why), None);
+            }
+        } else if !is_master {
+            self.send_to_master(&VMessage::Refuse { id: id.clone(), why });
+        } else if !matches!(open.phase, Phase::Deciding) {
+            // Once COMMIT is out it is too late to be of another opinion.
+            let wrote = matches!(open.phase, Phase::Writing { .. });
+            open.phase = Phase::Deciding;
+            let request = open.txn.request;
+            self.broadcast(&VMessage::Abandon { id: id.clone(), request, wrote, node, why });
+        }
+    }
+
+    /// vxconfigd is gone.
+    pub(super) fn lose_configd(&mut self, now: Instant) {
+        let me = self.me.node;
+        if let Some(id) = self.open.as_ref().map(|open| open.txn.id.clone()) {
+            self.give_up(now, &id, me, "vxconfigd is gone".to_owned());
+        }
+    }
+
+    pub(super) fn on_abandon(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        id: &TxnId,
+        request: RequestId,
+        wrote: bool,
+        fault: (NodeId, String),
+    ) {
+        let Some(membership) = self.membership() else { return };
+        if membership.master != Some(from) || membership.reconfig != id.reconfig {
+            return;
+        }
+        if self.open.as_ref().is_some_and(|open| open.txn.id == *id) {
+            self.abandon(now, wrote, fault, None);
+        } else {
+            // It may still be loaded, by a message that comes another way.
+            self.note_decided(&id.group, id.stamp);
+        }
+        if !wrote {
+            self.note_abandoned(id, request);
+        }
+    }
+
+    /// What became of the request is known to all who know the group.
+    pub(super) fn note_abandoned(&mut self, id: &TxnId, request: RequestId) {
+        self.note_decided(&id.group, id.stamp);
+        if let Some(table) = self.tables.get_mut(&id.group) {
+            let abandoned = outcome(id, request, Decision::Abandoned);
+            Arc::make_mut(&mut table.image).outcomes.note(abandoned);
+        }
+    }
+
+    pub(super) fn note_decided(&mut self, group: &UniqueId, stamp: Stamp) {
+        let newest = self.decided.entry(group.clone()).or_default();
+        *newest = (*newest).max(stamp);
+        if self.decided.len() > DECIDED_MAX {
+            // Of the oldest group, nothing is on its way any more.
+            let oldest = self.decided.keys().find(|id| !self.tables.contains_key(*id)).cloned();
+            oldest.map(|oldest| self.decided.remove(&oldest));
+        }
+    }
+
+    /// Somebody left: a transaction that is not decided is abandoned (CVM-11, CVM-12). `writer` is
+    /// the master that is gone.
+    pub(super) fn abandon_in_view(&mut self, now: Instant, left: NodeSet, writer: Option<Id>) {
+        let Some(open) = self.open.as_ref().filter(|open| open.is_shared) else { return };
+        let wrote = open.may_be_written();
+        let node = left.first().unwrap_or(self.me.node);
+        self.abandoned = Some((open.txn.id.clone(), open.txn.request));
+        self.abandon(now, wrote, (node, "the node left the cluster".to_owned()), writer);
+    }
+
+    fn abandon(
+        &mut self,
+        now: Instant,
+        wrote: bool,
+        (node, why): (NodeId, String),
+        writer: Option<Id>,
+    ) {
+        let Some(open) = self.open.take() else { return };
+        let Open { txn, is_shared, .. } = open;
+        let (id, request) = (txn.id.clone(), txn.request);
+        self.note_decided(&id.group, id.stamp);
+        if let Some(writer) = writer.filter(|_| wrote) {
+            self.leave_slot_alone(now, &txn, writer);
+        }
+        if let Some(table) = self.tables.get_mut(&id.group).filter(|_| !wrote) {
+            table.frozen = None;
+        }
+        if !is_shared && !wrote {
+            self.note_abandoned(&id, request);
+        }
+        if wrote {
+            self.repairs.insert(id.group.clone(), Repair::new(txn, is_shared));
+        }
+        let fault = Some((node, why.clone()));
+        self.notice(IodNotice::TxnFailed { id: id.clone(), node, why });
+        self.tell_tables();
+        self.tell(Upcall::Decided { id, request, outcome: Decision::Abandoned, fault });
+        let in_view = self.membership().is_some_and(|membership| membership.is_settled);
+        if !is_shared || in_view && self.is_master() {
+            self.start_repairs(now);
+            self.resume_if_repaired();
+        }
+        self.leave_if_closed();
+    }
+}
+
+/// Groups whose newest stamp is remembered; ids begin with the time when they were made.
+const DECIDED_MAX: usize = 1024;
+
+/// All disks of two configurations.
+pub(super) fn all_disks(before: Option<&Image>, after: &Group) -> BTreeSet<UniqueId> {
+    let before = before.into_iter().flat_map(|image| image.group.disks.values());
+    before.chain(after.disks.values()).filter_map(|disk| disk.disk.clone()).collect()
+}
+
+/// Disks with an active copy that an image names.
+pub(super) fn config_disks(image: &Image) -> BTreeSet<UniqueId> {
+    image.lists().flat_map(|list| list.active(CopyKind::Config)).cloned().collect()
+}
+
+pub(super) fn outcome(id: &TxnId, request: RequestId, decision: Decision) -> Outcome {
+    Outcome { request, decision, tid: id.stamp.tid }
+}
+
+fn has_disk(group: &Group, disk: &UniqueId) -> bool {
+    group.disks.values().any(|dm| dm.disk.as_ref() == Some(disk))
+}

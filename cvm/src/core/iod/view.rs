@@ -1,0 +1,304 @@
+//! A view of port v: who is there, who is master, and when I/O goes on (design 3).
+//!
+//! ```text
+//! VIEW -> shared I/O stands still -> every member ANNOUNCEs itself -> all have: roles are known
+//!      -> the master writes back what is in doubt -> RESUME -> I/O goes on
+//! ```
+//! A further view begins anew. With no transaction in doubt no vxconfigd is needed.
+
+use gab::PortView;
+use llt::{Id, Instant, NodeId, NodeSet};
+
+use super::{Announces, Cluster, Iod, IodOutput, Role, Upcall, node_set};
+use crate::core::wire::v::{Announce, GroupState, VMessage};
+
+/// What a member of port v knows of the cluster.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Membership {
+    view: Option<PortView>,
+    announces: Announces,
+    /// Who is who, from the newest announcements.
+    ids: std::collections::BTreeMap<NodeId, Id>,
+    pub(super) master: Option<NodeId>,
+    /// Who has joined.
+    pub(super) members: NodeSet,
+    pub(super) reconfig: u64,
+    /// RESUME of this view has come.
+    pub(super) is_settled: bool,
+    /// Shared I/O stands still.
+    is_suspended: bool,
+    /// Who has said goodbye: nothing of them is under way.
+    pub(super) clean: NodeSet,
+    /// ADMIT of this node is on its way; nothing else begins.
+    pub(super) admitting: Option<NodeId>,
+    pub(super) leaving: super::join::Leaving,
+}
+
+impl Membership {
+    pub(super) fn generation(&self) -> u64 {
+        self.view.map_or(0, |view| view.generation)
+    }
+
+    /// Members of port v.
+    pub(super) fn present(&self) -> NodeSet {
+        self.view.map_or(NodeSet::EMPTY, |view| view.members)
+    }
+
+    /// Who that node is, of which life.
+    pub(super) fn id_of(&self, node: NodeId) -> Option<Id> {
+        self.ids.get(&node).copied()
+    }
+
+    pub(super) fn is_member(&self, node: NodeId) -> bool {
+        self.members.contains(node)
+    }
+
+    pub(super) const fn announces(&self) -> &Announces {
+        &self.announces
+    }
+}
+
+impl Iod {
+    pub(super) fn on_view(&mut self, now: Instant, view: &PortView) {
+        let me = self.me;
+        let Some(membership) = self.membership_mut() else { return };
+        membership.view = Some(*view);
+        membership.announces.clear();
+        membership.is_settled = false;
+        if !view.left.is_empty() {
+            membership.reconfig = view.generation;
+            membership.is_suspended = true;
+            membership.members = membership.members.difference(view.left);
+            membership.admitting = membership.admitting.filter(|node| !view.left.contains(*node));
+            let master = membership.master.filter(|node| view.left.contains(*node));
+            let writer = master.and_then(|node| membership.id_of(node));
+            if master.is_some() {
+                membership.master = None;
+            }
+            membership.clean = membership.clean.intersection(view.members);
+            self.modes.retain(|(_, node), _| !view.left.contains(*node));
+            self.abandon_in_view(now, view.left, writer);
+        }
+        let is_master = self.is_master();
+        let (config, Some(membership)) = (self.config.clone(), self.membership()) else { return };
+        let announce = Announce {
+            generation: view.generation,
+            id: me,
+            reconfig: membership.reconfig,
+            preference: config.preference,
+            versions: config.versions,
+            is_master,
+            is_member: membership.is_member(me.node),
+            abandoned: self.abandoned.clone(),
+        };
+        self.broadcast(&VMessage::Announce(announce));
+        self.tell(Upcall::Role(self.role()));
+    }
+
+    pub(super) fn on_announce(&mut self, now: Instant, from: NodeId, announce: Announce) {
+        let Some(membership) = self.membership_mut() else { return };
+        if announce.generation != membership.generation() || announce.id.node != from {
+            return;
+        }
+        membership.ids.insert(from, announce.id);
+        membership.announces.insert(from, announce);
+        let announced = node_set(membership.announces.keys().copied());
+        if announced == membership.present() {
+            self.assign_roles(now);
+        }
+    }
+
+    /// Everybody has said who it is; all compute the same of it.
+    fn assign_roles(&mut self, now: Instant) {
+        let me = self.me.node;
+        let Some(membership) = self.membership_mut() else { return };
+        let Some(master) = choose_master(&membership.announces) else { return };
+        let is_new = membership.announces.get(&master).is_none_or(|announce| !announce.is_master);
+        let members = membership.announces.values().filter(|announce| announce.is_member);
+        let known = members.clone().map(|announce| announce.reconfig).max();
+        membership.members = node_set(members.map(|announce| announce.id.node));
+        if membership.members.is_empty() {
+            // The cluster begins with its master.
+            membership.members.insert(master);
+        }
+        membership.reconfig = membership.reconfig.max(known.unwrap_or(0));
+        membership.master = Some(master);
+        let ids: Vec<Id> = membership.announces.values().map(|announce| announce.id).collect();
+        let abandoned: Vec<_> = membership
+            .announces
+            .values()
+            .filter_map(|announce| announce.abandoned.clone())
+            .collect();
+        self.free_slots_of(&ids);
+        for (id, request) in abandoned {
+            self.note_abandoned(&id, request);
+        }
+        if is_new {
+            self.take_over();
+        }
+        if master == me {
+            self.start_repairs(now);
+            self.resume_if_repaired();
+        }
+        self.tell(Upcall::Role(self.role()));
+        self.tell_joiners();
+    }
+
+    /// What an older master still writes is to lose against whatever the new one writes: everybody
+    /// counts.
+    fn take_over(&mut self) {
+        for table in self.tables.values_mut().filter(|table| table.is_shared()) {
+            table.epoch.0 += 1;
+        }
+        self.raise_repairs();
+    }
+
+    /// The master ends the reconfiguration.
+    pub(super) fn resume_if_repaired(&mut self) {
+        let me = self.me.node;
+        let Some(membership) = self.membership() else { return };
+        let waits = !membership.is_settled || self.repairs.values().any(|repair| repair.is_done());
+        let all_done = self.repairs.values().all(super::repair::Repair::is_done);
+        if membership.master != Some(me) || !waits || !all_done {
+            return;
+        }
+        if membership.announces.len() != membership.present().len() {
+            return;
+        }
+        let generation = membership.generation();
+        let groups = self.shared_states();
+        self.broadcast(&VMessage::Resume { generation, groups });
+    }
+
+    /// Where all shared groups stand, or will with what was written back.
+    pub(super) fn shared_states(&self) -> Vec<GroupState> {
+        let shared = self.tables.iter().filter(|(_, table)| table.is_shared());
+        let state = |(id, table): (&_, &super::Table)| {
+            let mut state = table.state(id);
+            if let Some((stamp, slot)) = self.repairs.get(id).and_then(|repair| repair.written()) {
+                (state.stamp, state.slot) = (stamp, slot);
+            }
+            state
+        };
+        shared.map(state).collect()
+    }
+
+    pub(super) fn on_resume(&mut self, from: NodeId, generation: u64, groups: &[GroupState]) {
+        let me = self.me.node;
+        let Some(membership) = self.membership_mut() else { return };
+        if membership.master != Some(from) || membership.generation() != generation {
+            return;
+        }
+        membership.is_settled = true;
+        membership.is_suspended = false;
+        self.abandoned = None;
+        let Some(membership) = self.membership_mut() else { return };
+        let writer = membership.id_of(from);
+        if membership.is_member(me) {
+            for state in groups {
+                self.apply_state(state, writer);
+            }
+            self.repairs.retain(|id, _| self.tables.get(id).is_some_and(|t| !t.is_shared()));
+            for table in self.tables.values_mut().filter(|table| table.is_shared()) {
+                table.frozen = self
+                    .open
+                    .as_ref()
+                    .map(|open| open.txn.id.clone())
+                    .filter(|id| table.frozen.as_ref() == Some(id));
+            }
+        }
+        self.tell_tables();
+        self.tell(Upcall::Role(self.role()));
+        self.tell_joiners();
+        self.leave_if_closed();
+    }
+
+    pub(super) fn on_master(&mut self, now: Instant, from: NodeId, node: NodeId) {
+        let me = self.me.node;
+        let Some(membership) = self.membership_mut() else { return };
+        if membership.master != Some(from) || !membership.is_member(node) || node == from {
+            return;
+        }
+        membership.master = Some(node);
+        membership.is_settled = false;
+        self.take_over();
+        if node == me {
+            self.start_repairs(now);
+            self.resume_if_repaired();
+        }
+        self.tell(Upcall::Role(self.role()));
+    }
+
+    pub(super) fn ask_master(&mut self, node: NodeId) {
+        let Some(membership) = self.membership() else { return };
+        let may = membership.is_settled && membership.admitting.is_none() && self.open.is_none();
+        if self.is_master() && may {
+            self.broadcast(&VMessage::Master { node });
+        }
+    }
+
+    /// Who is who.
+    pub fn role(&self) -> Role {
+        let Some(membership) = self.membership() else { return Role::default() };
+        Role {
+            master: membership.master,
+            members: membership.members,
+            joiners: membership.present().difference(membership.members),
+            is_member: membership.is_member(self.me.node),
+            reconfig: membership.reconfig,
+            is_suspended: membership.is_suspended || !membership.is_settled,
+        }
+    }
+
+    /// The master's vxconfigd is told of those who wait; it deals with one after the other.
+    pub(super) fn tell_joiners(&mut self) {
+        let Some(membership) = self.membership() else { return };
+        if !self.is_master() || !membership.is_settled {
+            return;
+        }
+        let joiner = |announce: &&Announce| !membership.is_member(announce.id.node);
+        let joiners: Vec<Announce> =
+            membership.announces().values().filter(joiner).cloned().collect();
+        for announce in joiners {
+            self.tell(Upcall::Joining { announce });
+        }
+    }
+
+    /// Out of the cluster: what is shared is gone from here (CVM-34), what is private stays.
+    pub(super) fn leave(&mut self, now: Instant, reason: &str) {
+        if matches!(self.cluster, Cluster::Out { .. }) {
+            return;
+        }
+        self.cluster = Cluster::Out { reason: reason.to_owned() };
+        if self.open.as_ref().is_some_and(|open| open.is_shared) {
+            // What became of it this node does not know: no upcall but that it is out.
+            self.open = None;
+        }
+        self.tables.retain(|_, table| !table.is_shared());
+        self.staged.clear();
+        self.modes.clear();
+        self.repairs.retain(|id, _| self.tables.contains_key(id));
+        self.opens.retain(|(group, _), _| self.tables.contains_key(group));
+        self.tell_tables();
+        self.tell(Upcall::Out { reason: reason.to_owned() });
+        self.retry_repairs(now);
+    }
+
+    pub(super) fn send_to_master(&mut self, message: &VMessage) {
+        let master = self.membership().and_then(|membership| membership.master);
+        if let Some(master) = master {
+            self.out.push_back(IodOutput::SendTo(master, message.encode()));
+        }
+    }
+}
+
+/// The member that is master already, else the one with the highest preference, else the lowest.
+fn choose_master(announces: &Announces) -> Option<NodeId> {
+    let masters = announces.values().find(|announce| announce.is_master);
+    // A member of the cluster knows its groups; a joiner that is preferred does not.
+    let has_members = announces.values().any(|announce| announce.is_member);
+    let candidates = announces.values().filter(|announce| announce.is_member || !has_members);
+    let best = candidates
+        .max_by_key(|announce| (announce.preference, std::cmp::Reverse(announce.id.node)));
+    masters.or(best).map(|announce| announce.id.node)
+}

@@ -1,0 +1,67 @@
+//! What a transaction is called, and what it carries.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::disk::{CopyList, Image, RequestId, Slot};
+use crate::model::{Group, Name, Stamp, UniqueId};
+
+/// The name of a transaction in every message about it. What does not have it is about another one,
+/// or about one of another time, and is ignored.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct TxnId {
+    /// Which group.
+    pub group: UniqueId,
+    /// What its configuration becomes.
+    pub stamp: Stamp,
+    /// The reconfiguration in which it began: the generation of the last view of port v in which
+    /// somebody left.
+    pub reconfig: u64,
+}
+
+impl fmt::Display for TxnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} in {}", self.group, self.stamp, self.reconfig)
+    }
+}
+
+/// A change of one group, as it is loaded into every vxiod.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Txn {
+    /// Its name.
+    pub id: TxnId,
+    /// Whose request it is.
+    pub request: RequestId,
+    /// What it changes.
+    pub before: Before,
+    /// The configuration in force after it; one that nobody owns, or that is destroyed, is imported
+    /// nowhere any more.
+    pub group: Arc<Group>,
+    /// Where the copies of the configuration are after it.
+    pub copies: CopyList,
+    /// How often each disk of both configurations was given to a group, this time included.
+    pub tenures: BTreeMap<UniqueId, u64>,
+    /// When it was made, in seconds since 1970; for people.
+    pub time: u64,
+    /// Where it is written.
+    pub slot: Slot,
+    /// Volumes whose I/O stands still until it is decided.
+    pub volumes: Vec<Name>,
+    /// Volumes that nobody may have open.
+    pub closed: Vec<Name>,
+}
+
+/// What a transaction begins with, and what is written back where it is abandoned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Before {
+    /// The group is imported with this configuration.
+    InForce(Stamp),
+    /// The group is made.
+    Nothing,
+    /// The group is imported: this was found on its disks.
+    OnDisk(
+        /// The newest configuration.
+        Arc<Image>,
+    ),
+}

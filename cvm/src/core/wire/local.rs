@@ -1,0 +1,324 @@
+//! Between the two daemons of a node, over `run/vxiod.sock`: commands one way, upcalls the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use llt::NodeSet;
+
+use super::codec::{Malformed, Put, Reader};
+use super::v::{put_announce, put_busy, read_announce, read_busy, read_mode};
+use super::w::{put_copies, put_tenures, read_copies, read_tenures};
+use crate::core::iod::{Command, ModeRefused, Role, TableView, TablesView, Upcall};
+use crate::core::txn::{Before, Txn};
+use crate::disk::{Decision, Image};
+use crate::model::text::{read_group, write_group};
+
+/// The bytes of a command.
+pub fn encode_command(command: &Command) -> Bytes {
+    let mut out = BytesMut::new();
+    match command {
+        Command::Abandon { id, node, why } => {
+            out.put_u8(0);
+            out.put_txn_id(id);
+            out.put_u8(node.get());
+            out.put_text(why);
+        }
+        Command::AbortNode => out.put_u8(1),
+        Command::Activate { group, mode } => {
+            out.put_u8(2);
+            out.put_unique_id(group);
+            out.put_text(mode.short());
+        }
+        Command::Admit { node } => out.put_slice(&[3, node.get()]),
+        Command::Begin { id } => {
+            out.put_u8(4);
+            out.put_txn_id(id);
+        }
+        Command::Load(txn) => {
+            out.put_u8(5);
+            put_txn(&mut out, txn);
+        }
+        Command::Reject { node, reason } => {
+            out.put_slice(&[6, node.get()]);
+            out.put_text(reason);
+        }
+        Command::SetMaster { node } => out.put_slice(&[7, node.get()]),
+        Command::Stage(groups) => {
+            out.put_u8(8);
+            out.put_list(groups, |out, (image, tenures)| {
+                put_image(out, image);
+                put_tenures(out, tenures);
+            });
+        }
+        Command::StartNode => out.put_u8(9),
+        Command::StopNode => out.put_u8(10),
+    }
+    out.freeze()
+}
+
+/// Reads what [`encode_command`] wrote.
+///
+/// # Errors
+/// If it is none.
+pub fn decode_command(bytes: Bytes) -> Result<Command, Malformed> {
+    let mut reader = Reader::new(bytes);
+    let command = match reader.u8("a command")? {
+        0 => Command::Abandon {
+            id: reader.txn_id()?,
+            node: reader.node()?,
+            why: reader.text("what went wrong")?,
+        },
+        1 => Command::AbortNode,
+        2 => Command::Activate { group: reader.unique_id()?, mode: read_mode(&mut reader)? },
+        3 => Command::Admit { node: reader.node()? },
+        4 => Command::Begin { id: reader.txn_id()? },
+        5 => Command::Load(Box::new(read_txn(&mut reader)?)),
+        6 => Command::Reject { node: reader.node()?, reason: reader.text("a reason")? },
+        7 => Command::SetMaster { node: reader.node()? },
+        8 => Command::Stage(reader.list("groups", |reader| {
+            let image = read_image(reader)?;
+            Ok((Arc::new(image), read_tenures(reader)?.into_iter().collect()))
+        })?),
+        9 => Command::StartNode,
+        10 => Command::StopNode,
+        _ => return Reader::wrong("a command that this version knows"),
+    };
+    reader.end(command)
+}
+
+/// The bytes of an upcall.
+pub fn encode_upcall(upcall: &Upcall) -> Bytes {
+    let mut out = BytesMut::new();
+    match upcall {
+        Upcall::Activated { group, mode, refused } => {
+            out.put_u8(0);
+            out.put_unique_id(group);
+            out.put_text(mode.short());
+            put_refused(&mut out, refused.as_ref());
+        }
+        Upcall::Decided { id, request, outcome, fault } => {
+            out.put_u8(1);
+            out.put_txn_id(id);
+            out.put_request_id(*request);
+            out.put_u8(u8::from(*outcome == Decision::Committed));
+            out.put_u8(u8::from(fault.is_some()));
+            if let Some((node, why)) = fault {
+                out.put_u8(node.get());
+                out.put_text(why);
+            }
+        }
+        Upcall::Joining { announce } => {
+            out.put_u8(2);
+            put_announce(&mut out, announce);
+        }
+        Upcall::Loaded { id, refused } => {
+            out.put_u8(3);
+            out.put_txn_id(id);
+            out.put_u8(u8::from(refused.is_some()));
+            out.put_text(refused.as_deref().unwrap_or_default());
+        }
+        Upcall::Out { reason } => {
+            out.put_u8(4);
+            out.put_text(reason);
+        }
+        Upcall::Role(role) => {
+            out.put_u8(5);
+            out.put_u8(role.master.map_or(u8::MAX, llt::NodeId::get));
+            out.put_u128(role.members.bits());
+            out.put_u128(role.joiners.bits());
+            out.put_u8(u8::from(role.is_member));
+            out.put_u64(role.reconfig);
+            out.put_u8(u8::from(role.is_suspended));
+        }
+        Upcall::Staged => out.put_u8(6),
+        Upcall::Tables(view) => {
+            out.put_u8(7);
+            put_tables(&mut out, view);
+        }
+    }
+    out.freeze()
+}
+
+/// Reads what [`encode_upcall`] wrote.
+///
+/// # Errors
+/// If it is none.
+pub fn decode_upcall(bytes: Bytes) -> Result<Upcall, Malformed> {
+    let mut reader = Reader::new(bytes);
+    let upcall = match reader.u8("an upcall")? {
+        0 => Upcall::Activated {
+            group: reader.unique_id()?,
+            mode: read_mode(&mut reader)?,
+            refused: read_refused(&mut reader)?,
+        },
+        1 => Upcall::Decided {
+            id: reader.txn_id()?,
+            request: reader.request_id()?,
+            outcome: match reader.flag("an outcome")? {
+                true => Decision::Committed,
+                false => Decision::Abandoned,
+            },
+            fault: match reader.flag("whether something went wrong")? {
+                true => Some((reader.node()?, reader.text("what went wrong")?)),
+                false => None,
+            },
+        },
+        2 => Upcall::Joining {
+            announce: match reader.u8("an announcement")? {
+                super::v::ANNOUNCE => read_announce(&mut reader)?,
+                _ => return Reader::wrong("an announcement"),
+            },
+        },
+        3 => Upcall::Loaded {
+            id: reader.txn_id()?,
+            refused: {
+                let is_refused = reader.flag("whether it is refused")?;
+                Some(reader.text("why it is refused")?).filter(|_| is_refused)
+            },
+        },
+        4 => Upcall::Out { reason: reader.text("a reason")? },
+        5 => Upcall::Role(Role {
+            master: llt::NodeId::new(reader.u8("the master")?),
+            members: NodeSet::from_bits(reader.u128("members")?),
+            joiners: NodeSet::from_bits(reader.u128("joiners")?),
+            is_member: reader.flag("whether it is a member")?,
+            reconfig: reader.counter("a reconfiguration")?,
+            is_suspended: reader.flag("whether I/O stands still")?,
+        }),
+        6 => Upcall::Staged,
+        7 => Upcall::Tables(read_tables(&mut reader)?),
+        _ => return Reader::wrong("an upcall that this version knows"),
+    };
+    reader.end(upcall)
+}
+
+fn put_image(out: &mut BytesMut, image: &Image) {
+    out.put_slot(image.slot);
+    // What does not fit anywhere was refused long before.
+    out.put_blob(&image.encode(u32::MAX).unwrap_or_default());
+}
+
+fn read_image(reader: &mut Reader) -> Result<Image, Malformed> {
+    let slot = reader.slot()?;
+    let bytes = reader.bytes("a configuration")?;
+    Image::decode(slot, &bytes).or_else(|_| Reader::wrong("a configuration"))
+}
+
+fn put_txn(out: &mut BytesMut, txn: &Txn) {
+    out.put_txn_id(&txn.id);
+    out.put_request_id(txn.request);
+    match &txn.before {
+        Before::InForce(stamp) => {
+            out.put_u8(0);
+            out.put_stamp(*stamp);
+        }
+        Before::Nothing => out.put_u8(1),
+        Before::OnDisk(image) => {
+            out.put_u8(2);
+            put_image(out, image);
+        }
+    }
+    out.put_blob(write_group(&txn.group).as_bytes());
+    let copies: Vec<_> = txn.copies.iter().map(|(id, copies)| (id.clone(), copies)).collect();
+    put_copies(out, &copies);
+    put_tenures(out, &txn.tenures);
+    out.put_u64(txn.time);
+    out.put_slot(txn.slot);
+    out.put_list(&txn.volumes, |out, name| out.put_text(name.as_str()));
+    out.put_list(&txn.closed, |out, name| out.put_text(name.as_str()));
+}
+
+fn read_txn(reader: &mut Reader) -> Result<Txn, Malformed> {
+    Ok(Txn {
+        id: reader.txn_id()?,
+        request: reader.request_id()?,
+        before: match reader.u8("what it begins with")? {
+            0 => Before::InForce(reader.stamp()?),
+            1 => Before::Nothing,
+            2 => Before::OnDisk(Arc::new(read_image(reader)?)),
+            _ => return Reader::wrong("what it begins with"),
+        },
+        group: {
+            let bytes = reader.bytes("a configuration")?;
+            let text = std::str::from_utf8(&bytes).or_else(|_| Reader::wrong("a configuration"))?;
+            Arc::new(read_group(text).or_else(|_| Reader::wrong("a configuration"))?)
+        },
+        copies: read_copies(reader)?.into_iter().collect(),
+        tenures: read_tenures(reader)?.into_iter().collect(),
+        time: reader.counter("a time")?,
+        slot: reader.slot()?,
+        volumes: reader.list("volumes", Reader::name)?,
+        closed: reader.list("volumes", Reader::name)?,
+    })
+}
+
+fn put_tables(out: &mut BytesMut, view: &TablesView) {
+    let tables: Vec<&TableView> = view.tables.values().collect();
+    out.put_list(&tables, |out, table| {
+        put_image(out, &table.image);
+        put_tenures(out, &table.tenures);
+        let failed: Vec<_> = table.failed.iter().cloned().collect();
+        out.put_list(&failed, |out, disk| out.put_unique_id(disk));
+        out.put_stamp(table.next);
+    });
+    let over: Vec<_> = view.over.iter().collect();
+    out.put_list(&over, |out, (id, stamp)| {
+        out.put_unique_id(id);
+        out.put_stamp(**stamp);
+    });
+    out.put_list(&view.busy, put_busy);
+    out.put_list(&view.modes, |out, (group, node, mode)| {
+        out.put_unique_id(group);
+        out.put_u8(node.get());
+        out.put_text(mode.short());
+    });
+}
+
+fn read_tables(reader: &mut Reader) -> Result<TablesView, Malformed> {
+    let table = |reader: &mut Reader| {
+        let image = read_image(reader)?;
+        let tenures = read_tenures(reader)?.into_iter().collect();
+        let failed = reader.list("disks", Reader::unique_id)?.into_iter().collect();
+        let next = reader.stamp()?;
+        let id = image.group.id.clone();
+        Ok((id, TableView { image: Arc::new(image), tenures, failed, next }))
+    };
+    let over = |reader: &mut Reader| Ok((reader.unique_id()?, reader.stamp()?));
+    let tables: BTreeMap<_, _> = reader.list("groups", table)?.into_iter().collect();
+    Ok(TablesView {
+        tables,
+        over: reader.list("groups", over)?.into_iter().collect(),
+        busy: reader.list("busy slots", read_busy)?,
+        modes: reader.list("modes", |reader| {
+            Ok((reader.unique_id()?, reader.node()?, read_mode(reader)?))
+        })?,
+    })
+}
+
+fn put_refused(out: &mut BytesMut, refused: Option<&ModeRefused>) {
+    match refused {
+        None => out.put_u8(0),
+        Some(ModeRefused::Conflict { node, mode }) => {
+            out.put_slice(&[1, node.get()]);
+            out.put_text(mode.short());
+        }
+        Some(ModeRefused::NotOff(mode)) => {
+            out.put_u8(2);
+            out.put_text(mode.short());
+        }
+        Some(ModeRefused::InUse) => out.put_u8(3),
+        Some(ModeRefused::NoGroup) => out.put_u8(4),
+    }
+}
+
+fn read_refused(reader: &mut Reader) -> Result<Option<ModeRefused>, Malformed> {
+    Ok(Some(match reader.u8("why a mode is refused")? {
+        0 => return Ok(None),
+        1 => ModeRefused::Conflict { node: reader.node()?, mode: read_mode(reader)? },
+        2 => ModeRefused::NotOff(read_mode(reader)?),
+        3 => ModeRefused::InUse,
+        4 => ModeRefused::NoGroup,
+        _ => return Reader::wrong("why a mode is refused"),
+    }))
+}

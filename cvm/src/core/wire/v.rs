@@ -1,0 +1,399 @@
+//! Port v: what the vxiods say to each other.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use llt::{Id, NodeId};
+
+use super::codec::{Malformed, Put, Reader};
+use crate::core::txn::TxnId;
+use crate::disk::{RequestId, Slot};
+use crate::model::{Activation, Epoch, Stamp, UniqueId};
+
+/// A message on port v. All are broadcast SAFE, but [`Quiesced`](Self::Quiesced) and
+/// [`Refuse`](Self::Refuse), which go to the master alone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum VMessage {
+    /// The transaction ends as though it had never been.
+    Abandon {
+        /// Which.
+        id: TxnId,
+        /// Whose request it was.
+        request: RequestId,
+        /// The master may have written some of it: I/O waits for [`Resume`](Self::Resume).
+        wrote: bool,
+        /// The node where it went wrong.
+        node: NodeId,
+        /// What went wrong, for people.
+        why: String,
+    },
+    /// Another activation mode of the sender for a group; refused where it does not agree with those
+    /// of the others, at the same place everywhere.
+    Activate {
+        /// Which group.
+        group: UniqueId,
+        /// The mode.
+        mode: Activation,
+    },
+    /// The joiner is a member of the cluster from here on.
+    Admit(Admit),
+    /// Who I am; said by every member in every view, and when all have said it the roles are known.
+    Announce(Announce),
+    /// The transaction is in force from here on (CVM-12).
+    Commit {
+        /// Which.
+        id: TxnId,
+        /// Disks whose copy of the configuration could not be written.
+        failed: Vec<UniqueId>,
+    },
+    /// The sender leaves in order: its volumes are closed.
+    Goodbye,
+    /// That node is master from here on.
+    Master {
+        /// Which.
+        node: NodeId,
+    },
+    /// Stop I/O on the volumes of the transaction, and say so.
+    Quiesce {
+        /// Which.
+        id: TxnId,
+    },
+    /// No I/O is under way any more.
+    Quiesced {
+        /// Of which transaction.
+        id: TxnId,
+    },
+    /// The transaction cannot go on at the sender.
+    Refuse {
+        /// Which.
+        id: TxnId,
+        /// For people.
+        why: String,
+    },
+    /// The joiner does not become a member.
+    Reject {
+        /// Which node.
+        node: NodeId,
+        /// One of the original's reasons (facts 3.11).
+        reason: String,
+    },
+    /// The reconfiguration, or the repair after an abandoned transaction, is over.
+    Resume {
+        /// Of the view that it belongs to.
+        generation: u64,
+        /// All imported shared groups as they stand.
+        groups: Vec<GroupState>,
+    },
+}
+
+/// What every member says of itself when a view begins.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Announce {
+    /// Of the view.
+    pub generation: u64,
+    /// The sender, and the life of its vxiod.
+    pub id: Id,
+    /// The newest reconfiguration that it knows.
+    pub reconfig: u64,
+    /// The greatest becomes master.
+    pub preference: i32,
+    /// Lowest and highest version of this protocol that it speaks.
+    pub versions: (u16, u16),
+    /// It is master already.
+    pub is_master: bool,
+    /// It has joined the cluster.
+    pub is_member: bool,
+    /// The request whose transaction the view has abandoned: who had not loaded it learns of it.
+    pub abandoned: Option<(TxnId, RequestId)>,
+}
+
+/// What a joiner has to know beside the configurations, which it has from the master's vxconfigd.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Admit {
+    /// The joiner.
+    pub node: NodeId,
+    /// The reconfiguration in which it joins.
+    pub reconfig: u64,
+    /// All imported shared groups.
+    pub groups: Vec<GroupState>,
+    /// Who may do what with them; who is not listed has them off.
+    pub modes: Vec<(UniqueId, NodeId, Activation)>,
+    /// Slots that are left alone.
+    pub busy: Vec<BusySlot>,
+}
+
+/// Where a group stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GroupState {
+    /// Which.
+    pub id: UniqueId,
+    /// The next transaction has this epoch.
+    pub epoch: Epoch,
+    /// The configuration in force.
+    pub stamp: Stamp,
+    /// Where it lies.
+    pub slot: Slot,
+}
+
+/// A slot of some disks that a vxiod which is gone may still write.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BusySlot {
+    /// Which.
+    pub slot: Slot,
+    /// Whose last write may still come.
+    pub writer: Id,
+    /// On these disks.
+    pub disks: Vec<UniqueId>,
+}
+
+const ABANDON: u8 = 1;
+const ACTIVATE: u8 = 2;
+const ADMIT: u8 = 3;
+pub(super) const ANNOUNCE: u8 = 4;
+const COMMIT: u8 = 5;
+const GOODBYE: u8 = 6;
+const MASTER: u8 = 7;
+const QUIESCE: u8 = 8;
+const QUIESCED: u8 = 9;
+const REFUSE: u8 = 10;
+const REJECT: u8 = 11;
+const RESUME: u8 = 12;
+
+impl VMessage {
+    /// Its bytes.
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        match self {
+            Self::Abandon { id, request, wrote, node, why } => {
+                out.put_u8(ABANDON);
+                out.put_txn_id(id);
+                out.put_request_id(*request);
+                out.put_u8(u8::from(*wrote));
+                out.put_u8(node.get());
+                out.put_text(why);
+            }
+            Self::Activate { group, mode } => {
+                out.put_u8(ACTIVATE);
+                out.put_unique_id(group);
+                out.put_text(mode.short());
+            }
+            Self::Admit(admit) => {
+                out.put_u8(ADMIT);
+                out.put_u8(admit.node.get());
+                out.put_u64(admit.reconfig);
+                out.put_list(&admit.groups, put_group_state);
+                out.put_list(&admit.modes, |out, (group, node, mode)| {
+                    out.put_unique_id(group);
+                    out.put_u8(node.get());
+                    out.put_text(mode.short());
+                });
+                out.put_list(&admit.busy, put_busy);
+            }
+            Self::Announce(announce) => put_announce(&mut out, announce),
+            Self::Commit { id, failed } => {
+                out.put_u8(COMMIT);
+                out.put_txn_id(id);
+                out.put_list(failed, |out, disk| out.put_unique_id(disk));
+            }
+            Self::Goodbye => out.put_u8(GOODBYE),
+            Self::Master { node } => out.put_slice(&[MASTER, node.get()]),
+            Self::Quiesce { id } => {
+                out.put_u8(QUIESCE);
+                out.put_txn_id(id);
+            }
+            Self::Quiesced { id } => {
+                out.put_u8(QUIESCED);
+                out.put_txn_id(id);
+            }
+            Self::Refuse { id, why } => {
+                out.put_u8(REFUSE);
+                out.put_txn_id(id);
+                out.put_text(why);
+            }
+            Self::Reject { node, reason } => {
+                out.put_slice(&[REJECT, node.get()]);
+                out.put_text(reason);
+            }
+            Self::Resume { generation, groups } => {
+                out.put_u8(RESUME);
+                out.put_u64(*generation);
+                out.put_list(groups, put_group_state);
+            }
+        }
+        out.freeze()
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    pub fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let message = match reader.u8("a kind of message")? {
+            ABANDON => Self::Abandon {
+                id: reader.txn_id()?,
+                request: reader.request_id()?,
+                wrote: reader.flag("whether it was written")?,
+                node: reader.node()?,
+                why: reader.text("what went wrong")?,
+            },
+            ACTIVATE => {
+                Self::Activate { group: reader.unique_id()?, mode: read_mode(&mut reader)? }
+            }
+            ADMIT => Self::Admit(Admit {
+                node: reader.node()?,
+                reconfig: reader.counter("a reconfiguration")?,
+                groups: reader.list("groups", read_group_state)?,
+                modes: reader.list("modes", |reader| {
+                    Ok((reader.unique_id()?, reader.node()?, read_mode(reader)?))
+                })?,
+                busy: reader.list("busy slots", read_busy)?,
+            }),
+            ANNOUNCE => Self::Announce(read_announce(&mut reader)?),
+            COMMIT => Self::Commit {
+                id: reader.txn_id()?,
+                failed: reader.list("disks", Reader::unique_id)?,
+            },
+            GOODBYE => Self::Goodbye,
+            MASTER => Self::Master { node: reader.node()? },
+            QUIESCE => Self::Quiesce { id: reader.txn_id()? },
+            QUIESCED => Self::Quiesced { id: reader.txn_id()? },
+            REFUSE => Self::Refuse { id: reader.txn_id()?, why: reader.text("what went wrong")? },
+            REJECT => Self::Reject { node: reader.node()?, reason: reader.text("a reason")? },
+            RESUME => Self::Resume {
+                generation: reader.u64("a generation")?,
+                groups: reader.list("groups", read_group_state)?,
+            },
+            _ => return Reader::wrong("a kind of message that this version knows"),
+        };
+        reader.end(message)
+    }
+}
+
+pub(super) fn put_busy(out: &mut BytesMut, busy: &BusySlot) {
+    out.put_slot(busy.slot);
+    out.put_id(busy.writer);
+    out.put_list(&busy.disks, |out, disk| out.put_unique_id(disk));
+}
+
+pub(super) fn read_busy(reader: &mut Reader) -> Result<BusySlot, Malformed> {
+    let (slot, writer) = (reader.slot()?, reader.id()?);
+    Ok(BusySlot { slot, writer, disks: reader.list("disks", Reader::unique_id)? })
+}
+
+pub(super) fn put_announce(out: &mut BytesMut, announce: &Announce) {
+    out.put_u8(ANNOUNCE);
+    out.put_u64(announce.generation);
+    out.put_id(announce.id);
+    out.put_u64(announce.reconfig);
+    out.put_i32(announce.preference);
+    out.put_u16(announce.versions.0);
+    out.put_u16(announce.versions.1);
+    out.put_u8(u8::from(announce.is_master));
+    out.put_u8(u8::from(announce.is_member));
+    out.put_u8(u8::from(announce.abandoned.is_some()));
+    if let Some((id, request)) = &announce.abandoned {
+        out.put_txn_id(id);
+        out.put_request_id(*request);
+    }
+}
+
+pub(super) fn read_announce(reader: &mut Reader) -> Result<Announce, Malformed> {
+    let announce = Announce {
+        generation: reader.u64("a generation")?,
+        id: reader.id()?,
+        reconfig: reader.counter("a reconfiguration")?,
+        preference: reader.u32("a preference")?.cast_signed(),
+        versions: (reader.u16("a version")?, reader.u16("a version")?),
+        is_master: reader.flag("whether it is master")?,
+        is_member: reader.flag("whether it is a member")?,
+        abandoned: match reader.flag("whether a request was abandoned")? {
+            true => Some((reader.txn_id()?, reader.request_id()?)),
+            false => None,
+        },
+    };
+    if announce.versions.0 > announce.versions.1 {
+        return Reader::wrong("versions from the lowest to the highest");
+    }
+    Ok(announce)
+}
+
+fn put_group_state(out: &mut BytesMut, state: &GroupState) {
+    out.put_unique_id(&state.id);
+    out.put_u64(state.epoch.0);
+    out.put_stamp(state.stamp);
+    out.put_slot(state.slot);
+}
+
+fn read_group_state(reader: &mut Reader) -> Result<GroupState, Malformed> {
+    Ok(GroupState {
+        id: reader.unique_id()?,
+        epoch: Epoch(reader.counter("an epoch")?),
+        stamp: reader.stamp()?,
+        slot: reader.slot()?,
+    })
+}
+
+pub(super) fn read_mode(reader: &mut Reader) -> Result<Activation, Malformed> {
+    let mode = Activation::from_any(&reader.text("an activation mode")?);
+    mode.map_or_else(|| Reader::wrong("an activation mode"), Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use llt::Incarnation;
+
+    use super::*;
+    use crate::model::Tid;
+
+    fn samples() -> Vec<VMessage> {
+        let node = NodeId::new(2).unwrap();
+        let id = Id { node, incarnation: Incarnation(77) };
+        let group = UniqueId::new(1_283_432_345, 33, "host1");
+        let stamp = Stamp { epoch: Epoch(3), tid: Tid(41) };
+        let txn = TxnId { group: group.clone(), stamp, reconfig: 9 };
+        let slot = |number| Slot::new(number).unwrap();
+        let busy = vec![BusySlot { slot: slot(1), writer: id, disks: vec![group.clone()] }];
+        let state = GroupState { id: group.clone(), epoch: Epoch(4), stamp, slot: slot(2) };
+        let request = RequestId { origin: id, number: 8 };
+        let modes = vec![(group.clone(), node, Activation::SharedWrite)];
+        let announce = Announce {
+            generation: 5,
+            id,
+            reconfig: 4,
+            preference: -7,
+            versions: (1, 2),
+            is_master: true,
+            is_member: false,
+            abandoned: Some((txn.clone(), request)),
+        };
+        vec![
+            VMessage::Abandon {
+                id: txn.clone(),
+                request,
+                wrote: true,
+                node,
+                why: "it left".to_owned(),
+            },
+            VMessage::Activate { group: group.clone(), mode: Activation::Off },
+            VMessage::Admit(Admit { node, reconfig: 9, groups: vec![state.clone()], modes, busy }),
+            VMessage::Announce(announce),
+            VMessage::Commit { id: txn.clone(), failed: vec![group] },
+            VMessage::Goodbye,
+            VMessage::Master { node },
+            VMessage::Quiesce { id: txn.clone() },
+            VMessage::Quiesced { id: txn.clone() },
+            VMessage::Refuse { id: txn, why: String::new() },
+            VMessage::Reject { node, reason: "recovery in progress".to_owned() },
+            VMessage::Resume { generation: 5, groups: vec![state] },
+        ]
+    }
+
+    #[test]
+    fn messages_are_read_back_and_nothing_cut_short_is_one() {
+        for message in samples() {
+            let bytes = message.encode();
+            assert_eq!(VMessage::decode(bytes.clone()), Ok(message.clone()));
+            for len in 0..bytes.len() {
+                assert!(VMessage::decode(bytes.slice(..len)).is_err(), "{message:?} cut to {len}");
+            }
+            let longer = [&bytes[..], &[0]].concat();
+            assert!(VMessage::decode(longer.into()).is_err(), "{message:?} and a byte more");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The lock, the socket and the log of a daemon.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{FlockOperation, flock};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
+
+/// The root that was named, or that of the environment.
+pub(crate) fn root_of(root: Option<PathBuf>) -> PathBuf {
+    root.unwrap_or_else(gab::client::default_root)
+}
+
+/// One daemon of a kind per root: its pid file is locked as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// # Errors
+    /// If another process has it, or the file cannot be written.
+    pub(crate) fn acquire(root: &Path, daemon: &str) -> Result<Self> {
+        let folder = root.join("run");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let path = folder.join(format!("{daemon}.pid"));
+        let what = || format!("cannot open {}", path.display());
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).with_context(what)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let pid = fs::read_to_string(&path).unwrap_or_default();
+            bail!("{daemon} is already running, process {} ({})", pid.trim(), path.display());
+        }
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Self { path, _file: file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // If it stays, the next one finds it unlocked.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The socket of a daemon that holds its lock: one that a dead one left is in the way.
+///
+/// # Errors
+/// If it cannot be made.
+pub(crate) fn listen(path: &Path) -> Result<UnixListener> {
+    if path.exists() {
+        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    let listener =
+        UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    listener.set_nonblocking(true)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+/// Everything of level `MUSTER_LOG` (info by default) goes to the log file; warnings to standard
+/// error, too.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(crate) fn install_log(root: &Path, daemon: &str) -> Result<()> {
+    let folder = root.join("var/log");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join(format!("{daemon}.log"));
+    let file = OpenOptions::new().append(true).create(true).open(&path);
+    let file = Mutex::new(file.with_context(|| format!("cannot write {}", path.display()))?);
+    let filter = std::env::var("MUSTER_LOG").ok();
+    let filter = filter.and_then(|text| EnvFilter::try_new(text).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
+    let stderr = std::io::stderr.with_max_level(tracing::Level::WARN);
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_target(false);
+    // Only a test that starts two in one process gets here a second time.
+    let _ = subscriber.with_env_filter(filter).with_writer(file.and(stderr)).try_init();
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! What both daemons share: their files, their clock, framed sockets, and waiting.
+
+mod clock;
+mod files;
+mod framed;
+mod jobs;
+mod wait;
+
+pub(crate) use clock::{incarnation, now, wall_seconds};
+pub(crate) use files::{Lock, install_log, listen, root_of};
+pub(crate) use framed::Framed;
+pub(crate) use jobs::Jobs;
+pub(crate) use wait::{interest, wait};

@@ -1,0 +1,49 @@
+//! What lies on the disks of a group (design 4), drawn byte by byte in `docs/ondisk.md`.
+//!
+//! Bytes in, bytes out: nothing here reads or writes a disk. A disk has a private region, in blocks
+//! of [`BLOCK`] bytes, and behind it the public region, which this module does not look into.
+//!
+//! | part | says | written | when |
+//! |---|---|---|---|
+//! | [`Label`] | which disk this is, and where its parts are | twice | once, by `vxdisksetup` |
+//! | [`Claim`] | to which group it belongs, and whose that is | three slots, twice each | import, deport, add, remove |
+//! | [`Image`] | the whole configuration of the group | three slots | every change |
+//! | [`Klog`] | which volumes a node writes, and which plexes were detached | two blocks a node | whenever that changes |
+//!
+//! Nothing is written over what is in force: a writer takes [`next_slot`], and a torn write leaves
+//! what was there before. [`choose()`] says what counts when a group is imported, [`CopyList`] on which
+//! disks its configuration is.
+
+mod block;
+mod choose;
+mod claim;
+mod codec;
+mod copies;
+mod geometry;
+mod image;
+mod klog;
+mod label;
+mod outcome;
+mod slot;
+
+pub use block::{BLOCK, BLOCK_SECTORS, BlockError, BlockKind, PAYLOAD_MAX, Place, forge_checksum};
+pub use choose::{
+    Choice, Damaged, FoundDisk, FoundSlot, ImportError, Request, Split, choose, groups,
+};
+pub use claim::{Claim, Claims, Member};
+pub use codec::FormatError;
+pub use copies::{CopyKind, CopyList, CopyState, DiskCopies};
+pub use geometry::{
+    Blocks, COPIES, DefinedRegion, Extent, Geometry, GeometryError, LABELS_AT, PRIVATE_LEN_DEFAULT,
+    PRIVATE_LEN_MAX, PRIVATE_LEN_MIN, PRIVATE_OFFSET, RegionKind,
+};
+pub use image::{EARLIER_MAX, Head, Image, ImageError};
+pub use klog::{
+    FoundKlog, KLOG_DETACHES_MAX, KLOG_VOLUMES_MAX, Klog, KlogError, Pending, VolumeFlags,
+};
+pub use label::{FoundLabel, Label};
+pub use outcome::{Decision, OUTCOMES_MAX, Outcome, Outcomes, RequestId};
+pub use slot::{Held, SLOTS, Slot, next_slot};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! The loop of vxiod: port v, vxconfigd, and the ends of writes.
+
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use gab::admin::AdminRequest;
+use gab::client::{Admin, Options, Port};
+use gab::snapshot::Snapshot;
+use gab::{ClientEvent, Level, PortName};
+use llt::{Id, Incarnation, NodeId};
+
+use super::disks::Disks;
+use crate::core::iod::{Command, Iod, IodConfig, IodNotice, IodOutput};
+use crate::core::wire::local::{decode_command, encode_upcall};
+use crate::daemon::{Framed, incarnation, interest, now, wait};
+
+pub(super) struct Reactor {
+    root: PathBuf,
+    iod: Iod,
+    port: Option<Port>,
+    listener: UnixListener,
+    configd: Option<Framed>,
+    disks: Disks,
+    ends: Arc<AtomicBool>,
+}
+
+impl Reactor {
+    pub(super) fn new(root: PathBuf, listener: UnixListener) -> Result<Self> {
+        let ends = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&ends))?;
+        }
+        let me = Id { node: NodeId::ZERO, incarnation: Incarnation(incarnation()) };
+        let iod = Iod::new(me, IodConfig::default());
+        let disks = Disks::new(&root)?;
+        Ok(Self { root, iod, port: None, listener, configd: None, disks, ends })
+    }
+
+    /// Until a signal ends it.
+    pub(super) fn run(&mut self) -> Result<()> {
+        tracing::info!("vxiod started");
+        while !self.ends.load(Ordering::Relaxed) {
+            self.turn();
+            let mut fds = vec![interest(&self.listener, false), interest(&self.disks, false)];
+            fds.extend(self.configd.iter().map(|conn| interest(conn, conn.has_unsent())));
+            fds.extend(self.port.iter().map(|port| interest(port, false)));
+            wait(&mut fds, now(), self.iod.next_deadline());
+        }
+        tracing::info!("vxiod ends");
+        Ok(())
+    }
+
+    /// Everything that can be done now.
+    fn turn(&mut self) {
+        self.accept();
+        self.hear_configd();
+        self.hear_port();
+        for (token, done) in self.disks.done() {
+            self.iod.handle_write(now(), token, done);
+        }
+        self.iod.handle_timer(now());
+        self.drain();
+        if let Some(port) = &mut self.port {
+            // What does not go now goes with a later turn.
+            let _ = port.try_flush();
+        }
+        if self.configd.as_mut().is_some_and(|conn| conn.flush().is_err()) {
+            self.lose_configd();
+        }
+    }
+
+    /// The newest vxconfigd counts: an older one that hangs is in nobody's way.
+    fn accept(&mut self) {
+        while let Ok((socket, _)) = self.listener.accept() {
+            let Ok(conn) = Framed::new(socket) else { continue };
+            if self.configd.replace(conn).is_some() {
+                self.iod.handle_configd(now(), false);
+            }
+            self.iod.handle_configd(now(), true);
+            self.drain();
+        }
+    }
+
+    fn hear_configd(&mut self) {
+        let Some(conn) = &mut self.configd else { return };
+        let Ok(messages) = conn.receive() else {
+            self.lose_configd();
+            return;
+        };
+        for message in messages {
+            match decode_command(message) {
+                Ok(command) => self.command(command),
+                Err(error) => {
+                    tracing::error!(%error, "vxconfigd sent what is no command");
+                    self.lose_configd();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        if matches!(command, Command::StartNode) {
+            match self.own_node() {
+                Ok(node) => self.iod.set_node(node),
+                Err(error) => tracing::warn!("cannot join the cluster: {error:#}"),
+            }
+        }
+        self.iod.handle_command(now(), command);
+        self.drain();
+    }
+
+    fn own_node(&self) -> Result<NodeId> {
+        let snapshot: Snapshot = Admin::connect(&self.root)?.request(&AdminRequest::Snapshot)?;
+        NodeId::new(snapshot.llt.node).context("gabd has no node id")
+    }
+
+    fn lose_configd(&mut self) {
+        self.configd = None;
+        tracing::info!("vxconfigd is gone");
+        self.iod.handle_configd(now(), false);
+        self.drain();
+    }
+
+    fn hear_port(&mut self) {
+        while let Some(event) = self.port.as_mut().and_then(Port::try_recv) {
+            match event {
+                ClientEvent::Closed(reason) => {
+                    self.port = None;
+                    self.iod.handle_closed(now(), &reason.to_string());
+                }
+                ClientEvent::Deliver(delivery) => {
+                    self.iod.handle_message(now(), delivery.sender, delivery.payload);
+                }
+                ClientEvent::Status(_) => {}
+                ClientEvent::View(view) => self.iod.handle_view(now(), &view),
+            }
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.iod.poll_output() {
+            match output {
+                IodOutput::Broadcast(payload) => {
+                    self.send(|port| port.broadcast(&payload, Level::Safe, true));
+                }
+                IodOutput::ClosePort => {
+                    if let Some(port) = self.port.take() {
+                        // What was said is said: others are to hear that we leave in order.
+                        let _ = port.close();
+                    }
+                }
+                IodOutput::Notice(notice) => tell(&notice),
+                IodOutput::OpenPort => self.open_port(),
+                IodOutput::SendTo(to, payload) => {
+                    self.send(|port| port.send_to(to, &payload, true));
+                }
+                IodOutput::Tell(upcall) => {
+                    let bytes = encode_upcall(&upcall);
+                    if self.configd.as_mut().is_some_and(|conn| conn.send(&bytes).is_err()) {
+                        self.configd = None;
+                        self.iod.handle_configd(now(), false);
+                    }
+                }
+                IodOutput::Write(token, write) => {
+                    if let Some((token, done)) = self.disks.write(token, write) {
+                        self.iod.handle_write(now(), token, done);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A port that is closed says so by itself.
+    fn send(&mut self, send: impl FnOnce(&mut Port) -> Result<(), gab::event::SendError>) {
+        if let Some(Err(error)) = self.port.as_mut().map(send) {
+            tracing::debug!(%error, "not sent on port v");
+        }
+    }
+
+    fn open_port(&mut self) {
+        let name = PortName::new('v').expect("a letter");
+        let options = Options {
+            root: self.root.clone(),
+            name: "vxiod".to_owned(),
+            kernel: true,
+            ..Options::default()
+        };
+        match Port::register(name, &options) {
+            Ok(port) => self.port = Some(port),
+            Err(error) => {
+                tracing::error!("cannot open port v: {error}");
+                self.iod.handle_closed(now(), "cluster device open failed");
+            }
+        }
+    }
+}
+
+/// One event, one line.
+fn tell(notice: &IodNotice) {
+    match notice {
+        IodNotice::BadMessage { node } => {
+            tracing::warn!("node {node} sent a message on port v that is none");
+        }
+        IodNotice::CopyFailed { group, disk, error } => {
+            tracing::warn!("disk {disk} of group {group}: a copy is not written: {error}");
+        }
+        IodNotice::RepairFailed { group } => {
+            tracing::error!("group {group}: the configuration in force cannot be written back");
+        }
+        IodNotice::TxnFailed { id, node, why } => {
+            tracing::warn!("transaction {id} is abandoned: node {node}: {why}");
+        }
+    }
+}

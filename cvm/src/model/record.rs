@@ -1,0 +1,190 @@
+//! The records of a group: disks, subdisks, plexes and volumes (facts 1.1).
+//!
+//! A record names what it consists of: a volume its plexes, a plex its subdisks, a subdisk its disk.
+//! Who uses a record is looked up ([`super::Group::users`]), so that nothing is said twice.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Name, Rid, Serial, UniqueId};
+use super::size::Sectors;
+use super::states::{KernelState, LogType, PlexState, ReadPolicy, VolumeState};
+
+/// What every record has.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Common {
+    /// Its identity in the group.
+    pub rid: Rid,
+    /// A line for people, at most [`super::limits::TEXT_MAX`] bytes.
+    pub comment: String,
+    /// Locks of operations of several steps, gone when the group is imported anew.
+    pub tutil: [String; 3],
+    /// The same, kept.
+    pub putil: [String; 3],
+}
+
+/// A disk media record: a disk as a member of the group, whatever path leads to it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Disk {
+    /// Identity, comment, locks.
+    pub common: Common,
+    /// The disk that it stands for; `None` when it was taken out and not replaced.
+    pub disk: Option<UniqueId>,
+    /// The access name under which the node that wrote this record last saw it.
+    pub access: String,
+    /// Length of its public region.
+    pub public_len: Sectors,
+    /// Length of its private region.
+    pub private_len: Sectors,
+    /// How often the group was imported with it, to be compared with what the disk says.
+    pub serial: Serial,
+    /// Free space of it is for hot relocation only.
+    pub spare: bool,
+    /// Hot relocation leaves it alone.
+    pub nohotuse: bool,
+    /// Taken only when it is named.
+    pub reserve: bool,
+    /// Errors were seen: nothing new is put there.
+    pub failing: bool,
+    /// Taken out for replacement by the administrator.
+    pub removed: bool,
+}
+
+/// What a subdisk is a range of.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Source {
+    /// The public region of a disk.
+    Disk {
+        /// The disk media record.
+        dm: Name,
+        /// Where it begins in the public region.
+        offset: Sectors,
+    },
+    /// A volume from its beginning: the subdisk is a subvolume of a layered volume.
+    Volume(
+        /// The layer's volume.
+        Name,
+    ),
+}
+
+/// A range of a disk, or a whole layer's volume.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Subdisk {
+    /// Identity, comment, locks.
+    pub common: Common,
+    /// Where its blocks are.
+    pub source: Source,
+    /// How many.
+    pub len: Sectors,
+}
+
+/// How a plex arranges its subdisks.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Layout {
+    /// One after the other.
+    Concat,
+    /// In turns of `width` over the columns.
+    Stripe {
+        /// At least 2.
+        columns: u16,
+        /// The stripe unit.
+        width: Sectors,
+    },
+}
+
+impl Layout {
+    /// How many columns; a concatenation is one.
+    pub const fn columns(self) -> u16 {
+        match self {
+            Self::Concat => 1,
+            Self::Stripe { columns, .. } => columns,
+        }
+    }
+}
+
+/// The place of a subdisk in its plex.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Piece {
+    /// Which subdisk.
+    pub subdisk: Name,
+    /// Its column, 0 in a concatenation.
+    pub column: u16,
+    /// Where it begins in the column.
+    pub offset: Sectors,
+}
+
+/// One copy of a volume's data, or of its log.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Plex {
+    /// Identity, comment, locks.
+    pub common: Common,
+    /// Accessibility.
+    pub kernel: KernelState,
+    /// What is known of its contents.
+    pub state: PlexState,
+    /// How the pieces lie.
+    pub layout: Layout,
+    /// By column, then by offset.
+    pub pieces: Vec<Piece>,
+    /// The subdisk with a dirty region log. A plex with nothing else is a log plex.
+    pub log: Option<Name>,
+}
+
+impl Plex {
+    /// It holds a log and no data.
+    pub fn is_log_only(&self) -> bool {
+        self.log.is_some() && self.pieces.is_empty()
+    }
+
+    /// All its subdisks, the log last.
+    pub fn subdisks(&self) -> impl Iterator<Item = &Name> {
+        self.pieces.iter().map(|piece| &piece.subdisk).chain(&self.log)
+    }
+}
+
+/// Owner and rights of the device node of a volume.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Permissions {
+    /// Name of the user.
+    pub user: String,
+    /// Name of the group of users.
+    pub group: String,
+    /// Bits of the mode, `0o777` at most.
+    pub mode: u32,
+}
+
+impl Default for Permissions {
+    fn default() -> Self {
+        Self { user: "root".to_owned(), group: "root".to_owned(), mode: 0o600 }
+    }
+}
+
+/// A virtual disk; its plexes are equal copies.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Volume {
+    /// Identity, comment, locks.
+    pub common: Common,
+    /// Accessibility.
+    pub kernel: KernelState,
+    /// What is known of its contents.
+    pub state: VolumeState,
+    /// How much applications see.
+    pub len: Sectors,
+    /// `fsgen` or `gen`.
+    pub usage: String,
+    /// How a plex is chosen for reading.
+    pub read_policy: ReadPolicy,
+    /// Which one [`ReadPolicy::Prefer`] means.
+    pub preferred: Option<Name>,
+    /// The number of its device.
+    pub minor: u32,
+    /// Its dirty region log.
+    pub log_type: LogType,
+    /// Only one node at a time may have it open.
+    pub exclusive: bool,
+    /// It is a part of a layered volume and not for applications.
+    pub layer: bool,
+    /// Owner and rights.
+    pub permissions: Permissions,
+    /// Data plexes and log plexes.
+    pub plexes: Vec<Name>,
+}

@@ -1,0 +1,183 @@
+//! From text to descriptions; what the fields mean is not known here.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use crate::model::ids::Name;
+
+/// A record as it is described.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Description {
+    /// The word that it begins with: `dg`, `dm`, `sd`, `plex`, `vol`.
+    pub kind: String,
+    /// Its name.
+    pub name: Name,
+    /// The line that it begins in, from 1.
+    pub line: usize,
+    /// Its fields in the order in which they stand there.
+    pub fields: Vec<Field>,
+}
+
+/// `key=value`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Field {
+    /// Before the sign.
+    pub key: String,
+    /// After it, without quotes.
+    pub value: String,
+    /// The line that it stands in, from 1.
+    pub line: usize,
+}
+
+/// Text that is no description, or one of something impossible.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub struct TextError {
+    /// From 1.
+    pub line: usize,
+    /// What is wrong, and what was expected.
+    pub what: String,
+}
+
+impl TextError {
+    pub(super) fn new(line: usize, what: impl Into<String>) -> Self {
+        Self { line, what: what.into() }
+    }
+}
+
+impl Description {
+    /// Takes the field with this key out; that it stands there twice is an error.
+    pub fn take(&mut self, key: &str) -> Result<Option<Field>, TextError> {
+        let Some(place) = self.fields.iter().position(|field| field.key == key) else {
+            return Ok(None);
+        };
+        let field = self.fields.remove(place);
+        match self.fields.iter().find(|other| other.key == key) {
+            Some(other) => Err(TextError::new(other.line, format!("{key} for the second time"))),
+            None => Ok(Some(field)),
+        }
+    }
+
+    /// The value of a field, read as `T`, or its default if it is not there.
+    pub fn value<T>(&mut self, key: &str, default: T) -> Result<T, TextError>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.take(key)?.map_or(Ok(default), |field| field.read())
+    }
+
+    /// The same of a field that must be there.
+    pub fn required<T>(&mut self, key: &str) -> Result<T, TextError>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let field = self.take(key)?;
+        let missing =
+            || TextError::new(self.line, format!("{} {} has no {key}", self.kind, self.name));
+        field.ok_or_else(missing)?.read()
+    }
+
+    /// `on` and `off`; not there is off.
+    pub fn flag(&mut self, key: &str) -> Result<bool, TextError> {
+        let Some(field) = self.take(key)? else { return Ok(false) };
+        match field.value.as_str() {
+            "on" | "yes" | "true" => Ok(true),
+            "off" | "no" | "false" => Ok(false),
+            _ => Err(field.wrong("is neither on nor off")),
+        }
+    }
+
+    /// Nobody asked for what is left.
+    pub fn end(&self) -> Result<(), TextError> {
+        self.fields.first().map_or(Ok(()), |field| {
+            let what = format!("{} is no field of {} {}", field.key, self.kind, self.name);
+            Err(TextError::new(field.line, what))
+        })
+    }
+}
+
+impl Field {
+    /// Its value as `T`.
+    pub fn read<T>(&self) -> Result<T, TextError>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.value.parse().map_err(|error: T::Err| {
+            TextError::new(self.line, format!("{}=\"{}\": {error}", self.key, self.value))
+        })
+    }
+
+    /// The error that the value `is` something.
+    pub fn wrong(&self, is: &str) -> TextError {
+        TextError::new(self.line, format!("{}=\"{}\" {is}", self.key, self.value))
+    }
+}
+
+/// Reads all descriptions of a text.
+pub fn parse(text: &str) -> Result<Vec<Description>, TextError> {
+    let mut records: Vec<Description> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let mut words = Words { rest: line, line: number };
+        if !line.starts_with([' ', '\t'])
+            && let Some(kind) = words.next()?
+        {
+            let Some(name) = words.next()? else {
+                return Err(TextError::new(number, format!("{kind} without a name")));
+            };
+            let name = Name::new(&name).map_err(|e| TextError::new(number, e.to_string()))?;
+            records.push(Description { kind, name, line: number, fields: Vec::new() });
+        }
+        while let Some(word) = words.next()? {
+            let Some((key, value)) = word.split_once('=') else {
+                return Err(TextError::new(number, format!("\"{word}\" is not field=value")));
+            };
+            let Some(record) = records.last_mut() else {
+                return Err(TextError::new(number, "a field before any record"));
+            };
+            let (key, value) = (key.to_owned(), value.to_owned());
+            record.fields.push(Field { key, value, line: number });
+        }
+    }
+    Ok(records)
+}
+
+/// The words of a line; quotes group what is between them, a `#` ends the line.
+struct Words<'a> {
+    rest: &'a str,
+    line: usize,
+}
+
+impl Words<'_> {
+    fn next(&mut self) -> Result<Option<String>, TextError> {
+        self.rest = self.rest.trim_start();
+        if self.rest.is_empty() || self.rest.starts_with('#') {
+            self.rest = "";
+            return Ok(None);
+        }
+        let (mut word, mut quoted) = (String::new(), false);
+        let mut letters = self.rest.char_indices();
+        let end = loop {
+            match letters.next() {
+                None if quoted => return Err(TextError::new(self.line, "a quote without its end")),
+                None => break self.rest.len(),
+                Some((_, '"')) => quoted = !quoted,
+                Some((_, '\\')) => match letters.next() {
+                    Some((_, letter @ ('"' | '\\'))) => word.push(letter),
+                    _ => {
+                        return Err(TextError::new(
+                            self.line,
+                            "a backslash before neither \" nor \\",
+                        ));
+                    }
+                },
+                Some((at, letter)) if letter.is_whitespace() && !quoted => break at,
+                Some((_, letter)) => word.push(letter),
+            }
+        };
+        self.rest = &self.rest[end..];
+        Ok(Some(word))
+    }
+}

@@ -1,0 +1,423 @@
+//! Nodes with their vxiod and vxconfigd, the ports between them and their disks. One step at a time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
+use cvm::core::iod::{Command, Iod, IodConfig, IodNotice, IodOutput, Upcall, Write};
+use cvm::disk::Image;
+use cvm::model::{Activation, Name, UniqueId};
+use cvm::request::{ClusterRequest, Reply, Request};
+use llt::{Duration, Id, Incarnation, Instant, NodeId};
+
+use crate::bus::{Bus, Event};
+use crate::disks::{Disks, Fate};
+
+pub(crate) fn node(number: u8) -> NodeId {
+    NodeId::new(number).unwrap()
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// A node: two processes.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub(crate) iod: Iod,
+    pub(crate) configd: Configd,
+    iod_out: VecDeque<IodOutput>,
+    configd_out: VecDeque<ConfigdOutput>,
+    /// From vxiod to vxconfigd, and back.
+    upcalls: VecDeque<Upcall>,
+    commands: VecDeque<Command>,
+    /// What utilities were told, by session.
+    pub(crate) replies: BTreeMap<u64, Reply>,
+    is_up: bool,
+    is_frozen: bool,
+    has_configd: bool,
+}
+
+impl Node {
+    /// Its vxconfigd still knows who asked.
+    pub(crate) const fn answers(&self) -> bool {
+        self.has_configd && self.is_up && !self.is_frozen
+    }
+}
+
+/// Something that was said aloud.
+#[derive(Clone, Debug)]
+#[expect(dead_code, reason = "for people who look at a failed run")]
+pub(crate) enum Said {
+    Configd(NodeId, ConfigdNotice),
+    Iod(NodeId, IodNotice),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Port {
+    U,
+    V,
+    W,
+}
+
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    u: Bus,
+    v: Bus,
+    w: Bus,
+    pub(crate) disks: Disks,
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    late: Vec<Write>,
+    /// Time does not pass this: late writes are late by no more than a lease and a disk's time.
+    pub(crate) horizon: Option<Instant>,
+    pub(crate) said: Vec<Said>,
+    sessions: u64,
+    random: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, disks: u32) -> Self {
+        let known = (1..=disks).map(|number| UniqueId::new(1_283_432_300, number, "host1"));
+        Self {
+            now: Instant::from_millis(1000),
+            u: Bus::default(),
+            v: Bus::default(),
+            w: Bus::default(),
+            disks: Disks::new(known.collect()),
+            nodes: BTreeMap::new(),
+            late: Vec::new(),
+            horizon: None,
+            said: Vec::new(),
+            sessions: 0,
+            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+        }
+    }
+
+    /// Nodes 0 to `count` are members of the cluster, and can reach so many disks.
+    pub(crate) fn formed(seed: u64, count: u8, disks: u32) -> Self {
+        let mut world = Self::new(seed, disks);
+        for number in 0..count {
+            world.boot(node(number));
+            world.settle();
+        }
+        for number in 0..count {
+            let state = &world.nodes[&node(number)];
+            assert!(state.iod.role().is_member, "node {number} has joined: {:?}", world.said);
+        }
+        world
+    }
+
+    fn configd(&mut self, node: NodeId) -> Configd {
+        self.sessions += 1;
+        let incarnation = Incarnation(self.now.as_nanos() + self.sessions);
+        let config = ConfigdConfig {
+            host: name(&format!("host{node}")),
+            cluster: name("clus1"),
+            answer_limit: Duration::from_secs(10),
+            activation: Activation::Off,
+            join_limit: Duration::from_secs(20),
+        };
+        let mut configd = Configd::new(Id { node, incarnation }, config);
+        configd.set_wall_time(1_283_432_345);
+        configd
+    }
+
+    pub(crate) fn boot(&mut self, node: NodeId) {
+        let incarnation = Incarnation(self.now.as_nanos());
+        let mut iod = Iod::new(Id { node, incarnation }, IodConfig::default());
+        iod.handle_configd(self.now, true);
+        let replies = self.nodes.remove(&node).map(|node| node.replies).unwrap_or_default();
+        let configd = self.configd(node);
+        let new = Node {
+            iod,
+            configd,
+            iod_out: VecDeque::new(),
+            configd_out: VecDeque::new(),
+            upcalls: VecDeque::new(),
+            commands: VecDeque::new(),
+            replies,
+            is_up: true,
+            is_frozen: false,
+            has_configd: true,
+        };
+        self.nodes.insert(node, new);
+        self.u.join(node);
+        self.w.join(node);
+        self.request(node, Request::Cluster(ClusterRequest::Start));
+        self.collect(node);
+    }
+
+    /// Nothing more comes from the node; what nobody has read of it may be lost.
+    fn cut_off(&mut self, node: NodeId) {
+        for port in [Port::U, Port::V, Port::W] {
+            let unread = self.bus(port).unread();
+            let keep = if unread > 0 { self.draw(unread + 1) } else { 0 };
+            self.bus(port).leave(node, keep);
+        }
+    }
+
+    /// Both processes are gone, between two steps.
+    pub(crate) fn crash(&mut self, node: NodeId, fate: Fate) {
+        let Some(gone) = self.nodes.get_mut(&node).filter(|node| node.is_up) else { return };
+        gone.is_up = false;
+        self.late.extend(self.disks.orphan(node, fate));
+        self.cut_off(node);
+    }
+
+    /// The node stands still, and the others throw it out.
+    pub(crate) fn freeze(&mut self, node: NodeId) {
+        let Some(frozen) = self.nodes.get_mut(&node).filter(|node| node.is_up) else { return };
+        frozen.is_frozen = true;
+        self.cut_off(node);
+    }
+
+    /// It goes on where it stood, does what it had begun, and then learns that it is out.
+    pub(crate) fn thaw(&mut self, node: NodeId) {
+        let Some(frozen) = self.nodes.get_mut(&node).filter(|node| node.is_frozen) else { return };
+        frozen.is_frozen = false;
+        while self.iod_output(node) || self.complete(node) || self.local(node) {}
+        let now = self.now;
+        if let Some(frozen) = self.nodes.get_mut(&node) {
+            frozen.iod.handle_closed(now, "this node was ejected from the cluster");
+        }
+        self.collect(node);
+        while self.local(node) {}
+    }
+
+    pub(crate) fn kill_configd(&mut self, node: NodeId) {
+        let now = self.now;
+        let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) else { return };
+        state.has_configd = false;
+        state.upcalls.clear();
+        state.commands.clear();
+        state.configd_out.clear();
+        state.iod.handle_configd(now, false);
+        self.u.leave(node, 0);
+        self.w.leave(node, 0);
+        self.collect(node);
+    }
+
+    pub(crate) fn start_configd(&mut self, node: NodeId) {
+        let now = self.now;
+        let configd = self.configd(node);
+        let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) else { return };
+        state.has_configd = true;
+        state.configd = configd;
+        state.iod.handle_configd(now, true);
+        self.u.join(node);
+        self.w.join(node);
+        self.collect(node);
+    }
+
+    /// A utility on a node; the answer comes under the number that is given.
+    pub(crate) fn request(&mut self, node: NodeId, request: Request) -> u64 {
+        self.sessions += 1;
+        let (now, session) = (self.now, self.sessions);
+        if let Some(state) = self.nodes.get_mut(&node).filter(|state| state.has_configd) {
+            state.configd.handle_request(now, session, request);
+        }
+        self.collect(node);
+        session
+    }
+
+    /// The answer to a request, once it is there.
+    pub(crate) fn reply(&self, node: NodeId, session: u64) -> Option<&Reply> {
+        self.nodes[&node].replies.get(&session)
+    }
+
+    /// A request that is answered before anything else happens.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, node: NodeId, request: Request) -> Reply {
+        let session = self.request(node, request.clone());
+        self.settle();
+        let reply = self.reply(node, session).cloned();
+        reply.unwrap_or_else(|| panic!("no answer to {request:?}: {:?}", self.said))
+    }
+
+    fn running(&self) -> Vec<NodeId> {
+        let up = self.nodes.iter().filter(|(_, node)| node.is_up && !node.is_frozen);
+        up.map(|(id, _)| *id).collect()
+    }
+
+    /// Nodes that run and are members.
+    pub(crate) fn members(&self) -> Vec<NodeId> {
+        let is_member = |id: &NodeId| self.nodes[id].iod.role().is_member;
+        self.running().into_iter().filter(is_member).collect()
+    }
+
+    pub(crate) fn image(&self, node: NodeId, group: &UniqueId) -> Option<Arc<Image>> {
+        self.nodes[&node].iod.tables().get(group).map(|table| Arc::clone(&table.image))
+    }
+
+    fn draw(&mut self, below: usize) -> usize {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        usize::try_from(self.random % below as u64).unwrap()
+    }
+
+    /// Takes what the machines want done.
+    fn collect(&mut self, node: NodeId) {
+        let Some(state) = self.nodes.get_mut(&node) else { return };
+        while let Some(output) = state.iod.poll_output() {
+            state.iod_out.push_back(output);
+        }
+        while let Some(output) = state.configd.poll_output() {
+            if state.has_configd {
+                state.configd_out.push_back(output);
+            }
+        }
+    }
+
+    /// One thing happens, if there is something.
+    pub(crate) fn step(&mut self) -> bool {
+        const KINDS: usize = 7;
+        let nodes = self.running();
+        let actors = nodes.len() * KINDS + 3;
+        let first = self.draw(actors);
+        (0..actors).any(|offset| {
+            let actor = (first + offset) % actors;
+            match (nodes.get(actor / KINDS), actor % KINDS) {
+                (Some(&node), 0) => self.iod_output(node),
+                (Some(&node), 1) => self.configd_output(node),
+                (Some(&node), 2) => self.complete(node),
+                (Some(&node), 3) => self.local(node),
+                (Some(&node), 4) => self.event(node, Port::V),
+                (Some(&node), 5) => self.event(node, Port::W),
+                (Some(&node), _) => self.event(node, Port::U),
+                (None, 0) => self.u.order_next(),
+                (None, 1) => self.v.order_next(),
+                (None, _) => self.w.order_next(),
+            }
+        })
+    }
+
+    fn iod_output(&mut self, node: NodeId) -> bool {
+        let Some(state) = self.nodes.get_mut(&node) else { return false };
+        let Some(output) = state.iod_out.pop_front() else { return false };
+        match output {
+            IodOutput::Broadcast(payload) => self.v.broadcast(node, payload),
+            IodOutput::ClosePort => self.v.leave(node, usize::MAX / 2),
+            IodOutput::Notice(notice) => self.said.push(Said::Iod(node, notice)),
+            IodOutput::OpenPort => self.v.join(node),
+            IodOutput::SendTo(to, payload) => self.v.send_to(node, to, payload),
+            IodOutput::Tell(upcall) if state.has_configd => state.upcalls.push_back(upcall),
+            IodOutput::Tell(_) => {}
+            IodOutput::Write(token, write) => self.disks.submit(node, token, write),
+        }
+        true
+    }
+
+    fn configd_output(&mut self, node: NodeId) -> bool {
+        let now = self.now;
+        let devices = self.disks.devices();
+        let Some(state) = self.nodes.get_mut(&node) else { return false };
+        let Some(output) = state.configd_out.pop_front() else { return false };
+        match output {
+            ConfigdOutput::Broadcast(payload) => self.w.broadcast(node, payload),
+            ConfigdOutput::Command(command) => state.commands.push_back(command),
+            ConfigdOutput::Notice(notice) => self.said.push(Said::Configd(node, notice)),
+            ConfigdOutput::Reply(session, reply) => {
+                let before = state.replies.insert(session, reply);
+                assert!(before.is_none(), "a second answer to {session}");
+            }
+            ConfigdOutput::Scan => {
+                state.configd.handle_scan(now, devices);
+                self.collect(node);
+            }
+            ConfigdOutput::Disk(..) | ConfigdOutput::Snapshot(_) => panic!("nobody asked"),
+            ConfigdOutput::SendTo(to, payload) => self.w.send_to(node, to, payload),
+            ConfigdOutput::Ship(to, payload) => self.u.send_to(node, to, payload),
+        }
+        true
+    }
+
+    fn bus(&mut self, port: Port) -> &mut Bus {
+        match port {
+            Port::U => &mut self.u,
+            Port::V => &mut self.v,
+            Port::W => &mut self.w,
+        }
+    }
+
+    fn event(&mut self, node: NodeId, port: Port) -> bool {
+        let Some(event) = self.bus(port).next(node) else { return false };
+        let now = self.now;
+        let state = self.nodes.get_mut(&node).unwrap();
+        match (port, event) {
+            (Port::U, Event::Message(from, _, payload)) => {
+                state.configd.handle_shipped(now, from, &payload);
+            }
+            (Port::U, Event::View(_)) => {}
+            (Port::V, Event::Message(from, _, payload)) => {
+                state.iod.handle_message(now, from, payload);
+            }
+            (Port::V, Event::View(view)) => state.iod.handle_view(now, &view),
+            (Port::W, Event::Message(from, way, payload)) => {
+                state.configd.handle_message(now, from, way, &payload);
+            }
+            (Port::W, Event::View(view)) => state.configd.handle_view(now, &view),
+        }
+        self.collect(node);
+        true
+    }
+
+    fn complete(&mut self, node: NodeId) -> bool {
+        let Some(token) = self.disks.next_of(node) else { return false };
+        let now = self.now;
+        self.nodes.get_mut(&node).unwrap().iod.handle_write(now, token, Ok(()));
+        self.collect(node);
+        true
+    }
+
+    /// Something passes between the two processes of a node.
+    fn local(&mut self, node: NodeId) -> bool {
+        let now = self.now;
+        let state = self.nodes.get_mut(&node).unwrap();
+        if let Some(upcall) = state.upcalls.pop_front() {
+            state.configd.handle_upcall(now, upcall);
+        } else if let Some(command) = state.commands.pop_front() {
+            state.iod.handle_command(now, command);
+        } else {
+            return false;
+        }
+        self.collect(node);
+        true
+    }
+
+    /// Until nothing happens any more, timers included.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..100_000 {
+            if self.step() {
+                continue;
+            }
+            let deadlines = self.running().into_iter().flat_map(|id| {
+                let node = &self.nodes[&id];
+                let configd = node.configd.next_deadline().filter(|_| node.has_configd);
+                [node.iod.next_deadline(), configd]
+            });
+            let next = deadlines.flatten().min();
+            let past = |next: &Instant| self.horizon.is_some_and(|horizon| *next > horizon);
+            let Some(next) = next.filter(|next| !past(next)) else { return };
+            self.now = self.now.max(next) + Duration::from_millis(1);
+            for id in self.running() {
+                let now = self.now;
+                let state = self.nodes.get_mut(&id).unwrap();
+                state.iod.handle_timer(now);
+                if state.has_configd {
+                    state.configd.handle_timer(now);
+                }
+                self.collect(id);
+            }
+        }
+        panic!("it never comes to rest: {:?}", self.said);
+    }
+
+    /// What was still on its way when its node was lost reaches the disks now.
+    pub(crate) fn land_late_writes(&mut self) {
+        let late = std::mem::take(&mut self.late);
+        self.disks.land(late);
+        self.horizon = None;
+    }
+}
