@@ -26,6 +26,8 @@ impl Wires {
             id,
             name: format!("node{id}"),
             gabd: None,
+            vxiod: None,
+            vxconfigd: None,
             faults: vec![LinkFaults::default()],
         };
         let cluster = Cluster {
