@@ -128,7 +128,7 @@ fn read(bytes: &[u8]) -> bool {
     let disks = [1, 2, 3].map(disk);
     let claims: Vec<_> = disks.iter().map(|disk| &disk.claims).collect();
     let _ = claims.iter().map(|claims| claims.next_tenure() + claims.next_seqno()).max();
-    let any = Request { clear: true, force: true, owners: vec![host("h")], ..request() };
+    let any = ImportRequest { clear: true, force: true, owners: vec![host("h")], ..request() };
     if let Ok(choice) = choose(&any, &disks) {
         let _ = next_slot(&choice.held, Some(choice.image.slot), &BTreeSet::new());
     }
