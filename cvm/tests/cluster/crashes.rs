@@ -32,6 +32,8 @@ enum Blow {
     Freeze,
     /// Only vxconfigd dies, and starts again.
     Configd,
+    /// All nodes die, and start again.
+    Outage(Fate),
 }
 
 /// Disks that all nodes reach; the group has the first three.
@@ -225,10 +227,42 @@ fn go_on(world: &mut World) {
     assert_eq!(again, Reply::Done, "the next transaction: {:?}", world.said);
 }
 
+/// The power fails everywhere: what is found on the disks afterwards is the old configuration or the
+/// new one, and if anybody was told, it is what was told. True if it is the new one.
+fn fail_everywhere(mut world: World, case: &Case, asked: (NodeId, u64), fate: Fate) -> bool {
+    for number in 0..3 {
+        world.crash(node(number), fate);
+    }
+    let told = world.reply(asked.0, asked.1).cloned();
+    for number in 0..3 {
+        world.boot(node(number));
+        world.settle();
+    }
+    assert_eq!(world.members().len(), 3, "the cluster is there again: {:?}", world.said);
+    let images: Vec<_> = (0..3).map(|number| in_force(&world, node(number))).collect();
+    assert!(images.iter().all(|image| *image == images[0]), "all have the same");
+    let now = images[0].as_ref().map(|image| plain(&image.group));
+    // Whether a disk is in a group that was not made shows when it is given to another.
+    let is_committed = now == case.after;
+    assert!(is_committed || now == case.before, "neither old nor new: {now:?}, {:?}", world.said);
+    match told {
+        Some(Reply::Done) => assert!(is_committed, "it was done"),
+        Some(Reply::Failed(_)) => assert!(!is_committed, "it was not done"),
+        Some(Reply::Unknown(_)) | None => {}
+        Some(Reply::Snapshot(_) | Reply::TransState(_)) => panic!("an answer to something else"),
+    }
+    go_on(&mut world);
+    is_committed
+}
+
 /// What comes after a blow that falls now. True if the transaction is committed.
 fn strike(mut world: World, case: &Case, asked: (NodeId, u64), victim: NodeId, blow: Blow) -> bool {
+    if let Blow::Outage(fate) = blow {
+        return fail_everywhere(world, case, asked, fate);
+    }
     world.horizon = Some(world.now + Duration::from_secs(45));
     match blow {
+        Blow::Outage(_) => {}
         Blow::Crash(fate) => world.crash(victim, fate),
         Blow::Freeze => world.freeze(victim),
         Blow::Configd => world.kill_configd(victim),
@@ -255,13 +289,16 @@ fn strike(mut world: World, case: &Case, asked: (NodeId, u64), victim: NodeId, b
     is_committed
 }
 
-const BLOWS: [Blow; 6] = [
+const BLOWS: [Blow; 9] = [
     Blow::Crash(Fate::Late),
     Blow::Crash(Fate::Landed),
     Blow::Crash(Fate::Lost),
     Blow::Crash(Fate::Torn),
     Blow::Freeze,
     Blow::Configd,
+    Blow::Outage(Fate::Landed),
+    Blow::Outage(Fate::Lost),
+    Blow::Outage(Fate::Torn),
 ];
 
 /// All steps of one kind, with `CVM_SEEDS` interleavings of each (1), asked at the master and at a
@@ -277,7 +314,8 @@ fn enumerate(kind: Kind) {
         let session = world.request(asked, request(kind));
         for at in 0.. {
             for blow in BLOWS {
-                for victim in 0..3 {
+                let victims = if matches!(blow, Blow::Outage(_)) { 1 } else { 3 };
+                for victim in 0..victims {
                     let world = world.clone();
                     let struck = || strike(world, &case, (asked, session), node(victim), blow);
                     let struck = std::panic::AssertUnwindSafe(struck);

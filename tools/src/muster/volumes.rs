@@ -56,7 +56,8 @@ pub fn processes(node: &Node) -> impl Iterator<Item = Process> {
 /// If one cannot be started, or does not answer.
 pub fn start(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()> {
     for daemon in DAEMONS {
-        let known = if daemon == "vxiod" { cluster.node(node).vxiod } else { cluster.node(node).vxconfigd };
+        let known =
+            if daemon == "vxiod" { cluster.node(node).vxiod } else { cluster.node(node).vxconfigd };
         if known.is_some_and(|process| process.state() != State::Gone) {
             continue;
         }

@@ -218,7 +218,7 @@ impl Configd {
             [id] => (*id).clone(),
             [..] => return Err(failed(&import.group, "several groups have this name: use the id")),
         };
-        let request = disk::Request {
+        let request = disk::ImportRequest {
             group: id.clone(),
             owners: vec![self.owner(import.shared)],
             clear: import.clear,

@@ -45,6 +45,7 @@ impl Wires {
             keyed: false,
             quorum: false,
             attached: true,
+            disks: 0,
             nodes: (0..nodes).map(node).collect(),
         };
         let mut wires = Self { cluster, binaries: Binaries::locate()?, folder };
