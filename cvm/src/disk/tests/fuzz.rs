@@ -137,7 +137,7 @@ fn read(bytes: &[u8]) -> bool {
 
 #[test]
 fn no_input_makes_the_decoders_panic() {
-    let count = std::env::var("FUZZ_COUNT").ok().and_then(|text| text.parse().ok());
+    let count = option_env!("FUZZ_COUNT").and_then(|text| text.parse().ok());
     let count: u64 = count.unwrap_or(20_000);
     let mut hostile = Hostile::new();
     let mut accepted = 0;
