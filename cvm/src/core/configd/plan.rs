@@ -320,11 +320,12 @@ impl Configd {
         }
     }
 
-    /// It belongs to no group, or to one that is no more: its own newest configuration says that the
-    /// group was destroyed, and whoever did that did not live to say so on every disk.
+    /// It belongs to no group, or to one that is no more: the newest configuration that any disk has says
+    /// that the group was destroyed, and whoever did that did not live to say so on every disk.
     fn is_free(&self, disk: &FoundDisk) -> bool {
         let is_nobodys = disk.claims.member().is_none_or(|member| {
-            let newest = images(disk, &member.group).max_by_key(|image| image.stamp);
+            let all = self.found().flat_map(|disk| images(disk, &member.group));
+            let newest = all.max_by_key(|image| image.stamp);
             newest.is_some_and(|image| image.group.destroyed)
         });
         is_nobodys && !self.is_in_use(&disk.label.disk)
