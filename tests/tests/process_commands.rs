@@ -211,11 +211,11 @@ fn the_command_line_breaks_shows_and_mends_a_cluster() {
 }
 
 #[test]
-fn what_this_version_cannot_do_is_refused_by_name() {
+fn disks_that_are_too_small_are_refused() {
     let hand =
         ByHand { folder: tempfile::tempdir().unwrap(), binaries: Binaries::locate().unwrap() };
-    let output = hand.run(&["up", "--disks", "4"]);
+    let output = hand.run(&["up", "--disks", "4", "--disk-size", "1m"]);
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("--disks") && said.contains("not in this version"), "{said}");
+    assert!(said.contains("--disk-size") && said.contains("64m at least"), "{said}");
 }

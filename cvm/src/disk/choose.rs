@@ -62,7 +62,7 @@ impl FoundSlot {
 
 /// What somebody wants to import.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Request {
+pub struct ImportRequest {
     /// Which group.
     pub group: UniqueId,
     /// Whose disks may be taken, besides those of nobody: this host, or this cluster.
@@ -94,13 +94,22 @@ pub struct Choice {
     pub damaged: Vec<Damaged>,
     /// Fewer copies were seen than are needed, and it was forced.
     pub forced: bool,
+    /// Where the newer configurations are that were passed over, because this one was selected.
+    passed_over: Vec<CopyList>,
 }
 
 impl Choice {
     /// The earlier lists of the first image that the importer writes, if it is to name the copies
     /// `new`. An import that was forced has given up what it did not see.
     pub fn earlier_for(&self, new: &CopyList) -> Vec<CopyList> {
-        if self.forced { Vec::new() } else { self.image.earlier_in_doubt(new) }
+        if self.forced {
+            return Vec::new();
+        }
+        let mut earlier = self.image.earlier_in_doubt(new);
+        let other = |list: &&CopyList| !earlier.contains(list) && **list != new.only_active();
+        let passed_over: Vec<_> = self.passed_over.iter().filter(other).cloned().collect();
+        earlier.extend(passed_over);
+        earlier
     }
 }
 
@@ -128,14 +137,15 @@ pub fn groups(disks: &[FoundDisk]) -> BTreeMap<UniqueId, BTreeSet<Name>> {
 }
 
 /// Finds the configuration that counts. Nothing is written by that.
-pub fn choose(request: &Request, disks: &[FoundDisk]) -> Result<Choice, ImportError> {
+pub fn choose(request: &ImportRequest, disks: &[FoundDisk]) -> Result<Choice, ImportError> {
     let members = members(request, disks)?;
     check_owners(request, &members)?;
     let seen = Seen::of(request, &members);
     let image = newest(request, &seen)?;
     check_serials(request, &members, image)?;
     check_alone(request, &seen, image)?;
-    let forced = check_copies(request, &seen, image)?;
+    let passed_over = passed_over(&seen, image);
+    let forced = check_copies(request, &seen, image, &passed_over)?;
     let records = || image.group.disks.iter().filter(|(_, dm)| !dm.removed);
     let known: BTreeSet<_> = records().filter_map(|(_, dm)| dm.disk.as_ref()).collect();
     let missing = records().filter_map(|(name, dm)| {
@@ -150,12 +160,13 @@ pub fn choose(request: &Request, disks: &[FoundDisk]) -> Result<Choice, ImportEr
         held: seen.held,
         damaged: seen.damaged,
         forced,
+        passed_over,
     })
 }
 
 /// The disks that say that they belong to the group.
 fn members<'a>(
-    request: &Request,
+    request: &ImportRequest,
     disks: &'a [FoundDisk],
 ) -> Result<BTreeMap<&'a UniqueId, &'a FoundDisk>, ImportError> {
     let mut members = BTreeMap::new();
@@ -173,7 +184,7 @@ fn members<'a>(
 }
 
 fn check_owners(
-    request: &Request,
+    request: &ImportRequest,
     members: &BTreeMap<&UniqueId, &FoundDisk>,
 ) -> Result<(), ImportError> {
     for disk in members.values() {
@@ -204,7 +215,7 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn of(request: &Request, members: &BTreeMap<&'a UniqueId, &'a FoundDisk>) -> Self {
+    fn of(request: &ImportRequest, members: &BTreeMap<&'a UniqueId, &'a FoundDisk>) -> Self {
         let mut seen = Self {
             images: Vec::new(),
             floor: Stamp::default(),
@@ -232,7 +243,13 @@ impl<'a> Seen<'a> {
         seen
     }
 
-    fn look(&mut self, request: &Request, disk: &'a UniqueId, slot: Slot, found: &'a FoundSlot) {
+    fn look(
+        &mut self,
+        request: &ImportRequest,
+        disk: &'a UniqueId,
+        slot: Slot,
+        found: &'a FoundSlot,
+    ) {
         let (error, head) = match found {
             FoundSlot::Image(image) if image.group.id == request.group => {
                 self.images.push((disk, image));
@@ -255,7 +272,7 @@ impl<'a> Seen<'a> {
 }
 
 /// The newest image, of the selected disk or of all.
-fn newest<'a>(request: &Request, seen: &Seen<'a>) -> Result<&'a Image, ImportError> {
+fn newest<'a>(request: &ImportRequest, seen: &Seen<'a>) -> Result<&'a Image, ImportError> {
     let selected = |disk: &UniqueId| request.select.as_ref().is_none_or(|select| select == disk);
     let candidates = seen.images.iter().filter(|(disk, _)| selected(disk)).map(|(_, image)| *image);
     // Of two with one stamp any is as good as the other, if it is the same one on every node.
@@ -266,7 +283,7 @@ fn newest<'a>(request: &Request, seen: &Seen<'a>) -> Result<&'a Image, ImportErr
 /// No disk was used apart from the others (facts 3.17). Whoever selects a configuration has seen that
 /// and decided.
 fn check_serials(
-    request: &Request,
+    request: &ImportRequest,
     members: &BTreeMap<&UniqueId, &FoundDisk>,
     image: &Image,
 ) -> Result<(), ImportError> {
@@ -287,7 +304,7 @@ fn check_serials(
 }
 
 /// No other configuration has its stamp.
-fn check_alone(request: &Request, seen: &Seen<'_>, image: &Image) -> Result<(), ImportError> {
+fn check_alone(request: &ImportRequest, seen: &Seen<'_>, image: &Image) -> Result<(), ImportError> {
     let mut others = seen.images.iter().filter(|(_, other)| other.stamp == image.stamp);
     if request.select.is_some() || others.all(|(_, other)| *other == image) {
         Ok(())
@@ -297,8 +314,13 @@ fn check_alone(request: &Request, seen: &Seen<'_>, image: &Image) -> Result<(), 
 }
 
 /// Enough copies were seen that there can be no newer configuration and no other note in a kernel
-/// log. True if they were not, and that is forced.
-fn check_copies(request: &Request, seen: &Seen<'_>, image: &Image) -> Result<bool, ImportError> {
+/// log, and that those of configurations that are passed over can be overruled. True if they were not, and that is forced.
+fn check_copies(
+    request: &ImportRequest,
+    seen: &Seen<'_>,
+    image: &Image,
+    passed_over: &[CopyList],
+) -> Result<bool, ImportError> {
     if image.stamp < seen.floor && !request.force && request.select.is_none() {
         return Err(ImportError::Older { newest: image.stamp, floor: seen.floor });
     }
@@ -316,5 +338,26 @@ fn check_copies(request: &Request, seen: &Seen<'_>, image: &Image) -> Result<boo
             enough = false;
         }
     }
+    for list in passed_over.iter().filter(|list| !list.is_written(CopyKind::Config, &seen.copies)) {
+        let (found, active) = list.count(CopyKind::Config, &seen.copies);
+        if !request.force {
+            return Err(ImportError::TooFewCopies { kind: CopyKind::Config, found, active });
+        }
+        enough = false;
+    }
     Ok(!enough)
+}
+
+/// The lists of images that are newer than the one that was selected. What is written next has to be
+/// found by whoever would import one of those.
+fn passed_over(seen: &Seen<'_>, image: &Image) -> Vec<CopyList> {
+    let mut lists: Vec<CopyList> = Vec::new();
+    let newer = seen.images.iter().filter(|(_, other)| other.stamp >= image.stamp);
+    for list in newer.filter(|(_, other)| *other != image).flat_map(|(_, other)| other.lists()) {
+        let list = list.only_active();
+        if !lists.contains(&list) {
+            lists.push(list);
+        }
+    }
+    lists
 }

@@ -4,6 +4,9 @@
 //! Every node has two blocks of its own on each disk with a log, and alternates between them by
 //! generation: a write that is torn on all disks at once, in a power cut, leaves what was there
 //! before, with the detaches that were already acted upon.
+//!
+//! A note is safe when it is on half of the active copies of the log
+//! ([`CopyList::is_written`](super::CopyList::is_written)); an import needs more than half of them.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,8 @@ use bytes::BufMut;
 
 use super::block::{BlockKind, PAYLOAD_MAX, Place, open, seal};
 use super::codec::{FormatError, Put, Reader, check_counters};
-use super::geometry::{Blocks, COPIES, Extent, Geometry, REGIONS, RegionKind};
+use super::geometry::{COPIES, Geometry, REGIONS};
+use super::regions::{Blocks, Extent, RegionKind};
 use crate::model::UniqueId;
 
 /// What a disk is.

@@ -24,18 +24,19 @@ mod image;
 mod klog;
 mod label;
 mod outcome;
+mod regions;
 mod slot;
 
 pub use block::{BLOCK, BLOCK_SECTORS, BlockError, BlockKind, PAYLOAD_MAX, Place, forge_checksum};
 pub use choose::{
-    Choice, Damaged, FoundDisk, FoundSlot, ImportError, Request, Split, choose, groups,
+    Choice, Damaged, FoundDisk, FoundSlot, ImportError, ImportRequest, Split, choose, groups,
 };
 pub use claim::{Claim, Claims, Member};
 pub use codec::FormatError;
 pub use copies::{CopyKind, CopyList, CopyState, DiskCopies};
 pub use geometry::{
-    Blocks, COPIES, DefinedRegion, Extent, Geometry, GeometryError, LABELS_AT, PRIVATE_LEN_DEFAULT,
-    PRIVATE_LEN_MAX, PRIVATE_LEN_MIN, PRIVATE_OFFSET, RegionKind,
+    COPIES, Geometry, GeometryError, LABELS_AT, PRIVATE_LEN_DEFAULT, PRIVATE_LEN_MAX,
+    PRIVATE_LEN_MIN, PRIVATE_OFFSET,
 };
 pub use image::{EARLIER_MAX, Head, Image, ImageError};
 pub use klog::{
@@ -43,6 +44,7 @@ pub use klog::{
 };
 pub use label::{FoundLabel, Label};
 pub use outcome::{Decision, OUTCOMES_MAX, Outcome, Outcomes, RequestId};
+pub use regions::{Blocks, DefinedRegion, Extent, RegionKind};
 pub use slot::{Held, SLOTS, Slot, next_slot};
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use cvm::core::configd::{Device, DeviceState};
 use cvm::core::iod::{Token, Write};
 use cvm::disk::{
-    Claim, Claims, FoundDisk, FoundSlot, Geometry, Image, ImageError, ImportError, Label, Request,
-    Slot, choose,
+    Claim, Claims, FoundDisk, FoundSlot, Geometry, Image, ImageError, ImportError, ImportRequest,
+    Label, Slot, choose,
 };
 use cvm::model::{Name, Owner, UniqueId};
 use llt::NodeId;
@@ -108,7 +108,7 @@ impl Disks {
         let found: Vec<FoundDisk> = self.known.iter().map(|disk| self.found(disk)).collect();
         let owners = vec![Owner::Cluster(Name::new("clus1").unwrap())];
         let group = group.clone();
-        let request = Request { group, owners, clear: false, force: false, select: None };
+        let request = ImportRequest { group, owners, clear: false, force: false, select: None };
         choose(&request, &found).map(|choice| choice.image)
     }
 

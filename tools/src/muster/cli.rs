@@ -292,12 +292,20 @@ pub struct UpArgs {
     /// halts
     #[arg(long, value_enum, default_value = "none")]
     pub arbiter: Arbiter,
-    /// Shared disks (not in this version)
-    #[arg(long)]
-    pub disks: Option<u32>,
-    /// Their size (not in this version)
-    #[arg(long)]
-    pub disk_size: Option<String>,
+    /// Shared disks, sparse files that all nodes see as disk_0, disk_1 and so on; CVM runs then
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
+    pub disks: u32,
+    /// Their size, with a unit: k, m, g
+    #[arg(long, default_value = "256m", value_name = "SIZE", value_parser = disk_size)]
+    pub disk_size: u64,
+}
+
+/// Bytes of a disk.
+fn disk_size(text: &str) -> Result<u64, String> {
+    let sectors = cvm::model::size::parse(text).map_err(|error| error.to_string())?;
+    let least = 64 << 20;
+    let bytes = sectors.saturating_mul(cvm::model::size::SECTOR);
+    if bytes < least { Err("a disk has 64m at least".to_owned()) } else { Ok(bytes) }
 }
 
 /// Kind of arbitration.
@@ -307,17 +315,6 @@ pub enum Arbiter {
     Majority,
     /// Every membership is authorised.
     None,
-}
-
-impl UpArgs {
-    /// What was asked for that this version cannot do.
-    pub fn refused(&self) -> Option<&'static str> {
-        match self {
-            Self { disks: Some(_), .. } => Some("--disks"),
-            Self { disk_size: Some(_), .. } => Some("--disk-size"),
-            _ => None,
-        }
-    }
 }
 
 /// Options of `faults`.

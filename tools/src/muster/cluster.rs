@@ -54,6 +54,9 @@ pub struct Cluster {
     /// The daemons die with the thread that started them.
     #[serde(default)]
     pub attached: bool,
+    /// Shared disks, which all nodes call `disk_0` and so on. With any, CVM runs on every node.
+    #[serde(default)]
+    pub disks: u32,
     /// By id, without the phantoms.
     pub nodes: Vec<Node>,
 }
@@ -67,6 +70,12 @@ pub struct Node {
     pub name: String,
     /// gabd, as last started.
     pub gabd: Option<Process>,
+    /// vxiod, as last started.
+    #[serde(default)]
+    pub vxiod: Option<Process>,
+    /// vxconfigd, as last started.
+    #[serde(default)]
+    pub vxconfigd: Option<Process>,
     /// What is done to its frames, by link. A gabd that starts again gets it again.
     pub faults: Vec<LinkFaults>,
 }
@@ -321,6 +330,8 @@ pub(super) mod tests {
             id,
             name: format!("node{id}"),
             gabd: None,
+            vxiod: None,
+            vxconfigd: None,
             faults: vec![LinkFaults::default(); 2],
         };
         Cluster {
@@ -336,6 +347,7 @@ pub(super) mod tests {
             timers: TimerProfile::Fast,
             phantoms: 1,
             keyed: false,
+            disks: 0,
             quorum: false,
             attached: false,
             nodes: vec![node(0), node(1)],

@@ -111,9 +111,6 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 fn up(dir: &Path, args: &UpArgs) -> Result<()> {
-    if let Some(refused) = args.refused() {
-        return Err(Usage(format!("{refused} is not in this version")).into());
-    }
     wait::catch_interrupts()?;
     let options = UpOptions {
         nodes: args.nodes,
@@ -122,6 +119,8 @@ fn up(dir: &Path, args: &UpArgs) -> Result<()> {
         network: args.network.network()?,
         quorum: args.arbiter == Arbiter::Majority,
         keyed: args.keyed,
+        disks: args.disks,
+        disk_size: args.disk_size,
         ..UpOptions::default()
     };
     let testbed = Testbed::up(dir, &options)?;

@@ -16,7 +16,7 @@ use super::cluster::Cluster;
 use super::netns::place::{At, Place};
 use super::process::{Process, State};
 
-/// Starts the gabd of a node, in a session of its own, with its output in `var/log/gabd.out`.
+/// Starts the gabd of a node.
 ///
 /// # Errors
 /// If it runs already or cannot be started.
@@ -24,8 +24,24 @@ pub fn start(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()>
     if cluster.node(node).state() != State::Gone {
         bail!("{}: gabd runs already", cluster.node(node).name);
     }
+    let process = spawn(cluster, node, binaries, "gabd", &["--testbed"])?;
+    cluster.node_mut(node).gabd = process;
+    Ok(())
+}
+
+/// Starts a daemon of a node, in a session of its own, with its output in `var/log/NAME.out`.
+///
+/// # Errors
+/// If it cannot be started.
+pub(super) fn spawn(
+    cluster: &Cluster,
+    node: u8,
+    binaries: &Binaries,
+    daemon: &str,
+    arguments: &[&str],
+) -> Result<Option<Process>> {
     let root = cluster.root(node);
-    let path = root.join("var/log/gabd.out");
+    let path = root.join(format!("var/log/{daemon}.out"));
     let output = OpenOptions::new()
         .create(true)
         .append(true)
@@ -33,12 +49,11 @@ pub fn start(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()>
         .with_context(|| format!("cannot open {}", path.display()))?;
     let place = cluster.netns.map(|netns| netns.place(At::Node(node))).transpose()?;
     let mut command = detached(cluster, binaries, place);
-    command.arg(binaries.path("gabd")).arg("--testbed").arg("--root").arg(&root);
+    command.arg(binaries.path(daemon)).args(arguments).arg("--root").arg(&root);
     command.env_remove("MUSTER_ROOT").current_dir(&root);
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    let child = command.spawn().context("cannot start gabd")?;
-    cluster.node_mut(node).gabd = Process::of(child.id());
-    Ok(())
+    let child = command.spawn().with_context(|| format!("cannot start {daemon}"))?;
+    Ok(Process::of(child.id()))
 }
 
 /// The beginning of a command line: what is appended to it runs in a session of its own, in

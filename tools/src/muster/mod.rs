@@ -24,6 +24,7 @@ pub mod status;
 pub mod storm;
 pub mod temporary;
 pub mod testbed;
+pub mod volumes;
 pub mod wait;
 
 use std::process::ExitCode;

@@ -13,7 +13,7 @@ use super::binaries::Binaries;
 use super::cluster::{Cable, Cluster, FILE, LinkFaults, Node, TimerProfile, Transport, VERSION};
 use super::netns::{self, Namespaces, switch};
 use super::process::State;
-use super::{control, daemons, files, formed, places};
+use super::{control, daemons, files, formed, places, volumes};
 
 /// A cluster, locked against other musters until it is dropped.
 #[derive(Debug)]
@@ -40,6 +40,10 @@ pub struct UpOptions {
     pub network: Network,
     /// They get a key, and seal their frames.
     pub keyed: bool,
+    /// Shared disks; with any, CVM runs on every node.
+    pub disks: u32,
+    /// Bytes of each of them; they are sparse.
+    pub disk_size: u64,
     /// Only a majority goes on; not with phantoms, for then nobody would seed.
     pub quorum: bool,
     /// The daemons die with the thread that calls `up`.
@@ -70,6 +74,8 @@ impl Default for UpOptions {
             phantoms: 0,
             network: Network::Loopback,
             keyed: false,
+            disks: 0,
+            disk_size: 256 << 20,
             quorum: false,
             attached: false,
         }
@@ -115,6 +121,8 @@ impl Testbed {
             id,
             name: format!("node{id}"),
             gabd: None,
+            vxiod: None,
+            vxconfigd: None,
             faults: vec![LinkFaults::default(); usize::from(options.links)],
         };
         let cluster = Cluster {
@@ -130,12 +138,13 @@ impl Testbed {
             timers: options.timers,
             phantoms: options.phantoms,
             keyed: options.keyed,
+            disks: options.disks,
             quorum: options.quorum,
             attached: options.attached,
             nodes: (0..options.nodes).map(node).collect(),
         };
         let mut testbed = Self { cluster, binaries, _lock: lock };
-        match testbed.start_all(list) {
+        match testbed.start_all(list, options.disk_size) {
             Ok(()) => Ok(testbed),
             Err(error) => {
                 let logs: String = testbed
@@ -176,6 +185,9 @@ impl Testbed {
             Down::Clean => Duration::from_secs(3),
             Down::Fast => Duration::ZERO,
         };
+        for node in &cluster.nodes {
+            volumes::kill(node)?;
+        }
         if how == Down::Fast {
             for id in &ids {
                 daemons::kill(cluster, *id)?;
@@ -186,6 +198,11 @@ impl Testbed {
         let mut failed = Ok(());
         for root in ids.iter().map(|id| cluster.root(*id)) {
             if let Err(error) = remove(fs::remove_dir_all(&root), &root) {
+                failed = Err(error);
+            }
+        }
+        for path in volumes::disk_paths(cluster) {
+            if let Err(error) = remove(fs::remove_file(&path), &path) {
                 failed = Err(error);
             }
         }
@@ -201,15 +218,21 @@ impl Testbed {
         Ok(())
     }
 
-    /// kill -9 of a node's gabd; false if it did not run.
+    /// kill -9 of a node's daemons; false if its gabd did not run.
     ///
     /// # Errors
-    /// If it cannot be signalled.
+    /// If one cannot be signalled.
     pub fn kill(&self, node: u8) -> Result<bool> {
-        daemons::kill(&self.cluster, node)
+        // All at once, as a crash has it: vxiod does not see its gabd go.
+        for process in volumes::processes(self.cluster.node(node)) {
+            process.signal(Signal::KILL)?;
+        }
+        let ran = daemons::kill(&self.cluster, node)?;
+        volumes::kill(self.cluster.node(node))?;
+        Ok(ran)
     }
 
-    /// SIGSTOP or SIGCONT to a node's gabd; returns once it stands or runs.
+    /// SIGSTOP or SIGCONT to a node's daemons; returns once they stand or run.
     ///
     /// # Errors
     /// If it does not run.
@@ -219,9 +242,12 @@ impl Testbed {
         let node = self.cluster.node(node);
         let process = node.gabd.filter(|process| process.state() != State::Gone);
         let process = process.with_context(|| format!("{}: gabd does not run", node.name))?;
-        process.signal(signal)?;
-        super::wait::until("gabd obeys the signal", Duration::from_secs(30), || {
-            Ok((process.state() == state).then_some(()))
+        let all = volumes::processes(node).filter(|process| process.state() != State::Gone);
+        let all: Vec<_> = all.chain([process]).collect();
+        all.iter().try_for_each(|process| process.signal(signal).map(drop))?;
+        super::wait::until("the daemons obey the signal", Duration::from_secs(30), || {
+            let obey = all.iter().all(|process| [state, State::Gone].contains(&process.state()));
+            Ok(obey.then_some(()))
         })
     }
 
@@ -237,7 +263,11 @@ impl Testbed {
         let joined = control::wait_answer(&self.cluster, node, patience)
             .and_then(|()| control::apply_faults(&self.cluster, node))
             .and_then(|()| self.wait_joined(node, patience));
-        joined.with_context(|| daemons::log_tail(&self.cluster, node, 12))
+        let joined = joined.with_context(|| daemons::log_tail(&self.cluster, node, 12))?;
+        if self.cluster.disks > 0 {
+            self.start_volumes(node).with_context(|| daemons::log_tail(&self.cluster, node, 12))?;
+        }
+        Ok(joined)
     }
 
     /// Ends a node's gabd in order and waits until it is gone; false if it had to be killed.
@@ -248,6 +278,7 @@ impl Testbed {
         if self.cluster.node(node).state() == State::Gone {
             bail!("{}: gabd does not run", self.cluster.node(node).name);
         }
+        volumes::kill(self.cluster.node(node))?;
         Ok(daemons::stop(&self.cluster, &[node], Duration::from_secs(10))?.is_empty())
     }
 
@@ -361,7 +392,7 @@ impl Testbed {
         Ok(())
     }
 
-    fn start_all(&mut self, list: UserList) -> Result<()> {
+    fn start_all(&mut self, list: UserList, disk_size: u64) -> Result<()> {
         self.cluster.save()?;
         let ids: Vec<u8> = self.cluster.ids().collect();
         for id in &ids {
@@ -378,7 +409,25 @@ impl Testbed {
         }
         // Every socket is bound: nobody else can take these ports any more.
         drop(list);
-        formed::wait_formed(&self.cluster, &ids, patience)
+        formed::wait_formed(&self.cluster, &ids, patience)?;
+        if self.cluster.disks > 0 {
+            volumes::make_disks(&self.cluster, disk_size)?;
+            for id in &ids {
+                self.start_volumes(*id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts CVM on a node and brings it into the cluster.
+    ///
+    /// # Errors
+    /// If it does not start, or is not let in.
+    pub fn start_volumes(&mut self, node: u8) -> Result<()> {
+        let started = volumes::start(&mut self.cluster, node, &self.binaries);
+        self.cluster.save()?;
+        started?;
+        volumes::join(&self.cluster, node)
     }
 
     /// True once `node` is a member; false at once if there is nothing to be a member of.

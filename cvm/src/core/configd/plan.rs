@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use llt::Instant;
 
-use super::disks::highest_stamp;
+use super::disks::{highest_stamp, images};
 use super::requests::Waiting;
 use super::{Configd, ConfigdOutput, DeviceState, Work};
 use crate::core::iod::TableView;
@@ -218,7 +218,7 @@ impl Configd {
             [id] => (*id).clone(),
             [..] => return Err(failed(&import.group, "several groups have this name: use the id")),
         };
-        let request = disk::Request {
+        let request = disk::ImportRequest {
             group: id.clone(),
             owners: vec![self.owner(import.shared)],
             clear: import.clear,
@@ -230,6 +230,13 @@ impl Configd {
         if choice.image.group.destroyed {
             return Err(failed(&import.group, "No such disk group"));
         }
+        // A disk that was about to be added, and says so not yet, is here all the same.
+        let mut choice = choice;
+        choice.missing.retain(|_, disk| {
+            let found = self.found_by_id(disk);
+            found.and_then(|found| found.claims.member()).is_some_and(|member| member.group != id)
+                || found.is_none()
+        });
         if !choice.missing.is_empty() && !import.force {
             return Err(failed(&import.group, "Disk for disk group not found"));
         }
@@ -313,9 +320,15 @@ impl Configd {
         }
     }
 
-    /// It belongs to no group, or to one that is no more.
+    /// It belongs to no group, or to one that is no more: the newest configuration that any disk has says
+    /// that the group was destroyed, and whoever did that did not live to say so on every disk.
     fn is_free(&self, disk: &FoundDisk) -> bool {
-        disk.claims.member().is_none() && !self.is_in_use(&disk.label.disk)
+        let is_nobodys = disk.claims.member().is_none_or(|member| {
+            let all = self.found().flat_map(|disk| images(disk, &member.group));
+            let newest = all.max_by_key(|image| image.stamp);
+            newest.is_some_and(|image| image.group.destroyed)
+        });
+        is_nobodys && !self.is_in_use(&disk.label.disk)
     }
 
     fn is_in_use(&self, id: &UniqueId) -> bool {

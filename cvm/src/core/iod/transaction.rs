@@ -44,6 +44,8 @@ enum Phase {
         left: usize,
         written: BTreeSet<UniqueId>,
         fault: Option<String>,
+        /// Written when all of that is, if it is enough.
+        then: Vec<Write>,
     },
     /// Master: COMMIT or ABANDON is out.
     Deciding,
@@ -209,22 +211,30 @@ impl Iod {
         let txn = open.txn.clone();
         let image = Arc::new(self.image_of(&txn, self.me));
         let before = self.before(&txn);
-        let mut writes = Vec::new();
+        let mut claims = Vec::new();
         // On every disk, also where it says the same: so the newest claim is always in the slot of
         // the configuration in force, which is never the one that is written.
         for disk in all_disks(before.as_deref(), &image.group) {
             let tenure = txn.tenures.get(&disk).copied().unwrap_or(0);
             let floor = before.as_ref().map_or_else(Stamp::default, |before| before.stamp);
-            writes
-                .push(Write::Claim(Box::new(table::claim(&image, floor, &disk, tenure, txn.time))));
+            let claim = table::claim(&image, floor, &disk, tenure, txn.time);
+            claims.push(Write::Claim(Box::new(claim)));
         }
         // Also where only the one before has copies: no import may take that for the newest.
-        for disk in config_disks(&image) {
-            writes.push(Write::Image(disk, Arc::clone(&image)));
-        }
+        let copies = config_disks(&image).into_iter();
+        let mut writes: Vec<Write> =
+            copies.map(|disk| Write::Image(disk, Arc::clone(&image))).collect();
+        // An import raises serials: where claims had theirs before any image did, it would look as
+        // though the disk had been imported elsewhere.
+        let then = if image.claiming {
+            claims
+        } else {
+            writes.append(&mut claims);
+            Vec::new()
+        };
         let Some(open) = &mut self.open else { return };
         let left = writes.len();
-        open.phase = Phase::Writing { left, written: BTreeSet::new(), fault: None };
+        open.phase = Phase::Writing { left, written: BTreeSet::new(), fault: None, then };
         for write in writes {
             self.write(Purpose::Commit(txn.id.clone()), write);
         }
@@ -252,7 +262,7 @@ impl Iod {
     ) {
         let before = self.open.as_ref().and_then(|open| self.before(&open.txn));
         let open = self.open.as_mut().filter(|open| open.txn.id == *id);
-        let Some(Open { phase: Phase::Writing { left, written, fault }, .. }) = open else {
+        let Some(Open { phase: Phase::Writing { left, written, fault, .. }, .. }) = open else {
             // It was decided meanwhile; what is to be written back has waited for this.
             self.retry_repairs(now);
             return;
@@ -282,9 +292,17 @@ impl Iod {
     fn decide(&mut self, now: Instant) {
         let image = self.open.as_ref().map(|open| self.image_of(&open.txn, self.me));
         let Some(open) = &mut self.open else { return };
-        let Phase::Writing { written, fault, .. } = &open.phase else { return };
         let id = open.txn.id.clone();
+        let Phase::Writing { left, written, fault, then } = &mut open.phase else { return };
         let enough = image.is_some_and(|image| image.is_enough(written));
+        if enough && fault.is_none() && !then.is_empty() {
+            let then = std::mem::take(then);
+            *left = then.len();
+            for write in then {
+                self.write(Purpose::Commit(id.clone()), write);
+            }
+            return;
+        }
         let fault =
             fault.clone().or_else(|| (!enough).then(|| "cvm config update failed".to_owned()));
         if let Some(why) = fault {

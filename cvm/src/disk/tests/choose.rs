@@ -31,7 +31,7 @@ fn member(disk: &mut FoundDisk) -> &mut Member {
     disk.claims.newest.as_mut().unwrap().member.as_mut().unwrap()
 }
 
-fn error(request: &Request, disks: &[FoundDisk]) -> String {
+fn error(request: &ImportRequest, disks: &[FoundDisk]) -> String {
     choose(request, disks).unwrap_err().to_string()
 }
 
@@ -70,7 +70,7 @@ fn more_than_half_of_the_copies_must_be_there() {
     let error = ImportError::TooFewCopies { kind: CopyKind::Config, found: 1, active: 3 };
     assert_eq!(choose(&request(), &disks[..1]), Err(error.clone()));
     assert_eq!(error.to_string(), "Disk for disk group not found");
-    let force = Request { force: true, ..request() };
+    let force = ImportRequest { force: true, ..request() };
     assert!(choose(&force, &disks[..1]).unwrap().forced);
 
     // Exactly half is not more than half.
@@ -121,7 +121,7 @@ fn what_is_older_than_a_claim_says_does_not_count() {
     let error = ImportError::Older { newest: stamp(2, 7), floor: stamp(2, 8) };
     assert_eq!(choose(&request(), &disks), Err(error.clone()));
     assert_eq!(error.to_string(), "Disk for disk group not found");
-    let force = Request { force: true, ..request() };
+    let force = ImportRequest { force: true, ..request() };
     assert!(choose(&force, &disks).unwrap().forced);
     choose(&request(), &disks[1..]).unwrap();
     put(&mut disks[2], Image { slot: slot(1), stamp: stamp(2, 8), ..image() });
@@ -140,7 +140,7 @@ fn no_image_at_all() {
     };
     let said = damaged[0].error.as_ref().unwrap().to_string();
     assert_eq!((damaged.len(), said.as_str()), (3, "Invalid magic number (block 0)"));
-    let force = Request { force: true, ..request() };
+    let force = ImportRequest { force: true, ..request() };
     assert_eq!(error(&force, &disks), "Disk group has no valid configuration copies");
     assert_eq!(error(&request(), &[]), "No such disk group");
 }
@@ -168,16 +168,16 @@ fn somebody_elses_disk_is_not_touched() {
     let mut disks = healthy();
     member(&mut disks[1]).owner = host("host9");
     assert_eq!(error(&request(), &disks), "Disk is in use by another host");
-    let force = Request { force: true, ..request() };
+    let force = ImportRequest { force: true, ..request() };
     assert_eq!(error(&force, &disks), "Disk is in use by another host");
-    let clear = Request { clear: true, ..request() };
+    let clear = ImportRequest { clear: true, ..request() };
     assert_eq!(choose(&clear, &disks).unwrap().image, image());
     member(&mut disks[1]).owner = Owner::Cluster(name("clus9"));
     assert_eq!(error(&request(), &disks), "Disk in use by another cluster");
     // What nobody claims may be taken, in the middle of a deport, too.
     member(&mut disks[1]).owner = Owner::Nobody;
     choose(&request(), &disks).unwrap();
-    let ours = Request { owners: vec![host("host1")], ..request() };
+    let ours = ImportRequest { owners: vec![host("host1")], ..request() };
     assert_eq!(error(&ours, &disks), "Disk in use by another cluster");
 }
 
@@ -234,10 +234,10 @@ fn two_configurations_with_one_stamp_are_refused() {
     twin.writer.node = llt::NodeId::ZERO;
     put(&mut disks[1], twin.clone());
     assert_eq!(error(&request(), &disks), "Configuration records are inconsistent");
-    let select = Request { select: Some(disk_id(1)), ..request() };
+    let select = ImportRequest { select: Some(disk_id(1)), ..request() };
     assert_eq!(choose(&select, &disks).unwrap().image, image());
     disks[1].slots[2] = FoundSlot::Unreadable;
-    let select = Request { select: Some(disk_id(2)), ..request() };
+    let select = ImportRequest { select: Some(disk_id(2)), ..request() };
     assert_eq!(choose(&select, &disks).unwrap().image, twin);
 }
 
@@ -278,7 +278,7 @@ fn both_halves_were_imported() {
     let left = imported_by_force(&mut disks, &[1], left);
     let right = Image { slot: slot(0), stamp: stamp(3, 12), ..image() };
     let right = imported_by_force(&mut disks, &[2, 3], right);
-    let force = Request { force: true, ..request() };
+    let force = ImportRequest { force: true, ..request() };
     for request in [request(), force] {
         let Err(ImportError::SplitBrain { splits }) = choose(&request, &disks) else {
             panic!("it is imported")
@@ -288,9 +288,20 @@ fn both_halves_were_imported() {
         assert_eq!(error(&request, &disks), "Serial Split Brain detected. Run vxsplitlines");
     }
     for (disk, image) in [(1, &left), (2, &right), (3, &right)] {
-        let select = Request { select: Some(disk_id(disk)), ..request() };
+        let select = ImportRequest { select: Some(disk_id(disk)), ..request() };
         assert_eq!(&choose(&select, &disks).unwrap().image, image);
     }
+    // What is written next is found by those who would import the other half, too.
+    let select = ImportRequest { select: Some(disk_id(1)), ..request() };
+    let choice = choose(&select, &disks).unwrap();
+    let all = CopyList::default().assign(&choice.image.group, &BTreeSet::new());
+    let earlier = choice.earlier_for(&all);
+    assert_eq!(earlier, [left.copies.only_active(), right.copies.only_active()]);
+    let too_few = ImportError::TooFewCopies { kind: CopyKind::Config, found: 0, active: 2 };
+    assert_eq!(choose(&select, &disks[..1]).map(|choice| choice.forced), Ok(false));
+    disks[0].slots[1] = disks[1].slots[0].clone();
+    assert_eq!(choose(&select, &disks[..1]), Err(too_few));
+    disks[0].slots[1] = FoundSlot::decode(slot(1), &[0; BLOCK]);
     // A group that does not look for it takes the newest.
     let mut careless = right.clone();
     careless.group.ssb = false;

@@ -128,7 +128,7 @@ fn read(bytes: &[u8]) -> bool {
     let disks = [1, 2, 3].map(disk);
     let claims: Vec<_> = disks.iter().map(|disk| &disk.claims).collect();
     let _ = claims.iter().map(|claims| claims.next_tenure() + claims.next_seqno()).max();
-    let any = Request { clear: true, force: true, owners: vec![host("h")], ..request() };
+    let any = ImportRequest { clear: true, force: true, owners: vec![host("h")], ..request() };
     if let Ok(choice) = choose(&any, &disks) {
         let _ = next_slot(&choice.held, Some(choice.image.slot), &BTreeSet::new());
     }
@@ -137,7 +137,7 @@ fn read(bytes: &[u8]) -> bool {
 
 #[test]
 fn no_input_makes_the_decoders_panic() {
-    let count = std::env::var("FUZZ_COUNT").ok().and_then(|text| text.parse().ok());
+    let count = option_env!("FUZZ_COUNT").and_then(|text| text.parse().ok());
     let count: u64 = count.unwrap_or(20_000);
     let mut hostile = Hostile::new();
     let mut accepted = 0;

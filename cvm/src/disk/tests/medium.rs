@@ -90,8 +90,8 @@ pub(super) fn bytes_of(image: &Image) -> Vec<u8> {
 }
 
 /// An import of the sample group by its cluster.
-pub(super) fn request() -> Request {
-    Request {
+pub(super) fn request() -> ImportRequest {
+    ImportRequest {
         group: group_id(),
         owners: vec![super::samples::cluster()],
         clear: false,

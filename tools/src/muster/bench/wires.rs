@@ -26,6 +26,8 @@ impl Wires {
             id,
             name: format!("node{id}"),
             gabd: None,
+            vxiod: None,
+            vxconfigd: None,
             faults: vec![LinkFaults::default()],
         };
         let cluster = Cluster {
@@ -43,6 +45,7 @@ impl Wires {
             keyed: false,
             quorum: false,
             attached: true,
+            disks: 0,
             nodes: (0..nodes).map(node).collect(),
         };
         let mut wires = Self { cluster, binaries: Binaries::locate()?, folder };

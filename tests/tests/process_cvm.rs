@@ -1,0 +1,176 @@
+//! CVM with real processes and real files as disks: what utilities are told, what the disks hold.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod process;
+
+use std::collections::BTreeSet;
+
+use cvm::disk::{CopyKind, ImportRequest, choose};
+use cvm::model::op::{DiskName, Init, Make, Op, VolumeLayout};
+use cvm::model::{Copies, Group, LogType, Name, Owner, Permissions};
+use cvm::request::{DiskRequest, GroupRequest, Reply, Request};
+use process::{LIMIT, alone, options};
+use tools::muster::temporary::Temporary;
+use tools::muster::testbed::UpOptions;
+use tools::muster::{volumes, wait};
+
+fn up() -> Temporary {
+    let options = UpOptions { disks: 4, disk_size: 64 << 20, ..options() };
+    Temporary::up(&options).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+#[track_caller]
+fn done(cluster: &Temporary, node: u8, request: &Request) {
+    let reply = volumes::ask(&cluster.cluster, node, request).unwrap();
+    assert_eq!(reply, Reply::Done, "node {node}: {request:?}");
+}
+
+fn init() -> Request {
+    let disk = |number| DiskName { name: None, access: format!("disk_{number}") };
+    Request::Group(GroupRequest::Init {
+        name: name("shdg"),
+        shared: true,
+        disks: (0..3).map(disk).collect(),
+        minors: None,
+        nconfig: Copies::Default,
+        nlog: Copies::Default,
+        cds: true,
+    })
+}
+
+fn make(volume: &str) -> Request {
+    let make = Make {
+        name: name(volume),
+        len: Some(2048),
+        layout: VolumeLayout::Mirror,
+        columns: None,
+        width: None,
+        mirrors: None,
+        log_type: LogType::None,
+        logs: None,
+        init: Init::Active,
+        exclusive: false,
+        usage: "fsgen".to_owned(),
+        permissions: Permissions::default(),
+        comment: String::new(),
+        contiguous: false,
+        storage: Vec::new(),
+    };
+    Request::Op { group: name("shdg"), op: Op::Make(Box::new(make)) }
+}
+
+fn prepared() -> Temporary {
+    let cluster = up();
+    for number in 0..4 {
+        let (access, force) = (format!("disk_{number}"), false);
+        let setup = DiskRequest::Setup { access, force, private_len: Some(8192) };
+        done(&cluster, 0, &Request::Disk(setup));
+    }
+    done(&cluster, 0, &init());
+    cluster
+}
+
+/// The group as a node has it.
+fn group(cluster: &Temporary, node: u8) -> Option<Group> {
+    let snapshot = volumes::snapshot(&cluster.cluster, node).unwrap();
+    snapshot.groups.into_iter().map(|shown| shown.group).find(|group| group.name == name("shdg"))
+}
+
+fn volume_names(cluster: &Temporary, node: u8) -> BTreeSet<String> {
+    let group = group(cluster, node).unwrap();
+    group.volumes.keys().map(ToString::to_string).collect()
+}
+
+/// The group as its disks have it, read as an import reads them.
+fn on_disk(cluster: &Temporary) -> cvm::disk::Choice {
+    let found: Vec<_> = volumes::disk_paths(&cluster.cluster)
+        .iter()
+        .map(|path| cvm::io::Device::open(path).unwrap().examine("disk").unwrap())
+        .collect();
+    let id = group(cluster, master(cluster)).unwrap().id;
+    let owners = vec![Owner::Cluster(name(&format!("cvm{}", cluster.cluster.cluster_id)))];
+    let request = ImportRequest { group: id, owners, clear: false, force: false, select: None };
+    choose(&request, &found).unwrap()
+}
+
+/// The master, as the nodes that run see it.
+fn master(cluster: &Temporary) -> u8 {
+    let see = |node| volumes::snapshot(&cluster.cluster, node).ok()?.cluster.master;
+    cluster.cluster.running().into_iter().find_map(see).unwrap()
+}
+
+fn wait_members(cluster: &Temporary, node: u8, members: &[u8]) {
+    wait::until(&format!("node {node} has the members {members:?}"), LIMIT, || {
+        let snapshot = volumes::snapshot(&cluster.cluster, node)?;
+        let nodes = snapshot.cluster.nodes.iter().filter(|node| node.is_member);
+        let now: Vec<u8> = nodes.map(|node| node.node).collect();
+        Ok((now == members && !snapshot.cluster.is_suspended).then_some(()))
+    })
+    .unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+/// CVM-31, CVM-33, CVM-37, CVM-45.
+#[test]
+fn a_group_is_seen_and_changed_on_all_nodes_and_outlives_its_master() {
+    let _alone = alone();
+    let mut cluster = prepared();
+    for node in 0..3 {
+        assert_eq!(group(&cluster, node), group(&cluster, 0), "node {node}");
+    }
+    done(&cluster, 0, &make("vol1"));
+    // From a slave: the master carries it out.
+    done(&cluster, 2, &make("vol2"));
+    for node in 0..3 {
+        assert_eq!(volume_names(&cluster, node).len(), 2, "node {node}");
+    }
+    assert_eq!(master(&cluster), 0);
+    assert!(cluster.kill(0).unwrap());
+    wait_members(&cluster, 1, &[1, 2]);
+    done(&cluster, 2, &make("vol3"));
+    let choice = on_disk(&cluster);
+    assert_eq!(Some(&choice.image.group), group(&cluster, 1).as_ref(), "on disk");
+    assert_eq!(choice.image.copies.active(CopyKind::Config).count(), 3);
+    cluster.start(0).unwrap();
+    wait_members(&cluster, 0, &[0, 1, 2]);
+    assert_eq!(group(&cluster, 0), group(&cluster, 1), "who comes back is told everything");
+    cluster.down().unwrap();
+}
+
+/// A master that stood still in the middle of a transaction changes nothing on disk when it goes on
+/// after its successor has committed another. Longer by hand: `MUSTER_FREEZES`.
+#[test]
+fn a_frozen_master_changes_nothing_on_disk() {
+    let _alone = alone();
+    let times = std::env::var("MUSTER_FREEZES").ok().and_then(|text| text.parse().ok());
+    for round in 0..times.unwrap_or(2) {
+        let cluster = prepared();
+        let asked = std::thread::scope(|scope| {
+            let ask = || volumes::ask(&cluster.cluster, 0, &make("frozen"));
+            let asked = std::thread::Builder::new().spawn_scoped(scope, ask).unwrap();
+            wait::pause(std::time::Duration::from_micros(700 * (round % 20)));
+            cluster.pause(0, true).unwrap();
+            wait_members(&cluster, 1, &[1, 2]);
+            done(&cluster, 1, &make("next"));
+            let (before, table) = (on_disk(&cluster), group(&cluster, 1).unwrap());
+            assert_eq!(before.image.group, table, "round {round}");
+            cluster.pause(0, false).unwrap();
+            let asked = asked.join().unwrap();
+            let after = on_disk(&cluster);
+            assert_eq!(after.image, before.image, "round {round}: it changes nothing");
+            asked
+        });
+        // What the utility was told is what happened.
+        let is_there = volume_names(&cluster, 1).contains("frozen");
+        match asked {
+            Ok(Reply::Done) => assert!(is_there, "round {round}"),
+            Ok(Reply::Failed(_)) => assert!(!is_there, "round {round}"),
+            Ok(Reply::Unknown(_) | Reply::Snapshot(_) | Reply::TransState(_)) | Err(_) => {}
+        }
+        cluster.down().unwrap();
+    }
+}

@@ -1,0 +1,129 @@
+//! CVM in the testbed: shared disks as sparse files, and the two daemons of each node.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use cvm::client::Client;
+use cvm::request::{ClusterRequest, Reply, Request};
+use cvm::snapshot::Snapshot;
+use rustix::process::Signal;
+
+use super::binaries::Binaries;
+use super::cluster::{Cluster, Node};
+use super::daemons;
+use super::process::{Process, State};
+use super::wait;
+
+/// The daemons of a node, in the order in which they start.
+pub const DAEMONS: [&str; 2] = ["vxiod", "vxconfigd"];
+
+/// The shared disks of a cluster, in its folder.
+pub fn disk_paths(cluster: &Cluster) -> Vec<PathBuf> {
+    (0..cluster.disks).map(|disk| cluster.dir.join(format!("disk_{disk}"))).collect()
+}
+
+/// Makes the disks, `size` bytes each, and shows them to every node.
+///
+/// # Errors
+/// If a file is in the way or cannot be made.
+pub fn make_disks(cluster: &Cluster, size: u64) -> Result<()> {
+    for path in disk_paths(cluster) {
+        let made = File::create_new(&path).and_then(|file| file.set_len(size));
+        made.with_context(|| format!("cannot make {}", path.display()))?;
+    }
+    for id in cluster.ids() {
+        let folder = cluster.root(id).join("dev/vx/dmp");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for path in disk_paths(cluster) {
+            let name = path.file_name().context("a disk has a name")?;
+            symlink(&path, folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The processes of CVM on a node, vxiod first.
+pub fn processes(node: &Node) -> impl Iterator<Item = Process> {
+    [node.vxiod, node.vxconfigd].into_iter().flatten()
+}
+
+/// Starts those daemons of a node that do not run.
+///
+/// # Errors
+/// If one cannot be started, or does not answer.
+pub fn start(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()> {
+    for daemon in DAEMONS {
+        let known =
+            if daemon == "vxiod" { cluster.node(node).vxiod } else { cluster.node(node).vxconfigd };
+        if known.is_some_and(|process| process.state() != State::Gone) {
+            continue;
+        }
+        let process = daemons::spawn(cluster, node, binaries, daemon, &[])?;
+        let place = cluster.node_mut(node);
+        if daemon == "vxiod" { place.vxiod = process } else { place.vxconfigd = process }
+    }
+    let name = cluster.node(node).name.clone();
+    let limit = cluster.timers.patience();
+    wait::until(&format!("vxconfigd of {name} answers"), limit, || {
+        for process in processes(cluster.node(node)) {
+            if process.state() == State::Gone {
+                bail!("a daemon of CVM of {name} ended");
+            }
+        }
+        Ok(snapshot(cluster, node).ok().filter(|snapshot| snapshot.cluster.has_iod).map(drop))
+    })
+}
+
+/// Asks the vxconfigd of a node, and waits for the answer.
+///
+/// # Errors
+/// If it does not run, or hangs up.
+pub fn ask(cluster: &Cluster, node: u8, request: &Request) -> Result<Reply> {
+    let mut client = Client::connect(&cluster.root(node))?;
+    Ok(client.request(request)?)
+}
+
+/// What a node's vxconfigd knows.
+///
+/// # Errors
+/// If it does not run.
+pub fn snapshot(cluster: &Cluster, node: u8) -> Result<Snapshot> {
+    match ask(cluster, node, &Request::Snapshot)? {
+        Reply::Snapshot(snapshot) => Ok(*snapshot),
+        reply @ (Reply::Done | Reply::Failed(_) | Reply::TransState(_) | Reply::Unknown(_)) => {
+            bail!("vxconfigd answered {reply:?}")
+        }
+    }
+}
+
+/// Brings a node into the cluster of CVM.
+///
+/// # Errors
+/// If it is refused.
+pub fn join(cluster: &Cluster, node: u8) -> Result<()> {
+    let name = &cluster.node(node).name;
+    match ask(cluster, node, &Request::Cluster(ClusterRequest::Start))? {
+        Reply::Done => Ok(()),
+        Reply::Failed(failure) => bail!("{name} does not join CVM: {}", failure.text),
+        reply @ (Reply::Snapshot(_) | Reply::TransState(_) | Reply::Unknown(_)) => {
+            bail!("{name}: vxconfigd answered {reply:?}")
+        }
+    }
+}
+
+/// Kills the daemons of CVM of a node and waits until they are gone.
+///
+/// # Errors
+/// If one cannot be signalled, or does not die.
+pub fn kill(node: &Node) -> Result<()> {
+    for process in processes(node) {
+        process.signal(Signal::KILL)?;
+        if !process.wait_gone(Duration::from_secs(30))? {
+            bail!("{}: process {} does not die", node.name, process.pid);
+        }
+    }
+    Ok(())
+}
