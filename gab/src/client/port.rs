@@ -61,7 +61,7 @@ pub const BUSY_POLL: &str = "MUSTER_BUSY_POLL";
 
 pub(super) fn busy_poll() -> Duration {
     let micros = std::env::var(BUSY_POLL).ok().and_then(|text| text.parse::<u64>().ok());
-    Duration::from_micros(micros.unwrap_or(0).min(1000))
+    Duration::from_micros(micros.unwrap_or(0))
 }
 
 impl Default for Options {

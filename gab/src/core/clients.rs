@@ -168,7 +168,7 @@ impl Clients {
                 PortEvent::Pack(pack) if pack.messages.bytes().len() < COPY_BYTES_MAX => {
                     pack.messages = pack.messages.in_own_memory();
                 }
-                _ => {}
+                PortEvent::One(_) | PortEvent::Pack(_) => {}
             }
         }
         let (count, bytes) = event.cost();
