@@ -17,10 +17,10 @@ pub(crate) fn root_of(root: Option<PathBuf>) -> PathBuf {
     root.unwrap_or_else(gab::client::default_root)
 }
 
-/// One daemon of a kind per root: its pid file is locked as long as this lives.
+/// One daemon of a kind per root: its pid file is locked as long as this lives. The file stays: whoever
+/// waits for the lock of one that is removed would have the lock of no file.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    path: PathBuf,
     _file: File,
 }
 
@@ -41,14 +41,7 @@ impl Lock {
         }
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(Self { path, _file: file })
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // If it stays, the next one finds it unlocked.
-        let _ = fs::remove_file(&self.path);
+        Ok(Self { _file: file })
     }
 }
 
