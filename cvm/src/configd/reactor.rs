@@ -403,6 +403,9 @@ fn tell(notice: &ConfigdNotice) {
         ConfigdNotice::Failed { node, text } => {
             tracing::warn!("an operation failed on node {node}: {text}");
         }
+        ConfigdNotice::NotActivated { group, why } => {
+            tracing::warn!("group {group} is not activated by itself: {why}");
+        }
         ConfigdNotice::Join { node, refused: None } => {
             tracing::info!("join completed for node {node}");
         }

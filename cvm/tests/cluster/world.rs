@@ -72,6 +72,8 @@ pub(crate) struct World {
     /// Time does not pass this: late writes are late by no more than a lease and a disk's time.
     pub(crate) horizon: Option<Instant>,
     pub(crate) said: Vec<Said>,
+    /// What `/etc/default/vxdg` says on all nodes.
+    pub(crate) activation: Activation,
     sessions: u64,
     random: u64,
 }
@@ -89,6 +91,7 @@ impl World {
             late: Vec::new(),
             horizon: None,
             said: Vec::new(),
+            activation: Activation::Off,
             sessions: 0,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
         }
@@ -115,7 +118,7 @@ impl World {
             host: name(&format!("host{node}")),
             cluster: name("clus1"),
             answer_limit: Duration::from_secs(10),
-            activation: Activation::Off,
+            activation: self.activation,
             join_limit: Duration::from_secs(20),
         };
         let mut configd = Configd::new(Id { node, incarnation }, config);

@@ -24,7 +24,7 @@ use gab::PortView;
 use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 pub use self::disks::{Device, DeviceState};
-use super::iod::{Command, Role, TableView, Upcall};
+use super::iod::{Command, Role, TableView, TablesView, Upcall};
 use super::wire::parcel::{Parcels, Way, cut};
 use super::wire::v::{Announce, BusySlot};
 use super::wire::w::WMessage;
@@ -139,6 +139,13 @@ pub enum ConfigdOutput {
 pub enum ConfigdNotice {
     /// A message that is none.
     BadMessage(NodeId),
+    /// The mode that groups get by themselves could not be had.
+    NotActivated {
+        /// Which group.
+        group: UniqueId,
+        /// Why not.
+        why: String,
+    },
     /// A request failed at a node (CVM-16).
     Failed {
         /// Where.
@@ -241,10 +248,21 @@ impl Configd {
             Upcall::Out { reason } => self.on_out(now, reason),
             Upcall::Role(role) => self.on_role(now, role),
             Upcall::Staged => self.on_staged(),
-            Upcall::Tables(view) => {
-                (self.tables, self.over, self.busy) = (view.tables, view.over, view.busy);
-                self.modes = view.modes;
-            }
+            Upcall::Tables(view) => self.take_tables(view),
+        }
+    }
+
+    fn take_tables(&mut self, view: TablesView) {
+        let before = std::mem::replace(&mut self.tables, view.tables);
+        (self.over, self.busy, self.modes) = (view.over, view.busy, view.modes);
+        // Made, imported or joined (facts 3.8): whether the mode can be had does not concern that.
+        let mode = self.config.activation;
+        let is_new = |(id, table): &(&UniqueId, &TableView)| {
+            table.image.group.is_shared() && !before.contains_key(*id)
+        };
+        let new = self.tables.iter().filter(is_new).map(|(id, _)| id.clone());
+        for group in new.filter(|_| mode != Activation::Off).collect::<Vec<_>>() {
+            self.command(Command::Activate { group, mode });
         }
     }
 

@@ -15,7 +15,7 @@ use crate::core::txn::Before;
 use crate::disk::{self, CopyList, FoundDisk, Held, ImportError, SLOTS, Slot, choose, next_slot};
 use crate::model::apply::{Env, NewDisk, apply};
 use crate::model::op::{DiskName, Op};
-use crate::model::{Activation, Epoch, Group, Name, Owner, Serial, Stamp, Tid, UniqueId};
+use crate::model::{Epoch, Group, Name, Owner, Serial, Stamp, Tid, UniqueId};
 use crate::request::{DiskRequest, Failure, GroupRequest, Import, Reply, Request};
 
 /// A transaction to be.
@@ -404,11 +404,6 @@ impl Configd {
     fn minors_taken(&self, but: Option<&UniqueId>) -> Vec<Range<u32>> {
         let others = self.tables.values().filter(|table| Some(&table.image.group.id) != but);
         others.map(|table| minors_of(&table.image.group)).collect()
-    }
-
-    /// The activation that groups get by themselves; `off` unless the defaults say otherwise.
-    pub fn default_activation(&self) -> Activation {
-        self.config.activation
     }
 }
 

@@ -365,7 +365,13 @@ impl Configd {
         refused: Option<ModeRefused>,
     ) {
         let of = |(_, id, asked): &(u64, UniqueId, Activation)| id == group && *asked == mode;
-        let Some(place) = self.requests.activating.iter().position(of) else { return };
+        let Some(place) = self.requests.activating.iter().position(of) else {
+            if let Some(refused) = refused {
+                let (group, why) = (group.clone(), refused.to_string());
+                self.notice(ConfigdNotice::NotActivated { group, why });
+            }
+            return;
+        };
         let (session, ..) = self.requests.activating.remove(place);
         let reply = refused.map_or(Reply::Done, |refused| {
             Reply::Failed(Failure::with_id("V-5-1-3046", refused.to_string()))
