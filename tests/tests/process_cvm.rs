@@ -7,8 +7,8 @@ mod process;
 use std::collections::BTreeSet;
 
 use cvm::disk::{CopyKind, ImportRequest, choose};
-use cvm::model::op::{DiskName, Init, Make, Op, VolumeLayout};
-use cvm::model::{Copies, Group, LogType, Name, Owner, Permissions};
+use cvm::model::op::{DiskName, Make, Op, VolumeLayout};
+use cvm::model::{Copies, Group, Name, Owner};
 use cvm::request::{DiskRequest, GroupRequest, Reply, Request};
 use process::{LIMIT, alone, options};
 use tools::muster::temporary::Temporary;
@@ -44,23 +44,7 @@ fn init() -> Request {
 }
 
 fn make(volume: &str) -> Request {
-    let make = Make {
-        name: name(volume),
-        len: Some(2048),
-        layout: VolumeLayout::Mirror,
-        columns: None,
-        width: None,
-        mirrors: None,
-        log_type: LogType::None,
-        logs: None,
-        init: Init::Active,
-        exclusive: false,
-        usage: "fsgen".to_owned(),
-        permissions: Permissions::default(),
-        comment: String::new(),
-        contiguous: false,
-        storage: Vec::new(),
-    };
+    let make = Make::new(name(volume), Some(2048), VolumeLayout::Mirror);
     Request::Op { group: name("shdg"), op: Op::Make(Box::new(make)) }
 }
 
@@ -114,6 +98,15 @@ fn wait_members(cluster: &Temporary, node: u8, members: &[u8]) {
     .unwrap_or_else(|error| panic!("{error:#}"));
 }
 
+/// The node knows that it is out, and has nothing under way any more.
+fn wait_out(cluster: &Temporary, node: u8) {
+    wait::until(&format!("node {node} is out of the cluster"), LIMIT, || {
+        let state = volumes::snapshot(&cluster.cluster, node)?.cluster.state;
+        Ok((state == "out of cluster").then_some(()))
+    })
+    .unwrap_or_else(|error| panic!("{error:#}"));
+}
+
 /// CVM-31, CVM-33, CVM-37, CVM-45.
 #[test]
 fn a_group_is_seen_and_changed_on_all_nodes_and_outlives_its_master() {
@@ -152,7 +145,8 @@ fn a_frozen_master_changes_nothing_on_disk() {
         let asked = std::thread::scope(|scope| {
             let ask = || volumes::ask(&cluster.cluster, 0, &make("frozen"));
             let asked = std::thread::Builder::new().spawn_scoped(scope, ask).unwrap();
-            wait::pause(std::time::Duration::from_micros(700 * (round % 20)));
+            // Somewhere in the dozen milliseconds that it takes, another place each time.
+            wait::pause(std::time::Duration::from_micros(700 * ((round * 7 + 5) % 20)));
             cluster.pause(0, true).unwrap();
             wait_members(&cluster, 1, &[1, 2]);
             done(&cluster, 1, &make("next"));
@@ -160,6 +154,7 @@ fn a_frozen_master_changes_nothing_on_disk() {
             assert_eq!(before.image.group, table, "round {round}");
             cluster.pause(0, false).unwrap();
             let asked = asked.join().unwrap();
+            wait_out(&cluster, 0);
             let after = on_disk(&cluster);
             assert_eq!(after.image, before.image, "round {round}: it changes nothing");
             asked

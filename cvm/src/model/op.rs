@@ -240,6 +240,29 @@ pub struct Make {
     pub storage: Vec<Storage>,
 }
 
+impl Make {
+    /// `vxassist make NAME LENGTH layout=LAYOUT`, and everything else as it is without being said.
+    pub fn new(name: Name, len: Option<Sectors>, layout: VolumeLayout) -> Self {
+        Self {
+            name,
+            len,
+            layout,
+            columns: None,
+            width: None,
+            mirrors: None,
+            log_type: LogType::None,
+            logs: None,
+            init: Init::Default,
+            exclusive: false,
+            usage: "fsgen".to_owned(),
+            permissions: Permissions::default(),
+            comment: String::new(),
+            contiguous: false,
+            storage: Vec::new(),
+        }
+    }
+}
+
 /// `init=`
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Init {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cvm::disk::Image;
-use cvm::model::op::{DiskName, Init, Make, Op, VolumeLayout};
-use cvm::model::{Copies, Group, LogType, Owner, Permissions, UniqueId};
+use cvm::model::op::{DiskName, Make, Op, VolumeLayout};
+use cvm::model::{Copies, Group, Owner, UniqueId};
 use cvm::request::{GroupRequest, Import, Reply, Request};
 use llt::{Duration, NodeId};
 
@@ -43,7 +43,7 @@ fn disks(numbers: std::ops::RangeInclusive<u32>) -> Vec<DiskName> {
     numbers.map(|number| DiskName { name: None, access: format!("disk_{number}") }).collect()
 }
 
-fn init() -> Request {
+pub(crate) fn init() -> Request {
     Request::Group(GroupRequest::Init {
         name: name("shdg"),
         shared: true,
@@ -60,23 +60,7 @@ fn op(op: Op) -> Request {
 }
 
 fn make(volume: &str) -> Request {
-    op(Op::Make(Box::new(Make {
-        name: name(volume),
-        len: Some(2048),
-        layout: VolumeLayout::Mirror,
-        columns: None,
-        width: None,
-        mirrors: None,
-        log_type: LogType::None,
-        logs: None,
-        init: Init::Active,
-        exclusive: false,
-        usage: "fsgen".to_owned(),
-        permissions: Permissions::default(),
-        comment: String::new(),
-        contiguous: false,
-        storage: Vec::new(),
-    })))
+    op(Op::Make(Box::new(Make::new(name(volume), Some(2048), VolumeLayout::Mirror))))
 }
 
 fn import() -> Request {

@@ -36,23 +36,7 @@ const ENV: Env<'static> = Env { disks: &[], minors_taken: &[], nodes: 4 };
 
 /// `vxassist make` with nothing but the layout.
 fn plain(volume: &str, len: Sectors, layout: VolumeLayout) -> Make {
-    Make {
-        name: name(volume),
-        len: Some(len),
-        layout,
-        columns: None,
-        width: None,
-        mirrors: None,
-        log_type: LogType::None,
-        logs: None,
-        init: Init::Default,
-        exclusive: false,
-        usage: "fsgen".to_owned(),
-        permissions: Permissions::default(),
-        comment: String::new(),
-        contiguous: false,
-        storage: Vec::new(),
-    }
+    Make::new(name(volume), Some(len), layout)
 }
 
 fn make_op(make: Make) -> Op {
