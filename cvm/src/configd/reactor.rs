@@ -33,6 +33,8 @@ pub(super) struct Reactor {
     iod: Option<Framed>,
     /// When vxiod is looked for again.
     iod_retry: Instant,
+    /// When ports that are not open are tried again.
+    port_retry: Instant,
     /// Configuration, and shipped commands.
     ports: Option<(Port, Port)>,
     disks: Disks,
@@ -41,6 +43,8 @@ pub(super) struct Reactor {
     ends: Arc<AtomicBool>,
 }
 
+/// Between two tries to open ports w and u.
+const PORT_RETRY: Duration = Duration::from_secs(1);
 /// Between two tries to reach vxiod.
 const IOD_RETRY: Duration = Duration::from_millis(200);
 
@@ -70,6 +74,7 @@ impl Reactor {
             sessions: 0,
             iod: None,
             iod_retry: now(),
+            port_retry: now(),
             ports: None,
             disks,
             around,
@@ -100,6 +105,9 @@ impl Reactor {
         self.configd.set_wall_time(wall_seconds());
         self.reach_iod();
         self.hear_iod();
+        if self.needs_ports() && self.port_retry <= now() {
+            self.open_ports();
+        }
         self.hear_ports();
         for done in self.disks.done() {
             match done {
@@ -191,10 +199,17 @@ impl Reactor {
         self.drain();
     }
 
+    /// In the cluster, or on the way, and not heard.
+    fn needs_ports(&self) -> bool {
+        let role = self.configd.role();
+        self.ports.is_none() && self.iod.is_some() && (role.is_member || self.around.is_joining)
+    }
+
     fn open_ports(&mut self) {
         if self.ports.is_some() {
             return;
         }
+        self.port_retry = now() + PORT_RETRY;
         let open = |letter| {
             let name = PortName::new(letter).expect("a letter");
             let (root, name_of) = (self.root.clone(), "vxconfigd".to_owned());
@@ -327,7 +342,10 @@ impl Reactor {
         match sent {
             Some(Ok(())) => {}
             Some(Err(_)) => self.lose_iod(),
-            None => self.configd.handle_iod_gone(now()),
+            None => {
+                self.around.is_joining = false;
+                self.configd.handle_iod_gone(now());
+            }
         }
     }
 

@@ -101,10 +101,10 @@ impl Device {
         &self.path
     }
 
-    /// The bytes of some blocks; `None` if the disk does not give them.
-    fn read(&self, at: u64, blocks: usize) -> Option<Blocks> {
+    /// The bytes of some blocks.
+    fn read(&self, at: u64, blocks: usize) -> io::Result<Blocks> {
         let mut buffer = Blocks::zeroed(blocks);
-        self.file.read_exact_at(buffer.bytes_mut(), at).ok().map(|()| buffer)
+        self.file.read_exact_at(buffer.bytes_mut(), at).map(|()| buffer)
     }
 
     /// Writes, and waits until it is safe.
@@ -121,7 +121,17 @@ impl Device {
     /// If there is none that can be read, or the disk is shorter than it says.
     pub fn label(&self) -> Result<Label> {
         let copies = LABELS_AT.map(|at| self.read(at, 1));
-        let label = Label::find([0, 1].map(|copy| copies[copy].as_ref().map(Blocks::bytes)))?.label;
+        let bytes = [0, 1].map(|copy: usize| copies[copy].as_ref().ok().map(Blocks::bytes));
+        let label = match Label::find(bytes) {
+            Ok(found) => found.label,
+            Err(error) => {
+                // One that cannot be read is not one that was never written. A short file is.
+                let [first, second] = copies;
+                let failed = [first.err(), second.err()].into_iter().flatten();
+                let unread = failed.into_iter().find(|e| e.kind() != io::ErrorKind::UnexpectedEof);
+                return Err(unread.map_or(DeviceError::Format(error), DeviceError::Io));
+            }
+        };
         let (len, expected) = (self.length()?, label.disk_len_min());
         if len < expected { Err(DeviceError::Short { len, expected }) } else { Ok(label) }
     }
@@ -166,7 +176,7 @@ impl Device {
         let mut bytes: [[Option<&[u8]>; COPIES]; SLOTS] = [[None; COPIES]; SLOTS];
         for (slot, copies) in blocks.iter().enumerate() {
             for (copy, block) in copies.iter().enumerate() {
-                bytes[slot][copy] = block.as_ref().map(Blocks::bytes);
+                bytes[slot][copy] = block.as_ref().ok().map(Blocks::bytes);
             }
         }
         Claims::read(&label.disk, &bytes)
@@ -174,13 +184,13 @@ impl Device {
 
     fn slot(&self, label: &Label, slot: Slot) -> FoundSlot {
         let at = label.geometry.image_at(slot);
-        let Some(first) = self.read(at, 1) else { return FoundSlot::Unreadable };
+        let Ok(first) = self.read(at, 1) else { return FoundSlot::Unreadable };
         let room = label.geometry.slot_blocks();
         let blocks = match Head::decode(slot, first.bytes()) {
             Ok(head) if head.blocks <= room => head.blocks,
             Ok(_) | Err(_) => 1,
         };
-        let whole = usize::try_from(blocks).ok().and_then(|blocks| self.read(at, blocks));
+        let whole = usize::try_from(blocks).ok().and_then(|blocks| self.read(at, blocks).ok());
         whole.map_or(FoundSlot::Unreadable, |whole| FoundSlot::decode(slot, whole.bytes()))
     }
 

@@ -27,7 +27,8 @@ pub fn scan(root: &Path) -> Vec<configd::Device> {
         let examined = Device::open(&path).and_then(|device| device.examine(&access));
         let state = match examined {
             Ok(found) => configd::DeviceState::Ready(Box::new(found)),
-            Err(error @ (DeviceError::Io(_) | DeviceError::Kind)) => {
+            // Something of it is there: it is not to be initialised without being asked twice.
+            Err(error @ (DeviceError::Io(_) | DeviceError::Kind | DeviceError::Short { .. })) => {
                 configd::DeviceState::Error(error.to_string())
             }
             Err(error) => configd::DeviceState::Invalid(error.to_string()),

@@ -288,11 +288,11 @@ const BLOWS: [Blow; 9] = [
     Blow::Outage(Fate::Torn),
 ];
 
-/// All steps of one kind, with `CVM_SEEDS` interleavings of each (1), asked at the master and at a
+/// All steps of one kind, with `CVM_SEEDS` interleavings of each (2), asked at the master and at a
 /// slave; or one step of `CVM_STRIDE` (1), from `CVM_FROM` (0) on.
 fn enumerate(kind: Kind) {
     let size = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
-    let seeds = size("CVM_SEEDS").unwrap_or(1);
+    let seeds = size("CVM_SEEDS").unwrap_or(2);
     let stride = size("CVM_STRIDE").unwrap_or(1).max(1);
     let from = size("CVM_FROM").unwrap_or(0) % stride;
     let case = Case { kind, before: before(kind), after: committed(kind) };

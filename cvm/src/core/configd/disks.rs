@@ -66,7 +66,7 @@ impl super::Configd {
         disks.map(|disk| (disk.clone(), tenure(disk))).collect()
     }
 
-    /// The newest configuration that the disks of a group have in each slot, for the choice of one.
+    /// Somebody who is gone may still write this slot of one of the disks.
     pub(super) fn busy_on<'a>(
         &self,
         slot: Slot,

@@ -12,6 +12,7 @@ use llt::{Instant, NodeId, NodeSet};
 
 use super::{Configd, ConfigdNotice, Scan, Work};
 use crate::core::iod::{Command, VERSIONS};
+use crate::core::wire::v::Announce;
 use crate::core::wire::w::{JoinOffer, OfferedGroup, WMessage};
 use crate::disk::Image;
 
@@ -20,12 +21,30 @@ use crate::disk::Image;
 pub(super) struct Joining {
     node: NodeId,
     number: u64,
-    pub(super) deadline: Instant,
+    deadline: Instant,
     /// It was told to vxiod; it ends when that says so.
     is_decided: bool,
 }
 
+impl Joining {
+    /// When it is given up; what was told to vxiod is not.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        Some(self.deadline).filter(|_| !self.is_decided)
+    }
+}
+
 impl Configd {
+    /// vxiod tells of a joiner, after every reconfiguration again: what was decided of it before one
+    /// has come to nothing.
+    pub(super) fn on_joining(&mut self, now: Instant, announce: Announce) {
+        let node = announce.id.node;
+        if matches!(&self.work, Work::Join(joining) if joining.node == node && joining.is_decided) {
+            self.work = Work::Idle;
+        }
+        self.joiners.entry(node).or_insert((announce, now));
+        self.next_work(now);
+    }
+
     /// Sees to the next joiner, if there is one that can be seen to.
     pub(super) fn begin_join(&mut self, now: Instant) -> bool {
         let late = self.joiners.iter().find(|(node, (_, since))| {

@@ -57,6 +57,8 @@ pub struct Configd {
     out_reason: String,
     /// Groups as they are in force, as vxiod has them.
     tables: BTreeMap<UniqueId, TableView>,
+    /// vxiod has told of them.
+    has_tables: bool,
     /// Stamps of groups that are not imported: what is not newer is over.
     over: BTreeMap<UniqueId, Stamp>,
     busy: Vec<BusySlot>,
@@ -76,6 +78,8 @@ pub struct Configd {
     joiners: BTreeMap<NodeId, (Announce, Instant)>,
     /// What was checked here and may be loaded.
     checked: Option<Box<super::txn::Txn>>,
+    /// The request of what was loaded here for the master, and is not decided yet.
+    loaded: Option<RequestId>,
     /// What waits for the disks to be looked at.
     scans: VecDeque<Scan>,
     offers: u64,
@@ -171,6 +175,7 @@ impl Configd {
             role: Role::default(),
             out_reason: String::new(),
             tables: BTreeMap::new(),
+            has_tables: false,
             over: BTreeMap::new(),
             busy: Vec::new(),
             modes: Vec::new(),
@@ -184,6 +189,7 @@ impl Configd {
             work: Work::Idle,
             joiners: BTreeMap::new(),
             checked: None,
+            loaded: None,
             scans: VecDeque::new(),
             offers: 0,
             wall: 0,
@@ -241,8 +247,7 @@ impl Configd {
                 self.on_decided(now, &id, request, outcome, fault);
             }
             Upcall::Joining { announce } => {
-                self.joiners.entry(announce.id.node).or_insert((announce, now));
-                self.next_work(now);
+                self.on_joining(now, announce);
             }
             Upcall::Loaded { id, refused } => self.on_own_loaded(now, &id, refused),
             Upcall::Out { reason } => self.on_out(now, reason),
@@ -261,7 +266,9 @@ impl Configd {
             table.image.group.is_shared() && !before.contains_key(*id)
         };
         let new = self.tables.iter().filter(is_new).map(|(id, _)| id.clone());
-        for group in new.filter(|_| mode != Activation::Off).collect::<Vec<_>>() {
+        // What was there before this vxconfigd is as somebody set it.
+        let is_first = !std::mem::replace(&mut self.has_tables, true);
+        for group in new.filter(|_| mode != Activation::Off && !is_first).collect::<Vec<_>>() {
             self.command(Command::Activate { group, mode });
         }
     }
@@ -320,6 +327,13 @@ impl Configd {
             Some(Scan::AutoImport) => self.auto_import(),
             Some(Scan::Check(precheck, from)) => self.check(from, *precheck),
             Some(Scan::Join(offer, from)) => self.check_offer(from, *offer),
+            // The role may be another by now.
+            Some(Scan::Request(waiting))
+                if self.is_about_shared(&waiting.request)
+                    && (!self.is_master() || self.role.is_suspended) =>
+            {
+                self.requests.queue.push_front(waiting);
+            }
             Some(Scan::Request(waiting)) => self.plan_request(now, waiting),
         }
         self.next_work(now);
@@ -330,11 +344,14 @@ impl Configd {
         let reply =
             done.map_or_else(|error| Reply::Failed(Failure::plain(error)), |()| Reply::Done);
         self.answer(request, reply);
+        self.scan(Scan::Look);
     }
 
     /// vxiod is gone, and with it everything that it had in force.
     pub fn handle_iod_gone(&mut self, now: Instant) {
         self.tables.clear();
+        self.has_tables = false;
+        self.lose_iod();
         self.on_out(now, "vxiod is gone".to_owned());
     }
 
@@ -348,7 +365,7 @@ impl Configd {
     pub fn next_deadline(&self) -> Option<Instant> {
         match &self.work {
             Work::Idle => None,
-            Work::Join(joining) => Some(joining.deadline),
+            Work::Join(joining) => joining.deadline(),
             Work::Txn(driven) => driven.deadline(),
         }
     }

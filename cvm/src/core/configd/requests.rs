@@ -34,6 +34,8 @@ pub(super) struct Requests {
     entering: Vec<u64>,
     leaving: Vec<u64>,
     activating: Vec<(u64, UniqueId, Activation)>,
+    /// Utilities that want another master.
+    switching: Vec<(u64, NodeId)>,
 }
 
 impl Requests {
@@ -42,6 +44,7 @@ impl Requests {
         self.entering.retain(|waiting| *waiting != session);
         self.leaving.retain(|waiting| *waiting != session);
         self.activating.retain(|(waiting, ..)| *waiting != session);
+        self.switching.retain(|(waiting, _)| *waiting != session);
     }
 }
 
@@ -180,6 +183,9 @@ impl Configd {
             self.reply(session, reply);
         } else if id.origin.node != self.me.node {
             self.ship(id.origin.node, &Shipment::Answer(id, reply));
+        } else if let Reply::Failed(Failure { text, .. }) = reply {
+            // Nobody waits: it was asked by this vxconfigd itself, or its utility is gone.
+            self.notice(ConfigdNotice::Failed { node: self.me.node, text });
         }
     }
 
@@ -234,8 +240,11 @@ impl Configd {
         outcome: Decision,
         fault: Option<(NodeId, String)>,
     ) {
-        self.outcomes.push_front((request, outcome));
-        self.outcomes.truncate(crate::disk::OUTCOMES_MAX);
+        self.loaded.take_if(|loaded| *loaded == request);
+        if self.outcomes.iter().all(|(known, _)| *known != request) {
+            self.outcomes.push_front((request, outcome));
+            self.outcomes.truncate(crate::disk::OUTCOMES_MAX);
+        }
         let mine = matches!(&self.work, Work::Txn(driven) if driven.txn.id == *id);
         if mine {
             self.work = Work::Idle;
@@ -260,6 +269,7 @@ impl Configd {
 
     pub(super) fn on_role(&mut self, now: Instant, role: Role) {
         let was = std::mem::replace(&mut self.role, role);
+        self.answer_switching();
         if self.role.is_member && !was.is_member {
             for session in std::mem::take(&mut self.requests.entering) {
                 self.reply(session, Reply::Done);
@@ -279,6 +289,22 @@ impl Configd {
             self.drop_work();
         }
         self.next_work(now);
+    }
+
+    /// Who wants another master has it, or not.
+    fn answer_switching(&mut self) {
+        for (session, node) in std::mem::take(&mut self.requests.switching) {
+            let text =
+                "Master switching, a reconfiguration or a transaction is in progress. Try again";
+            let reply = match self.role.master {
+                Some(master) if master == node => Reply::Done,
+                Some(master) if master != self.me.node => Reply::Failed(Failure::plain(format!(
+                    "only the master, node {master}, does that"
+                ))),
+                Some(_) | None => Reply::Failed(Failure::with_id("V-5-1-0", text)),
+            };
+            self.reply(session, reply);
+        }
     }
 
     /// The master that has our requests is another now. What it had begun was decided in the view
@@ -313,15 +339,35 @@ impl Configd {
             self.reply(session, Reply::Failed(Failure::plain(text)));
         }
         // A transaction that was loaded may be in force with the others.
-        let loaded = match std::mem::replace(&mut self.work, Work::Idle) {
+        let loaded = match &self.work {
             Work::Txn(driven) if driven.is_shared => Some(driven.txn.request),
             Work::Idle | Work::Join(_) | Work::Txn(_) => None,
         };
+        if loaded.is_some() || matches!(self.work, Work::Join(_)) {
+            self.work = Work::Idle;
+        }
+        self.loaded = None;
         let shipped: Vec<RequestId> = self.requests.shipped.keys().copied().collect();
         for id in loaded.into_iter().chain(shipped) {
             self.answer(id, Reply::Unknown(id));
         }
         self.next_work(now);
+    }
+
+    /// vxiod is gone: nothing of this node is carried out any more.
+    pub(super) fn lose_iod(&mut self) {
+        let private = match &self.work {
+            Work::Txn(driven) if !driven.is_shared => Some(driven.txn.request),
+            Work::Idle | Work::Join(_) | Work::Txn(_) => None,
+        };
+        let gone = || Failure::plain("vxiod is not running");
+        if let Some(request) = private {
+            self.work = Work::Idle;
+            self.fail(request, gone());
+        }
+        for (session, ..) in std::mem::take(&mut self.requests.activating) {
+            self.reply(session, Reply::Failed(gone()));
+        }
     }
 
     fn on_cluster_request(&mut self, session: u64, request: &ClusterRequest) {
@@ -331,8 +377,8 @@ impl Configd {
                 self.command(Command::AbortNode);
             }
             ClusterRequest::SetMaster(node) => {
+                self.requests.switching.push((session, *node));
                 self.command(Command::SetMaster { node: *node });
-                self.reply(session, Reply::Done);
             }
             ClusterRequest::Start if self.role.is_member => self.reply(session, Reply::Done),
             ClusterRequest::Start => {
@@ -382,6 +428,18 @@ impl Configd {
     /// Vxconfigds are gone from port w.
     pub(super) fn on_left(&mut self, now: Instant, left: NodeSet) {
         self.joiner_left(now, left);
+        // What the master's had not loaded here it can begin no more: what is loaded is decided by
+        // the vxiods, and told.
+        let loaded = self.loaded;
+        let lost = self
+            .requests
+            .shipped
+            .iter()
+            .filter(|(id, master)| left.contains(**master) && loaded != Some(**id));
+        for id in lost.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let text = "vxconfigd of the master is gone, and had not begun it; retry it";
+            self.fail(id, Failure::plain(text));
+        }
         let Some(node) = left.first() else { return };
         // CVM-10.
         self.fault(now, node, "vxconfigd is gone".to_owned());

@@ -231,7 +231,10 @@ impl Configd {
             return;
         }
         match self.checked.take_if(|txn| txn.id == *id) {
-            Some(txn) => self.command(Command::Load(txn)),
+            Some(txn) => {
+                self.loaded = Some(txn.request);
+                self.command(Command::Load(txn));
+            }
             None => {
                 let refused = Some("the change was not checked here".to_owned());
                 self.send_to(from, &WMessage::Loaded { id: id.clone(), refused });
@@ -350,7 +353,8 @@ impl Configd {
                     Phase::Loading { loaded, .. } => loaded,
                     Phase::Deciding | Phase::LoadingHere => members,
                 };
-                members.difference(answered).first()
+                // Out of the cluster there is nobody to wait for, and nothing comes of it.
+                members.difference(answered).first().or(Some(self.me.node))
             }
             Work::Idle | Work::Join(_) | Work::Txn(_) => None,
         };

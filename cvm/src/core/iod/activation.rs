@@ -44,7 +44,10 @@ pub enum OpenRefused {
 
 impl Iod {
     pub(super) fn ask_activation(&mut self, group: UniqueId, mode: Activation) {
-        if self.tables.get(&group).is_some_and(Table::is_shared) {
+        if mode == Activation::Off && self.opens.keys().any(|(open, _)| *open == group) {
+            let refused = Some(ModeRefused::InUse);
+            self.tell(Upcall::Activated { group, mode, refused });
+        } else if self.tables.get(&group).is_some_and(Table::is_shared) {
             self.broadcast(&VMessage::Activate { group, mode });
         } else {
             let refused = Some(ModeRefused::NoGroup);

@@ -33,7 +33,7 @@ impl Iod {
 
     pub(super) fn stop_node(&mut self, now: Instant) {
         let me = self.me.node;
-        let Some(membership) = self.membership_mut() else { return };
+        let Some(membership) = self.membership_mut() else { return self.tell_out() };
         if membership.leaving == Leaving::No {
             membership.leaving = Leaving::Waiting;
         }
@@ -54,7 +54,8 @@ impl Iod {
             .any(|(group, _)| self.tables.get(group).is_some_and(Table::is_shared));
         let is_busy = self.open.as_ref().is_some_and(|open| open.is_shared);
         let Some(membership) = self.membership_mut() else { return };
-        let ready = membership.is_settled && membership.admitting.is_none();
+        let ready =
+            membership.is_settled && membership.admitting.is_none() && !membership.is_switching;
         if membership.leaving == Leaving::Waiting && ready && !is_open && !is_busy {
             membership.leaving = Leaving::Said;
             self.broadcast(&VMessage::Goodbye);
@@ -63,18 +64,24 @@ impl Iod {
 
     pub(super) fn on_goodbye(&mut self, now: Instant, from: NodeId) {
         let me = self.me.node;
-        let Some(membership) = self.membership_mut() else { return };
-        membership.clean.insert(from);
-        if from == me {
+        if from == me && self.membership().is_some() {
             self.out.push_back(IodOutput::ClosePort);
             self.leave(now, "user initiated stop");
         }
+    }
+
+    /// It is out already: whoever asked is to know.
+    fn tell_out(&mut self) {
+        let reason = self.out_of_cluster().unwrap_or_default().to_owned();
+        self.tell(Upcall::Out { reason });
     }
 
     pub(super) fn abort_node(&mut self, now: Instant) {
         if matches!(self.cluster, Cluster::In(_)) {
             self.out.push_back(IodOutput::ClosePort);
             self.leave(now, "user initiated abort");
+        } else {
+            self.tell_out();
         }
     }
 
@@ -95,7 +102,12 @@ impl Iod {
         let (modes, busy) = (modes.collect(), self.busy_slots());
         let Some(membership) = self.membership_mut() else { return };
         let waits = membership.present().contains(node) && !membership.is_member(node);
-        if is_master && is_free && waits && membership.is_settled && membership.admitting.is_none()
+        if is_master
+            && is_free
+            && waits
+            && membership.is_settled
+            && !membership.is_switching
+            && membership.admitting.is_none()
         {
             membership.admitting = Some(node);
             let reconfig = membership.reconfig;

@@ -106,16 +106,21 @@ impl Iod {
         }
     }
 
+    /// All disks that are written.
+    pub(super) fn disks_of_repair(&self, repair: &Repair) -> Vec<UniqueId> {
+        let before = self.before(&repair.txn);
+        all_disks(before.as_deref(), &repair.txn.group).into_iter().collect()
+    }
+
     /// Not the slot in force, not the transaction's, and none that somebody may still write.
-    fn repair_slot(&self, id: &UniqueId) -> Option<Slot> {
+    pub(super) fn repair_slot(&self, id: &UniqueId) -> Option<Slot> {
         let txn = &self.repairs.get(id)?.txn;
         let in_force = match (&txn.before, self.tables.get(id)) {
             (_, Some(table)) => Some(table.slot()),
             (Before::OnDisk(image), None) => Some(image.slot),
             (Before::InForce(_) | Before::Nothing, None) => None,
         };
-        let before = self.before(txn);
-        let all: Vec<UniqueId> = all_disks(before.as_deref(), &txn.group).into_iter().collect();
+        let all = self.repairs.get(id).map(|repair| self.disks_of_repair(repair))?;
         let free = |slot: &Slot| {
             Some(*slot) != in_force && *slot != txn.slot && !self.is_busy(*slot, &all)
         };

@@ -45,6 +45,21 @@ impl Iod {
         self.note_busy(now, BusySlot { slot: txn.slot, writer, disks });
     }
 
+    /// The master was writing back, and is gone: its last write may still come.
+    pub(super) fn leave_repairs_alone(&mut self, now: Instant, writer: Id) {
+        let shared = self.repairs.iter().filter(|(_, repair)| repair.is_shared());
+        let slots = shared.filter_map(|(id, repair)| {
+            Some(BusySlot {
+                slot: self.repair_slot(id)?,
+                writer,
+                disks: self.disks_of_repair(repair),
+            })
+        });
+        for slot in slots.collect::<Vec<_>>() {
+            self.note_busy(now, slot);
+        }
+    }
+
     pub(super) fn note_busy(&mut self, now: Instant, slot: BusySlot) {
         let until = now + self.config.write_limit;
         self.busy.push(Busy { slot, until });
@@ -63,7 +78,11 @@ impl Iod {
     }
 
     pub(super) fn free_slots(&mut self, now: Instant) {
+        let before = self.busy.len();
         self.busy.retain(|busy| busy.until > now);
+        if self.busy.len() < before {
+            self.tell_tables();
+        }
     }
 
     pub(super) fn slot_deadline(&self) -> Option<Instant> {

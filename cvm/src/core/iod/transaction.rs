@@ -103,6 +103,7 @@ impl Iod {
                     && membership.is_member(self.me.node)
                     && membership.reconfig == txn.id.reconfig
                     && membership.admitting.is_none()
+                    && !membership.is_switching
             });
             if !ready {
                 return Some("a cluster reconfiguration is in progress".to_owned());
@@ -400,11 +401,16 @@ impl Iod {
         if self.open.as_ref().is_some_and(|open| open.txn.id == *id) {
             self.abandon(now, wrote, fault, None);
         } else {
-            // It may still be loaded, by a message that comes another way.
+            // It may still be loaded, by a message that comes another way; and the one who asked may
+            // be here.
             self.note_decided(&id.group, id.stamp);
+            let (id, outcome) = (id.clone(), Decision::Abandoned);
+            self.tell(Upcall::Decided { id, request, outcome, fault: Some(fault) });
         }
         if !wrote {
             self.note_abandoned(id, request);
+            // What joiners are given is what everybody has.
+            self.tell_tables();
         }
     }
 

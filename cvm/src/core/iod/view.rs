@@ -11,6 +11,7 @@ use llt::{Id, Instant, NodeId, NodeSet};
 
 use super::{Announces, Cluster, Iod, IodOutput, Role, Upcall, node_set};
 use crate::core::wire::v::{Announce, GroupState, VMessage};
+use crate::disk::Decision;
 
 /// What a member of port v knows of the cluster.
 #[derive(Clone, Debug, Default)]
@@ -27,10 +28,10 @@ pub(super) struct Membership {
     pub(super) is_settled: bool,
     /// Shared I/O stands still.
     is_suspended: bool,
-    /// Who has said goodbye: nothing of them is under way.
-    pub(super) clean: NodeSet,
     /// ADMIT of this node is on its way; nothing else begins.
     pub(super) admitting: Option<NodeId>,
+    /// The same of MASTER.
+    pub(super) is_switching: bool,
     pub(super) leaving: super::join::Leaving,
 }
 
@@ -69,14 +70,18 @@ impl Iod {
             membership.reconfig = view.generation;
             membership.is_suspended = true;
             membership.members = membership.members.difference(view.left);
-            membership.admitting = membership.admitting.filter(|node| !view.left.contains(*node));
+            // ADMIT, too, is of the reconfiguration before, and ignored by all.
+            membership.admitting = None;
+            membership.is_switching = false;
             let master = membership.master.filter(|node| view.left.contains(*node));
             let writer = master.and_then(|node| membership.id_of(node));
             if master.is_some() {
                 membership.master = None;
             }
-            membership.clean = membership.clean.intersection(view.members);
             self.modes.retain(|(_, node), _| !view.left.contains(*node));
+            if let Some(writer) = writer {
+                self.leave_repairs_alone(now, writer);
+            }
             self.abandon_in_view(now, view.left, writer);
         }
         let is_master = self.is_master();
@@ -112,6 +117,7 @@ impl Iod {
     fn assign_roles(&mut self, now: Instant) {
         let me = self.me.node;
         let Some(membership) = self.membership_mut() else { return };
+        let left = membership.view.and_then(|view| view.left.first());
         let Some(master) = choose_master(&membership.announces) else { return };
         let is_new = membership.announces.get(&master).is_none_or(|announce| !announce.is_master);
         let members = membership.announces.values().filter(|announce| announce.is_member);
@@ -132,7 +138,11 @@ impl Iod {
         self.free_slots_of(&ids);
         for (id, request) in abandoned {
             self.note_abandoned(&id, request);
+            // Who had not loaded it has not told anybody yet.
+            let fault = Some((left.unwrap_or(me), "the node left the cluster".to_owned()));
+            self.tell(Upcall::Decided { id, request, outcome: Decision::Abandoned, fault });
         }
+        self.tell_tables();
         if is_new {
             self.take_over();
         }
@@ -216,6 +226,7 @@ impl Iod {
     pub(super) fn on_master(&mut self, now: Instant, from: NodeId, node: NodeId) {
         let me = self.me.node;
         let Some(membership) = self.membership_mut() else { return };
+        membership.is_switching = false;
         if membership.master != Some(from) || !membership.is_member(node) || node == from {
             return;
         }
@@ -231,10 +242,21 @@ impl Iod {
 
     pub(super) fn ask_master(&mut self, node: NodeId) {
         let Some(membership) = self.membership() else { return };
-        let may = membership.is_settled && membership.admitting.is_none() && self.open.is_none();
-        if self.is_master() && may {
-            self.broadcast(&VMessage::Master { node });
+        let may = membership.is_settled
+            && membership.is_member(node)
+            && membership.master != Some(node)
+            && membership.admitting.is_none()
+            && self.open.is_none()
+            && self.repairs.values().all(|repair| !repair.is_shared());
+        if !self.is_master() || !may {
+            // Nothing comes of it, which the role shows.
+            self.tell(Upcall::Role(self.role()));
+            return;
         }
+        if let Some(membership) = self.membership_mut() {
+            membership.is_switching = true;
+        }
+        self.broadcast(&VMessage::Master { node });
     }
 
     /// Who is who.
