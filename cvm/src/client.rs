@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use crate::disk::RequestId;
 use crate::request::{Reply, Request};
 
 /// Where vxconfigd listens, below the root.
@@ -21,8 +22,13 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The connection broke. What was asked for may be done, or may yet be.
-    #[error("the connection to vxconfigd broke: {0}")]
-    Broken(#[source] io::Error),
+    #[error("the connection to vxconfigd broke: {source}{}", hint(*request))]
+    Broken {
+        /// What the system says.
+        source: io::Error,
+        /// What to ask `vxdctl transstate` about.
+        request: Option<RequestId>,
+    },
     /// What came is no answer.
     #[error("vxconfigd answered with something else: {0}")]
     Malformed(#[from] serde_json::Error),
@@ -57,11 +63,38 @@ impl Client {
     /// # Errors
     /// If the connection breaks.
     pub fn request(&mut self, request: &Request) -> Result<Reply, ClientError> {
-        write_message(&mut self.socket, &serde_json::to_vec(request)?)
-            .map_err(ClientError::Broken)?;
-        let answer = read_message(&mut self.socket).map_err(ClientError::Broken)?;
-        Ok(serde_json::from_slice(&answer)?)
+        let broken = |source| ClientError::Broken { source, request: None };
+        write_message(&mut self.socket, &serde_json::to_vec(request)?).map_err(broken)?;
+        self.answer()
     }
+
+    /// The next answer, of a request that has several.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub fn answer(&mut self) -> Result<Reply, ClientError> {
+        let mut request = None;
+        loop {
+            let answer = read_message(&mut self.socket)
+                .map_err(|source| ClientError::Broken { source, request })?;
+            match serde_json::from_slice(&answer)? {
+                Reply::Named(id) => request = Some(id),
+                reply => return Ok(reply),
+            }
+        }
+    }
+
+    /// For an answer that may not come for long: how long to wait for one; `None` waits for ever.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn set_timeout(&self, timeout: Option<std::time::Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(timeout)
+    }
+}
+
+fn hint(request: Option<RequestId>) -> String {
+    request.map_or_else(String::new, |id| format!("; vxdctl transstate {id} tells what came of it"))
 }
 
 /// Length, most significant byte first, then that many bytes.

@@ -7,8 +7,8 @@ use llt::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{Decision, RequestId};
-use crate::model::op::{DiskName, Op};
-use crate::model::{Activation, Copies, Name, Sectors};
+use crate::model::op::{DiskName, Make, Op, Storage};
+use crate::model::{Activation, Copies, Name, Refused, Sectors, UniqueId};
 use crate::snapshot::Snapshot;
 
 /// One request. The answer is a [`Reply`].
@@ -34,6 +34,24 @@ pub enum Request {
     },
     /// `vxdisksetup`, `vxdiskunsetup`
     Disk(DiskRequest),
+    /// `vxnotify`: what happens from now on. Answers are [`Reply::Event`] until the connection is closed.
+    Events,
+    /// `vxassist maxsize`: how long a volume could be. The answer is [`Reply::Length`].
+    MaxSize {
+        /// Which group.
+        group: Name,
+        /// The volume as it would be made; its length counts for nothing.
+        make: Box<Make>,
+    },
+    /// `vxassist maxgrow`: how long a volume could become. The answer is [`Reply::Length`].
+    MaxGrow {
+        /// Which group.
+        group: Name,
+        /// Which volume.
+        volume: Name,
+        /// Where.
+        storage: Vec<Storage>,
+    },
     /// `vxdisk scandisks`: looks at all disks again.
     Scan,
     /// What listings show. The answer is [`Reply::Snapshot`].
@@ -50,6 +68,13 @@ pub enum Request {
 pub enum ClusterRequest {
     /// Leave at once.
     Abort,
+    /// Read the names of the nodes again.
+    Reinit,
+    /// How much this node wants to be master: the highest of the members is, when the master leaves.
+    SetPreference(
+        /// 0 if nothing was ever said.
+        i32,
+    ),
     /// Another node is to be master.
     SetMaster(
         /// Which.
@@ -104,6 +129,13 @@ pub enum GroupRequest {
         /// How.
         Import,
     ),
+    /// `vxconfigrestore -c`: a group as a backup describes it, on the disks that it names by id.
+    Restore {
+        /// The group in the format of [`crate::model::text`], as `vxprint -m` writes it.
+        description: String,
+        /// `-s`: shared.
+        shared: bool,
+    },
     /// `vxdg init`
     Init {
         /// Its name.
@@ -123,6 +155,55 @@ pub enum GroupRequest {
     },
 }
 
+/// What a `vxnotify` prints (facts 4.5).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The configuration of a group is another.
+    Changed(EventGroup),
+    /// vxconfigd is heard.
+    Connected,
+    /// A group is no longer imported here.
+    Deported(EventGroup),
+    /// A group cannot be used here.
+    Disabled(EventGroup),
+    /// A disk of a group is another, or has other attributes.
+    DiskChanged {
+        /// Its access name here; empty if it has no path.
+        access: String,
+        /// The member.
+        dm: String,
+        /// Whose.
+        group: EventGroup,
+    },
+    /// A group was imported here.
+    Imported(EventGroup),
+    /// This node joined the cluster.
+    Joined {
+        /// As master.
+        is_master: bool,
+    },
+    /// This node is out of the cluster.
+    Left {
+        /// Why (facts 3.11).
+        reason: String,
+    },
+    /// There is another master.
+    Master {
+        /// Its node id.
+        node: u8,
+    },
+}
+
+/// The group that an event is about.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct EventGroup {
+    /// Its name.
+    pub name: String,
+    /// Its identity.
+    pub id: String,
+}
+
 /// `vxdg import`
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Import {
@@ -138,6 +219,10 @@ pub struct Import {
     pub temporary: bool,
     /// `-n`: under another name.
     pub rename: Option<Name>,
+    /// `-o selectcp=`: of the configurations of a serial split brain the one that this disk has.
+    pub select: Option<UniqueId>,
+    /// `-o reminor`: another base of the minor numbers; `Some(None)`: one that is free.
+    pub reminor: Option<Option<u32>>,
 }
 
 /// What came of a request.
@@ -145,8 +230,14 @@ pub struct Import {
 pub enum Reply {
     /// It is done, everywhere.
     Done,
+    /// Of [`Request::Events`].
+    Event(Event),
     /// It is not, and nothing was changed.
     Failed(Failure),
+    /// Of [`Request::MaxSize`] and [`Request::MaxGrow`].
+    Length(Sectors),
+    /// Comes before the answer: what to ask about if the connection breaks.
+    Named(RequestId),
     /// Of [`Request::Snapshot`].
     Snapshot(Box<Snapshot>),
     /// Of [`Request::TransState`]; `None` is unknown: it was never loaded, or is long forgotten.
@@ -169,6 +260,16 @@ pub struct Failure {
     pub exit: u8,
     /// The request, if it came so far as to have a name.
     pub request: Option<RequestId>,
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self {
+            id: refused.id().map(str::to_owned),
+            exit: refused.exit(),
+            ..Self::plain(refused.to_string())
+        }
+    }
 }
 
 impl Failure {

@@ -35,6 +35,8 @@ pub struct ClusterSnapshot {
     pub nodes: Vec<NodeSnapshot>,
     /// The generation of the last view in which somebody left.
     pub reconfig_seqnum: u64,
+    /// How much this node wants to be master.
+    pub preference: i32,
     /// A reconfiguration is under way.
     pub is_suspended: bool,
     /// Versions of the protocol that this node speaks.

@@ -16,3 +16,4 @@ pub mod lltping;
 pub mod lltstat;
 pub mod llttest;
 pub mod muster;
+pub mod vx;

@@ -1,6 +1,7 @@
 //! vxconfigd: the user level of a node as a process.
 
 mod disks;
+mod host;
 mod reactor;
 mod snapshot;
 

@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use bytes::Bytes;
-use gab::admin::AdminRequest;
-use gab::client::{Admin, Options, Port};
+use gab::client::{Options, Port};
 use gab::{ClientEvent, Delivery, Level, PortName};
 use llt::time::earliest;
-use llt::{Duration, Id, Incarnation, Instant, NodeId};
+use llt::{Duration, Id, Incarnation, Instant};
 
 use super::disks::{Disks, Done};
+use super::host::{default_activation, gab_host, keep_preference, preference, read_names};
 use super::snapshot::{Surroundings, snapshot};
 use crate::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use crate::core::iod::{Command, Upcall};
 use crate::core::wire::local::{decode_upcall, encode_command};
 use crate::core::wire::parcel::Way;
 use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
-use crate::model::{Activation, Name, UniqueId};
+use crate::model::UniqueId;
 use crate::request::{Failure, Reply};
 
 pub(super) struct Reactor {
@@ -62,6 +62,7 @@ impl Reactor {
             answer_limit: Duration::from_secs(30),
             activation: default_activation(&root),
             join_limit: Duration::from_secs(30),
+            preference: preference(&root),
         };
         let around =
             Surroundings { names: host.names, node: host.node.get(), ..Surroundings::default() };
@@ -141,7 +142,7 @@ impl Reactor {
             self.iod = Some(conn);
             self.around.has_iod = true;
             tracing::info!("vxiod is here");
-            self.configd.look_at_disks();
+            self.configd.handle_iod_here();
         }
     }
 
@@ -313,7 +314,15 @@ impl Reactor {
                     let disk = UniqueId::new(wall_seconds(), number.wrapping_add(self.made), &host);
                     self.disks.change(id, request, disk, wall_seconds());
                 }
+                ConfigdOutput::KeepPreference(session, preference) => {
+                    let kept = keep_preference(&self.root, preference);
+                    self.configd.handle_kept(session, kept.map_err(|error| format!("{error:#}")));
+                }
                 ConfigdOutput::Notice(notice) => tell(&notice),
+                ConfigdOutput::Reinit(session) => {
+                    let read = read_names(&self.root).map(|names| self.around.names = names);
+                    self.configd.handle_kept(session, read.map_err(|error| format!("{error:#}")));
+                }
                 ConfigdOutput::Reply(session, reply) => self.reply(session, &reply),
                 ConfigdOutput::Scan => self.disks.scan(),
                 ConfigdOutput::SendTo(to, payload) if to.get() == self.around.node => {
@@ -358,58 +367,6 @@ impl Reactor {
 
 const fn way_of(delivery: &Delivery) -> Way {
     if delivery.broadcast { Way::Broadcast } else { Way::Direct }
-}
-
-/// Who this node is, as gabd has it; without gabd a host by itself.
-struct Host {
-    node: NodeId,
-    name: Name,
-    cluster: Name,
-    names: BTreeMap<u8, String>,
-}
-
-fn gab_host(root: &Path) -> Host {
-    let asked = Admin::connect(root).ok();
-    let snapshot: Option<gab::snapshot::Snapshot> =
-        asked.and_then(|mut admin| admin.request(&AdminRequest::Snapshot).ok());
-    let system = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let name = |text: &str| {
-        let host = text.split('.').next().unwrap_or_default();
-        Name::new(host).or_else(|_| Name::new("localhost")).expect("a name")
-    };
-    let Some(snapshot) = snapshot else {
-        let (host, cluster) = (name(&system), Name::new("cvm").expect("a name"));
-        return Host { node: NodeId::ZERO, name: host, cluster, names: BTreeMap::new() };
-    };
-    let llt = snapshot.llt;
-    let own = if llt.name.is_empty() { system } else { llt.name.clone() };
-    let mut names: BTreeMap<u8, String> = llt
-        .nodes
-        .iter()
-        .map(|peer| {
-            let unnamed = || format!("node{}", peer.node);
-            (peer.node, if peer.name.is_empty() { unnamed() } else { peer.name.clone() })
-        })
-        .collect();
-    names.insert(llt.node, own.clone());
-    Host {
-        node: NodeId::new(llt.node).unwrap_or(NodeId::ZERO),
-        name: name(&own),
-        cluster: Name::new(&format!("cvm{}", llt.cluster)).expect("a name"),
-        names,
-    }
-}
-
-/// `/etc/default/vxdg` (facts 3.8): both lines are needed.
-fn default_activation(root: &Path) -> Activation {
-    let text = std::fs::read_to_string(root.join("etc/default/vxdg")).unwrap_or_default();
-    let value = |key: &str| {
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-        lines.find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('=')).map(str::trim)
-    };
-    let is_on = value("enable_activation") == Some("true");
-    let mode = value("default_activation_mode").and_then(Activation::from_any);
-    mode.filter(|_| is_on).unwrap_or(Activation::Off)
 }
 
 /// One event, one line. What failed is said where the master is (CVM-16).

@@ -68,6 +68,7 @@ fn cluster(configd: &Configd, around: &Surroundings) -> ClusterSnapshot {
         master: role.master.map(llt::NodeId::get),
         nodes: around.names.iter().map(node).collect(),
         reconfig_seqnum: role.reconfig,
+        preference: configd.config().preference,
         is_suspended: role.is_suspended,
         protocol_minimum: VERSIONS.0,
         protocol_maximum: VERSIONS.1,

@@ -71,6 +71,8 @@ fn import() -> Request {
         clear: false,
         temporary: false,
         rename: None,
+        select: None,
+        reminor: None,
     }))
 }
 
@@ -167,7 +169,7 @@ fn check(world: &World, case: &Case, asked: NodeId, session: u64) -> bool {
             let answers = world.members().contains(&asked) && world.nodes[&asked].answers();
             assert!(!answers, "node {asked} never answers: {:?}", world.said);
         }
-        Some(Reply::Snapshot(_) | Reply::TransState(_)) => panic!("an answer to something else"),
+        Some(reply) => panic!("an answer to something else: {reply:?}"),
     }
     check_disks(world, case, images[0].as_deref());
     is_committed
@@ -234,7 +236,7 @@ fn fail_everywhere(mut world: World, case: &Case, asked: (NodeId, u64), fate: Fa
         Some(Reply::Done) => assert!(is_committed, "it was done"),
         Some(Reply::Failed(_)) => assert!(!is_committed, "it was not done"),
         Some(Reply::Unknown(_)) | None => {}
-        Some(Reply::Snapshot(_) | Reply::TransState(_)) => panic!("an answer to something else"),
+        Some(reply) => panic!("an answer to something else: {reply:?}"),
     }
     if case.kind != Kind::Create || is_committed {
         go_on(&mut world);

@@ -120,6 +120,7 @@ impl World {
             answer_limit: Duration::from_secs(10),
             activation: self.activation,
             join_limit: Duration::from_secs(20),
+            preference: 0,
         };
         let mut configd = Configd::new(Id { node, incarnation }, config);
         configd.set_wall_time(1_283_432_345);
@@ -321,12 +322,17 @@ impl World {
             ConfigdOutput::Broadcast(payload) => self.w.broadcast(node, payload),
             ConfigdOutput::Command(command) => state.commands.push_back(command),
             ConfigdOutput::Notice(notice) => self.said.push(Said::Configd(node, notice)),
+            ConfigdOutput::Reply(_, Reply::Named(_)) => {}
             ConfigdOutput::Reply(session, reply) => {
                 let before = state.replies.insert(session, reply);
                 assert!(before.is_none(), "a second answer to {session}");
             }
             ConfigdOutput::Scan => {
                 state.configd.handle_scan(now, devices);
+                self.collect(node);
+            }
+            ConfigdOutput::KeepPreference(session, _) | ConfigdOutput::Reinit(session) => {
+                state.configd.handle_kept(session, Ok(()));
                 self.collect(node);
             }
             ConfigdOutput::Disk(..) | ConfigdOutput::Snapshot(_) => panic!("nobody asked"),

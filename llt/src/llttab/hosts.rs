@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::ids::{NodeId, NodeSet};
 use crate::limits::NODES_MAX;
 use crate::llttab::lexer::{Word, words};
-use crate::llttab::report::{Problem, Source};
+use crate::llttab::report::{ConfigErrors, Problem, Source};
 use crate::llttab::texts;
 use crate::llttab::values::node_id;
 
@@ -30,6 +30,16 @@ impl Hosts {
     /// All that have a name.
     pub fn nodes(&self) -> NodeSet {
         self.names.keys().copied().collect()
+    }
+
+    /// Reads `llthosts` by itself.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn read(source: &Source) -> Result<Self, ConfigErrors> {
+        let mut problems = Vec::new();
+        let hosts = Self::parse(source, &mut problems);
+        if problems.is_empty() { Ok(hosts) } else { Err(ConfigErrors::new(problems)) }
     }
 
     /// Reads `llthosts`; what is wrong goes to `problems`.

@@ -93,9 +93,7 @@ pub fn ask(cluster: &Cluster, node: u8, request: &Request) -> Result<Reply> {
 pub fn snapshot(cluster: &Cluster, node: u8) -> Result<Snapshot> {
     match ask(cluster, node, &Request::Snapshot)? {
         Reply::Snapshot(snapshot) => Ok(*snapshot),
-        reply @ (Reply::Done | Reply::Failed(_) | Reply::TransState(_) | Reply::Unknown(_)) => {
-            bail!("vxconfigd answered {reply:?}")
-        }
+        reply => bail!("vxconfigd answered {reply:?}"),
     }
 }
 
@@ -108,9 +106,7 @@ pub fn join(cluster: &Cluster, node: u8) -> Result<()> {
     match ask(cluster, node, &Request::Cluster(ClusterRequest::Start))? {
         Reply::Done => Ok(()),
         Reply::Failed(failure) => bail!("{name} does not join CVM: {}", failure.text),
-        reply @ (Reply::Snapshot(_) | Reply::TransState(_) | Reply::Unknown(_)) => {
-            bail!("{name}: vxconfigd answered {reply:?}")
-        }
+        reply => bail!("{name}: vxconfigd answered {reply:?}"),
     }
 }
 

@@ -8,16 +8,20 @@
 //! | `transaction.rs` | check and load, at the master and at all; the rest is vxiod's |
 //! | `join.rs` | what a joiner is given and checks |
 //! | `disks.rs` | what was found on the disks |
+//! | `longest.rs` | how long a volume could be |
+//! | `events.rs` | what watchers are told |
 //!
 //! The master does one thing after the other: a transaction, or a join.
 
 mod disks;
+mod events;
 mod join;
+mod longest;
 mod plan;
 mod requests;
 mod transaction;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use gab::PortView;
@@ -45,6 +49,8 @@ pub struct ConfigdConfig {
     pub activation: Activation,
     /// A joiner that has not answered for so long is refused.
     pub join_limit: Duration,
+    /// How much the node wants to be master.
+    pub preference: i32,
 }
 
 /// The user level of a node.
@@ -89,6 +95,8 @@ pub struct Configd {
     made: u32,
     /// Newest outcomes, for requests that no image knows.
     outcomes: VecDeque<(RequestId, Decision)>,
+    /// Utilities that want to be told what happens.
+    watchers: BTreeSet<u64>,
     out: VecDeque<ConfigdOutput>,
 }
 
@@ -124,8 +132,12 @@ pub enum ConfigdOutput {
     Command(Command),
     /// A disk of no group is initialised, or wiped: [`Configd::handle_disk`].
     Disk(RequestId, DiskRequest),
+    /// Remember how much the node wants to be master: [`Configd::handle_kept`].
+    KeepPreference(u64, i32),
     /// For the log, and at the master for the console (CVM-16).
     Notice(ConfigdNotice),
+    /// Read the names of the nodes again: [`Configd::handle_kept`].
+    Reinit(u64),
     /// To the utility that asked.
     Reply(u64, Reply),
     /// Look at all disks: [`Configd::handle_scan`].
@@ -196,6 +208,7 @@ impl Configd {
             // Two lives within a second make different ids.
             made: u32::try_from(me.incarnation.0 % 1_000_000_000).unwrap_or(0),
             outcomes: VecDeque::new(),
+            watchers: BTreeSet::new(),
             out: VecDeque::new(),
         }
     }
@@ -235,6 +248,7 @@ impl Configd {
     /// A utility is gone; what it asked for goes on.
     pub fn handle_hangup(&mut self, session: u64) {
         self.requests.hang_up(session);
+        self.watchers.remove(&session);
     }
 
     /// vxiod says something.
@@ -259,6 +273,7 @@ impl Configd {
 
     fn take_tables(&mut self, view: TablesView) {
         let before = std::mem::replace(&mut self.tables, view.tables);
+        self.tell_changes(&before);
         (self.over, self.busy, self.modes) = (view.over, view.busy, view.modes);
         // Made, imported or joined (facts 3.8): whether the mode can be had does not concern that.
         let mode = self.config.activation;
@@ -314,8 +329,9 @@ impl Configd {
         self.on_shipped(now, from, payload);
     }
 
-    /// Looks at the disks, so that listings have something to show.
-    pub fn look_at_disks(&mut self) {
+    /// vxiod is here. The disks are looked at, so that listings have something to show.
+    pub fn handle_iod_here(&mut self) {
+        self.command(Command::Prefer(self.config.preference));
         self.scan(Scan::Look);
     }
 
@@ -347,9 +363,17 @@ impl Configd {
         self.scan(Scan::Look);
     }
 
+    /// What was to be done for a utility is done, or why not.
+    pub fn handle_kept(&mut self, session: u64, done: Result<(), String>) {
+        let reply =
+            done.map_or_else(|error| Reply::Failed(Failure::plain(error)), |()| Reply::Done);
+        self.reply(session, reply);
+    }
+
     /// vxiod is gone, and with it everything that it had in force.
     pub fn handle_iod_gone(&mut self, now: Instant) {
-        self.tables.clear();
+        let before = std::mem::take(&mut self.tables);
+        self.tell_changes(&before);
         self.has_tables = false;
         self.lose_iod();
         self.on_out(now, "vxiod is gone".to_owned());

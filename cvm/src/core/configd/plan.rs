@@ -15,6 +15,7 @@ use crate::core::txn::Before;
 use crate::disk::{self, CopyList, FoundDisk, Held, ImportError, SLOTS, Slot, choose, next_slot};
 use crate::model::apply::{Env, NewDisk, apply};
 use crate::model::op::{DiskName, Op};
+use crate::model::text::read_group;
 use crate::model::{Epoch, Group, Name, Owner, Serial, Stamp, Tid, UniqueId};
 use crate::request::{DiskRequest, Failure, GroupRequest, Import, Reply, Request};
 
@@ -45,6 +46,9 @@ impl Configd {
             Request::Group(GroupRequest::Destroy(group)) => self.plan_destroy(group),
             Request::Group(GroupRequest::Import(import)) => self.plan_import(import),
             Request::Group(request @ GroupRequest::Init { .. }) => self.plan_init(request),
+            Request::Group(GroupRequest::Restore { description, shared }) => {
+                self.plan_restore(description, *shared)
+            }
             Request::Op { group, op } => self.plan_op(group, op),
             Request::Disk(request) => {
                 match self.check_disk_request(request) {
@@ -58,6 +62,9 @@ impl Configd {
             }
             Request::Activate { .. }
             | Request::Cluster(_)
+            | Request::Events
+            | Request::MaxGrow { .. }
+            | Request::MaxSize { .. }
             | Request::Scan
             | Request::Snapshot
             | Request::TransState(_) => {
@@ -72,7 +79,7 @@ impl Configd {
         debug_assert!(!matches!(self.work, Work::Join(_)), "one thing at a time");
     }
 
-    fn imported(&self, group: &Name) -> Result<&TableView, Failure> {
+    pub(super) fn imported(&self, group: &Name) -> Result<&TableView, Failure> {
         self.table_named(group.as_str()).ok_or_else(|| {
             let text = format!("Disk group {group}: No such disk group");
             Failure { exit: 11, ..Failure::with_id("V-5-1-2275", text) }
@@ -116,14 +123,14 @@ impl Configd {
             disks.iter().try_for_each(|disk| self.check_free(&disk.access))?;
         }
         let minors = self.minors_taken(Some(&table.image.group.id));
-        let nodes = u16::try_from(self.role.members.len().max(1)).unwrap_or(128);
-        let env = Env { disks: &free, minors_taken: &minors, nodes };
-        let group = apply(&table.image.group, op, &env).map_err(|refused| Failure {
-            id: refused.id().map(str::to_owned),
-            exit: refused.exit(),
-            ..Failure::plain(refused.to_string())
-        })?;
+        let env = Env { disks: &free, minors_taken: &minors, nodes: self.node_count() };
+        let group = apply(&table.image.group, op, &env)?;
         self.plan_of(table, group)
+    }
+
+    /// Nodes that logs have to have room for.
+    pub(super) fn node_count(&self) -> u16 {
+        u16::try_from(self.role.members.len().max(1)).unwrap_or(128)
     }
 
     fn plan_deport(
@@ -175,12 +182,17 @@ impl Configd {
         group.serial = Serial(1);
         group.minors = minors.unwrap_or_else(|| free_base(&self.minors_taken(None)));
         let group = self.with_disks(&group, disks)?;
+        self.plan_new(group, Stamp { epoch: Epoch(1), tid: Tid(1) })
+    }
+
+    /// A group that is on no disk yet.
+    fn plan_new(&self, group: Group, stamp: Stamp) -> Result<Plan, Failure> {
         let ids: Vec<UniqueId> = group.disks.values().filter_map(|dm| dm.disk.clone()).collect();
         let slot = self.slot_for_new(&ids)?;
         Ok(Plan {
-            is_shared: *shared,
+            is_shared: group.is_shared(),
             before: Before::Nothing,
-            stamp: Stamp { epoch: Epoch(1), tid: Tid(1) },
+            stamp,
             slot,
             copies: CopyList::default().assign(&group, &BTreeSet::new()),
             tenures: self.tenures(&group.id, ids.iter()),
@@ -190,6 +202,46 @@ impl Configd {
             check: ids,
             group,
         })
+    }
+
+    /// A group as a backup has it, above whatever its disks still hold of it.
+    fn plan_restore(&self, description: &str, shared: bool) -> Result<Plan, Failure> {
+        let mut group = read_group(description).map_err(|error| {
+            Failure::plain(format!("the backup is no description of a disk group: {error}"))
+        })?;
+        for name in [group.name.to_string(), group.id.to_string()] {
+            if self.table_named(&name).is_some() {
+                let text = format!("Disk group {name}: Disk group exists and is imported");
+                return Err(Failure::with_id("V-5-1-2922", text));
+            }
+        }
+        for (name, dm) in &group.disks {
+            let Some(id) = &dm.disk else { continue };
+            let Some(found) = self.found_by_id(id) else {
+                let text = format!("Disk {name} in group {}: Disk device not found", group.name);
+                return Err(Failure::with_id("V-5-1-546", text));
+            };
+            let of_it = found.claims.member().is_some_and(|member| member.group == group.id);
+            if !of_it {
+                self.check_free(&found.access)?;
+            }
+            if found.label.geometry.public().len < dm.public_len {
+                let text = format!("Disk {name}: device {} is too short for it", found.access);
+                return Err(Failure::plain(text));
+            }
+        }
+        group.owner = self.owner(shared);
+        group.serial.0 += 1;
+        for dm in group.disks.values_mut() {
+            dm.serial = group.serial;
+        }
+        let seen = highest_stamp(self.found(), &group.id);
+        let over = self.over.get(&group.id).copied().unwrap_or_default();
+        let highest = seen.max(over);
+        self.plan_new(
+            group,
+            Stamp { epoch: Epoch(highest.epoch.0 + 1), tid: Tid(highest.tid.0 + 1) },
+        )
     }
 
     fn with_disks(&self, group: &Group, disks: &[DiskName]) -> Result<Group, Failure> {
@@ -223,7 +275,7 @@ impl Configd {
             owners: vec![self.owner(import.shared)],
             clear: import.clear,
             force: import.force,
-            select: None,
+            select: import.select.clone(),
         };
         let choice = choose(&request, &found)
             .map_err(|error: ImportError| failed(&import.group, &error.to_string()))?;
@@ -240,7 +292,18 @@ impl Configd {
         if !choice.missing.is_empty() && !import.force {
             return Err(failed(&import.group, "Disk for disk group not found"));
         }
-        let group = self.imported_group(import, &choice);
+        let mut group = self.imported_group(import, &choice);
+        let taken = self.minors_taken(Some(&id));
+        if let Some(base) = import.reminor {
+            let base = base.unwrap_or_else(|| free_base(&taken));
+            let env = Env { disks: &[], minors_taken: &taken, nodes: 1 };
+            group = apply(&group, &Op::Reminor { base }, &env)?;
+        } else if conflict(&group, &taken) {
+            return Err(failed(
+                &import.group,
+                "minor number conflict with another disk group; -o reminor takes other numbers",
+            ));
+        }
         let missing: BTreeSet<UniqueId> = choice.missing.values().cloned().collect();
         let ids: Vec<UniqueId> = group.disks.values().filter_map(|dm| dm.disk.clone()).collect();
         let check: Vec<UniqueId> =
@@ -307,6 +370,8 @@ impl Configd {
                 clear: false,
                 temporary: false,
                 rename: None,
+                select: None,
+                reminor: None,
             };
             self.queue_own(Request::Group(GroupRequest::Import(import)));
         }
@@ -411,6 +476,11 @@ impl Configd {
 fn minors_of(group: &Group) -> Range<u32> {
     let last = group.volumes.values().map(|volume| volume.minor + 1).max().unwrap_or(0);
     group.minors..last.max(group.minors.saturating_add(100))
+}
+
+/// A volume has a number that is taken.
+fn conflict(group: &Group, taken: &[Range<u32>]) -> bool {
+    group.volumes.values().any(|volume| taken.iter().any(|range| range.contains(&volume.minor)))
 }
 
 /// The lowest multiple of a thousand that no group uses.

@@ -64,6 +64,15 @@ impl Configd {
                 let outcome = self.outcome_of(id);
                 self.reply(session, Reply::TransState(outcome));
             }
+            Request::Events => self.watch(session),
+            Request::MaxSize { group, make } => {
+                let longest = self.longest_new(&group, &make);
+                self.reply(session, longest.map_or_else(Reply::Failed, Reply::Length));
+            }
+            Request::MaxGrow { group, volume, storage } => {
+                let longest = self.longest_grown(&group, &volume, &storage);
+                self.reply(session, longest.map_or_else(Reply::Failed, Reply::Length));
+            }
             Request::Snapshot => self.out.push_back(ConfigdOutput::Snapshot(session)),
             request @ (Request::Disk(_)
             | Request::Group(_)
@@ -72,6 +81,9 @@ impl Configd {
                 self.requests.made += 1;
                 let id = RequestId { origin: self.me, number: self.requests.made };
                 self.requests.sessions.insert(id, session);
+                if matches!(request, Request::Group(_) | Request::Op { .. }) {
+                    self.reply(session, Reply::Named(id));
+                }
                 self.dispatch(Waiting { id, request });
                 self.next_work(now);
             }
@@ -85,7 +97,7 @@ impl Configd {
         self.requests.queue.push_back(Waiting { id, request });
     }
 
-    fn reply(&mut self, session: u64, reply: Reply) {
+    pub(super) fn reply(&mut self, session: u64, reply: Reply) {
         self.out.push_back(ConfigdOutput::Reply(session, reply));
     }
 
@@ -121,13 +133,18 @@ impl Configd {
             self.table_named(group).is_some_and(|table| table.image.group.is_shared())
         };
         match request {
-            Request::Group(GroupRequest::Init { shared, .. }) => *shared,
+            Request::Group(
+                GroupRequest::Init { shared, .. } | GroupRequest::Restore { shared, .. },
+            ) => *shared,
             Request::Group(GroupRequest::Import(import)) => import.shared,
             Request::Group(GroupRequest::Deport { group, .. } | GroupRequest::Destroy(group))
             | Request::Op { group, .. }
             | Request::Activate { group, .. } => shared(group.as_str()),
             Request::Cluster(_)
             | Request::Disk(_)
+            | Request::Events
+            | Request::MaxGrow { .. }
+            | Request::MaxSize { .. }
             | Request::Scan
             | Request::Snapshot
             | Request::TransState(_) => false,
@@ -173,10 +190,7 @@ impl Configd {
     pub(super) fn answer(&mut self, id: RequestId, reply: Reply) {
         let reply = match reply {
             Reply::Failed(failure) => Reply::Failed(Failure { request: Some(id), ..failure }),
-            reply @ (Reply::Done
-            | Reply::Snapshot(_)
-            | Reply::TransState(_)
-            | Reply::Unknown(_)) => reply,
+            reply => reply,
         };
         self.requests.shipped.remove(&id);
         if let Some(session) = self.requests.sessions.remove(&id) {
@@ -269,6 +283,7 @@ impl Configd {
 
     pub(super) fn on_role(&mut self, now: Instant, role: Role) {
         let was = std::mem::replace(&mut self.role, role);
+        self.tell_role(&was);
         self.answer_switching();
         if self.role.is_member && !was.is_member {
             for session in std::mem::take(&mut self.requests.entering) {
@@ -327,10 +342,11 @@ impl Configd {
     }
 
     pub(super) fn on_out(&mut self, now: Instant, reason: String) {
-        self.role = Role::default();
+        let was = std::mem::take(&mut self.role);
         self.joiners.clear();
         self.checked = None;
         self.out_reason.clone_from(&reason);
+        self.tell_role(&was);
         for session in std::mem::take(&mut self.requests.leaving) {
             self.reply(session, Reply::Done);
         }
@@ -375,6 +391,13 @@ impl Configd {
             ClusterRequest::Abort => {
                 self.requests.leaving.push(session);
                 self.command(Command::AbortNode);
+            }
+            // The daemon has the names.
+            ClusterRequest::Reinit => self.out.push_back(ConfigdOutput::Reinit(session)),
+            ClusterRequest::SetPreference(preference) => {
+                self.config.preference = *preference;
+                self.command(Command::Prefer(*preference));
+                self.out.push_back(ConfigdOutput::KeepPreference(session, *preference));
             }
             ClusterRequest::SetMaster(node) => {
                 self.requests.switching.push((session, *node));
@@ -451,12 +474,17 @@ fn needs_scan(request: &Request) -> bool {
     use crate::model::op::Op;
     match request {
         Request::Disk(_)
-        | Request::Group(GroupRequest::Import(_) | GroupRequest::Init { .. })
+        | Request::Group(
+            GroupRequest::Import(_) | GroupRequest::Init { .. } | GroupRequest::Restore { .. },
+        )
         | Request::Scan => true,
         Request::Op { op, .. } => matches!(op, Op::AddDisks(_) | Op::ReplaceDisks(_)),
         Request::Activate { .. }
         | Request::Cluster(_)
+        | Request::Events
         | Request::Group(GroupRequest::Deport { .. } | GroupRequest::Destroy(_))
+        | Request::MaxGrow { .. }
+        | Request::MaxSize { .. }
         | Request::Snapshot
         | Request::TransState(_) => false,
     }

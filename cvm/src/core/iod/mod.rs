@@ -158,6 +158,11 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// How much this node wants to be master; the next reconfiguration asks.
+    Prefer(
+        /// The highest of the members wins.
+        i32,
+    ),
     /// Master: another node is to be master.
     SetMaster {
         /// Which.
@@ -344,6 +349,7 @@ impl Iod {
             Command::Admit { node } => self.admit(node),
             Command::Begin { id } => self.begin(now, &id),
             Command::Load(txn) => self.load(*txn),
+            Command::Prefer(preference) => self.config.preference = preference,
             Command::Reject { node, reason } => self.reject(node, reason),
             Command::SetMaster { node } => self.ask_master(node),
             Command::Stage(groups) => {

@@ -53,6 +53,10 @@ pub fn encode_command(command: &Command) -> Bytes {
         }
         Command::StartNode => out.put_u8(9),
         Command::StopNode => out.put_u8(10),
+        Command::Prefer(preference) => {
+            out.put_u8(11);
+            out.put_i32(*preference);
+        }
     }
     out.freeze()
 }
@@ -82,6 +86,7 @@ pub fn decode_command(bytes: Bytes) -> Result<Command, Malformed> {
         })?),
         9 => Command::StartNode,
         10 => Command::StopNode,
+        11 => Command::Prefer(reader.u32("a preference")?.cast_signed()),
         _ => return Reader::wrong("a command that this version knows"),
     };
     reader.end(command)

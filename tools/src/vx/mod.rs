@@ -1,0 +1,28 @@
+//! The commands of CVM (facts part 4). Each is a module as the other commands are; this one has what
+//! they share: the conversation with vxconfigd, the group that is meant, lengths and names.
+
+mod daemon;
+mod group;
+pub mod volboot;
+
+pub use daemon::{Daemon, exit};
+pub use group::GroupOption;
+
+use cvm::model::size::{self, SizeError};
+use cvm::model::{Name, Sectors};
+
+/// A length on the command line: `2048`, `100m`, `1g`.
+///
+/// # Errors
+/// If it is none.
+pub fn length(text: &str) -> Result<Sectors, SizeError> {
+    size::parse(text)
+}
+
+/// The name of a record on the command line.
+///
+/// # Errors
+/// If none can be called that.
+pub fn name(text: &str) -> Result<Name, String> {
+    Name::new(text).map_err(|error| error.to_string())
+}
