@@ -262,6 +262,16 @@ pub struct Failure {
     pub request: Option<RequestId>,
 }
 
+/// Texts that nodes tell each other, and the ids that the original gives them (facts 3.18).
+const KNOWN: [(&str, &str); 6] = [
+    ("Some volumes in the disk group are in use", "V-5-1-584"),
+    ("Transaction already in progress", "V-5-1-2860"),
+    ("Disk group exists and is imported", "V-5-1-2922"),
+    ("Disk device not found", "V-5-1-546"),
+    ("Cluster master out of sync?", "V-5-1-3022"),
+    ("Join in progress", "V-5-1-3033"),
+];
+
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         Self {
@@ -276,6 +286,13 @@ impl Failure {
     /// A failure with a message of the original.
     pub fn with_id(id: &str, text: impl Into<String>) -> Self {
         Self { id: Some(id.to_owned()), ..Self::plain(text) }
+    }
+
+    /// A failure that a node has put into words; texts of the original get their ids.
+    pub fn told(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let known = KNOWN.iter().find(|(known, _)| text.contains(known));
+        Self { id: known.map(|(_, id)| (*id).to_owned()), ..Self::plain(text) }
     }
 
     /// A failure in a plain sentence.

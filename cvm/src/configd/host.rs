@@ -99,3 +99,15 @@ pub(super) fn keep_preference(root: &Path, preference: i32) -> Result<()> {
     fs::write(&new, format!("{preference}\n")).with_context(|| new.display().to_string())?;
     fs::rename(&new, &path).with_context(|| path.display().to_string())
 }
+
+/// Both sides of a split would go on, and write to shared disks.
+pub(super) fn warn_without_arbiter(root: &Path) {
+    let snapshot: Option<gab::snapshot::Snapshot> =
+        Admin::connect(root).ok().and_then(|mut gab| gab.request(&AdminRequest::Snapshot).ok());
+    if snapshot.is_some_and(|snapshot| !snapshot.gab.quorum) {
+        tracing::warn!(
+            "no arbiter: both sides of a partition of the cluster go on and may ruin shared disk \
+             groups; gabconfig -q lets only a majority go on"
+        );
+    }
+}

@@ -14,7 +14,9 @@ use llt::time::earliest;
 use llt::{Duration, Id, Incarnation, Instant};
 
 use super::disks::{Disks, Done};
-use super::host::{default_activation, gab_host, keep_preference, preference, read_names};
+use super::host::{
+    default_activation, gab_host, keep_preference, preference, read_names, warn_without_arbiter,
+};
 use super::snapshot::{Surroundings, snapshot};
 use crate::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use crate::core::iod::{Command, Upcall};
@@ -345,6 +347,7 @@ impl Reactor {
     fn command(&mut self, command: &Command) {
         if matches!(command, Command::StartNode) {
             self.around.is_joining = true;
+            warn_without_arbiter(&self.root);
             self.open_ports();
         }
         let sent = self.iod.as_mut().map(|conn| conn.send(&encode_command(command)));

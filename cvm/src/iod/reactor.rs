@@ -155,6 +155,10 @@ impl Reactor {
                     }
                 }
                 IodOutput::Notice(notice) => tell(&notice),
+                // Programs get at volumes with the data plane; nothing here asks before.
+                IodOutput::Opened(ticket, result) => {
+                    tracing::warn!(?ticket, ?result, "nobody waits for a volume");
+                }
                 IodOutput::OpenPort => self.open_port(),
                 IodOutput::SendTo(to, payload) => {
                     self.send(|port| port.send_to(to, &payload, true));

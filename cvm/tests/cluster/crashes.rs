@@ -55,7 +55,7 @@ pub(crate) fn init() -> Request {
     })
 }
 
-fn op(op: Op) -> Request {
+pub(crate) fn op(op: Op) -> Request {
     Request::Op { group: name("shdg"), op }
 }
 
@@ -63,7 +63,7 @@ fn make(volume: &str) -> Request {
     op(Op::Make(Box::new(Make::new(name(volume), Some(2048), VolumeLayout::Mirror))))
 }
 
-fn import() -> Request {
+pub(crate) fn import() -> Request {
     Request::Group(GroupRequest::Import(Import {
         group: "shdg".to_owned(),
         shared: true,
@@ -76,7 +76,7 @@ fn import() -> Request {
     }))
 }
 
-fn deport() -> Request {
+pub(crate) fn deport() -> Request {
     Request::Group(GroupRequest::Deport { group: name("shdg"), rename: None, host: None })
 }
 

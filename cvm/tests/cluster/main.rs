@@ -8,4 +8,5 @@ mod activation;
 mod bus;
 mod crashes;
 mod disks;
+mod opens;
 mod world;

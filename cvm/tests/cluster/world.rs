@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
-use cvm::core::iod::{Command, Iod, IodConfig, IodNotice, IodOutput, Upcall, Write};
+use cvm::core::iod::{
+    Command, Iod, IodConfig, IodNotice, IodOutput, OpenRefused, OpenTicket, Upcall, Write,
+};
 use cvm::disk::Image;
 use cvm::model::{Activation, Name, UniqueId};
 use cvm::request::{ClusterRequest, Reply, Request};
@@ -31,6 +33,8 @@ pub(crate) struct Node {
     /// From vxiod to vxconfigd, and back.
     upcalls: VecDeque<Upcall>,
     commands: VecDeque<Command>,
+    /// What programs were told that open volumes.
+    pub(crate) opened: BTreeMap<u64, Result<(), OpenRefused>>,
     /// What utilities were told, by session.
     pub(crate) replies: BTreeMap<u64, Reply>,
     is_up: bool,
@@ -140,6 +144,7 @@ impl World {
             configd_out: VecDeque::new(),
             upcalls: VecDeque::new(),
             commands: VecDeque::new(),
+            opened: BTreeMap::new(),
             replies,
             is_up: true,
             is_frozen: false,
@@ -230,6 +235,29 @@ impl World {
         self.nodes[&node].replies.get(&session)
     }
 
+    /// A program opens a volume for writing, and is answered before anything else happens.
+    pub(crate) fn open(&mut self, node: NodeId, group: &UniqueId, volume: &str) -> Result<(), OpenRefused> {
+        self.sessions += 1;
+        let ticket = self.sessions;
+        self.ask_open(node, ticket, group, volume);
+        self.settle();
+        self.nodes[&node].opened[&ticket]
+    }
+
+    /// A program asks to open a volume for writing.
+    pub(crate) fn ask_open(&mut self, node: NodeId, ticket: u64, group: &UniqueId, volume: &str) {
+        let iod = &mut self.nodes.get_mut(&node).unwrap().iod;
+        iod.open_volume(OpenTicket(ticket), group, &name(volume), true);
+        self.collect(node);
+    }
+
+    /// A program closes a volume.
+    pub(crate) fn close(&mut self, node: NodeId, group: &UniqueId, volume: &str) {
+        self.nodes.get_mut(&node).unwrap().iod.close_volume(group, &name(volume));
+        self.collect(node);
+        self.settle();
+    }
+
     /// A request that is answered before anything else happens.
     #[track_caller]
     pub(crate) fn ask(&mut self, node: NodeId, request: Request) -> Reply {
@@ -304,6 +332,10 @@ impl World {
             IodOutput::Broadcast(payload) => self.v.broadcast(node, payload),
             IodOutput::ClosePort => self.v.leave(node, usize::MAX / 2),
             IodOutput::Notice(notice) => self.said.push(Said::Iod(node, notice)),
+            IodOutput::Opened(ticket, result) => {
+                let before = state.opened.insert(ticket.0, result);
+                assert!(before.is_none(), "a second answer to {ticket:?}");
+            }
             IodOutput::OpenPort => self.v.join(node),
             IodOutput::SendTo(to, payload) => self.v.send_to(node, to, payload),
             IodOutput::Tell(upcall) if state.has_configd => state.upcalls.push_back(upcall),

@@ -289,9 +289,9 @@ pub struct UpArgs {
     #[arg(long)]
     pub keyed: bool,
     /// Who authorises memberships with departures: majority is gabconfig -q, a side that has none
-    /// halts
-    #[arg(long, value_enum, default_value = "none")]
-    pub arbiter: Arbiter,
+    /// halts [default: majority with disks, else none]
+    #[arg(long, value_enum)]
+    pub arbiter: Option<Arbiter>,
     /// Shared disks, sparse files that all nodes see as disk_0, disk_1 and so on; CVM runs then
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub disks: u32,

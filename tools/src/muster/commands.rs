@@ -117,7 +117,8 @@ fn up(dir: &Path, args: &UpArgs) -> Result<()> {
         links: args.links,
         timers: args.timers,
         network: args.network.network()?,
-        quorum: args.arbiter == Arbiter::Majority,
+        // Two sides that both write would ruin shared disks.
+        quorum: args.arbiter.map_or(args.disks > 0, |arbiter| arbiter == Arbiter::Majority),
         keyed: args.keyed,
         disks: args.disks,
         disk_size: args.disk_size,

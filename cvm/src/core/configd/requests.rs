@@ -271,7 +271,7 @@ impl Configd {
                 if mine {
                     self.notice(ConfigdNotice::Failed { node, text: text.clone() });
                 }
-                Reply::Failed(Failure::plain(format!("node {node}: {text}")))
+                Reply::Failed(Failure::told(format!("node {node}: {text}")))
             }
         };
         // Every node hears what was decided: who asked needs no answer from another.

@@ -259,7 +259,7 @@ impl Configd {
             let id = driven.waiting.id;
             self.work = Work::Idle;
             self.notice(ConfigdNotice::Failed { node: me, text: why.clone() });
-            self.fail(id, Failure::plain(why));
+            self.fail(id, Failure::told(why));
             self.next_work(now);
             return;
         }
@@ -310,7 +310,7 @@ impl Configd {
                 self.work = Work::Idle;
                 self.broadcast(&WMessage::Forget { id });
                 self.notice(ConfigdNotice::Failed { node, text: why.clone() });
-                self.fail(request, Failure::plain(format!("node {node}: {why}")));
+                self.fail(request, Failure::told(format!("node {node}: {why}")));
                 self.next_work(now);
             }
             Phase::Deciding | Phase::Loading { .. } | Phase::LoadingHere => {

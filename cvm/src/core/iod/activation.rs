@@ -1,10 +1,10 @@
-//! Activation modes, and which volumes are open here (facts 3.8).
+//! Activation modes (facts 3.8).
 
 use llt::NodeId;
 
 use super::{Iod, Table, Upcall};
 use crate::core::wire::v::VMessage;
-use crate::model::{Activation, Name, UniqueId};
+use crate::model::{Activation, UniqueId};
 
 /// Why a mode was not taken. Nothing was changed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -28,23 +28,9 @@ pub enum ModeRefused {
     NoGroup,
 }
 
-/// Why a volume cannot be opened. Nothing was changed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum OpenRefused {
-    /// There is no such volume, or no such group.
-    #[error("no such volume")]
-    NoVolume,
-    /// The group's mode here does not allow it.
-    #[error("the disk group is not activated for this on this node")]
-    NotActivated,
-    /// The node leaves the cluster, or the volume is about to be removed.
-    #[error("the volume is being taken away")]
-    GoingAway,
-}
-
 impl Iod {
     pub(super) fn ask_activation(&mut self, group: UniqueId, mode: Activation) {
-        if mode == Activation::Off && self.opens.keys().any(|(open, _)| *open == group) {
+        if mode == Activation::Off && self.opens.of_group(&group) {
             let refused = Some(ModeRefused::InUse);
             self.tell(Upcall::Activated { group, mode, refused });
         } else if self.tables.get(&group).is_some_and(Table::is_shared) {
@@ -106,55 +92,5 @@ impl Iod {
     pub fn modes_of(&self, group: &UniqueId) -> impl Iterator<Item = (NodeId, Activation)> {
         let of_group = self.modes.iter().filter(move |((id, _), _)| id == group);
         of_group.map(|((_, node), mode)| (*node, *mode))
-    }
-
-    /// Opens a volume for a program on this node.
-    ///
-    /// # Errors
-    /// [`OpenRefused`]; nothing was changed.
-    pub fn open_volume(
-        &mut self,
-        group: &UniqueId,
-        volume: &Name,
-        writable: bool,
-    ) -> Result<(), OpenRefused> {
-        let table = self.tables.get(group).ok_or(OpenRefused::NoVolume)?;
-        let found = table.image.group.volumes.get(volume).filter(|volume| !volume.layer);
-        found.ok_or(OpenRefused::NoVolume)?;
-        if table.is_shared() {
-            let mode = self.mode_of(group, self.me.node);
-            if !mode.reads() || writable && !mode.writes() {
-                return Err(OpenRefused::NotActivated);
-            }
-            if self.membership().is_none_or(|m| m.leaving != super::join::Leaving::No) {
-                return Err(OpenRefused::GoingAway);
-            }
-        }
-        let closes = self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.txn.id.group == *group && open.txn.closed.contains(volume));
-        if closes {
-            return Err(OpenRefused::GoingAway);
-        }
-        *self.opens.entry((group.clone(), volume.clone())).or_default() += 1;
-        Ok(())
-    }
-
-    /// A program closes a volume that it has opened.
-    pub fn close_volume(&mut self, group: &UniqueId, volume: &Name) {
-        let key = (group.clone(), volume.clone());
-        if let Some(count) = self.opens.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                self.opens.remove(&key);
-            }
-        }
-        self.leave_if_closed();
-    }
-
-    /// How often a volume is open here.
-    pub fn open_count(&self, group: &UniqueId, volume: &Name) -> u32 {
-        self.opens.get(&(group.clone(), volume.clone())).copied().unwrap_or(0)
     }
 }

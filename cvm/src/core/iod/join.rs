@@ -48,10 +48,7 @@ impl Iod {
     /// CVM-26, CVM-27: not before all shared volumes are closed here, nor in a transaction or a
     /// reconfiguration.
     pub(super) fn leave_if_closed(&mut self) {
-        let is_open = self
-            .opens
-            .keys()
-            .any(|(group, _)| self.tables.get(group).is_some_and(Table::is_shared));
+        let is_open = self.has_shared_opens();
         let is_busy = self.open.as_ref().is_some_and(|open| open.is_shared);
         let Some(membership) = self.membership_mut() else { return };
         let ready =
@@ -100,6 +97,7 @@ impl Iod {
         let groups = self.shared_states();
         let modes = self.modes.iter().map(|((group, node), mode)| (group.clone(), *node, *mode));
         let (modes, busy) = (modes.collect(), self.busy_slots());
+        let holders = self.opens.holders();
         let Some(membership) = self.membership_mut() else { return };
         let waits = membership.present().contains(node) && !membership.is_member(node);
         if is_master
@@ -111,7 +109,14 @@ impl Iod {
         {
             membership.admitting = Some(node);
             let reconfig = membership.reconfig;
-            self.broadcast(&VMessage::Admit(Admit { node, reconfig, groups, modes, busy }));
+            self.broadcast(&VMessage::Admit(Admit {
+                node,
+                reconfig,
+                groups,
+                modes,
+                holders,
+                busy,
+            }));
         }
     }
 
@@ -159,6 +164,7 @@ impl Iod {
         for busy in &admit.busy {
             self.note_busy(now, busy.clone());
         }
+        self.opens.take_holders(&admit.holders);
         let modes = admit.modes.iter().filter(|(.., mode)| *mode != Activation::Off);
         self.modes = modes.map(|(group, node, mode)| ((group.clone(), *node), *mode)).collect();
         true

@@ -7,7 +7,8 @@
 //! | `transaction.rs` | load, quiesce, write, commit or abandon |
 //! | `repair.rs` | what may be half written is written back |
 //! | `join.rs` | a node becomes a member; a member leaves |
-//! | `activation.rs` | who may do what with the volumes of a group, and who has them open |
+//! | `activation.rs` | who may do what with the volumes of a group |
+//! | `opens.rs` | which volumes are open, and who has those that only one node may open |
 //! | `slots.rs` | what somebody else may still write is left alone |
 //! | `table.rs` | a group as it is in force |
 //!
@@ -17,6 +18,7 @@
 mod activation;
 mod io;
 mod join;
+mod opens;
 mod repair;
 mod slots;
 mod table;
@@ -31,13 +33,14 @@ use gab::PortView;
 use llt::time::earliest;
 use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
-pub use self::activation::{ModeRefused, OpenRefused};
+pub use self::activation::ModeRefused;
 pub use self::io::{DiskError, Token, Write, WriteDone};
+pub use self::opens::{OpenRefused, OpenTicket, VolumeName};
 pub use self::table::{Table, TableView, Tables, TablesView, Tenures};
 use super::txn::{Txn, TxnId};
 use super::wire::v::{Announce, VMessage};
 use crate::disk::{Decision, Image, RequestId};
-use crate::model::{Activation, Epoch, Name, Stamp, Tid, UniqueId};
+use crate::model::{Activation, Epoch, Stamp, Tid, UniqueId};
 
 /// How a vxiod is set up.
 #[derive(Clone, Debug)]
@@ -90,8 +93,7 @@ pub struct Iod {
     repairs: BTreeMap<UniqueId, repair::Repair>,
     /// Modes of all nodes; who is not there has the group off.
     modes: BTreeMap<(UniqueId, NodeId), Activation>,
-    /// How often each volume is open here.
-    opens: BTreeMap<(UniqueId, Name), u32>,
+    opens: opens::Opens,
     /// vxconfigd is connected.
     has_configd: bool,
     writes: io::Writes,
@@ -254,6 +256,8 @@ pub enum IodOutput {
     ClosePort,
     /// For the log.
     Notice(IodNotice),
+    /// A volume was opened for a program, or why not.
+    Opened(OpenTicket, Result<(), OpenRefused>),
     /// Register on port v.
     OpenPort,
     /// To one member of port v.
@@ -310,7 +314,7 @@ impl Iod {
             decided: BTreeMap::new(),
             repairs: BTreeMap::new(),
             modes: BTreeMap::new(),
-            opens: BTreeMap::new(),
+            opens: opens::Opens::default(),
             has_configd: false,
             writes: io::Writes::default(),
             busy: Vec::new(),
@@ -381,11 +385,13 @@ impl Iod {
             VMessage::Announce(announce) => self.on_announce(now, from, announce),
             VMessage::Commit { id, failed } => self.on_commit(now, from, &id, &failed),
             VMessage::Goodbye => self.on_goodbye(now, from),
+            VMessage::Hold { group, volume } => self.on_hold(from, group, volume),
             VMessage::Master { node } => self.on_master(now, from, node),
             VMessage::Quiesce { id } => self.on_quiesce(now, from, &id),
             VMessage::Quiesced { id } => self.on_quiesced(now, from, &id),
             VMessage::Refuse { id, why } => self.give_up(now, &id, from, why),
             VMessage::Reject { node, reason } => self.on_reject(now, from, node, reason),
+            VMessage::Release { group, volume } => self.on_release(from, group, volume),
             VMessage::Resume { generation, groups } => {
                 self.on_resume(from, generation, &groups);
             }

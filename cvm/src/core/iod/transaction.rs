@@ -109,9 +109,14 @@ impl Iod {
                 return Some("a cluster reconfiguration is in progress".to_owned());
             }
         }
-        let open = |volume| self.opens.contains_key(&(txn.id.group.clone(), volume));
-        let in_use = txn.closed.iter().find(|volume| open((*volume).clone()));
-        in_use.map(|volume| format!("Volume {volume} is in use"))
+        let in_use = self.in_use(&txn.closed, &txn.id.group, &txn.group);
+        in_use.map(|volume| {
+            if txn.group.destroyed || txn.group.owner == Owner::Nobody {
+                "Some volumes in the disk group are in use".to_owned()
+            } else {
+                format!("Volume {volume} is in use")
+            }
+        })
     }
 
     pub(super) fn begin(&mut self, now: Instant, id: &TxnId) {
@@ -348,7 +353,7 @@ impl Iod {
             self.tables.insert(id.group.clone(), table);
         } else {
             self.modes.retain(|(group, _), _| *group != id.group);
-            self.opens.retain(|(group, _), _| *group != id.group);
+            self.forget_opens();
         }
         self.tell_tables();
         let (request, outcome) = (txn.request, Decision::Committed);

@@ -79,6 +79,7 @@ impl Iod {
                 membership.master = None;
             }
             self.modes.retain(|(_, node), _| !view.left.contains(*node));
+            self.opens.nodes_left(view.left);
             if let Some(writer) = writer {
                 self.leave_repairs_alone(now, writer);
             }
@@ -300,7 +301,7 @@ impl Iod {
         self.staged.clear();
         self.modes.clear();
         self.repairs.retain(|id, _| self.tables.contains_key(id));
-        self.opens.retain(|(group, _), _| self.tables.contains_key(group));
+        self.forget_opens();
         self.tell_tables();
         self.tell(Upcall::Out { reason: reason.to_owned() });
         self.retry_repairs(now);

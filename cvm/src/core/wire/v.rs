@@ -6,7 +6,7 @@ use llt::{Id, NodeId};
 use super::codec::{Malformed, Put, Reader};
 use crate::core::txn::TxnId;
 use crate::disk::{RequestId, Slot};
-use crate::model::{Activation, Epoch, Stamp, UniqueId};
+use crate::model::{Activation, Epoch, Name, Stamp, UniqueId};
 
 /// A message on port v. All are broadcast SAFE, but [`Quiesced`](Self::Quiesced) and
 /// [`Refuse`](Self::Refuse), which go to the master alone.
@@ -46,6 +46,13 @@ pub enum VMessage {
     },
     /// The sender leaves in order: its volumes are closed.
     Goodbye,
+    /// The sender wants to open a volume that only one node may have open.
+    Hold {
+        /// Of this group.
+        group: UniqueId,
+        /// Which.
+        volume: Name,
+    },
     /// That node is master from here on.
     Master {
         /// Which.
@@ -74,6 +81,13 @@ pub enum VMessage {
         node: NodeId,
         /// One of the original's reasons (facts 3.11).
         reason: String,
+    },
+    /// The sender has closed a volume that only one node may have open.
+    Release {
+        /// Of this group.
+        group: UniqueId,
+        /// Which.
+        volume: Name,
     },
     /// The reconfiguration, or the repair after an abandoned transaction, is over.
     Resume {
@@ -116,8 +130,21 @@ pub struct Admit {
     pub groups: Vec<GroupState>,
     /// Who may do what with them; who is not listed has them off.
     pub modes: Vec<(UniqueId, NodeId, Activation)>,
+    /// Who has volumes that only one node may have open.
+    pub holders: Vec<Holder>,
     /// Slots that are left alone.
     pub busy: Vec<BusySlot>,
+}
+
+/// Who has a volume that only one node may have open.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Holder {
+    /// Of which group.
+    pub group: UniqueId,
+    /// Which volume.
+    pub volume: Name,
+    /// Who.
+    pub node: NodeId,
 }
 
 /// Where a group stands.
@@ -156,6 +183,8 @@ const QUIESCED: u8 = 9;
 const REFUSE: u8 = 10;
 const REJECT: u8 = 11;
 const RESUME: u8 = 12;
+const HOLD: u8 = 13;
+const RELEASE: u8 = 14;
 
 impl VMessage {
     /// Its bytes.
@@ -185,6 +214,11 @@ impl VMessage {
                     out.put_u8(node.get());
                     out.put_text(mode.short());
                 });
+                out.put_list(&admit.holders, |out, holder| {
+                    out.put_unique_id(&holder.group);
+                    out.put_text(holder.volume.as_str());
+                    out.put_u8(holder.node.get());
+                });
                 out.put_list(&admit.busy, put_busy);
             }
             Self::Announce(announce) => put_announce(&mut out, announce),
@@ -194,6 +228,7 @@ impl VMessage {
                 out.put_list(failed, |out, disk| out.put_unique_id(disk));
             }
             Self::Goodbye => out.put_u8(GOODBYE),
+            Self::Hold { group, volume } => put_volume(&mut out, HOLD, group, volume),
             Self::Master { node } => out.put_slice(&[MASTER, node.get()]),
             Self::Quiesce { id } => {
                 out.put_u8(QUIESCE);
@@ -212,6 +247,7 @@ impl VMessage {
                 out.put_slice(&[REJECT, node.get()]);
                 out.put_text(reason);
             }
+            Self::Release { group, volume } => put_volume(&mut out, RELEASE, group, volume),
             Self::Resume { generation, groups } => {
                 out.put_u8(RESUME);
                 out.put_u64(*generation);
@@ -242,6 +278,10 @@ impl VMessage {
                 modes: reader.list("modes", |reader| {
                     Ok((reader.unique_id()?, reader.node()?, read_mode(reader)?))
                 })?,
+                holders: reader.list("holders", |reader| {
+                    let (group, volume) = (reader.unique_id()?, read_name(reader)?);
+                    Ok(Holder { group, volume, node: reader.node()? })
+                })?,
                 busy: reader.list("busy slots", read_busy)?,
             }),
             ANNOUNCE => Self::Announce(read_announce(&mut reader)?),
@@ -250,6 +290,10 @@ impl VMessage {
                 failed: reader.list("disks", Reader::unique_id)?,
             },
             GOODBYE => Self::Goodbye,
+            HOLD => Self::Hold { group: reader.unique_id()?, volume: read_name(&mut reader)? },
+            RELEASE => {
+                Self::Release { group: reader.unique_id()?, volume: read_name(&mut reader)? }
+            }
             MASTER => Self::Master { node: reader.node()? },
             QUIESCE => Self::Quiesce { id: reader.txn_id()? },
             QUIESCED => Self::Quiesced { id: reader.txn_id()? },
@@ -313,6 +357,17 @@ pub(super) fn read_announce(reader: &mut Reader) -> Result<Announce, Malformed> 
     Ok(announce)
 }
 
+fn put_volume(out: &mut BytesMut, kind: u8, group: &UniqueId, volume: &Name) {
+    out.put_u8(kind);
+    out.put_unique_id(group);
+    out.put_text(volume.as_str());
+}
+
+fn read_name(reader: &mut Reader) -> Result<Name, Malformed> {
+    let name = Name::new(&reader.text("the name of a volume")?);
+    name.map_or_else(|_| Reader::wrong("the name of a volume"), Ok)
+}
+
 fn put_group_state(out: &mut BytesMut, state: &GroupState) {
     out.put_unique_id(&state.id);
     out.put_u64(state.epoch.0);
@@ -352,6 +407,8 @@ mod tests {
         let state = GroupState { id: group.clone(), epoch: Epoch(4), stamp, slot: slot(2) };
         let request = RequestId { origin: id, number: 8 };
         let modes = vec![(group.clone(), node, Activation::SharedWrite)];
+        let volume = Name::new("vol1").unwrap();
+        let holders = vec![Holder { group: group.clone(), volume: volume.clone(), node }];
         let announce = Announce {
             generation: 5,
             id,
@@ -371,10 +428,19 @@ mod tests {
                 why: "it left".to_owned(),
             },
             VMessage::Activate { group: group.clone(), mode: Activation::Off },
-            VMessage::Admit(Admit { node, reconfig: 9, groups: vec![state.clone()], modes, busy }),
+            VMessage::Admit(Admit {
+                node,
+                reconfig: 9,
+                groups: vec![state.clone()],
+                modes,
+                holders,
+                busy,
+            }),
             VMessage::Announce(announce),
             VMessage::Commit { id: txn.clone(), failed: vec![group] },
             VMessage::Goodbye,
+            VMessage::Hold { group: txn.group.clone(), volume: volume.clone() },
+            VMessage::Release { group: txn.group.clone(), volume },
             VMessage::Master { node },
             VMessage::Quiesce { id: txn.clone() },
             VMessage::Quiesced { id: txn.clone() },

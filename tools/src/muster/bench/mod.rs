@@ -4,7 +4,7 @@
 //! nodes of ours, `job` what it and the bench say to each other. `side` is a cluster with its clients,
 //! `plan` what they do, `idle` what a cluster without clients costs, `memory` what a flood takes,
 //! `changes` what happens when nodes go and come, seen by `watch`. `report` has the figures, `table`
-//! shows them, `plot` draws them. [`corosync`] is the one peer that is measured beside us, [`raw`] what
+//! shows them, `plot` draws them. `txn` measures CVM on a cluster of its own. [`corosync`] is the one peer that is measured beside us, [`raw`] what
 //! the machine could carry at best. Order and completeness are verified in every round, so a figure
 //! can only come from a run in which everybody was told the same. What is compared is measured side
 //! by side, round by round.
@@ -24,6 +24,7 @@ pub mod raw;
 mod report;
 mod side;
 mod table;
+mod txn;
 mod watch;
 mod wires;
 
@@ -85,10 +86,18 @@ pub fn run(dir: Option<&Path>, args: &BenchArgs) -> Result<ExitCode> {
 
 /// Makes the clusters of so many nodes, measures them, and takes them down.
 fn run_clusters(dir: Option<&Path>, args: &BenchArgs, nodes: u8) -> Result<Figures> {
+    let (own, others): (Vec<_>, Vec<_>) =
+        args.chosen().into_iter().partition(|workload| *workload == Workload::Txn);
+    let txn = (!own.is_empty()).then(|| txn::measure(args, nodes)).transpose()?;
+    if let (Some(txn), true) = (txn.as_ref(), others.is_empty()) {
+        return Ok(txn.clone());
+    }
     let mut sides = start(dir, args, nodes)?;
     let figures = measure(&mut sides, args, nodes);
     sides.into_iter().try_for_each(|(_, side)| side.down())?;
-    figures
+    let mut figures = figures?;
+    txn.into_iter().for_each(|txn| figures.absorb(txn));
+    Ok(figures)
 }
 
 /// All clusters that are measured, ours first.

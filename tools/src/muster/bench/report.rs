@@ -92,7 +92,7 @@ pub(super) enum Measured {
 }
 
 /// All figures: one value per round, of costs one per round and daemon.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Figures {
     transport: &'static str,
     netns: bool,
@@ -194,6 +194,32 @@ impl Figures {
         }
     }
 
+    /// Adds how long something took.
+    pub(super) fn add_span(
+        &mut self,
+        key: Key,
+        cause: &'static str,
+        time: &'static str,
+        span: Duration,
+    ) {
+        self.push(Measured::Ours, key, Metric::Time { cause, time }, span.as_secs_f64() * 1000.0);
+    }
+
+    /// Adds how long many things took, in nanoseconds.
+    pub(super) fn add_latencies(
+        &mut self,
+        of: Measured,
+        key: Key,
+        to: &'static str,
+        all: &Histogram<u64>,
+    ) {
+        for (percentile, rank) in PERCENTILES {
+            #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+            let us = all.value_at_percentile(rank) as f64 / 1000.0;
+            self.push(of, key, Metric::Latency { to, percentile }, us);
+        }
+    }
+
     /// Takes over the figures of other clusters, of another number of nodes.
     pub(super) fn absorb(&mut self, other: Self) {
         self.values.extend(other.values);
@@ -232,11 +258,7 @@ impl Figures {
             if all.is_empty() {
                 continue;
             }
-            for (percentile, rank) in PERCENTILES {
-                #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-                let us = all.value_at_percentile(rank) as f64 / 1000.0;
-                self.push(of, *key, Metric::Latency { to, percentile }, us);
-            }
+            self.add_latencies(of, *key, to, &all);
         }
         Ok(())
     }
@@ -316,6 +338,7 @@ impl Figures {
                 Workload::P2p => "p2p",
                 Workload::Raw => "raw",
                 Workload::Scale => "scale",
+                Workload::Txn => "txn",
             },
             n: key.n,
             size: key.size,

@@ -178,6 +178,9 @@ pub enum Workload {
     Raw,
     /// What more nodes cost, for `-n 8,16,32,64`: all send 64 bytes, and one is killed
     Scale,
+    /// CVM: a group of 1,000 records is made one transaction at a time, listed, imported, and its master
+    /// killed; `flush` is what the disks alone take
+    Txn,
 }
 
 impl Workload {
@@ -190,14 +193,14 @@ impl Workload {
             Self::Bcast1 | Self::BcastAll | Self::Idle | Self::Latency | Self::Scale => true,
             // Clusters are made for it.
             Self::Detect => false,
-            Self::Join | Self::Leave | Self::P2p | Self::Raw => false,
+            Self::Join | Self::Leave | Self::P2p | Self::Raw | Self::Txn => false,
         }
     }
 
     /// Is there nothing to measure at a node that is alone?
     pub fn needs_others(self) -> bool {
         match self {
-            Self::Bcast1 | Self::BcastAll | Self::Idle | Self::Latency => false,
+            Self::Bcast1 | Self::BcastAll | Self::Idle | Self::Latency | Self::Txn => false,
             Self::Detect | Self::Join | Self::Leave | Self::P2p | Self::Raw | Self::Scale => true,
         }
     }

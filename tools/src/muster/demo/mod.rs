@@ -1,5 +1,6 @@
 //! `muster demo`: the whole story on real processes, each step checked and timed.
 
+mod groups;
 mod steps;
 
 use std::path::Path;
@@ -52,6 +53,7 @@ pub fn run(dir: Option<&Path>, args: &DemoArgs) -> Result<ExitCode> {
     let cleaned = cluster.map_or(Ok(()), Temporary::down);
     result?;
     cleaned?;
+    groups::tell(&mut story, &options)?;
     let seconds = wait::now().since(story.start).as_secs_f64();
     output::print(&end(story.number, seconds))?;
     Ok(ExitCode::SUCCESS)

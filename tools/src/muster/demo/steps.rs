@@ -17,7 +17,7 @@ use super::super::{control, wait};
 use super::{Checked, Story};
 
 /// A step that takes longer than this has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All steps on a cluster that has formed.
 pub(super) fn tell(story: &mut Story, cluster: &mut Temporary) -> Result<()> {
