@@ -32,8 +32,12 @@ pub enum Request {
         /// What is to be done.
         op: Op,
     },
+    /// `vxdctl disable`: nothing but `vxdctl enable` is done from now on. What is open stays open.
+    Disable,
     /// `vxdisksetup`, `vxdiskunsetup`
     Disk(DiskRequest),
+    /// `vxdctl enable`: at work again; and looks at all disks.
+    Enable,
     /// `vxnotify`: what happens from now on. Answers are [`Reply::Event`] until the connection is closed.
     Events,
     /// `vxassist maxsize`: how long a volume could be. The answer is [`Reply::Length`].

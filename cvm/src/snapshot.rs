@@ -8,6 +8,8 @@ use crate::model::{Activation, Group, Sectors};
 /// What one vxconfigd knows.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Snapshot {
+    /// Of vxconfigd: `enabled` or `disabled` (facts 3.12).
+    pub mode: String,
     /// This host.
     pub host: String,
     /// The node in its cluster.
@@ -145,6 +147,8 @@ pub struct GroupSnapshot {
     pub local_activation: Option<Activation>,
     /// Activation of all members.
     pub activations: Vec<(u8, Activation)>,
+    /// Nothing of it could be written: it cannot be used until it is imported anew.
+    pub disabled: bool,
     /// Where its copies are.
     pub copies: Vec<CopySnapshot>,
     /// Length of a configuration copy, in blocks of 128 bytes, as the original counts.

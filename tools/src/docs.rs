@@ -37,6 +37,8 @@ pub fn commands() -> Vec<Command> {
         lltstat::command(),
         llttest::command(),
         muster::cli::Cli::command(),
+        cvm::configd::command(),
+        cvm::iod::command(),
     ]
 }
 

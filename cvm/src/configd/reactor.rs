@@ -24,7 +24,8 @@ use crate::core::wire::local::{decode_upcall, encode_command};
 use crate::core::wire::parcel::Way;
 use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
 use crate::model::UniqueId;
-use crate::request::{Failure, Reply};
+use crate::request::{Failure, Reply, Request};
+use crate::snapshot::Snapshot;
 
 pub(super) struct Reactor {
     root: PathBuf,
@@ -43,6 +44,8 @@ pub(super) struct Reactor {
     around: Surroundings,
     made: u32,
     ends: Arc<AtomicBool>,
+    /// Not `-m disable`.
+    is_enabled: bool,
 }
 
 /// Between two tries to open ports w and u.
@@ -51,7 +54,7 @@ const PORT_RETRY: Duration = Duration::from_secs(1);
 const IOD_RETRY: Duration = Duration::from_millis(200);
 
 impl Reactor {
-    pub(super) fn new(root: PathBuf, listener: UnixListener) -> Result<Self> {
+    pub(super) fn new(root: PathBuf, listener: UnixListener, is_enabled: bool) -> Result<Self> {
         let ends = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
             signal_hook::flag::register(signal, Arc::clone(&ends))?;
@@ -83,6 +86,7 @@ impl Reactor {
             around,
             made: 0,
             ends,
+            is_enabled,
         })
     }
 
@@ -97,7 +101,8 @@ impl Reactor {
             if let Some((w, u)) = &self.ports {
                 fds.extend([interest(w, false), interest(u, false)]);
             }
-            let retry = self.iod.is_none().then_some(self.iod_retry);
+            let looks = self.iod.is_none() && self.is_enabled;
+            let retry = looks.then_some(self.iod_retry);
             wait(&mut fds, now(), earliest(self.configd.next_deadline(), retry));
         }
         tracing::info!("vxconfigd ends");
@@ -135,7 +140,7 @@ impl Reactor {
     }
 
     fn reach_iod(&mut self) {
-        if self.iod.is_some() || self.iod_retry > now() {
+        if self.iod.is_some() || self.iod_retry > now() || !self.is_enabled {
             return;
         }
         self.iod_retry = now() + IOD_RETRY;
@@ -284,6 +289,30 @@ impl Reactor {
         }
         for (session, message) in requests {
             match serde_json::from_slice(&message) {
+                Ok(Request::Enable) if !self.is_enabled => {
+                    tracing::info!("enabled");
+                    self.is_enabled = true;
+                    self.reach_iod();
+                    self.configd.handle_request(now(), session, Request::Scan);
+                }
+                Ok(Request::Enable) => self.configd.handle_request(now(), session, Request::Scan),
+                Ok(Request::Disable) => {
+                    tracing::warn!("disabled: nothing but vxdctl enable is answered");
+                    self.is_enabled = false;
+                    if self.iod.is_some() {
+                        self.lose_iod();
+                    }
+                    self.reply(session, &Reply::Done);
+                }
+                Ok(Request::Snapshot) if !self.is_enabled => {
+                    let shown = snapshot(&self.configd, &self.around);
+                    let shown = Snapshot { mode: "disabled".to_owned(), ..shown };
+                    self.reply(session, &Reply::Snapshot(Box::new(shown)));
+                }
+                Ok(_) if !self.is_enabled => {
+                    let text = "vxconfigd is not enabled; vxdctl enable does that";
+                    self.reply(session, &Reply::Failed(Failure::plain(text)));
+                }
                 Ok(request) => self.configd.handle_request(now(), session, request),
                 Err(error) => {
                     let text = format!("this is no request: {error}");

@@ -33,6 +33,7 @@ pub(super) fn snapshot(configd: &Configd, around: &Surroundings) -> Snapshot {
         configd.tables().values().map(|table| group(configd, table, around)).collect();
     groups.sort_by(|a, b| a.group.name.cmp(&b.group.name));
     Snapshot {
+        mode: "enabled".to_owned(),
         host: configd.config().host.to_string(),
         cluster: cluster(configd, around),
         disks: configd.disks().values().map(|device| disk(configd, device, around)).collect(),
@@ -192,6 +193,7 @@ fn group(configd: &Configd, table: &TableView, around: &Surroundings) -> GroupSn
         epoch: table.image.stamp.epoch.0,
         local_activation: local,
         activations: if group.is_shared() { activations.into_iter().collect() } else { Vec::new() },
+        disabled: table.is_disabled,
         copies: copies.collect(),
         config_blocks: blocks,
         config_free: blocks.saturating_sub(used),

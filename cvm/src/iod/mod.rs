@@ -6,11 +6,11 @@ mod reactor;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::daemon::{Lock, install_log, listen, root_of};
 
-/// Holds the tables of imported disk groups, carries transactions out, and does the I/O of volumes.
+/// Holds the tables of imported disk groups, carries transactions out, and does the I/O of volumes
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "vxiod",
@@ -28,6 +28,11 @@ pub struct Args {
     /// Folder that holds etc, run, var and dev of this node; else that of MUSTER_ROOT, else /
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+}
+
+/// The definition, for the manual.
+pub fn command() -> clap::Command {
+    Args::command()
 }
 
 /// Runs vxiod until it is told to end.

@@ -213,6 +213,9 @@ fn tell(notice: &IodNotice) {
         IodNotice::CopyFailed { group, disk, error } => {
             tracing::warn!("disk {disk} of group {group}: a copy is not written: {error}");
         }
+        IodNotice::Disabled { group } => {
+            tracing::error!("Disk group {group}: Disabled by errors");
+        }
         IodNotice::RepairFailed { group } => {
             tracing::error!("group {group}: the configuration in force cannot be written back");
         }

@@ -39,7 +39,7 @@ enum Blow {
 /// Disks that all nodes reach; the group has the first three.
 const DISKS: u32 = 4;
 
-fn disks(numbers: std::ops::RangeInclusive<u32>) -> Vec<DiskName> {
+pub(crate) fn disks(numbers: std::ops::RangeInclusive<u32>) -> Vec<DiskName> {
     numbers.map(|number| DiskName { name: None, access: format!("disk_{number}") }).collect()
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn op(op: Op) -> Request {
     Request::Op { group: name("shdg"), op }
 }
 
-fn make(volume: &str) -> Request {
+pub(crate) fn make(volume: &str) -> Request {
     op(Op::Make(Box::new(Make::new(name(volume), Some(2048), VolumeLayout::Mirror))))
 }
 

@@ -8,5 +8,6 @@ mod activation;
 mod bus;
 mod crashes;
 mod disks;
+mod failures;
 mod opens;
 mod world;

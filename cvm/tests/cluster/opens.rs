@@ -18,8 +18,7 @@ fn prepared(mode: Activation, exclusive: bool) -> (World, UniqueId) {
         world.settle();
     }
     assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
-    let make =
-        Make { exclusive, ..Make::new(name("vol1"), Some(2048), VolumeLayout::Mirror) };
+    let make = Make { exclusive, ..Make::new(name("vol1"), Some(2048), VolumeLayout::Mirror) };
     assert_eq!(world.ask(node(1), op(Op::Make(Box::new(make)))), Reply::Done);
     let group = world.nodes[&node(2)].iod.tables().keys().next().unwrap().clone();
     (world, group)

@@ -1,11 +1,12 @@
 //! Nodes with their vxiod and vxconfigd, the ports between them and their disks. One step at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{
-    Command, Iod, IodConfig, IodNotice, IodOutput, OpenRefused, OpenTicket, Upcall, Write,
+    Command, DiskError, Iod, IodConfig, IodNotice, IodOutput, OpenRefused, OpenTicket, Token,
+    Upcall, Write,
 };
 use cvm::disk::Image;
 use cvm::model::{Activation, Name, UniqueId};
@@ -13,7 +14,7 @@ use cvm::request::{ClusterRequest, Reply, Request};
 use llt::{Duration, Id, Incarnation, Instant, NodeId};
 
 use crate::bus::{Bus, Event};
-use crate::disks::{Disks, Fate};
+use crate::disks::{Disks, Fate, access};
 
 pub(crate) fn node(number: u8) -> NodeId {
     NodeId::new(number).unwrap()
@@ -72,6 +73,12 @@ pub(crate) struct World {
     w: Bus,
     pub(crate) disks: Disks,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
+    /// Disks that a node has no path to.
+    pub(crate) cut: BTreeSet<(NodeId, UniqueId)>,
+    /// Disks that a node sees, and cannot write.
+    pub(crate) unwritable: BTreeSet<(NodeId, UniqueId)>,
+    /// Writes that have failed, and nobody knows yet.
+    failed: VecDeque<(NodeId, Token, DiskError)>,
     late: Vec<Write>,
     /// Time does not pass this: late writes are late by no more than a lease and a disk's time.
     pub(crate) horizon: Option<Instant>,
@@ -92,6 +99,9 @@ impl World {
             w: Bus::default(),
             disks: Disks::new(known.collect()),
             nodes: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            unwritable: BTreeSet::new(),
+            failed: VecDeque::new(),
             late: Vec::new(),
             horizon: None,
             said: Vec::new(),
@@ -236,7 +246,12 @@ impl World {
     }
 
     /// A program opens a volume for writing, and is answered before anything else happens.
-    pub(crate) fn open(&mut self, node: NodeId, group: &UniqueId, volume: &str) -> Result<(), OpenRefused> {
+    pub(crate) fn open(
+        &mut self,
+        node: NodeId,
+        group: &UniqueId,
+        volume: &str,
+    ) -> Result<(), OpenRefused> {
         self.sessions += 1;
         let ticket = self.sessions;
         self.ask_open(node, ticket, group, volume);
@@ -340,14 +355,27 @@ impl World {
             IodOutput::SendTo(to, payload) => self.v.send_to(node, to, payload),
             IodOutput::Tell(upcall) if state.has_configd => state.upcalls.push_back(upcall),
             IodOutput::Tell(_) => {}
-            IodOutput::Write(token, write) => self.disks.submit(node, token, write),
+            IodOutput::Write(token, write) => {
+                let place = (node, write.disk().clone());
+                if self.cut.contains(&place) {
+                    self.failed.push_back((node, token, DiskError::NoPath));
+                } else if self.unwritable.contains(&place) {
+                    self.failed.push_back((node, token, DiskError::Failed(30)));
+                } else {
+                    self.disks.submit(node, token, write);
+                }
+            }
         }
         true
     }
 
     fn configd_output(&mut self, node: NodeId) -> bool {
         let now = self.now;
-        let devices = self.disks.devices();
+        let mut devices = self.disks.devices();
+        devices.retain(|device| {
+            let mut cut = self.cut.iter().filter(|(of, _)| *of == node);
+            cut.all(|(_, disk)| access(disk) != device.access)
+        });
         let Some(state) = self.nodes.get_mut(&node) else { return false };
         let Some(output) = state.configd_out.pop_front() else { return false };
         match output {
@@ -405,9 +433,17 @@ impl World {
     }
 
     fn complete(&mut self, node: NodeId) -> bool {
-        let Some(token) = self.disks.next_of(node) else { return false };
+        let failed = self.failed.iter().position(|(of, ..)| *of == node);
+        let failed = failed.and_then(|place| self.failed.remove(place));
+        let (token, done) = match failed {
+            Some((_, token, error)) => (token, Err(error)),
+            None => match self.disks.next_of(node) {
+                Some(token) => (token, Ok(())),
+                None => return false,
+            },
+        };
         let now = self.now;
-        self.nodes.get_mut(&node).unwrap().iod.handle_write(now, token, Ok(()));
+        self.nodes.get_mut(&node).unwrap().iod.handle_write(now, token, done);
         self.collect(node);
         true
     }

@@ -278,7 +278,7 @@ impl Testbed {
         if self.cluster.node(node).state() == State::Gone {
             bail!("{}: gabd does not run", self.cluster.node(node).name);
         }
-        volumes::kill(self.cluster.node(node))?;
+        volumes::stop(&self.cluster, node)?;
         Ok(daemons::stop(&self.cluster, &[node], Duration::from_secs(10))?.is_empty())
     }
 

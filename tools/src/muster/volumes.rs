@@ -61,7 +61,8 @@ pub fn start(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()>
         if known.is_some_and(|process| process.state() != State::Gone) {
             continue;
         }
-        let process = daemons::spawn(cluster, node, binaries, daemon, &[])?;
+        let arguments: &[&str] = if daemon == "vxconfigd" { &["-f"] } else { &[] };
+        let process = daemons::spawn(cluster, node, binaries, daemon, arguments)?;
         let place = cluster.node_mut(node);
         if daemon == "vxiod" { place.vxiod = process } else { place.vxconfigd = process }
     }
@@ -108,6 +109,19 @@ pub fn join(cluster: &Cluster, node: u8) -> Result<()> {
         Reply::Failed(failure) => bail!("{name} does not join CVM: {}", failure.text),
         reply => bail!("{name}: vxconfigd answered {reply:?}"),
     }
+}
+
+/// Brings a node out of the cluster of CVM in order, and ends its daemons.
+///
+/// # Errors
+/// If one cannot be signalled, or does not end.
+pub fn stop(cluster: &Cluster, node: u8) -> Result<()> {
+    // Who cannot be asked is killed.
+    if let Ok(mut client) = Client::connect(&cluster.root(node)) {
+        client.set_timeout(Some(cluster.timers.patience()))?;
+        let _ = client.request(&Request::Cluster(ClusterRequest::Stop));
+    }
+    kill(cluster.node(node))
 }
 
 /// Kills the daemons of CVM of a node and waits until they are gone.

@@ -31,6 +31,9 @@ impl Configd {
             let group = &table.image.group;
             match before.get(id).map(|table| &table.image.group) {
                 None => events.push(Event::Imported(named(group))),
+                Some(_) if table.is_disabled && !before[id].is_disabled => {
+                    events.push(Event::Disabled(named(group)));
+                }
                 Some(old) if old != group => {
                     events.extend(self.disk_events(old, group));
                     events.push(Event::Changed(named(group)));

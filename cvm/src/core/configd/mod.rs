@@ -274,6 +274,7 @@ impl Configd {
     fn take_tables(&mut self, view: TablesView) {
         let before = std::mem::replace(&mut self.tables, view.tables);
         self.tell_changes(&before);
+        self.answer_dropping();
         (self.over, self.busy, self.modes) = (view.over, view.busy, view.modes);
         // Made, imported or joined (facts 3.8): whether the mode can be had does not concern that.
         let mode = self.config.activation;

@@ -39,6 +39,13 @@ pub(super) struct Plan {
 impl Configd {
     /// Carries a request out, or says why not.
     pub(super) fn plan_request(&mut self, now: Instant, waiting: Waiting) {
+        if let Request::Group(GroupRequest::Deport { group, .. }) = &waiting.request
+            && let Some(id) = self.disabled(group)
+        {
+            // Nothing of it can be written.
+            self.drop_when_told(waiting.id, id);
+            return;
+        }
         let plan = match &waiting.request {
             Request::Group(GroupRequest::Deport { group, rename, host }) => {
                 self.plan_deport(group, rename.as_ref(), host.as_ref())
@@ -62,6 +69,8 @@ impl Configd {
             }
             Request::Activate { .. }
             | Request::Cluster(_)
+            | Request::Disable
+            | Request::Enable
             | Request::Events
             | Request::MaxGrow { .. }
             | Request::MaxSize { .. }
@@ -86,9 +95,18 @@ impl Configd {
         })
     }
 
+    fn disabled(&self, group: &Name) -> Option<UniqueId> {
+        let table = self.table_named(group.as_str()).filter(|table| table.is_disabled);
+        table.map(|table| table.image.group.id.clone())
+    }
+
     /// A change of a group that is imported.
     fn plan_of(&self, table: &TableView, group: Group) -> Result<Plan, Failure> {
         let old = &table.image.group;
+        if table.is_disabled {
+            let text = format!("Disk group {}: Disabled by errors", old.name);
+            return Err(Failure::with_id("V-5-1-123", text));
+        }
         let disks = |group: &Group| -> BTreeSet<UniqueId> {
             group.disks.values().filter_map(|dm| dm.disk.clone()).collect()
         };

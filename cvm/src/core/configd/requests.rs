@@ -34,6 +34,8 @@ pub(super) struct Requests {
     entering: Vec<u64>,
     leaving: Vec<u64>,
     activating: Vec<(u64, UniqueId, Activation)>,
+    /// Disabled groups that are to be gone.
+    dropping: Vec<(RequestId, UniqueId)>,
     /// Utilities that want another master.
     switching: Vec<(u64, NodeId)>,
 }
@@ -64,6 +66,8 @@ impl Configd {
                 let outcome = self.outcome_of(id);
                 self.reply(session, Reply::TransState(outcome));
             }
+            // The daemon has dealt with the rest of these.
+            Request::Disable | Request::Enable => self.reply(session, Reply::Done),
             Request::Events => self.watch(session),
             Request::MaxSize { group, make } => {
                 let longest = self.longest_new(&group, &make);
@@ -141,13 +145,31 @@ impl Configd {
             | Request::Op { group, .. }
             | Request::Activate { group, .. } => shared(group.as_str()),
             Request::Cluster(_)
+            | Request::Disable
             | Request::Disk(_)
+            | Request::Enable
             | Request::Events
             | Request::MaxGrow { .. }
             | Request::MaxSize { .. }
             | Request::Scan
             | Request::Snapshot
             | Request::TransState(_) => false,
+        }
+    }
+
+    /// A disabled group is deported: done when it is no longer here.
+    pub(super) fn drop_when_told(&mut self, request: RequestId, group: UniqueId) {
+        self.requests.dropping.push((request, group.clone()));
+        self.command(Command::Drop { group });
+    }
+
+    pub(super) fn answer_dropping(&mut self) {
+        let (done, waits): (Vec<_>, Vec<_>) = std::mem::take(&mut self.requests.dropping)
+            .into_iter()
+            .partition(|(_, group)| !self.tables.contains_key(group));
+        self.requests.dropping = waits;
+        for (request, _) in done {
+            self.answer(request, Reply::Done);
         }
     }
 
@@ -481,6 +503,8 @@ fn needs_scan(request: &Request) -> bool {
         Request::Op { op, .. } => matches!(op, Op::AddDisks(_) | Op::ReplaceDisks(_)),
         Request::Activate { .. }
         | Request::Cluster(_)
+        | Request::Disable
+        | Request::Enable
         | Request::Events
         | Request::Group(GroupRequest::Deport { .. } | GroupRequest::Destroy(_))
         | Request::MaxGrow { .. }

@@ -6,6 +6,7 @@
 //! | `view.rs` | a view of port v: who is there, who is master, and when I/O goes on |
 //! | `transaction.rs` | load, quiesce, write, commit or abandon |
 //! | `repair.rs` | what may be half written is written back |
+//! | `disable.rs` | what happens if it cannot be |
 //! | `join.rs` | a node becomes a member; a member leaves |
 //! | `activation.rs` | who may do what with the volumes of a group |
 //! | `opens.rs` | which volumes are open, and who has those that only one node may open |
@@ -16,6 +17,7 @@
 //! depends on nothing else.
 
 mod activation;
+mod disable;
 mod io;
 mod join;
 mod opens;
@@ -147,6 +149,11 @@ pub enum Command {
     Begin {
         /// Which transaction.
         id: TxnId,
+    },
+    /// Master: a disabled group is deported.
+    Drop {
+        /// Which.
+        group: UniqueId,
     },
     /// From here on joins wait until it is decided.
     Load(
@@ -285,6 +292,11 @@ pub enum IodNotice {
         /// How.
         error: DiskError,
     },
+    /// Nothing of a group could be written: it is disabled on all nodes.
+    Disabled {
+        /// Which.
+        group: UniqueId,
+    },
     /// What may be half written could not be written back; it is tried again.
     RepairFailed {
         /// Which group.
@@ -352,6 +364,7 @@ impl Iod {
             Command::Activate { group, mode } => self.ask_activation(group, mode),
             Command::Admit { node } => self.admit(node),
             Command::Begin { id } => self.begin(now, &id),
+            Command::Drop { group } => self.drop_group(group),
             Command::Load(txn) => self.load(*txn),
             Command::Prefer(preference) => self.config.preference = preference,
             Command::Reject { node, reason } => self.reject(node, reason),
@@ -384,6 +397,8 @@ impl Iod {
             VMessage::Admit(admit) => self.on_admit(now, from, admit),
             VMessage::Announce(announce) => self.on_announce(now, from, announce),
             VMessage::Commit { id, failed } => self.on_commit(now, from, &id, &failed),
+            VMessage::Disable { group } => self.on_disable(from, &group),
+            VMessage::Drop { group } => self.on_drop(from, &group),
             VMessage::Goodbye => self.on_goodbye(now, from),
             VMessage::Hold { group, volume } => self.on_hold(from, group, volume),
             VMessage::Master { node } => self.on_master(now, from, node),
@@ -494,7 +509,8 @@ impl Iod {
         let view = |(id, table): (&UniqueId, &Table)| {
             let (image, next) = (Arc::clone(&table.image), next(id));
             let (tenures, failed) = (table.tenures.clone(), table.failed.clone());
-            (id.clone(), TableView { image, tenures, failed, next })
+            let is_disabled = table.is_disabled;
+            (id.clone(), TableView { image, tenures, failed, next, is_disabled })
         };
         let tables = self.tables.iter().map(view).collect();
         let over = self.decided.iter().filter(|(id, _)| !self.tables.contains_key(*id));

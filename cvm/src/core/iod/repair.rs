@@ -162,10 +162,14 @@ impl Iod {
             None => !*lost,
         };
         let (stamp, slot, is_shared) = (*stamp, *slot, repair.is_shared);
+        let is_hopeless = !well && written.is_empty() && number >= super::disable::TRIES;
         repair.state =
             if well { State::Done { stamp, slot } } else { State::Waiting { until: retry } };
         if !well {
             self.notice(IodNotice::RepairFailed { group: id.clone() });
+            if is_hopeless {
+                self.apply_fail_policy(now, id, is_shared);
+            }
         } else if is_shared {
             self.resume_if_repaired();
         } else {

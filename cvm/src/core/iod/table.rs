@@ -24,6 +24,8 @@ pub struct Table {
     pub tenures: Tenures,
     /// Disks whose copy of the configuration missed the last one: the next names them as failed.
     pub failed: BTreeSet<UniqueId>,
+    /// Nothing of it could be written: it cannot be used until it is imported anew.
+    pub is_disabled: bool,
     /// Its I/O stands still for this transaction.
     pub(super) frozen: Option<TxnId>,
 }
@@ -43,6 +45,8 @@ pub struct TableView {
     pub failed: BTreeSet<UniqueId>,
     /// The stamp of the next transaction.
     pub next: Stamp,
+    /// It cannot be used until it is imported anew.
+    pub is_disabled: bool,
 }
 
 /// What vxconfigd is told of all groups.
@@ -61,7 +65,7 @@ pub struct TablesView {
 impl Table {
     pub(super) fn new(image: Arc<Image>, tenures: Tenures) -> Self {
         let epoch = image.stamp.epoch;
-        Self { image, epoch, tenures, failed: BTreeSet::new(), frozen: None }
+        Self { image, epoch, tenures, failed: BTreeSet::new(), is_disabled: false, frozen: None }
     }
 
     /// Where the configuration lies on the disks.

@@ -88,6 +88,9 @@ impl Iod {
             (Before::InForce(_), None) | (Before::Nothing | Before::OnDisk(_), Some(_)) => false,
             (Before::Nothing | Before::OnDisk(_), None) => true,
         };
+        if table.is_some_and(|table| table.is_disabled) {
+            return Some("Disabled by errors".to_owned());
+        }
         let newer = table.is_none_or(|table| txn.id.stamp > table.stamp());
         let free = table.is_none_or(|table| table.slot() != txn.slot);
         if self.decided.get(&txn.id.group).is_some_and(|stamp| *stamp >= txn.id.stamp) {

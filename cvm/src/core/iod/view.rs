@@ -183,7 +183,8 @@ impl Iod {
 
     /// Where all shared groups stand, or will with what was written back.
     pub(super) fn shared_states(&self) -> Vec<GroupState> {
-        let shared = self.tables.iter().filter(|(_, table)| table.is_shared());
+        let shared =
+            self.tables.iter().filter(|(_, table)| table.is_shared() && !table.is_disabled);
         let state = |(id, table): (&_, &super::Table)| {
             let mut state = table.state(id);
             if let Some((stamp, slot)) = self.repairs.get(id).and_then(|repair| repair.written()) {

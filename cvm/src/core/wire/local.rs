@@ -53,6 +53,10 @@ pub fn encode_command(command: &Command) -> Bytes {
         }
         Command::StartNode => out.put_u8(9),
         Command::StopNode => out.put_u8(10),
+        Command::Drop { group } => {
+            out.put_u8(12);
+            out.put_unique_id(group);
+        }
         Command::Prefer(preference) => {
             out.put_u8(11);
             out.put_i32(*preference);
@@ -86,6 +90,7 @@ pub fn decode_command(bytes: Bytes) -> Result<Command, Malformed> {
         })?),
         9 => Command::StartNode,
         10 => Command::StopNode,
+        12 => Command::Drop { group: reader.unique_id()? },
         11 => Command::Prefer(reader.u32("a preference")?.cast_signed()),
         _ => return Reader::wrong("a command that this version knows"),
     };
@@ -266,6 +271,7 @@ fn put_tables(out: &mut BytesMut, view: &TablesView) {
         let failed: Vec<_> = table.failed.iter().cloned().collect();
         out.put_list(&failed, |out, disk| out.put_unique_id(disk));
         out.put_stamp(table.next);
+        out.put_u8(u8::from(table.is_disabled));
     });
     let over: Vec<_> = view.over.iter().collect();
     out.put_list(&over, |out, (id, stamp)| {
@@ -286,8 +292,9 @@ fn read_tables(reader: &mut Reader) -> Result<TablesView, Malformed> {
         let tenures = read_tenures(reader)?.into_iter().collect();
         let failed = reader.list("disks", Reader::unique_id)?.into_iter().collect();
         let next = reader.stamp()?;
+        let is_disabled = reader.flag("whether it is disabled")?;
         let id = image.group.id.clone();
-        Ok((id, TableView { image: Arc::new(image), tenures, failed, next }))
+        Ok((id, TableView { image: Arc::new(image), tenures, failed, next, is_disabled }))
     };
     let over = |reader: &mut Reader| Ok((reader.unique_id()?, reader.stamp()?));
     let tables: BTreeMap<_, _> = reader.list("groups", table)?.into_iter().collect();

@@ -44,6 +44,16 @@ pub enum VMessage {
         /// Disks whose copy of the configuration could not be written.
         failed: Vec<UniqueId>,
     },
+    /// Nothing of the group could be written: it cannot be used any more.
+    Disable {
+        /// Which.
+        group: UniqueId,
+    },
+    /// The group, which is disabled, is not imported any more.
+    Drop {
+        /// Which.
+        group: UniqueId,
+    },
     /// The sender leaves in order: its volumes are closed.
     Goodbye,
     /// The sender wants to open a volume that only one node may have open.
@@ -185,6 +195,8 @@ const REJECT: u8 = 11;
 const RESUME: u8 = 12;
 const HOLD: u8 = 13;
 const RELEASE: u8 = 14;
+const DISABLE: u8 = 15;
+const DROP: u8 = 16;
 
 impl VMessage {
     /// Its bytes.
@@ -226,6 +238,14 @@ impl VMessage {
                 out.put_u8(COMMIT);
                 out.put_txn_id(id);
                 out.put_list(failed, |out, disk| out.put_unique_id(disk));
+            }
+            Self::Disable { group } => {
+                out.put_u8(DISABLE);
+                out.put_unique_id(group);
+            }
+            Self::Drop { group } => {
+                out.put_u8(DROP);
+                out.put_unique_id(group);
             }
             Self::Goodbye => out.put_u8(GOODBYE),
             Self::Hold { group, volume } => put_volume(&mut out, HOLD, group, volume),
@@ -289,6 +309,8 @@ impl VMessage {
                 id: reader.txn_id()?,
                 failed: reader.list("disks", Reader::unique_id)?,
             },
+            DISABLE => Self::Disable { group: reader.unique_id()? },
+            DROP => Self::Drop { group: reader.unique_id()? },
             GOODBYE => Self::Goodbye,
             HOLD => Self::Hold { group: reader.unique_id()?, volume: read_name(&mut reader)? },
             RELEASE => {
@@ -438,6 +460,8 @@ mod tests {
             }),
             VMessage::Announce(announce),
             VMessage::Commit { id: txn.clone(), failed: vec![group] },
+            VMessage::Disable { group: txn.group.clone() },
+            VMessage::Drop { group: txn.group.clone() },
             VMessage::Goodbye,
             VMessage::Hold { group: txn.group.clone(), volume: volume.clone() },
             VMessage::Release { group: txn.group.clone(), volume },

@@ -52,7 +52,8 @@ pub(super) fn measure(args: &BenchArgs, nodes: u8) -> Result<Figures> {
     }
     for number in 0..args.rounds {
         wait::check_interrupt()?;
-        round(&mut cluster, nodes, &mut figures).with_context(|| format!("round {}", number + 1))?;
+        round(&mut cluster, nodes, &mut figures)
+            .with_context(|| format!("round {}", number + 1))?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -62,8 +63,9 @@ pub(super) fn measure(args: &BenchArgs, nodes: u8) -> Result<Figures> {
 
 fn round(cluster: &mut Temporary, nodes: u8, figures: &mut Figures) -> Result<()> {
     let key = Key::new(Workload::Txn, nodes, 0);
-    let mut times =
-        |what, start: Instant| figures.add_span(key, what, "of 1000 records", wait::now().since(start));
+    let mut times = |what, start: Instant| {
+        figures.add_span(key, what, "of 1000 records", wait::now().since(start))
+    };
     change(cluster, 0, &init()?)?;
     let mut each = Histogram::<u64>::new(3)?;
     let start = wait::now();

@@ -45,7 +45,8 @@ fn joined(cluster: &Testbed) -> Result<Checked> {
 /// The master as it says itself.
 fn master(cluster: &Testbed) -> Result<u8> {
     let mut all = cluster.cluster.running().into_iter();
-    let master = all.find_map(|node| volumes::snapshot(&cluster.cluster, node).ok()?.cluster.master);
+    let master =
+        all.find_map(|node| volumes::snapshot(&cluster.cluster, node).ok()?.cluster.master);
     master.context("there is no master")
 }
 

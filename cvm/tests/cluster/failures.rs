@@ -1,0 +1,137 @@
+//! Disks that a node does not reach (facts A.4, 2.10).
+
+use cvm::disk::CopyState;
+use cvm::model::op::{GroupAttribute, Op};
+use cvm::model::{FailPolicy, UniqueId};
+use cvm::request::{Failure, Reply, Request};
+use llt::NodeId;
+
+use crate::crashes::{deport, disks, import, init, make, op};
+use crate::world::{World, node};
+
+/// Three nodes, four disks, and a group on the first three.
+fn prepared() -> (World, UniqueId) {
+    let mut world = World::formed(7, 3, 4);
+    assert_eq!(world.ask(node(0), init()), Reply::Done);
+    let group = world.nodes[&node(0)].iod.tables().keys().next().unwrap().clone();
+    (world, group)
+}
+
+fn failure(reply: Reply) -> Failure {
+    match reply {
+        Reply::Failed(failure) => failure,
+        other => panic!("it was not refused: {other:?}"),
+    }
+}
+
+fn cut(world: &mut World, node: NodeId, disks: impl IntoIterator<Item = usize>) {
+    for disk in disks {
+        let disk = world.disks.known[disk].clone();
+        world.cut.insert((node, disk));
+    }
+}
+
+fn add_disk() -> Request {
+    op(Op::AddDisks(disks(4..=4)))
+}
+
+/// CVM-04, CVM-16: every node has to reach a new disk, and the error names the one that does not.
+#[test]
+fn cvm_04_a_disk_that_a_slave_does_not_reach_is_not_added() {
+    let (mut world, group) = prepared();
+    cut(&mut world, node(2), [3]);
+    let before = world.image(node(0), &group).unwrap().group.clone();
+    let refused = failure(world.ask(node(1), add_disk()));
+    assert!(refused.text.starts_with("node 2: cannot access disk "), "{}", refused.text);
+    for number in 0..3 {
+        assert_eq!(world.image(node(number), &group).unwrap().group, before);
+    }
+    world.cut.clear();
+    assert_eq!(world.ask(node(1), add_disk()), Reply::Done);
+}
+
+/// CVM-31, CVM-32: a joiner reaches all disks of all shared groups, or stays out.
+#[test]
+fn cvm_32_a_node_that_does_not_reach_a_disk_does_not_join() {
+    let (mut world, group) = prepared();
+    world.crash(node(2), crate::disks::Fate::Lost);
+    world.settle();
+    cut(&mut world, node(2), [1]);
+    world.boot(node(2));
+    world.settle();
+    let out = world.nodes[&node(2)].iod.out_of_cluster();
+    assert_eq!(out, Some("cannot find disk on slave node"));
+    assert_eq!(world.members().len(), 2);
+    world.cut.clear();
+    world.boot(node(2));
+    world.settle();
+    assert_eq!(world.members().len(), 3);
+    assert!(world.image(node(2), &group).is_some(), "CVM-33: it has the group");
+}
+
+#[test]
+fn a_change_goes_through_without_one_copy_and_the_next_says_so() {
+    let (mut world, group) = prepared();
+    cut(&mut world, node(0), [2]);
+    assert_eq!(world.ask(node(0), make("vol1")), Reply::Done);
+    assert_eq!(world.ask(node(1), make("vol2")), Reply::Done);
+    let image = world.image(node(2), &group).unwrap();
+    let lost = &world.disks.known[2];
+    let state = image.copies.state(lost, cvm::disk::CopyKind::Config);
+    assert_eq!(state, Some(CopyState::Failed));
+    // Nobody imports what that copy still has.
+    assert_eq!(world.disks.import(&group).unwrap().group, image.group);
+}
+
+/// `dgfailpolicy=dgdisable`, which is the standard.
+#[test]
+fn a_group_that_cannot_be_written_is_disabled_everywhere_until_it_is_imported_anew() {
+    let (mut world, group) = prepared();
+    assert_eq!(world.ask(node(0), make("vol1")), Reply::Done);
+    cut(&mut world, node(0), 0..3);
+    let refused = failure(world.ask(node(1), make("vol2")));
+    assert!(refused.text.contains("cvm config update failed"), "{}", refused.text);
+    world.settle();
+    for number in 0..3 {
+        assert!(world.nodes[&node(number)].iod.tables()[&group].is_disabled, "node {number}");
+    }
+    let refused = failure(world.ask(node(2), make("vol2")));
+    assert_eq!(refused.id.as_deref(), Some("V-5-1-123"));
+    assert_eq!(refused.text, "Disk group shdg: Disabled by errors");
+    assert_eq!(world.ask(node(1), deport()), Reply::Done);
+    world.cut.clear();
+    assert_eq!(world.ask(node(1), import()), Reply::Done, "{:?}", world.said);
+    let now = &world.image(node(2), &group).unwrap().group;
+    assert_eq!(now.volumes.keys().map(ToString::to_string).collect::<Vec<_>>(), ["vol1"]);
+    assert_eq!(world.ask(node(2), make("vol2")), Reply::Done);
+}
+
+/// `dgfailpolicy=leave`: the next master may have paths.
+#[test]
+fn a_master_that_cannot_write_leaves_and_another_goes_on() {
+    let (mut world, group) = prepared();
+    let policy = op(Op::Set(vec![GroupAttribute::FailPolicy(FailPolicy::Leave)]));
+    assert_eq!(world.ask(node(1), policy), Reply::Done);
+    cut(&mut world, node(0), 0..3);
+    assert!(failure(world.ask(node(1), make("vol1"))).text.contains("cvm config update failed"));
+    world.settle();
+    let out = world.nodes[&node(0)].iod.out_of_cluster();
+    assert_eq!(out, Some("cvm config update failed"));
+    assert_eq!(world.members(), [node(1), node(2)]);
+    assert_eq!(world.ask(node(2), make("vol1")), Reply::Done, "{:?}", world.said);
+    assert!(!world.nodes[&node(1)].iod.tables()[&group].is_disabled);
+}
+
+#[test]
+fn a_group_that_cannot_be_made_holds_nobody_up() {
+    let mut world = World::formed(9, 3, 4);
+    for disk in 0..3 {
+        let disk = world.disks.known[disk].clone();
+        world.unwritable.insert((node(0), disk));
+    }
+    let refused = failure(world.ask(node(1), init()));
+    assert!(refused.text.starts_with("node 0: cannot write disk "), "{}", refused.text);
+    world.settle();
+    world.unwritable.clear();
+    assert_eq!(world.ask(node(1), init()), Reply::Done, "{:?}", world.said);
+}
