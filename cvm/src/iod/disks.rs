@@ -9,17 +9,18 @@ use crossbeam::channel::Sender;
 
 use crate::core::iod::{DiskError, Token, Write, WriteDone};
 use crate::daemon::Jobs;
+use crate::disk::Label;
 use crate::io::{Device, DeviceError, devices};
 use crate::model::UniqueId;
 
-type Job = (Token, PathBuf, Write);
+type Job = (Token, Write);
 
 /// The disks that are written.
 #[derive(Debug)]
 pub(super) struct Disks {
     root: PathBuf,
     jobs: Jobs<(Token, WriteDone)>,
-    workers: BTreeMap<UniqueId, (PathBuf, Sender<Job>)>,
+    workers: BTreeMap<UniqueId, Sender<Job>>,
 }
 
 impl Disks {
@@ -31,36 +32,48 @@ impl Disks {
     pub(super) fn write(&mut self, token: Token, write: Write) -> Option<(Token, WriteDone)> {
         let disk = write.disk().clone();
         if !self.workers.contains_key(&disk) {
-            self.find(&disk);
-        }
-        let Some((path, worker)) = self.workers.get(&disk) else {
-            return Some((token, Err(DiskError::NoPath)));
-        };
-        let sent = worker.send((token, path.clone(), write));
-        sent.is_err().then_some((token, Err(DiskError::NoPath)))
-    }
-
-    /// Looks for the disk with this label.
-    fn find(&mut self, disk: &UniqueId) {
-        let label = |path: &PathBuf| Device::open(path).and_then(|device| device.label());
-        let mut paths = devices(&self.root).into_values();
-        let path = paths.find(|path| label(path).is_ok_and(|label| label.disk == *disk));
-        let Some(path) = path else { return };
-        match self.jobs.worker("vxiod-disk", perform) {
-            Ok(worker) => {
-                self.workers.insert(disk.clone(), (path, worker));
+            let mut place = Place { root: self.root.clone(), path: None };
+            match self.jobs.worker("vxiod-disk", move |job| perform(&mut place, job)) {
+                Ok(worker) => {
+                    self.workers.insert(disk.clone(), worker);
+                }
+                Err(error) => {
+                    tracing::error!(%error, %disk, "no thread for a disk");
+                    return Some((token, Err(DiskError::NoPath)));
+                }
             }
-            Err(error) => tracing::error!(%error, %disk, "no thread for a disk"),
         }
+        let sent = self.workers.get(&disk).is_some_and(|worker| worker.send((token, write)).is_ok());
+        (!sent).then_some((token, Err(DiskError::NoPath)))
     }
 
-    /// Writes that have ended. A disk that failed is looked for anew the next time.
-    pub(super) fn done(&mut self) -> Vec<(Token, WriteDone)> {
-        let done = self.jobs.results();
-        if done.iter().any(|(_, done)| done.is_err()) {
-            self.workers.clear();
+    /// Writes that have ended.
+    pub(super) fn done(&self) -> Vec<(Token, WriteDone)> {
+        self.jobs.results()
+    }
+}
+
+/// Where a disk was the last time. Its thread looks for it, for a disk in its way may hang.
+struct Place {
+    root: PathBuf,
+    path: Option<PathBuf>,
+}
+
+impl Place {
+    /// The disk with this identity, where it was, else wherever it is now.
+    fn find(&mut self, disk: &UniqueId) -> Option<(Device, Label)> {
+        let open = |path: &PathBuf| {
+            let device = Device::open(path).ok()?;
+            let label = device.label().ok().filter(|label| label.disk == *disk)?;
+            Some((device, label))
+        };
+        if let Some(found) = self.path.as_ref().and_then(open) {
+            return Some(found);
         }
-        done
+        let (path, found) =
+            devices(&self.root).into_values().find_map(|path| Some((path.clone(), open(&path)?)))?;
+        self.path = Some(path);
+        Some(found)
     }
 }
 
@@ -71,19 +84,15 @@ impl AsFd for Disks {
 }
 
 /// The disk is opened each time: its path may lead elsewhere by now.
-fn perform((token, path, write): Job) -> (Token, WriteDone) {
-    let perform = || {
-        let device = Device::open(&path)?;
-        let label = device.label()?;
-        if label.disk != *write.disk() {
-            return Err(DeviceError::Io(io::Error::from(io::ErrorKind::NotFound)));
-        }
-        match &write {
-            Write::Claim(claim) => device.write_claim(&label, claim),
-            Write::Image(_, image) => device.write_image(&label, image),
-        }
+fn perform(place: &mut Place, (token, write): Job) -> (Token, WriteDone) {
+    let Some((device, label)) = place.find(write.disk()) else {
+        return (token, Err(DiskError::NoPath));
     };
-    let done = perform().map_err(|error| match error {
+    let done = match &write {
+        Write::Claim(claim) => device.write_claim(&label, claim),
+        Write::Image(_, image) => device.write_image(&label, image),
+    };
+    let done = done.map_err(|error| match error {
         DeviceError::Image(_) => DiskError::NoSpace,
         DeviceError::Io(error) => DiskError::Failed(error.raw_os_error().unwrap_or(5)),
         DeviceError::Format(_)

@@ -31,6 +31,27 @@ fn cut(world: &mut World, node: NodeId, disks: impl IntoIterator<Item = usize>) 
     }
 }
 
+/// Facts 3.7: no configuration is changed while a vxconfigd is missing, and the error names the node.
+#[test]
+fn a_missing_vxconfigd_is_named_and_comes_back_to_the_same_configuration() {
+    let (mut world, group) = prepared();
+    for gone in [2, 0] {
+        world.kill_configd(node(gone));
+        world.settle();
+        let refused = failure(world.ask(node(1), make("vol1")));
+        assert_eq!(refused.id.as_deref(), Some("V-5-1-2197"));
+        assert_eq!(refused.text, format!("node {gone}: missing vxconfigd"));
+        // What vxiod has in force is untouched.
+        assert!(world.image(node(gone), &group).is_some());
+        assert_eq!(world.members().len(), 3);
+        world.start_configd(node(gone));
+        world.settle();
+        assert_eq!(world.ask(node(gone), make(&format!("vol{gone}"))), Reply::Done);
+    }
+    let volumes = &world.image(node(1), &group).unwrap().group.volumes;
+    assert_eq!(volumes.len(), 2);
+}
+
 fn add_disk() -> Request {
     op(Op::AddDisks(disks(4..=4)))
 }

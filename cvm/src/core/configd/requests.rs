@@ -118,6 +118,10 @@ impl Configd {
             self.requests.queue.push_back(waiting);
             return;
         };
+        if !self.present.contains(master) {
+            self.fail(waiting.id, super::transaction::missing(master));
+            return;
+        }
         let ask = Shipment::Ask(waiting.id, Box::new(waiting.request));
         self.requests.shipped.insert(waiting.id, master);
         self.ship(master, &ask);

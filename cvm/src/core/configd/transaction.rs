@@ -58,6 +58,11 @@ impl Driven {
     }
 }
 
+/// A vxconfigd that is not there (facts 3.7): no configuration is changed without it.
+pub(super) fn missing(node: NodeId) -> Failure {
+    Failure::with_id("V-5-1-2197", format!("node {node}: missing vxconfigd"))
+}
+
 impl Configd {
     /// Begins to carry out what a request makes of the configuration.
     pub(super) fn drive(&mut self, now: Instant, waiting: Waiting, plan: Plan) {
@@ -83,6 +88,10 @@ impl Configd {
                 waiting,
                 phase: Phase::LoadingHere,
             }));
+            return;
+        }
+        if let Some(node) = self.role.members.difference(self.present).first() {
+            self.fail(waiting.id, missing(node));
             return;
         }
         let base = match &txn.before {

@@ -299,7 +299,7 @@ impl VMessage {
                     Ok((reader.unique_id()?, reader.node()?, read_mode(reader)?))
                 })?,
                 holders: reader.list("holders", |reader| {
-                    let (group, volume) = (reader.unique_id()?, read_name(reader)?);
+                    let (group, volume) = (reader.unique_id()?, reader.name()?);
                     Ok(Holder { group, volume, node: reader.node()? })
                 })?,
                 busy: reader.list("busy slots", read_busy)?,
@@ -312,9 +312,9 @@ impl VMessage {
             DISABLE => Self::Disable { group: reader.unique_id()? },
             DROP => Self::Drop { group: reader.unique_id()? },
             GOODBYE => Self::Goodbye,
-            HOLD => Self::Hold { group: reader.unique_id()?, volume: read_name(&mut reader)? },
+            HOLD => Self::Hold { group: reader.unique_id()?, volume: reader.name()? },
             RELEASE => {
-                Self::Release { group: reader.unique_id()?, volume: read_name(&mut reader)? }
+                Self::Release { group: reader.unique_id()?, volume: reader.name()? }
             }
             MASTER => Self::Master { node: reader.node()? },
             QUIESCE => Self::Quiesce { id: reader.txn_id()? },
@@ -383,11 +383,6 @@ fn put_volume(out: &mut BytesMut, kind: u8, group: &UniqueId, volume: &Name) {
     out.put_u8(kind);
     out.put_unique_id(group);
     out.put_text(volume.as_str());
-}
-
-fn read_name(reader: &mut Reader) -> Result<Name, Malformed> {
-    let name = Name::new(&reader.text("the name of a volume")?);
-    name.map_or_else(|_| Reader::wrong("the name of a volume"), Ok)
 }
 
 fn put_group_state(out: &mut BytesMut, state: &GroupState) {
