@@ -43,7 +43,8 @@ impl Disks {
                 }
             }
         }
-        let sent = self.workers.get(&disk).is_some_and(|worker| worker.send((token, write)).is_ok());
+        let sent =
+            self.workers.get(&disk).is_some_and(|worker| worker.send((token, write)).is_ok());
         (!sent).then_some((token, Err(DiskError::NoPath)))
     }
 
@@ -70,8 +71,9 @@ impl Place {
         if let Some(found) = self.path.as_ref().and_then(open) {
             return Some(found);
         }
-        let (path, found) =
-            devices(&self.root).into_values().find_map(|path| Some((path.clone(), open(&path)?)))?;
+        let (path, found) = devices(&self.root)
+            .into_values()
+            .find_map(|path| Some((path.clone(), open(&path)?)))?;
         self.path = Some(path);
         Some(found)
     }

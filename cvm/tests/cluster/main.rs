@@ -10,4 +10,5 @@ mod crashes;
 mod disks;
 mod failures;
 mod opens;
+mod requirements;
 mod world;

@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{
     Command, DiskError, Iod, IodConfig, IodNotice, IodOutput, OpenRefused, OpenTicket, Token,
     Upcall, Write,
 };
+use cvm::core::wire::parcel::{Parcels, Way};
+use cvm::core::wire::v::VMessage;
+use cvm::core::wire::w::WMessage;
 use cvm::disk::Image;
 use cvm::model::{Activation, Name, UniqueId};
 use cvm::request::{ClusterRequest, Reply, Request};
@@ -83,6 +87,8 @@ pub(crate) struct World {
     /// Time does not pass this: late writes are late by no more than a lease and a disk's time.
     pub(crate) horizon: Option<Instant>,
     pub(crate) said: Vec<Said>,
+    /// What was sent on ports, and written to disks, in words: `v 0 Commit`.
+    pub(crate) trace: Vec<String>,
     /// What `/etc/default/vxdg` says on all nodes.
     pub(crate) activation: Activation,
     sessions: u64,
@@ -105,6 +111,7 @@ impl World {
             late: Vec::new(),
             horizon: None,
             said: Vec::new(),
+            trace: Vec::new(),
             activation: Activation::Off,
             sessions: 0,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
@@ -344,7 +351,10 @@ impl World {
         let Some(state) = self.nodes.get_mut(&node) else { return false };
         let Some(output) = state.iod_out.pop_front() else { return false };
         match output {
-            IodOutput::Broadcast(payload) => self.v.broadcast(node, payload),
+            IodOutput::Broadcast(payload) => {
+                self.trace.push(said_on_v(node, &payload));
+                self.v.broadcast(node, payload);
+            }
             IodOutput::ClosePort => self.v.leave(node, usize::MAX / 2),
             IodOutput::Notice(notice) => self.said.push(Said::Iod(node, notice)),
             IodOutput::Opened(ticket, result) => {
@@ -352,10 +362,16 @@ impl World {
                 assert!(before.is_none(), "a second answer to {ticket:?}");
             }
             IodOutput::OpenPort => self.v.join(node),
-            IodOutput::SendTo(to, payload) => self.v.send_to(node, to, payload),
+            IodOutput::SendTo(to, payload) => {
+                self.trace.push(said_on_v(node, &payload));
+                self.v.send_to(node, to, payload);
+            }
             IodOutput::Tell(upcall) if state.has_configd => state.upcalls.push_back(upcall),
             IodOutput::Tell(_) => {}
             IodOutput::Write(token, write) => {
+                if matches!(write, Write::Image(..)) {
+                    self.trace.push(format!("disk {node} Image"));
+                }
                 let place = (node, write.disk().clone());
                 if self.cut.contains(&place) {
                     self.failed.push_back((node, token, DiskError::NoPath));
@@ -379,7 +395,10 @@ impl World {
         let Some(state) = self.nodes.get_mut(&node) else { return false };
         let Some(output) = state.configd_out.pop_front() else { return false };
         match output {
-            ConfigdOutput::Broadcast(payload) => self.w.broadcast(node, payload),
+            ConfigdOutput::Broadcast(payload) => {
+                self.trace.push(said_on_w(node, &payload));
+                self.w.broadcast(node, payload);
+            }
             ConfigdOutput::Command(command) => state.commands.push_back(command),
             ConfigdOutput::Notice(notice) => self.said.push(Said::Configd(node, notice)),
             ConfigdOutput::Reply(_, Reply::Named(_)) => {}
@@ -396,8 +415,14 @@ impl World {
                 self.collect(node);
             }
             ConfigdOutput::Disk(..) | ConfigdOutput::Snapshot(_) => panic!("nobody asked"),
-            ConfigdOutput::SendTo(to, payload) => self.w.send_to(node, to, payload),
-            ConfigdOutput::Ship(to, payload) => self.u.send_to(node, to, payload),
+            ConfigdOutput::SendTo(to, payload) => {
+                self.trace.push(said_on_w(node, &payload));
+                self.w.send_to(node, to, payload);
+            }
+            ConfigdOutput::Ship(to, payload) => {
+                self.trace.push(format!("u {node} {to}"));
+                self.u.send_to(node, to, payload);
+            }
         }
         true
     }
@@ -497,4 +522,21 @@ impl World {
         self.disks.land(late);
         self.horizon = None;
     }
+}
+
+fn said_on_v(node: NodeId, payload: &Bytes) -> String {
+    let message = VMessage::decode(payload.clone()).unwrap();
+    format!("v {node} {}", kind(&message))
+}
+
+fn said_on_w(node: NodeId, payload: &Bytes) -> String {
+    // All that is sent here fits one parcel.
+    let whole = Parcels::default().take(node, Way::Broadcast, payload).unwrap().unwrap();
+    format!("w {node} {}", kind(&WMessage::decode(whole).unwrap()))
+}
+
+/// The name of a message.
+fn kind(message: &impl std::fmt::Debug) -> String {
+    let text = format!("{message:?}");
+    text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }

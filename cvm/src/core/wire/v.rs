@@ -313,9 +313,7 @@ impl VMessage {
             DROP => Self::Drop { group: reader.unique_id()? },
             GOODBYE => Self::Goodbye,
             HOLD => Self::Hold { group: reader.unique_id()?, volume: reader.name()? },
-            RELEASE => {
-                Self::Release { group: reader.unique_id()?, volume: reader.name()? }
-            }
+            RELEASE => Self::Release { group: reader.unique_id()?, volume: reader.name()? },
             MASTER => Self::Master { node: reader.node()? },
             QUIESCE => Self::Quiesce { id: reader.txn_id()? },
             QUIESCED => Self::Quiesced { id: reader.txn_id()? },
