@@ -7,6 +7,7 @@ use clap::{Command, CommandFactory, Parser};
 use clap_complete::Shell;
 
 use crate::common::{Failure, exit, output};
+use crate::vx::{vxinfo, vxprint};
 use crate::{gabconfig, gabport, lltconfig, lltdump, lltping, lltstat, llttest, muster};
 
 /// Write the man pages and shell completions of all commands
@@ -38,7 +39,9 @@ pub fn commands() -> Vec<Command> {
         llttest::command(),
         muster::cli::Cli::command(),
         cvm::configd::command(),
+        vxinfo::command(),
         cvm::iod::command(),
+        vxprint::command(),
     ]
 }
 

@@ -3,7 +3,10 @@
 
 mod daemon;
 mod group;
+mod view;
 pub mod volboot;
+pub mod vxinfo;
+pub mod vxprint;
 
 pub use daemon::{Daemon, exit};
 pub use group::GroupOption;

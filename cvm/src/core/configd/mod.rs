@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `requests.rs` | a request comes, waits its turn, is shipped, is answered |
 //! | `plan.rs` | what a request makes of the configuration |
+//! | `import.rs` | which configuration of a group is imported |
 //! | `transaction.rs` | check and load, at the master and at all; the rest is vxiod's |
 //! | `join.rs` | what a joiner is given and checks |
 //! | `disks.rs` | what was found on the disks |
@@ -15,6 +16,7 @@
 
 mod disks;
 mod events;
+mod import;
 mod join;
 mod longest;
 mod plan;

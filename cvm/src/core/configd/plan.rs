@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Arc;
 
 use llt::Instant;
 
@@ -12,12 +11,12 @@ use super::requests::Waiting;
 use super::{Configd, ConfigdOutput, DeviceState, Work};
 use crate::core::iod::TableView;
 use crate::core::txn::Before;
-use crate::disk::{self, CopyList, FoundDisk, Held, ImportError, SLOTS, Slot, choose, next_slot};
+use crate::disk::{CopyList, FoundDisk, Held, SLOTS, Slot, next_slot};
 use crate::model::apply::{Env, NewDisk, apply};
 use crate::model::op::{DiskName, Op};
 use crate::model::text::read_group;
-use crate::model::{Epoch, Group, Name, Owner, Serial, Stamp, Tid, UniqueId};
-use crate::request::{DiskRequest, Failure, GroupRequest, Import, Reply, Request};
+use crate::model::{Copies, Epoch, Group, Name, Owner, Serial, Stamp, Tid, UniqueId};
+use crate::request::{DiskRequest, Failure, GroupRequest, Reply, Request};
 
 /// A transaction to be.
 #[derive(Clone, Debug)]
@@ -192,6 +191,9 @@ impl Configd {
         if disks.is_empty() {
             return Err(Failure::plain("a disk group needs a disk"));
         }
+        if [nconfig, nlog].contains(&&Copies::Count(0)) {
+            return Err(Failure::plain("a disk group has one copy at least"));
+        }
         disks.iter().try_for_each(|disk| self.check_free(&disk.access))?;
         self.made += 1;
         let id = UniqueId::new(self.wall, self.made, self.config.host.as_str());
@@ -269,133 +271,7 @@ impl Configd {
             .map_err(|refused| Failure::plain(refused.to_string()))
     }
 
-    fn plan_import(&mut self, import: &Import) -> Result<Plan, Failure> {
-        let failed = |name: &str, reason: &str| {
-            let text = format!("Disk group {name}: import failed: {reason}");
-            Failure::with_id("V-5-1-587", text)
-        };
-        if self.table_named(&import.group).is_some() {
-            return Err(failed(&import.group, "Disk group exists and is imported"));
-        }
-        let found: Vec<FoundDisk> = self.found().cloned().collect();
-        let groups = disk::groups(&found);
-        let named = groups.iter().filter(|(id, names)| {
-            id.to_string() == import.group || names.iter().any(|n| n.as_str() == import.group)
-        });
-        let ids: Vec<&UniqueId> = named.map(|(id, _)| id).collect();
-        let id = match ids.as_slice() {
-            [] => return Err(failed(&import.group, "No such disk group")),
-            [id] => (*id).clone(),
-            [..] => return Err(failed(&import.group, "several groups have this name: use the id")),
-        };
-        let request = disk::ImportRequest {
-            group: id.clone(),
-            owners: vec![self.owner(import.shared)],
-            clear: import.clear,
-            force: import.force,
-            select: import.select.clone(),
-        };
-        let choice = choose(&request, &found)
-            .map_err(|error: ImportError| failed(&import.group, &error.to_string()))?;
-        if choice.image.group.destroyed {
-            return Err(failed(&import.group, "No such disk group"));
-        }
-        // A disk that was about to be added, and says so not yet, is here all the same.
-        let mut choice = choice;
-        choice.missing.retain(|_, disk| {
-            let found = self.found_by_id(disk);
-            found.and_then(|found| found.claims.member()).is_some_and(|member| member.group != id)
-                || found.is_none()
-        });
-        if !choice.missing.is_empty() && !import.force {
-            return Err(failed(&import.group, "Disk for disk group not found"));
-        }
-        let mut group = self.imported_group(import, &choice);
-        let taken = self.minors_taken(Some(&id));
-        if let Some(base) = import.reminor {
-            let base = base.unwrap_or_else(|| free_base(&taken));
-            let env = Env { disks: &[], minors_taken: &taken, nodes: 1 };
-            group = apply(&group, &Op::Reminor { base }, &env)?;
-        } else if conflict(&group, &taken) {
-            return Err(failed(
-                &import.group,
-                "minor number conflict with another disk group; -o reminor takes other numbers",
-            ));
-        }
-        let missing: BTreeSet<UniqueId> = choice.missing.values().cloned().collect();
-        let ids: Vec<UniqueId> = group.disks.values().filter_map(|dm| dm.disk.clone()).collect();
-        let check: Vec<UniqueId> =
-            ids.iter().filter(|id| !missing.contains(*id)).cloned().collect();
-        let busy = Slot::ALL.into_iter().filter(|slot| self.busy_on(*slot, ids.iter())).collect();
-        let slot = next_slot(&choice.held, Some(choice.image.slot), &busy).ok_or_else(|| {
-            failed(
-                &import.group,
-                "a node that was lost may still write to its disks. Retry operation.",
-            )
-        })?;
-        let over = self.over.get(&id).copied().unwrap_or_default();
-        let highest = highest_stamp(found.iter(), &id).max(over);
-        let epoch = Epoch(choice.epoch.max(highest.epoch).0 + 1);
-        let stamp = Stamp { epoch, tid: Tid(highest.tid.max(choice.image.stamp.tid).0 + 1) };
-        Ok(Plan {
-            is_shared: import.shared,
-            copies: choice.image.copies.assign(&group, &missing),
-            before: Before::OnDisk(Arc::new(choice.image)),
-            stamp,
-            slot,
-            tenures: self.tenures(&id, ids.iter()),
-            time: self.wall,
-            volumes: Vec::new(),
-            closed: Vec::new(),
-            check,
-            group,
-        })
-    }
-
-    /// The group as it is when it is imported: another owner, and all serials raised (facts 3.17).
-    fn imported_group(&self, import: &Import, choice: &disk::Choice) -> Group {
-        let mut group = choice.image.group.clone();
-        group.owner = self.owner(import.shared);
-        group.autoimport = !import.temporary;
-        if let Some(name) = &import.rename {
-            group.name = name.clone();
-        }
-        group.serial.0 += 1;
-        for (name, dm) in &mut group.disks {
-            if !choice.missing.contains_key(name) && dm.disk.is_some() {
-                dm.serial.0 += 1;
-            }
-        }
-        let volumes = group.volumes.values_mut().map(|volume| &mut volume.common);
-        let plexes = group.plexes.values_mut().map(|plex| &mut plex.common);
-        for common in volumes.chain(plexes) {
-            common.tutil = Default::default();
-        }
-        group
-    }
-
-    /// CVM-30: all shared groups of this cluster, unless they are not to be imported by themselves.
-    pub(super) fn auto_import(&mut self) {
-        let ours = self.owner(true);
-        let members = self.found().filter_map(|disk| disk.claims.member());
-        let wanted = members.filter(|member| member.owner == ours && member.autoimport);
-        let groups: BTreeSet<UniqueId> = wanted.map(|member| member.group.clone()).collect();
-        for group in groups {
-            let import = Import {
-                group: group.to_string(),
-                shared: true,
-                force: false,
-                clear: false,
-                temporary: false,
-                rename: None,
-                select: None,
-                reminor: None,
-            };
-            self.queue_own(Request::Group(GroupRequest::Import(import)));
-        }
-    }
-
-    fn owner(&self, shared: bool) -> Owner {
+    pub(super) fn owner(&self, shared: bool) -> Owner {
         if shared {
             Owner::Cluster(self.config.cluster.clone())
         } else {
@@ -484,7 +360,7 @@ impl Configd {
     }
 
     /// Minor numbers of all groups but one.
-    fn minors_taken(&self, but: Option<&UniqueId>) -> Vec<Range<u32>> {
+    pub(super) fn minors_taken(&self, but: Option<&UniqueId>) -> Vec<Range<u32>> {
         let others = self.tables.values().filter(|table| Some(&table.image.group.id) != but);
         others.map(|table| minors_of(&table.image.group)).collect()
     }
@@ -496,13 +372,8 @@ fn minors_of(group: &Group) -> Range<u32> {
     group.minors..last.max(group.minors.saturating_add(100))
 }
 
-/// A volume has a number that is taken.
-fn conflict(group: &Group, taken: &[Range<u32>]) -> bool {
-    group.volumes.values().any(|volume| taken.iter().any(|range| range.contains(&volume.minor)))
-}
-
 /// The lowest multiple of a thousand that no group uses.
-fn free_base(taken: &[Range<u32>]) -> u32 {
+pub(super) fn free_base(taken: &[Range<u32>]) -> u32 {
     let free =
         |base: &u32| taken.iter().all(|range| range.end <= *base || *base + 1000 <= range.start);
     (1..1000).map(|thousand| thousand * 1000).find(free).unwrap_or(0)

@@ -1,0 +1,5 @@
+//! Shows which volumes are started.
+
+fn main() -> std::process::ExitCode {
+    tools::vx::vxinfo::main()
+}

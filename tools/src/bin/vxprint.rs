@@ -1,0 +1,5 @@
+//! Shows the records of disk groups.
+
+fn main() -> std::process::ExitCode {
+    tools::vx::vxprint::main()
+}
