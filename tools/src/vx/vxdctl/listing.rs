@@ -31,12 +31,11 @@ impl Listed {
     }
 
     pub(super) fn text(&self) -> String {
-        let Self { version, seqno, protocol, hostid, defaultdg } = self;
+        // The original does not print the default group here: vxdctl defaultdg does.
+        let Self { version, seqno, protocol, hostid, defaultdg: _ } = self;
         let head = format!("Volboot file\nversion: {version}\nseqno:   {seqno}\n");
         let protocol = format!("cluster protocol version: {protocol}\n");
-        let group = defaultdg.as_ref().map(|group| format!("defaultdg: {group}\n"));
-        let group = group.unwrap_or_default();
-        format!("{head}{protocol}hostid:  {hostid}\n{group}entries:\n")
+        format!("{head}{protocol}hostid:  {hostid}\nentries:\n")
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Cli {
     pub(super) temporary: bool,
     /// init: version of the group; there is only 140
     #[arg(short = 'T', value_name = "VERSION", value_parser = version)]
-    pub(super) version: Option<u32>,
+    pub(super) group_version: Option<u32>,
     /// What to do
     #[arg(value_name = "KEYWORD", value_parser = Keywords::<Keyword>::new(REFUSED))]
     pub(super) keyword: Keyword,
@@ -181,7 +181,7 @@ impl Cli {
             ("-q", self.quiet),
             ("-s", self.shared),
             ("-t", self.temporary),
-            ("-T", self.version.is_some()),
+            ("-T", self.group_version.is_some()),
             ("--json", self.json),
         ]
     }

@@ -9,7 +9,8 @@ mod tests;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use cvm::snapshot::DiskSnapshot;
+use cvm::model::Name;
+use cvm::snapshot::{DiskSnapshot, Snapshot};
 
 use crate::common::output::{print, print_json};
 use crate::common::{Failure, NotYet, with_version};
@@ -35,10 +36,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Action::Ask(request) => return daemon.change(&request),
         Action::List => {
             let snapshot = daemon.snapshot()?;
-            if let Some(group) = cli.group.given() {
-                device::group(&snapshot, group)?;
-            }
-            let lines = list::lines(&snapshot, cli.group.given());
+            let lines = list::lines(&snapshot, group_name(cli, &snapshot)?);
             if cli.json {
                 return print_json(&lines);
             }
@@ -52,10 +50,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Action::Show(form, words) => (form, words),
     };
     let snapshot = daemon.snapshot()?;
-    let group = cli.group.given();
-    if let Some(group) = group {
-        device::group(&snapshot, group)?;
-    }
+    let group = group_name(cli, &snapshot)?;
     let of_group = |disk: &&DiskSnapshot| {
         group.is_none_or(|group| disk.imported && disk.group == group.as_str())
     };
@@ -74,6 +69,12 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     };
     let texts: Vec<String> = disks.iter().map(|disk| show(disk)).collect();
     print(&texts.join("\n"))
+}
+
+/// The name of the group of -g, which may be given by its id.
+fn group_name<'a>(cli: &Cli, snapshot: &'a Snapshot) -> Result<Option<&'a Name>, Failure> {
+    let found = cli.group.given().map(|group| device::group(snapshot, group)).transpose()?;
+    Ok(found.map(|known| &known.group.name))
 }
 
 static REFUSED: [NotYet; 3] = [
