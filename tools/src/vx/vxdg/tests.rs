@@ -203,7 +203,7 @@ fn what_cannot_be_meant_is_refused() {
         ("split a b c", "not split"),
         ("join a b", "not joined"),
         ("upgrade mydg", "version 140"),
-        ("listssbinfo", "names the disks"),
+        ("listssbinfo", "the serial of each disk"),
         ("recover a", "transaction"),
         ("init", "expected a name"),
         ("init mydg", "expected disks"),
