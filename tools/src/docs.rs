@@ -7,8 +7,7 @@ use clap::{Command, CommandFactory, Parser};
 use clap_complete::Shell;
 
 use crate::common::{Failure, exit, output};
-use crate::vx::{vxinfo, vxprint};
-use crate::{gabconfig, gabport, lltconfig, lltdump, lltping, lltstat, llttest, muster};
+use crate::{gabconfig, gabport, lltconfig, lltdump, lltping, lltstat, llttest, muster, vx};
 
 /// Write the man pages and shell completions of all commands
 #[derive(Debug, Parser)]
@@ -38,10 +37,16 @@ pub fn commands() -> Vec<Command> {
         lltstat::command(),
         llttest::command(),
         muster::cli::Cli::command(),
+        vx::vxclustadm::command(),
         cvm::configd::command(),
-        vxinfo::command(),
+        vx::vxdctl::command(),
+        vx::vxdg::command(),
+        vx::vxdisk::command(),
+        vx::vxdisksetup::command(),
+        vx::vxdiskunsetup::command(),
+        vx::vxinfo::command(),
         cvm::iod::command(),
-        vxprint::command(),
+        vx::vxprint::command(),
     ]
 }
 

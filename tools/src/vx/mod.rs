@@ -2,9 +2,20 @@
 //! they share: the conversation with vxconfigd, the group that is meant, lengths and names.
 
 mod daemon;
+mod device;
 mod group;
+mod keyword;
+mod operand;
+#[cfg(test)]
+mod sample_disks;
 mod view;
 pub mod volboot;
+pub mod vxclustadm;
+pub mod vxdctl;
+pub mod vxdg;
+pub mod vxdisk;
+pub mod vxdisksetup;
+pub mod vxdiskunsetup;
 pub mod vxinfo;
 pub mod vxprint;
 

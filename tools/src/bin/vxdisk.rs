@@ -1,0 +1,5 @@
+//! Shows disks, and looks for them.
+
+fn main() -> std::process::ExitCode {
+    tools::vx::vxdisk::main()
+}

@@ -1,0 +1,5 @@
+//! Initialises disks.
+
+fn main() -> std::process::ExitCode {
+    tools::vx::vxdisksetup::main()
+}
