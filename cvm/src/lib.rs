@@ -17,3 +17,4 @@ pub mod iod;
 pub mod model;
 pub mod request;
 pub mod snapshot;
+pub mod volboot;

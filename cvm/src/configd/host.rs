@@ -21,6 +21,14 @@ pub(super) struct Host {
 }
 
 pub(super) fn gab_host(root: &Path) -> Host {
+    // `vxdctl hostid` names the host whatever the system calls it.
+    let host_id = crate::volboot::read(root).map_or_else(
+        |error| {
+            tracing::warn!("{error}");
+            None
+        },
+        |volboot| volboot.host,
+    );
     let asked = Admin::connect(root).ok();
     let snapshot: Option<gab::snapshot::Snapshot> =
         asked.and_then(|mut admin| admin.request(&AdminRequest::Snapshot).ok());
@@ -30,7 +38,8 @@ pub(super) fn gab_host(root: &Path) -> Host {
         Name::new(host).or_else(|_| Name::new("localhost")).expect("a name")
     };
     let Some(snapshot) = snapshot else {
-        let (host, cluster) = (name(&system), Name::new("cvm").expect("a name"));
+        let host = host_id.unwrap_or_else(|| name(&system));
+        let cluster = Name::new("cvm").expect("a name");
         return Host { node: NodeId::ZERO, name: host, cluster, names: BTreeMap::new() };
     };
     let llt = snapshot.llt;
@@ -46,7 +55,7 @@ pub(super) fn gab_host(root: &Path) -> Host {
     names.insert(llt.node, own.clone());
     Host {
         node: NodeId::new(llt.node).unwrap_or(NodeId::ZERO),
-        name: name(&own),
+        name: host_id.unwrap_or_else(|| name(&own)),
         cluster: Name::new(&format!("cvm{}", llt.cluster)).expect("a name"),
         names,
     }

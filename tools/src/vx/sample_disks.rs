@@ -88,6 +88,7 @@ fn shdg() -> GroupSnapshot {
         epoch: 4,
         local_activation: Some(Activation::ExclusiveWrite),
         activations: vec![(0, Activation::ExclusiveWrite), (1, Activation::Off)],
+        disabled: false,
         copies: vec![
             copy("shdg01", "c1t1d0", Some(true), Some(true)),
             copy("shdg02", "c1t2d0", Some(false), Some(false)),
@@ -104,6 +105,7 @@ fn mydg() -> GroupSnapshot {
         epoch: 1,
         local_activation: None,
         activations: Vec::new(),
+        disabled: false,
         copies: vec![copy("mydg01", "c1t5d0", Some(true), Some(true))],
         config_blocks: 800,
         config_free: 790,

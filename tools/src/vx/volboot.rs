@@ -1,44 +1,15 @@
-//! `etc/vx/volboot`: 512 bytes of text that say who this host is to CVM (facts 3.12).
+//! `etc/vx/volboot` of a node, see [`cvm::volboot`].
 
-use std::fmt::Write as _;
-use std::io::ErrorKind;
-use std::path::PathBuf;
-
-use cvm::model::Name;
+pub use cvm::volboot::Volboot;
 
 use crate::common::{Failure, Root};
-
-/// Length of the file.
-const LEN: usize = 512;
-const FORMAT: &str = "3/1";
-
-/// What stands in it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Volboot {
-    /// Raised by each change.
-    pub seqno: u32,
-    /// `hostid`; else the host's name is taken.
-    pub host: Option<Name>,
-    /// `defaultdg`
-    pub default_group: Option<Name>,
-}
-
-fn path(root: &Root) -> PathBuf {
-    root.path().join("etc/vx/volboot")
-}
 
 /// What stands in the file; nothing if there is none.
 ///
 /// # Errors
 /// If it cannot be read, or says something else.
 pub fn read(root: &Root) -> Result<Volboot, Failure> {
-    let path = path(root);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Volboot::default()),
-        Err(error) => return Err(Failure::operation(format!("{}: {error}", path.display()))),
-    };
-    parse(&text).map_err(|error| Failure::operation(format!("{}:{error}", path.display())))
+    cvm::volboot::read(root.path()).map_err(|error| Failure::operation(error.to_string()))
 }
 
 /// Writes it as a whole, one number higher.
@@ -46,80 +17,5 @@ pub fn read(root: &Root) -> Result<Volboot, Failure> {
 /// # Errors
 /// If it cannot be written; the old one is still there then.
 pub fn write(root: &Root, volboot: &Volboot) -> Result<(), Failure> {
-    let path = path(root);
-    let next = Volboot { seqno: volboot.seqno + 1, ..volboot.clone() };
-    let cannot = |error: std::io::Error| Failure::operation(format!("{}: {error}", path.display()));
-    let folder = path.parent().expect("it is in a folder");
-    std::fs::create_dir_all(folder).map_err(cannot)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(cannot)?;
-    std::io::Write::write_all(&mut file, text(&next).as_bytes()).map_err(cannot)?;
-    file.as_file().sync_all().map_err(cannot)?;
-    file.persist(&path).map_err(|error| cannot(error.error))?;
-    Ok(())
-}
-
-fn text(volboot: &Volboot) -> String {
-    let mut text = format!("volboot {FORMAT} 0.{}\n", volboot.seqno);
-    if let Some(host) = &volboot.host {
-        let _ = writeln!(text, "hostid {host}");
-    }
-    if let Some(group) = &volboot.default_group {
-        let _ = writeln!(text, "defaultdg {group}");
-    }
-    text += "end\n";
-    let padding = LEN.saturating_sub(text.len() + 1);
-    text += &"#".repeat(padding);
-    text + "\n"
-}
-
-fn parse(text: &str) -> Result<Volboot, String> {
-    let mut volboot = Volboot::default();
-    let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim_end()));
-    let seqno = lines.next().and_then(|(_, line)| {
-        let number = line.strip_prefix("volboot ")?.split_once(' ')?.1.split(' ').next()?;
-        number.strip_prefix("0.")?.parse().ok()
-    });
-    volboot.seqno = seqno.ok_or_else(|| format!("1: expected \"volboot {FORMAT} 0.<number>\""))?;
-    for (at, line) in lines {
-        let value = |text: &str| super::name(text).map(Some).map_err(|e| format!("{at}: {e}"));
-        match line.split_once(' ') {
-            _ if line == "end" => return Ok(volboot),
-            Some(("hostid", host)) => volboot.host = value(host)?,
-            Some(("defaultdg", group)) => volboot.default_group = value(group)?,
-            _ => return Err(format!("{at}: \"{line}\": expected hostid, defaultdg or end")),
-        }
-    }
-    Err("the line \"end\" is missing".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let full = Volboot {
-            seqno: 19,
-            host: super::super::name("giga").ok(),
-            default_group: super::super::name("mydg").ok(),
-        };
-        for volboot in [Volboot::default(), full] {
-            assert_eq!(text(&volboot).len(), LEN);
-            assert_eq!(parse(&text(&volboot)), Ok(volboot));
-        }
-    }
-
-    #[test]
-    fn what_is_no_volboot_is_told_with_its_line() {
-        for (wrong, expected) in [
-            ("", "1: "),
-            ("volboot 3/1\nend\n", "1: "),
-            ("volboot 3/1 0.1\nhostid a b\nend\n", "2: "),
-            ("volboot 3/1 0.1\nhost a\nend\n", "2: "),
-            ("volboot 3/1 0.1\nhostid a\n", "the line \"end\" is missing"),
-        ] {
-            let error = parse(wrong).unwrap_err();
-            assert!(error.starts_with(expected), "{wrong:?}: {error}");
-        }
-    }
+    cvm::volboot::write(root.path(), volboot).map_err(|error| Failure::operation(error.to_string()))
 }

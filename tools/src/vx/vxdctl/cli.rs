@@ -37,7 +37,9 @@ enum Keyword {
     Bootdg,
     /// defaultdg [GROUP|nodg]: print or set the disk group that is meant without -g
     Defaultdg,
-    /// Look at all disks again
+    /// Do nothing but vxdctl enable; what is open stays open
+    Disable,
+    /// Look at all disks again; and be at work again after disable
     Enable,
     /// hostid HOST: set the name of this host in etc/vx/volboot
     Hostid,
@@ -66,6 +68,7 @@ enum Keyword {
 pub(super) enum Action {
     BootGroup,
     DefaultGroup,
+    Disable,
     Enable,
     HostId(Name),
     Init(Option<Name>),
@@ -106,6 +109,7 @@ pub(super) fn action(cli: &Cli) -> Result<Action, Failure> {
             }
             Some(group) => Ok(Action::SetDefaultGroup(Some(named(group)?))),
         },
+        Keyword::Disable => plain(Action::Disable),
         Keyword::Enable => plain(Action::Enable),
         Keyword::Hostid => {
             let host = operand.ok_or_else(|| expected("HOST"))?;
@@ -138,6 +142,7 @@ impl Keyword {
             Self::Stop => &["-k"],
             Self::Bootdg
             | Self::Defaultdg
+            | Self::Disable
             | Self::Enable
             | Self::Hostid
             | Self::Init
@@ -152,7 +157,6 @@ const REFUSED: Refused = &[
     ("add", "disks are those in dev/vx/dmp; vxdctl enable looks for new ones"),
     ("cmdcompletion", "muster-docs writes completions for shells"),
     ("debug", "set MUSTER_LOG for vxconfigd: its log is var/log/vxconfigd.log"),
-    ("disable", "is not in this version; vxdctl stop ends vxconfigd"),
     ("initdmp", "disks have one path each"),
     ("request_threads", "vxconfigd takes one request after the other"),
     ("rm", "disks are those in dev/vx/dmp"),

@@ -43,7 +43,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Action::SetDefaultGroup(default_group) => {
             volboot::write(root, &Volboot { default_group, ..volboot::read(root)? })
         }
-        Action::Enable => Daemon::connect(root)?.change(&Request::Scan),
+        Action::Disable => Daemon::connect(root)?.change(&Request::Disable),
+        Action::Enable => Daemon::connect(root)?.change(&Request::Enable),
         Action::HostId(host) => {
             volboot::write(root, &Volboot { host: Some(host), ..volboot::read(root)? })
         }
@@ -127,7 +128,8 @@ Examples:
   vxdctl mode          whether vxconfigd runs
   vxdctl -c mode       with the role of this node in the cluster, and the master
   vxdctl -c mode --json
-  vxdctl enable        look at all disks again
+  vxdctl enable        look at all disks again; and be at work again after disable
+  vxdctl disable       do nothing but vxdctl enable; what is open stays open
   vxdctl init          write a new etc/vx/volboot
   vxdctl list          show it
   vxdctl defaultdg mydg
@@ -138,7 +140,7 @@ Examples:
   vxdctl -k stop       the same, with SIGKILL
 
 Lines of -c mode: state: joining, the node has asked to join and is no member yet; reconfig: master
-update, I/O waits for a new membership. Mode disabled: vxiod does not run, so nothing can be changed.
+update, I/O waits for a new membership. Mode disabled: so it was told, or vxiod does not run.
 
 JSON of mode: an object with mode (enabled, disabled, not-running), cluster (active, inactive; null
 without one), role (MASTER, SLAVE, null), master, state, reconfig (null where the text has no line).

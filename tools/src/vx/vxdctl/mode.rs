@@ -30,7 +30,7 @@ impl Mode {
     pub(super) fn of(snapshot: &Snapshot) -> Self {
         let cluster = &snapshot.cluster;
         // Without vxiod it can say what there is, and do nothing, as when it is disabled.
-        if !cluster.has_iod {
+        if !cluster.has_iod || snapshot.mode == "disabled" {
             return Self { mode: "disabled", ..Self::default() };
         }
         let mode = Self {

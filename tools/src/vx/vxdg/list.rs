@@ -28,12 +28,10 @@ pub(super) fn lines(snapshot: &Snapshot, only_shared: bool) -> Vec<Line> {
     lines.filter(|line| line.is_shared || !only_shared).collect()
 }
 
-/// A group without a copy of its configuration that can be written cannot be changed; neither can a
-/// shared one whose master is not known (facts 1.5).
+/// One that errors have disabled cannot be changed; neither can a shared one whose master is not known
+/// (facts 1.5).
 fn is_enabled(snapshot: &Snapshot, known: &GroupSnapshot) -> bool {
-    let mut copies = known.copies.iter().filter_map(|copy| copy.config).peekable();
-    let has_copy = copies.peek().is_none() || copies.any(|is_active| is_active);
-    has_copy && (!known.group.is_shared() || snapshot.cluster.master.is_some())
+    !known.disabled && (!known.group.is_shared() || snapshot.cluster.master.is_some())
 }
 
 /// The listing.

@@ -28,7 +28,7 @@ pub(super) fn lines(snapshot: &Snapshot, group: Option<&Name>) -> Vec<Line> {
     let is_wanted = |disk: &&DiskSnapshot| {
         group.is_none_or(|group| disk.imported && disk.group == group.as_str())
     };
-    let mut lines: Vec<Line> = snapshot.disks.iter().filter(is_wanted).map(line).collect();
+    let mut lines: Vec<Line> = snapshot.disks.iter().filter(is_wanted).map(|disk| line(snapshot, disk)).collect();
     for known in &snapshot.groups {
         if group.is_some_and(|group| *group != known.group.name) {
             continue;
@@ -48,14 +48,16 @@ pub(super) fn lines(snapshot: &Snapshot, group: Option<&Name>) -> Vec<Line> {
     lines
 }
 
-fn line(disk: &DiskSnapshot) -> Line {
+fn line(snapshot: &Snapshot, disk: &DiskSnapshot) -> Line {
+    let mut groups = snapshot.groups.iter().filter(|known| known.disabled);
+    let is_disabled = groups.any(|known| known.group.id.to_string() == disk.group_id);
     Line {
         device: disk.access.clone(),
         r#type: kind(disk).to_owned(),
         disk: if disk.imported { disk.dm.clone() } else { String::new() },
         group: disk.group.clone(),
         imported: disk.imported,
-        status: status(disk),
+        status: status(disk, is_disabled),
         path: disk.path.clone(),
     }
 }
@@ -71,14 +73,15 @@ fn kind(disk: &DiskSnapshot) -> &'static str {
     }
 }
 
-fn status(disk: &DiskSnapshot) -> String {
+fn status(disk: &DiskSnapshot, is_disabled: bool) -> String {
     if !disk.error.is_empty() {
         return "error".to_owned();
     }
     let mut status = "online".to_owned();
     let words = [
         (disk.is_invalid, " invalid"),
-        (!disk.cluster.is_empty(), " shared"),
+        (is_disabled, " dgdisabled"),
+        (!disk.cluster.is_empty() && !is_disabled, " shared"),
         (disk.spare, " spare"),
         (disk.nohotuse, " nohotuse"),
         (disk.failing, " failing"),

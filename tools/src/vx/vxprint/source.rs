@@ -64,6 +64,7 @@ fn shown(group: Group) -> GroupSnapshot {
         epoch: 0,
         local_activation: None,
         activations: Vec::new(),
+        disabled: false,
         copies: Vec::new(),
         config_blocks: 0,
         config_free: 0,
