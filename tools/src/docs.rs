@@ -7,6 +7,7 @@ use clap::{Command, CommandFactory, Parser};
 use clap_complete::Shell;
 
 use crate::common::{Failure, exit, output};
+use crate::vx::{vxassist, vxedit, vxmake, vxmend, vxnotify};
 use crate::{gabconfig, gabport, lltconfig, lltdump, lltping, lltstat, llttest, muster};
 
 /// Write the man pages and shell completions of all commands
@@ -37,6 +38,11 @@ pub fn commands() -> Vec<Command> {
         lltstat::command(),
         llttest::command(),
         muster::cli::Cli::command(),
+        vxassist::command(),
+        vxedit::command(),
+        vxmake::command(),
+        vxmend::command(),
+        vxnotify::command(),
     ]
 }
 

@@ -3,7 +3,13 @@
 
 mod daemon;
 mod group;
+mod values;
 pub mod volboot;
+pub mod vxassist;
+pub mod vxedit;
+pub mod vxmake;
+pub mod vxmend;
+pub mod vxnotify;
 
 pub use daemon::{Daemon, exit};
 pub use group::GroupOption;
