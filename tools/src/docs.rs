@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory, Parser};
 use clap_complete::Shell;
 
 use crate::common::{Failure, exit, output};
-use crate::vx::{vxassist, vxedit, vxmake, vxmend, vxnotify};
+use crate::vx::{vxassist, vxconfigbackup, vxconfigrestore, vxedit, vxmake, vxmend, vxnotify};
 use crate::{gabconfig, gabport, lltconfig, lltdump, lltping, lltstat, llttest, muster};
 
 /// Write the man pages and shell completions of all commands
@@ -39,6 +39,8 @@ pub fn commands() -> Vec<Command> {
         llttest::command(),
         muster::cli::Cli::command(),
         vxassist::command(),
+        vxconfigbackup::command(),
+        vxconfigrestore::command(),
         vxedit::command(),
         vxmake::command(),
         vxmend::command(),

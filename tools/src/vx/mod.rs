@@ -6,6 +6,8 @@ mod group;
 mod values;
 pub mod volboot;
 pub mod vxassist;
+pub mod vxconfigbackup;
+pub mod vxconfigrestore;
 pub mod vxedit;
 pub mod vxmake;
 pub mod vxmend;

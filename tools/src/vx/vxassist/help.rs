@@ -114,8 +114,10 @@ Attributes of make and maxsize:
   usetype=fsgen|gen  usage type
   comment=TEXT       up to 40 bytes
   alloc=STORAGE      see vxassist help space
-Of mirror: layout=, nmirror=, mirror=, alloc=. Of addlog: logtype=, nlog=, loglen=, alloc=. Of remove
-mirror and remove log: nmirror= and nlog= (how many are removed, 1), alloc=. Of the others: alloc=.
+Of mirror: layout=, nmirror= (how many are added, 1), mirror=, alloc=.
+Of addlog: logtype=, nlog=, loglen=, alloc=.
+Of remove mirror: nmirror= (how many are removed, 1), alloc=. Of remove log: nlog=, alloc=.
+Of the others: alloc=, where they need room.
 ";
 
 const LAYOUT: &str = "\

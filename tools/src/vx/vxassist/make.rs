@@ -29,9 +29,9 @@ pub(super) fn make(
         name,
         len,
         layout,
-        columns: own.columns.or(standard.columns.filter(|_| striped)),
-        width: own.width.or(standard.width.filter(|_| striped)),
-        mirrors: own.mirrors.or(standard.mirrors.filter(|_| is_mirrored(layout))),
+        columns: own.columns.or_else(|| standard.columns.filter(|_| striped)),
+        width: own.width.or_else(|| standard.width.filter(|_| striped)),
+        mirrors: own.mirrors.or_else(|| standard.mirrors.filter(|_| is_mirrored(layout))),
         log_type,
         logs,
         init: own.init.or(standard.init).unwrap_or_default(),
@@ -102,12 +102,13 @@ fn logs(
         let typed = standard.log_type.is_some_and(|log_type| log_type != LogType::None);
         standard.layout.log.unwrap_or(typed)
     };
-    if no || (!yes && !(is_mirrored(layout) && in_file())) {
+    let wanted = yes || (is_mirrored(layout) && in_file());
+    if no || !wanted {
         return Ok(NONE);
     }
     let of_file = standard.log_type.filter(|log_type| *log_type != LogType::None);
     let log_type = own.log_type.or(of_file).unwrap_or(LogType::Region);
-    Ok((log_type, own.logs.or(standard.logs.filter(|logs| *logs > 0))))
+    Ok((log_type, own.logs.or_else(|| standard.logs.filter(|logs| *logs > 0))))
 }
 
 #[cfg(test)]
