@@ -1,6 +1,7 @@
 //! How utilities talk to the vxconfigd of their own node (CVM-19).
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -90,6 +91,13 @@ impl Client {
     /// If the system refuses.
     pub fn set_timeout(&self, timeout: Option<std::time::Duration>) -> io::Result<()> {
         self.socket.set_read_timeout(timeout)
+    }
+}
+
+impl AsFd for Client {
+    /// To wait for an answer and for other things at once.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -8,15 +8,23 @@ mod keyword;
 mod operand;
 #[cfg(test)]
 mod sample_disks;
+mod values;
 mod view;
 pub mod volboot;
+pub mod vxassist;
 pub mod vxclustadm;
+pub mod vxconfigbackup;
+pub mod vxconfigrestore;
 pub mod vxdctl;
 pub mod vxdg;
 pub mod vxdisk;
 pub mod vxdisksetup;
 pub mod vxdiskunsetup;
+pub mod vxedit;
 pub mod vxinfo;
+pub mod vxmake;
+pub mod vxmend;
+pub mod vxnotify;
 pub mod vxprint;
 
 pub use daemon::{Daemon, exit};

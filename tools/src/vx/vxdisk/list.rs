@@ -28,7 +28,8 @@ pub(super) fn lines(snapshot: &Snapshot, group: Option<&Name>) -> Vec<Line> {
     let is_wanted = |disk: &&DiskSnapshot| {
         group.is_none_or(|group| disk.imported && disk.group == group.as_str())
     };
-    let mut lines: Vec<Line> = snapshot.disks.iter().filter(is_wanted).map(|disk| line(snapshot, disk)).collect();
+    let mut lines: Vec<Line> =
+        snapshot.disks.iter().filter(is_wanted).map(|disk| line(snapshot, disk)).collect();
     for known in &snapshot.groups {
         if group.is_some_and(|group| *group != known.group.name) {
             continue;

@@ -1,0 +1,5 @@
+//! Restores the configuration of a disk group.
+
+fn main() -> std::process::ExitCode {
+    tools::vx::vxconfigrestore::main()
+}

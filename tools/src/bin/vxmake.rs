@@ -1,0 +1,5 @@
+//! Makes records as they are described.
+
+fn main() -> std::process::ExitCode {
+    tools::vx::vxmake::main()
+}

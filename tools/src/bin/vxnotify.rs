@@ -1,0 +1,5 @@
+//! Tells what happens to disk groups.
+
+fn main() -> std::process::ExitCode {
+    tools::vx::vxnotify::main()
+}
