@@ -13,7 +13,7 @@ use cvm::request::{DiskRequest, GroupRequest, Reply, Request};
 use process::{LIMIT, alone, options};
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
-use tools::muster::{volumes, wait};
+use tools::muster::{programs, volumes, wait};
 
 fn up() -> Temporary {
     let options = UpOptions { disks: 4, disk_size: 64 << 20, ..options() };
@@ -168,4 +168,115 @@ fn a_frozen_master_changes_nothing_on_disk() {
         }
         cluster.down().unwrap();
     }
+}
+
+fn command(cluster: &Temporary, node: u8, line: &str) -> anyhow::Result<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    programs::run(cluster, node, &words, "")
+}
+
+/// Facts 3.7, CVM-17, CVM-18: without a vxconfigd nothing is changed, and nothing is lost.
+#[test]
+fn a_vxconfigd_that_is_killed_is_missed_and_comes_back_to_what_is_in_force() {
+    let _alone = alone();
+    let mut cluster = prepared();
+    done(&cluster, 0, &make("vol1"));
+    for gone in [2, 0] {
+        let process = cluster.cluster.node(gone).vxconfigd.unwrap();
+        process.signal(rustix::process::Signal::KILL).unwrap();
+        assert!(process.wait_gone(LIMIT).unwrap());
+        // The others notice when its ports are closed, and say who it is.
+        wait::until("vxassist names the node", LIMIT, || {
+            let said = command(&cluster, 1, "vxassist -g shdg make vol2 1m").unwrap_err();
+            let said = format!("{said:#}");
+            Ok(said.contains(&format!("V-5-1-2197 node {gone}: missing vxconfigd")).then_some(()))
+        })
+        .unwrap_or_else(|error| panic!("{error:#}"));
+        let mode = command(&cluster, gone, "vxdctl mode").unwrap_err();
+        assert!(format!("{mode:#}").contains("exit status: 3"), "{mode:#}");
+        // Listings of others go on, and the master stays master.
+        assert_eq!(volume_names(&cluster, 1).len(), 1);
+        cluster.start_volumes(gone).unwrap();
+        wait_members(&cluster, gone, &[0, 1, 2]);
+        assert_eq!(group(&cluster, gone), group(&cluster, 1));
+        assert_eq!(master(&cluster), 0);
+    }
+    wait::until("it can be changed again", LIMIT, || {
+        Ok(command(&cluster, 1, "vxassist -g shdg make vol2 1m").ok())
+    })
+    .unwrap_or_else(|error| panic!("{error:#}"));
+    // One that takes over from another, in the background, as -k has it.
+    command(&cluster, 2, "vxconfigd -k").unwrap();
+    wait::until("it can be changed after -k", LIMIT, || {
+        Ok(command(&cluster, 2, "vxassist -g shdg make vol3 1m").ok())
+    })
+    .unwrap_or_else(|error| panic!("{error:#}"));
+    command(&cluster, 2, "vxdctl disable").unwrap();
+    assert_eq!(command(&cluster, 2, "vxdctl -c mode").unwrap(), "mode: disabled\n");
+    assert!(command(&cluster, 2, "vxassist -g shdg make vol4 1m").is_err());
+    command(&cluster, 2, "vxdctl enable").unwrap();
+    wait::until("it can be changed after enable", LIMIT, || {
+        Ok(command(&cluster, 2, "vxassist -g shdg make vol4 1m").ok())
+    })
+    .unwrap_or_else(|error| panic!("{error:#}"));
+    command(&cluster, 2, "vxdctl stop").unwrap();
+    assert_eq!(volume_names(&cluster, 0).len(), 4);
+    cluster.down().unwrap();
+}
+
+/// CVM-22, CVM-34, facts 3.11.
+#[test]
+fn a_node_leaves_and_another_is_made_master() {
+    let _alone = alone();
+    let cluster = prepared();
+    command(&cluster, 0, "vxclustadm setmaster node1").unwrap();
+    wait::until("node 1 is master everywhere", LIMIT, || {
+        let all = (0..3).map(|node| volumes::snapshot(&cluster.cluster, node));
+        let masters: anyhow::Result<Vec<_>> = all.map(|s| s.map(|s| s.cluster.master)).collect();
+        Ok(masters?.iter().all(|master| *master == Some(1)).then_some(()))
+    })
+    .unwrap_or_else(|error| panic!("{error:#}"));
+    done(&cluster, 2, &make("vol1"));
+    command(&cluster, 2, "vxclustadm setpreference 5").unwrap();
+    command(&cluster, 1, "vxclustadm stopnode").unwrap();
+    assert_eq!(
+        command(&cluster, 1, "vxclustadm nodestate").unwrap(),
+        "state: out of cluster\nreason: user initiated stop\n"
+    );
+    assert!(group(&cluster, 1).is_none(), "it is deported there");
+    wait_members(&cluster, 0, &[0, 2]);
+    assert_eq!(master(&cluster), 2, "the one that wants it most");
+    done(&cluster, 0, &make("vol2"));
+    command(&cluster, 1, "vxclustadm -m vcs -t gab startnode").unwrap();
+    wait_members(&cluster, 1, &[0, 1, 2]);
+    assert_eq!(group(&cluster, 1), group(&cluster, 0));
+    cluster.down().unwrap();
+}
+
+/// `vxprint -m` and `vxmake`, `vxconfigbackup` and `vxconfigrestore`: a group is there again as it was.
+#[test]
+fn a_group_that_was_written_down_is_made_again() {
+    let _alone = alone();
+    let cluster = prepared();
+    for line in [
+        "vxassist -g shdg make vol1 2m layout=mirror",
+        "vxassist -g shdg make vol2 3m layout=stripe ncol=3",
+        "vxassist -g shdg make vol3 1m layout=mirror logtype=drl",
+    ] {
+        command(&cluster, 1, line).unwrap();
+    }
+    let written = command(&cluster, 2, "vxprint -g shdg -m").unwrap();
+    let shown = command(&cluster, 2, "vxprint -g shdg -ht").unwrap();
+    command(&cluster, 0, "vxconfigbackup shdg").unwrap();
+    command(&cluster, 0, "vxedit -g shdg -rf rm vol1 vol2 vol3").unwrap();
+    assert_eq!(command(&cluster, 1, "vxprint -g shdg -vn").unwrap(), "");
+    programs::run(&cluster, 1, &["vxmake", "-g", "shdg", "-d", "-"], &written).unwrap();
+    assert_eq!(command(&cluster, 2, "vxprint -g shdg -ht").unwrap(), shown);
+    command(&cluster, 0, "vxdg destroy shdg").unwrap();
+    command(&cluster, 0, "vxconfigrestore -p shdg").unwrap();
+    command(&cluster, 0, "vxconfigrestore -c shdg").unwrap();
+    for node in 0..3 {
+        assert_eq!(command(&cluster, node, "vxprint -g shdg -ht").unwrap(), shown, "node {node}");
+    }
+    cluster.down().unwrap();
 }

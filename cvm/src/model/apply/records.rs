@@ -18,7 +18,8 @@ use crate::model::text::{self, Description, Field, word};
 
 pub(super) fn make_all(group: &mut Group, text: &str, env: &Env<'_>) -> Result<(), Refused> {
     let mut waiting = text::parse(text)?;
-    waiting.iter().try_for_each(check_kind)?;
+    waiting.iter().try_for_each(|record| check_kind(group, record))?;
+    waiting.retain(|record| kind_of(record).is_some());
     // What others consist of comes first; layered volumes need a second turn.
     waiting.sort_by_key(kind_of);
     while !waiting.is_empty() {
@@ -47,9 +48,23 @@ fn kind_of(record: &Description) -> Option<Kind> {
     kinds.into_iter().find(|kind| word(*kind) == record.kind)
 }
 
-fn check_kind(record: &Description) -> Result<(), Refused> {
-    if kind_of(record).is_some() {
+/// The group and its disks may stand in a description, as `vxprint -m` prints them: the group is named
+/// by the command, and disks are there before.
+fn check_kind(group: &Group, record: &Description) -> Result<(), Refused> {
+    let is_disk = record.kind == word(Kind::Disk);
+    if kind_of(record).is_some() || record.kind == "dg" {
         return Ok(());
+    }
+    if is_disk {
+        let name = Name::new(&record.name).ok();
+        if name.is_some_and(|name| group.disks.contains_key(&name)) {
+            return Ok(());
+        }
+        let what = format!(
+            "line {}: disk {} is not in the disk group; vxdg adddisk makes disks members",
+            record.line, record.name
+        );
+        return Err(Refused::Invalid(what));
     }
     let what = format!(
         "line {}: vxmake makes records of the kinds sd, plex and vol, not {} {}",

@@ -112,7 +112,18 @@ fn complete(record: &Record) -> Result<(), String> {
 /// The line, and what is wrong there.
 pub(super) fn of_text(text: &str, usage: Option<&str>) -> Result<String, TextError> {
     let mut written = String::new();
+    let mut is_described = false;
     for description in parse(text)? {
+        // What vxprint -m prints begins with the group and its disks: the group is the one that -g
+        // names, and its disks have to be there.
+        match description.kind.as_str() {
+            "dg" => continue,
+            "dm" => {
+                let _ = writeln!(written, "dm {}", description.name);
+                continue;
+            }
+            _ => is_described = true,
+        }
         let at = |line: usize| move |what: String| TextError { line, what };
         let kind = Kind::of(&description.kind).map_err(at(description.line))?;
         let mut record = Record { kind, name: description.name.clone(), fields: Vec::new() };
@@ -123,7 +134,7 @@ pub(super) fn of_text(text: &str, usage: Option<&str>) -> Result<String, TextErr
         record.use_type(usage);
         record.write(&mut written);
     }
-    if written.is_empty() {
+    if !is_described {
         return Err(TextError { line: 1, what: "no record is described".to_owned() });
     }
     Ok(written)
@@ -199,7 +210,7 @@ mod tests {
             ("", 1, "no record is described"),
             ("# nothing\n", 1, "no record is described"),
             ("sd s\n\tdm=d\n\tdmoffset=0\n\tlen=1q\n", 4, "is not a length"),
-            ("sd s dm=d dmoffset=0 len=8\ndg mydg\n", 2, "vxdg makes"),
+            ("dg mydg\ndm mydg01\n", 1, "no record is described"),
             ("plex p\n\tcolour=red\n", 2, "colour is no field of a plex"),
             ("vol v\n", 1, "has no len"),
             ("vol v len=8\n\tlen=8\n", 2, "for the second time"),

@@ -88,11 +88,13 @@ Examples:
   vxmake -g mydg plex vol1-03 log=mydg01-02
                        a plex with a dirty region log
   vxmake -g mydg -U gen vol vol1 plex=vol1-01,vol1-02
-  vxprint -g mydg -m vol1 vol1-01 mydg01-01 | vxmake -g other -d -
+  vxprint -g mydg -m | vxmake -g mydg -d -
+                       all of a group once more, when its volumes are gone
 
 Descriptions are lines: the kind (sd, plex, vol) and the name at the beginning of a line, then
 field=value there or on indented lines; values with spaces in quotes; # begins a comment. Records
-may stand in any order. The file is made as a whole or not at all.
+may stand in any order. The file is made as a whole or not at all. A record dg is passed over, and of
+a record dm it is only asked whether the group has that disk.
 
 Fields of sd: dm, dmoffset, len, or volume of a subvolume. Of plex: layout (concat, stripe), ncolumn,
 stwidth, sd, log, state, kstate. Of vol: len, plex, use_type, read_pol (round, prefer, select),
