@@ -87,7 +87,11 @@ fn arguments_that_mean_nothing_are_told_and_change_nothing() {
             ("vxdg list nosuch", 1, "V-5-1-2275"),
             ("vxdg deport nosuch", 1, "V-5-1-2275"),
             ("vxdg -s init shdg disk_2", 1, "V-5-1-585 Disk group shdg: cannot create"),
-            ("vxdg -s init newdg disk_0", 1, "V-5-1-2349 Device disk_0 appears to be owned by disk group shdg."),
+            (
+                "vxdg -s init newdg disk_0",
+                1,
+                "V-5-1-2349 Device disk_0 appears to be owned by disk group shdg.",
+            ),
             ("vxdg -s init newdg disk_9", 1, "disk_9"),
             ("vxdg -s import nosuch", 1, "V-5-1-587"),
             ("vxdg -s import shdg", 1, "V-5-1-587"),
@@ -177,7 +181,11 @@ fn disks_that_are_none_are_told_from_others_and_left_alone() {
         &cluster,
         &[
             ("vxdg -g shdg adddisk garbage", 1, "garbage"),
-            ("vxdg -g shdg adddisk truncated", 1, "truncated: it has 16384 sectors, and its label says"),
+            (
+                "vxdg -g shdg adddisk truncated",
+                1,
+                "truncated: it has 16384 sectors, and its label says",
+            ),
             ("vxdg -g shdg adddisk unreadable", 1, "unreadable: Input/output error"),
             ("vxdg -s init newdg folder", 1, "folder: it is neither a file nor a block device"),
             ("vxdg -s init newdg nowhere", 1, "nowhere: No such file or directory"),
@@ -203,9 +211,17 @@ fn disks_of_others_are_not_imported_unless_it_is_said_twice() {
     all_fail(
         &cluster,
         &[
-            ("vxdg -s import other", 1, "V-5-1-587 Disk group other: import failed: Disk is in use by another host"),
+            (
+                "vxdg -s import other",
+                1,
+                "V-5-1-587 Disk group other: import failed: Disk is in use by another host",
+            ),
             ("vxdg import other", 1, "Disk is in use by another host"),
-            ("vxdg -g shdg adddisk disk_2", 1, "V-5-1-2349 Device disk_2 appears to be owned by disk group other."),
+            (
+                "vxdg -g shdg adddisk disk_2",
+                1,
+                "V-5-1-2349 Device disk_2 appears to be owned by disk group other.",
+            ),
             ("vxdisksetup -i disk_2", 1, "V-5-1-2349"),
         ],
     );
@@ -218,7 +234,10 @@ fn disks_of_others_are_not_imported_unless_it_is_said_twice() {
     }
     let (code, said) = failing(&cluster, 1, "vxdg -s import shdg");
     assert_eq!(code, 1);
-    assert!(said.contains("V-5-1-587 Disk group shdg: import failed: Disk for disk group not found"), "{said}");
+    assert!(
+        said.contains("V-5-1-587 Disk group shdg: import failed: Disk for disk group not found"),
+        "{said}"
+    );
     run(&cluster, 1, "vxdg -s -f import shdg");
     assert!(run(&cluster, 2, "vxdisk list").contains("failed was:"));
     cluster.down().unwrap();

@@ -276,6 +276,26 @@ fn cvm_30_the_master_imports_what_is_to_be_imported_by_itself() {
     }
 }
 
+/// Facts 3.19: a host imports its own groups when its vxiod has started, cluster or not.
+#[test]
+fn private_groups_are_imported_when_a_node_starts() {
+    let mut world = formed();
+    assert_eq!(world.ask(node(2), private("mydg")), Reply::Done);
+    world.crash(node(2), Fate::Lost);
+    world.settle();
+    world.boot(node(2));
+    world.settle();
+    let mine = world.nodes[&node(2)].iod.tables().values().find(|table| !table.is_shared());
+    assert_eq!(mine.unwrap().image.group.name, name("mydg"));
+    assert!(world.nodes[&node(1)].iod.tables().is_empty(), "nobody else does");
+    // Only vxconfigd starts anew: they are there already.
+    world.said.clear();
+    world.kill_configd(node(2));
+    world.start_configd(node(2));
+    world.settle();
+    assert!(world.said.is_empty(), "{:?}", world.said);
+}
+
 /// CVM-37: while a node is there the groups are, too.
 #[test]
 fn cvm_37_a_group_is_there_as_long_as_a_node_is() {

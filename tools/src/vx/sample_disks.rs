@@ -50,6 +50,7 @@ pub(super) fn snapshot() -> Snapshot {
         is_joiner: false,
     };
     Snapshot {
+        mode: "enabled".to_owned(),
         host: "serverA".to_owned(),
         cluster: ClusterSnapshot {
             name: "clus1".to_owned(),

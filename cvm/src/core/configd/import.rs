@@ -132,16 +132,19 @@ impl Configd {
         group
     }
 
-    /// CVM-30: all shared groups of this cluster, unless they are not to be imported by themselves.
-    pub(super) fn auto_import(&mut self) {
-        let ours = self.owner(true);
+    /// CVM-30: all groups of this cluster, or of this host, unless they are not to be imported by
+    /// themselves.
+    pub(super) fn auto_import(&mut self, shared: bool) {
+        let ours = self.owner(shared);
         let members = self.found().filter_map(|disk| disk.claims.member());
         let wanted = members.filter(|member| member.owner == ours && member.autoimport);
         let groups: BTreeSet<UniqueId> = wanted.map(|member| member.group.clone()).collect();
-        for group in groups {
+        for group in
+            groups.into_iter().filter(|group| !self.tables.contains_key(group)).collect::<Vec<_>>()
+        {
             let import = Import {
                 group: group.to_string(),
-                shared: true,
+                shared,
                 force: false,
                 clear: false,
                 temporary: false,

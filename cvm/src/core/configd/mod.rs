@@ -113,8 +113,11 @@ enum Work {
 /// Why the disks are looked at.
 #[derive(Clone, Debug)]
 enum Scan {
-    /// The node has become master of a cluster that begins.
-    AutoImport,
+    /// The node has become master of a cluster that begins; or its vxiod has, for its own groups.
+    AutoImport {
+        /// Those of the cluster, or those of this host.
+        shared: bool,
+    },
     /// A change is checked that needs disks.
     Check(Box<super::wire::w::Precheck>, NodeId),
     /// This node joins.
@@ -284,9 +287,13 @@ impl Configd {
             table.image.group.is_shared() && !before.contains_key(*id)
         };
         let new = self.tables.iter().filter(is_new).map(|(id, _)| id.clone());
+        let new: Vec<UniqueId> = new.filter(|_| mode != Activation::Off).collect();
         // What was there before this vxconfigd is as somebody set it.
         let is_first = !std::mem::replace(&mut self.has_tables, true);
-        for group in new.filter(|_| mode != Activation::Off && !is_first).collect::<Vec<_>>() {
+        if is_first {
+            self.scan(Scan::AutoImport { shared: false });
+        }
+        for group in new.into_iter().filter(|_| !is_first) {
             self.command(Command::Activate { group, mode });
         }
     }
@@ -343,7 +350,7 @@ impl Configd {
         self.disks = found.into_iter().map(|disk| (disk.access.clone(), disk)).collect();
         match self.scans.pop_front() {
             None | Some(Scan::Look) => {}
-            Some(Scan::AutoImport) => self.auto_import(),
+            Some(Scan::AutoImport { shared }) => self.auto_import(shared),
             Some(Scan::Check(precheck, from)) => self.check(from, *precheck),
             Some(Scan::Join(offer, from)) => self.check_offer(from, *offer),
             // The role may be another by now.

@@ -317,7 +317,7 @@ impl Configd {
             }
             let alone = self.role.members.len() == 1 && self.is_master();
             if alone && self.tables.values().all(|table| !table.image.group.is_shared()) {
-                self.scan(Scan::AutoImport);
+                self.scan(Scan::AutoImport { shared: true });
             }
         }
         self.joiners.retain(|node, _| self.role.joiners.contains(*node));

@@ -56,8 +56,7 @@ fn check_kind(group: &Group, record: &Description) -> Result<(), Refused> {
         return Ok(());
     }
     if is_disk {
-        let name = Name::new(&record.name).ok();
-        if name.is_some_and(|name| group.disks.contains_key(&name)) {
+        if group.disks.contains_key(&record.name) {
             return Ok(());
         }
         let what = format!(

@@ -5,6 +5,7 @@ use cvm::snapshot::GroupSnapshot;
 
 pub(in crate::vx) fn group() -> GroupSnapshot {
     GroupSnapshot {
+        disabled: false,
         group: read_group(TEXT).unwrap(),
         tid: "0.1976".to_owned(),
         epoch: 3,

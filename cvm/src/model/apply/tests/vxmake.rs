@@ -110,7 +110,10 @@ fn what_vxprint_printed_is_made_again() {
 fn what_cannot_be_made_is_refused() {
     let group = with(&group_of(&[10_000]), plain("vol1", 1024, VolumeLayout::Concat));
     let cases = [
-        ("dm mydg99", "line 1: disk mydg99 is not in the disk group; vxdg adddisk makes disks members"),
+        (
+            "dm mydg99",
+            "line 1: disk mydg99 is not in the disk group; vxdg adddisk makes disks members",
+        ),
         ("da c1t1d0", "line 1: vxmake makes records of the kinds sd, plex and vol, not da c1t1d0"),
         (
             "sd mydg01-01 dm=mydg01 dmoffset=2000 len=1",
