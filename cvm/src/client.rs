@@ -77,7 +77,7 @@ impl Client {
         let mut request = None;
         loop {
             let answer = read_message(&mut self.socket)
-                .map_err(|source| ClientError::Broken { source, request })?;
+                .map_err(|source| ClientError::Broken { source: closed(source), request })?;
             match serde_json::from_slice(&answer)? {
                 Reply::Named(id) => request = Some(id),
                 reply => return Ok(reply),
@@ -98,6 +98,14 @@ impl AsFd for Client {
     /// To wait for an answer and for other things at once.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// In words that say who did it.
+fn closed(error: io::Error) -> io::Error {
+    match error.kind() {
+        kind @ io::ErrorKind::UnexpectedEof => io::Error::new(kind, "it was closed"),
+        _ => error,
     }
 }
 

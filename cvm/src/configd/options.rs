@@ -94,7 +94,10 @@ pub(super) fn install(root: &Path, options: &[LogOption]) -> Result<()> {
     let log = log.and(Mutex::new(Optional(trace)));
     let log = log.and(Mutex::new(Optional(syslog)).with_max_level(Level::WARN));
     let stderr = io::stderr.with_max_level(Level::WARN);
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_target(false);
+    // A log that is full is no reason to die: the error would be told on standard error, which may be
+    // a file in the same place, and that would be a panic.
+    let subscriber = tracing_subscriber::fmt().log_internal_errors(false);
+    let subscriber = subscriber.with_ansi(false).with_target(false);
     // Only a test that starts two in one process gets here a second time.
     let _ = subscriber.with_env_filter(filter).with_writer(log.and(stderr)).try_init();
     Ok(())

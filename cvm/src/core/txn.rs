@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::disk::{CopyList, Image, RequestId, Slot};
-use crate::model::{Group, Name, Stamp, UniqueId};
+use crate::model::{Group, Name, Owner, Stamp, UniqueId};
 
 /// The name of a transaction in every message about it. What does not have it is about another one,
 /// or about one of another time, and is ignored.
@@ -50,6 +50,14 @@ pub struct Txn {
     pub volumes: Vec<Name>,
     /// Volumes that nobody may have open.
     pub closed: Vec<Name>,
+}
+
+impl Txn {
+    /// The group is imported nowhere after it; `old` is what it was before, where it is imported.
+    pub fn deports(&self, old: Option<&Group>) -> bool {
+        let other_owner = old.is_some_and(|old| old.owner != self.group.owner);
+        self.group.destroyed || self.group.owner == Owner::Nobody || other_owner
+    }
 }
 
 /// What a transaction begins with, and what is written back where it is abandoned.

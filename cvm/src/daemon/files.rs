@@ -75,7 +75,10 @@ pub(crate) fn install_log(root: &Path, daemon: &str) -> Result<()> {
     let filter = filter.and_then(|text| EnvFilter::try_new(text).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
     let stderr = std::io::stderr.with_max_level(tracing::Level::WARN);
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_target(false);
+    // A log that is full is no reason to die: the error would be told on standard error, which may be
+    // a file in the same place, and that would be a panic.
+    let subscriber = tracing_subscriber::fmt().log_internal_errors(false);
+    let subscriber = subscriber.with_ansi(false).with_target(false);
     // Only a test that starts two in one process gets here a second time.
     let _ = subscriber.with_env_filter(filter).with_writer(file.and(stderr)).try_init();
     Ok(())

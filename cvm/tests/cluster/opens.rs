@@ -186,6 +186,23 @@ fn cvm_36_modes_of_two_nodes_go_together_as_the_matrix_says() {
     }
 }
 
+/// Facts 3.11: any node may say so.
+#[test]
+fn another_node_is_made_master_from_wherever() {
+    for (asked, wanted) in [(0, 1), (1, 1), (2, 1)] {
+        let mut world = World::formed(u64::from(asked), 3, 3);
+        let switch = Request::Cluster(ClusterRequest::SetMaster(node(wanted)));
+        assert_eq!(world.ask(node(asked), switch), Reply::Done, "asked on node {asked}");
+        for number in 0..3 {
+            assert_eq!(world.nodes[&node(number)].iod.role().master, Some(node(wanted)));
+        }
+        assert_eq!(world.ask(node(2), init()), Reply::Done);
+    }
+    let mut world = World::formed(1, 3, 3);
+    let nobody = Request::Cluster(ClusterRequest::SetMaster(node(7)));
+    assert_eq!(failure(world.ask(node(2), nobody)).id.as_deref(), Some("V-5-1-0"));
+}
+
 /// CVM-47, facts 3.1: the member that wants it most.
 #[test]
 fn cvm_47_the_node_with_the_highest_preference_takes_over() {

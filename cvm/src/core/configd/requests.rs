@@ -339,9 +339,6 @@ impl Configd {
                 "Master switching, a reconfiguration or a transaction is in progress. Try again";
             let reply = match self.role.master {
                 Some(master) if master == node => Reply::Done,
-                Some(master) if master != self.me.node => Reply::Failed(Failure::plain(format!(
-                    "only the master, node {master}, does that"
-                ))),
                 Some(_) | None => Reply::Failed(Failure::with_id("V-5-1-0", text)),
             };
             self.reply(session, reply);

@@ -18,8 +18,8 @@ use crate::core::iod::Command;
 use crate::core::txn::{Before, Txn, TxnId};
 use crate::core::wire::w::{Base, Precheck, WMessage};
 use crate::disk::Image;
+use crate::model::Group;
 use crate::model::change::Change;
-use crate::model::{Group, Owner};
 use crate::request::Failure;
 
 /// A transaction that this node drives.
@@ -190,9 +190,13 @@ impl Configd {
 
     /// CVM-03: what this node has for itself must not collide with a shared group.
     pub(super) fn check_private(&self, group: &Group) -> Result<(), String> {
+        if !group.is_shared() {
+            // It is about to be nobody's, or somebody else's.
+            return Ok(());
+        }
         let others = self.tables.values().map(|table| &table.image.group);
         for private in others.filter(|other| !other.is_shared() && other.id != group.id) {
-            if private.name == group.name && group.owner != Owner::Nobody {
+            if private.name == group.name {
                 return Err("Disk group exists and is imported".to_owned());
             }
             let taken = private.volumes.values().map(|volume| volume.minor);

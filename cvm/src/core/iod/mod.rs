@@ -402,6 +402,7 @@ impl Iod {
             VMessage::Goodbye => self.on_goodbye(now, from),
             VMessage::Hold { group, volume } => self.on_hold(from, group, volume),
             VMessage::Master { node } => self.on_master(now, from, node),
+            VMessage::MasterStays => self.on_master_stays(),
             VMessage::Quiesce { id } => self.on_quiesce(now, from, &id),
             VMessage::Quiesced { id } => self.on_quiesced(now, from, &id),
             VMessage::Refuse { id, why } => self.give_up(now, &id, from, why),
@@ -410,6 +411,7 @@ impl Iod {
             VMessage::Resume { generation, groups } => {
                 self.on_resume(from, generation, &groups);
             }
+            VMessage::WantMaster { node } => self.on_want_master(from, node),
         }
     }
 

@@ -18,7 +18,7 @@ use super::{DiskError, Iod, IodNotice, Table, Upcall, Write, table};
 use crate::core::txn::{Before, Txn, TxnId};
 use crate::core::wire::v::VMessage;
 use crate::disk::{CopyKind, Decision, Image, Outcome, RequestId};
-use crate::model::{Group, Owner, Stamp, UniqueId};
+use crate::model::{Group, Stamp, UniqueId};
 
 /// The transaction that is loaded.
 #[derive(Clone, Debug)]
@@ -114,7 +114,7 @@ impl Iod {
         }
         let in_use = self.in_use(&txn.closed, &txn.id.group, &txn.group);
         in_use.map(|volume| {
-            if txn.group.destroyed || txn.group.owner == Owner::Nobody {
+            if txn.deports(table.map(|table| &table.image.group)) {
                 "Some volumes in the disk group are in use".to_owned()
             } else {
                 format!("Volume {volume} is in use")
@@ -347,10 +347,10 @@ impl Iod {
     fn commit(&mut self, writer: Id, failed: &[UniqueId]) {
         let image = self.open.as_ref().map(|open| self.image_of(&open.txn, writer));
         let (Some(image), Some(Open { txn, .. })) = (image, self.open.take()) else { return };
-        let id = txn.id;
+        let id = txn.id.clone();
         self.note_decided(&id.group, id.stamp);
-        self.tables.remove(&id.group);
-        if !txn.group.destroyed && txn.group.owner != Owner::Nobody {
+        let old = self.tables.remove(&id.group);
+        if !txn.deports(old.as_ref().map(|table| &table.image.group)) {
             let mut table = Table::new(Arc::new(image), txn.tenures);
             table.failed = failed.iter().cloned().collect();
             self.tables.insert(id.group.clone(), table);

@@ -242,6 +242,19 @@ impl Iod {
         self.tell(Upcall::Role(self.role()));
     }
 
+    /// A slave asks for another master, and is told if nothing comes of it.
+    pub(super) fn on_want_master(&mut self, from: NodeId, node: NodeId) {
+        self.ask_master(node);
+        if !self.membership().is_some_and(|membership| membership.is_switching) {
+            self.out.push_back(IodOutput::SendTo(from, VMessage::MasterStays.encode()));
+        }
+    }
+
+    /// Nothing comes of it, which the role shows.
+    pub(super) fn on_master_stays(&mut self) {
+        self.tell(Upcall::Role(self.role()));
+    }
+
     pub(super) fn ask_master(&mut self, node: NodeId) {
         let Some(membership) = self.membership() else { return };
         let may = membership.is_settled
@@ -250,6 +263,11 @@ impl Iod {
             && membership.admitting.is_none()
             && self.open.is_none()
             && self.repairs.values().all(|repair| !repair.is_shared());
+        let is_member = membership.is_member(self.me.node);
+        if !self.is_master() && may && is_member {
+            self.send_to_master(&VMessage::WantMaster { node });
+            return;
+        }
         if !self.is_master() || !may {
             // Nothing comes of it, which the role shows.
             self.tell(Upcall::Role(self.role()));

@@ -8,8 +8,9 @@ use crate::core::txn::TxnId;
 use crate::disk::{RequestId, Slot};
 use crate::model::{Activation, Epoch, Name, Stamp, UniqueId};
 
-/// A message on port v. All are broadcast SAFE, but [`Quiesced`](Self::Quiesced) and
-/// [`Refuse`](Self::Refuse), which go to the master alone.
+/// A message on port v. All are broadcast SAFE, but [`Quiesced`](Self::Quiesced),
+/// [`Refuse`](Self::Refuse) and [`WantMaster`](Self::WantMaster), which go to the master alone, and
+/// [`MasterStays`](Self::MasterStays), which answers the last.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum VMessage {
     /// The transaction ends as though it had never been.
@@ -68,6 +69,8 @@ pub enum VMessage {
         /// Which.
         node: NodeId,
     },
+    /// To a slave that wanted another master: nothing comes of it now.
+    MasterStays,
     /// Stop I/O on the volumes of the transaction, and say so.
     Quiesce {
         /// Which.
@@ -105,6 +108,11 @@ pub enum VMessage {
         generation: u64,
         /// All imported shared groups as they stand.
         groups: Vec<GroupState>,
+    },
+    /// To the master: that node is to be master.
+    WantMaster {
+        /// Which.
+        node: NodeId,
     },
 }
 
@@ -197,6 +205,8 @@ const HOLD: u8 = 13;
 const RELEASE: u8 = 14;
 const DISABLE: u8 = 15;
 const DROP: u8 = 16;
+const WANT_MASTER: u8 = 17;
+const MASTER_STAYS: u8 = 18;
 
 impl VMessage {
     /// Its bytes.
@@ -250,6 +260,7 @@ impl VMessage {
             Self::Goodbye => out.put_u8(GOODBYE),
             Self::Hold { group, volume } => put_volume(&mut out, HOLD, group, volume),
             Self::Master { node } => out.put_slice(&[MASTER, node.get()]),
+            Self::MasterStays => out.put_u8(MASTER_STAYS),
             Self::Quiesce { id } => {
                 out.put_u8(QUIESCE);
                 out.put_txn_id(id);
@@ -273,6 +284,7 @@ impl VMessage {
                 out.put_u64(*generation);
                 out.put_list(groups, put_group_state);
             }
+            Self::WantMaster { node } => out.put_slice(&[WANT_MASTER, node.get()]),
         }
         out.freeze()
     }
@@ -314,6 +326,8 @@ impl VMessage {
             GOODBYE => Self::Goodbye,
             HOLD => Self::Hold { group: reader.unique_id()?, volume: reader.name()? },
             RELEASE => Self::Release { group: reader.unique_id()?, volume: reader.name()? },
+            MASTER_STAYS => Self::MasterStays,
+            WANT_MASTER => Self::WantMaster { node: reader.node()? },
             MASTER => Self::Master { node: reader.node()? },
             QUIESCE => Self::Quiesce { id: reader.txn_id()? },
             QUIESCED => Self::Quiesced { id: reader.txn_id()? },
@@ -459,6 +473,8 @@ mod tests {
             VMessage::Hold { group: txn.group.clone(), volume: volume.clone() },
             VMessage::Release { group: txn.group.clone(), volume },
             VMessage::Master { node },
+            VMessage::MasterStays,
+            VMessage::WantMaster { node },
             VMessage::Quiesce { id: txn.clone() },
             VMessage::Quiesced { id: txn.clone() },
             VMessage::Refuse { id: txn, why: String::new() },
