@@ -16,4 +16,6 @@ pub mod io;
 pub mod iod;
 pub mod model;
 pub mod request;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod snapshot;

@@ -7,6 +7,5 @@
 mod activation;
 mod bus;
 mod crashes;
-mod disks;
 mod opens;
 mod world;

@@ -4,9 +4,9 @@ use cvm::core::iod::OpenRefused;
 use cvm::model::op::{Attribute, Make, Op, VolumeLayout};
 use cvm::model::{Activation, UniqueId};
 use cvm::request::{ClusterRequest, Failure, Reply, Request};
+use cvm::sim::Fate;
 
 use crate::crashes::{deport, init, op};
-use crate::disks::Fate;
 use crate::world::{World, name, node};
 
 /// Three nodes with a group in this mode, and one volume.
@@ -18,8 +18,7 @@ fn prepared(mode: Activation, exclusive: bool) -> (World, UniqueId) {
         world.settle();
     }
     assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
-    let make =
-        Make { exclusive, ..Make::new(name("vol1"), Some(2048), VolumeLayout::Mirror) };
+    let make = Make { exclusive, ..Make::new(name("vol1"), Some(2048), VolumeLayout::Mirror) };
     assert_eq!(world.ask(node(1), op(Op::Make(Box::new(make)))), Reply::Done);
     let group = world.nodes[&node(2)].iod.tables().keys().next().unwrap().clone();
     (world, group)

@@ -10,10 +10,10 @@ use cvm::core::iod::{
 use cvm::disk::Image;
 use cvm::model::{Activation, Name, UniqueId};
 use cvm::request::{ClusterRequest, Reply, Request};
+use cvm::sim::{Course, Disks, Fate, Writes};
 use llt::{Duration, Id, Incarnation, Instant, NodeId};
 
 use crate::bus::{Bus, Event};
-use crate::disks::{Disks, Fate};
 
 pub(crate) fn node(number: u8) -> NodeId {
     NodeId::new(number).unwrap()
@@ -71,6 +71,7 @@ pub(crate) struct World {
     v: Bus,
     w: Bus,
     pub(crate) disks: Disks,
+    writes: Writes,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     late: Vec<Write>,
     /// Time does not pass this: late writes are late by no more than a lease and a disk's time.
@@ -91,6 +92,7 @@ impl World {
             v: Bus::default(),
             w: Bus::default(),
             disks: Disks::new(known.collect()),
+            writes: Writes::default(),
             nodes: BTreeMap::new(),
             late: Vec::new(),
             horizon: None,
@@ -170,7 +172,13 @@ impl World {
     pub(crate) fn crash(&mut self, node: NodeId, fate: Fate) {
         let Some(gone) = self.nodes.get_mut(&node).filter(|node| node.is_up) else { return };
         gone.is_up = false;
-        self.late.extend(self.disks.orphan(node, fate));
+        let mut number = 0;
+        let late = self.writes.orphan(node, &mut self.disks, |_| {
+            number += 1;
+            // Every second one is whole.
+            if fate == Fate::Torn && number % 2 == 0 { Fate::Landed } else { fate }
+        });
+        self.late.extend(late);
         self.cut_off(node);
     }
 
@@ -236,7 +244,12 @@ impl World {
     }
 
     /// A program opens a volume for writing, and is answered before anything else happens.
-    pub(crate) fn open(&mut self, node: NodeId, group: &UniqueId, volume: &str) -> Result<(), OpenRefused> {
+    pub(crate) fn open(
+        &mut self,
+        node: NodeId,
+        group: &UniqueId,
+        volume: &str,
+    ) -> Result<(), OpenRefused> {
         self.sessions += 1;
         let ticket = self.sessions;
         self.ask_open(node, ticket, group, volume);
@@ -340,14 +353,14 @@ impl World {
             IodOutput::SendTo(to, payload) => self.v.send_to(node, to, payload),
             IodOutput::Tell(upcall) if state.has_configd => state.upcalls.push_back(upcall),
             IodOutput::Tell(_) => {}
-            IodOutput::Write(token, write) => self.disks.submit(node, token, write),
+            IodOutput::Write(token, write) => self.writes.submit(node, token, write, AT_ONCE),
         }
         true
     }
 
     fn configd_output(&mut self, node: NodeId) -> bool {
         let now = self.now;
-        let devices = self.disks.devices();
+        let devices = self.disks.devices(node);
         let Some(state) = self.nodes.get_mut(&node) else { return false };
         let Some(output) = state.configd_out.pop_front() else { return false };
         match output {
@@ -405,9 +418,9 @@ impl World {
     }
 
     fn complete(&mut self, node: NodeId) -> bool {
-        let Some(token) = self.disks.next_of(node) else { return false };
+        let Some(ended) = self.writes.end_next(node, &mut self.disks) else { return false };
         let now = self.now;
-        self.nodes.get_mut(&node).unwrap().iod.handle_write(now, token, Ok(()));
+        self.nodes.get_mut(&node).unwrap().iod.handle_write(now, ended.token, ended.done);
         self.collect(node);
         true
     }
@@ -458,7 +471,10 @@ impl World {
     /// What was still on its way when its node was lost reaches the disks now.
     pub(crate) fn land_late_writes(&mut self) {
         let late = std::mem::take(&mut self.late);
-        self.disks.land(late);
+        late.iter().for_each(|write| self.disks.apply(write));
         self.horizon = None;
     }
 }
+
+/// Writes end when the test says so.
+const AT_ONCE: Course = Course { takes: Duration::ZERO, error: None, failed: Fate::Lost };
