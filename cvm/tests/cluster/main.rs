@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod activation;
+mod answers;
 mod bus;
 mod crashes;
 mod opens;

@@ -403,7 +403,7 @@ impl World {
             (Port::U, Event::Message(from, _, payload)) => {
                 state.configd.handle_shipped(now, from, &payload);
             }
-            (Port::U, Event::View(_)) => {}
+            (Port::U, Event::View(view)) => state.configd.handle_shipping_view(now, &view),
             (Port::V, Event::Message(from, _, payload)) => {
                 state.iod.handle_message(now, from, payload);
             }

@@ -293,10 +293,22 @@ impl Configd {
         self.present = view.members;
         for node in view.left.iter() {
             self.parcels.forget(node);
-            self.shipped_parcels.forget(node);
         }
         self.on_left(now, view.left);
         self.next_work(now);
+    }
+
+    /// Port u has another membership.
+    pub fn handle_shipping_view(&mut self, now: Instant, view: &PortView) {
+        for node in view.left.iter() {
+            self.shipped_parcels.forget(node);
+        }
+        self.on_reachable(now, view.members, view.left);
+    }
+
+    /// Ports w and u are closed here; what was sent or would have come is lost.
+    pub fn handle_ports_closed(&mut self) {
+        self.on_unreachable();
     }
 
     /// A message on port w.

@@ -30,6 +30,8 @@ pub(super) struct Requests {
     sessions: BTreeMap<RequestId, u64>,
     /// Requests of this node that the master has.
     shipped: BTreeMap<RequestId, NodeId>,
+    /// The vxconfigds on port u, to which requests can be shipped; `None` as long as nobody has said.
+    reachable: Option<NodeSet>,
     /// Utilities that wait for this node to come in, or to go out.
     entering: Vec<u64>,
     leaving: Vec<u64>,
@@ -114,6 +116,17 @@ impl Configd {
             self.requests.queue.push_back(waiting);
             return;
         };
+        match self.requests.reachable {
+            None => {
+                self.requests.queue.push_back(waiting);
+                return;
+            }
+            Some(reachable) if !reachable.contains(master) => {
+                self.fail(waiting.id, Failure::plain("vxconfigd of the master is gone; retry it"));
+                return;
+            }
+            Some(_) => {}
+        }
         let ask = Shipment::Ask(waiting.id, Box::new(waiting.request));
         self.requests.shipped.insert(waiting.id, master);
         self.ship(master, &ask);
@@ -218,6 +231,10 @@ impl Configd {
         while let Some(waiting) = self.requests.queue.front() {
             let is_shared = self.is_about_shared(&waiting.request);
             if is_shared && self.role.is_suspended && self.role.is_member {
+                return;
+            }
+            let ships = is_shared && self.role.is_member && !self.is_master();
+            if ships && self.requests.reachable.is_none() {
                 return;
             }
             let Some(waiting) = self.requests.queue.pop_front() else { return };
@@ -354,6 +371,15 @@ impl Configd {
             let text = format!("Failed to join cluster: {reason}");
             self.reply(session, Reply::Failed(Failure::plain(text)));
         }
+        // Modes of a node end with its stay, and nobody is made master by one that is out.
+        let activating = std::mem::take(&mut self.requests.activating).into_iter();
+        let switching = std::mem::take(&mut self.requests.switching).into_iter();
+        let asking = activating.map(|(session, ..)| session);
+        for session in asking.chain(switching.map(|(session, _)| session)) {
+            let failure = Failure::with_id("V-5-1-3486", "Not in cluster");
+            self.reply(session, Reply::Failed(failure));
+        }
+        self.requests.reachable = None;
         // A transaction that was loaded may be in force with the others.
         let loaded = match &self.work {
             Work::Txn(driven) if driven.is_shared => Some(driven.txn.request),
@@ -448,9 +474,10 @@ impl Configd {
         self.reply(session, reply);
     }
 
-    /// Vxconfigds are gone from port w.
-    pub(super) fn on_left(&mut self, now: Instant, left: NodeSet) {
-        self.joiner_left(now, left);
+    /// Port u has another membership. Whether the master's vxconfigd has what was shipped to it only
+    /// this port can say: port w may tell of its end when its successor has the request already.
+    pub(super) fn on_reachable(&mut self, now: Instant, members: NodeSet, left: NodeSet) {
+        self.requests.reachable = Some(members);
         // What the master's had not loaded here it can begin no more: what is loaded is decided by
         // the vxiods, and told.
         let loaded = self.loaded;
@@ -463,6 +490,22 @@ impl Configd {
             let text = "vxconfigd of the master is gone, and had not begun it; retry it";
             self.fail(id, Failure::plain(text));
         }
+        self.next_work(now);
+    }
+
+    /// Port u is closed here: what was shipped may be done, and its answer does not come.
+    pub(super) fn on_unreachable(&mut self) {
+        self.requests.reachable = None;
+        let loaded = self.loaded;
+        let lost = self.requests.shipped.keys().filter(|id| loaded != Some(**id));
+        for id in lost.copied().collect::<Vec<_>>() {
+            self.answer(id, Reply::Unknown(id));
+        }
+    }
+
+    /// Vxconfigds are gone from port w.
+    pub(super) fn on_left(&mut self, now: Instant, left: NodeSet) {
+        self.joiner_left(now, left);
         let Some(node) = left.first() else { return };
         // CVM-10.
         self.fault(now, node, "vxconfigd is gone".to_owned());
