@@ -403,19 +403,20 @@ impl Iod {
         if membership.master != Some(from) || membership.reconfig != id.reconfig {
             return;
         }
+        // Told before the decision: the next thing that the master does may be to give all that to a
+        // joiner, and what that is given is what everybody has.
+        if !wrote {
+            self.note_abandoned(id, request);
+        }
         if self.open.as_ref().is_some_and(|open| open.txn.id == *id) {
             self.abandon(now, wrote, fault, None);
         } else {
             // It may still be loaded, by a message that comes another way; and the one who asked may
             // be here.
             self.note_decided(&id.group, id.stamp);
+            self.tell_tables();
             let (id, outcome) = (id.clone(), Decision::Abandoned);
             self.tell(Upcall::Decided { id, request, outcome, fault: Some(fault) });
-        }
-        if !wrote {
-            self.note_abandoned(id, request);
-            // What joiners are given is what everybody has.
-            self.tell_tables();
         }
     }
 
