@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use gab::PortView;
 use llt::{Instant, NodeId, NodeSet};
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +31,10 @@ pub(super) struct Requests {
     sessions: BTreeMap<RequestId, u64>,
     /// Requests of this node that the master has.
     shipped: BTreeMap<RequestId, NodeId>,
-    /// The vxconfigds on port u, to which requests can be shipped; `None` as long as nobody has said.
-    reachable: Option<NodeSet>,
+    /// The membership of port u, to which requests can be shipped; `None` as long as nobody has said.
+    reachable: Option<PortView>,
+    /// The first generation of port u that this vxconfigd was in.
+    reachable_since: u64,
     /// Utilities that wait for this node to come in, or to go out.
     entering: Vec<u64>,
     leaving: Vec<u64>,
@@ -54,7 +57,9 @@ impl Requests {
 #[derive(Debug, Deserialize, Serialize)]
 enum Shipment {
     Answer(RequestId, Reply),
-    Ask(RequestId, Box<Request>),
+    /// With the generation of port u that the sender has read of. It can reach a vxconfigd that has
+    /// come since then, while the sender is about to read that the one it was meant for is gone.
+    Ask(RequestId, u64, Box<Request>),
 }
 
 impl Configd {
@@ -116,18 +121,15 @@ impl Configd {
             self.requests.queue.push_back(waiting);
             return;
         };
-        match self.requests.reachable {
-            None => {
-                self.requests.queue.push_back(waiting);
-                return;
-            }
-            Some(reachable) if !reachable.contains(master) => {
-                self.fail(waiting.id, Failure::plain("vxconfigd of the master is gone; retry it"));
-                return;
-            }
-            Some(_) => {}
+        let Some(port) = self.requests.reachable else {
+            self.requests.queue.push_back(waiting);
+            return;
+        };
+        if !port.members.contains(master) {
+            self.fail(waiting.id, Failure::plain("vxconfigd of the master is gone; retry it"));
+            return;
         }
-        let ask = Shipment::Ask(waiting.id, Box::new(waiting.request));
+        let ask = Shipment::Ask(waiting.id, port.generation, Box::new(waiting.request));
         self.requests.shipped.insert(waiting.id, master);
         self.ship(master, &ask);
     }
@@ -187,11 +189,13 @@ impl Configd {
                     self.answer(id, reply);
                 }
             }
-            Shipment::Ask(id, request) if self.is_master() && id.origin.node == from => {
+            // It was meant for another, and who asked is told that that one is gone.
+            Shipment::Ask(_, generation, _) if generation < self.requests.reachable_since => {}
+            Shipment::Ask(id, _, request) if self.is_master() && id.origin.node == from => {
                 self.requests.queue.push_back(Waiting { id, request: *request });
                 self.next_work(now);
             }
-            Shipment::Ask(id, _) => {
+            Shipment::Ask(id, ..) => {
                 let text = "Node processing a master-switch request. Retry operation.";
                 let reply = Reply::Failed(Failure::plain(text));
                 self.ship(from, &Shipment::Answer(id, reply));
@@ -361,7 +365,7 @@ impl Configd {
     pub(super) fn on_out(&mut self, now: Instant, reason: String) {
         let was = std::mem::take(&mut self.role);
         self.joiners.clear();
-        self.checked = None;
+        (self.checked, self.early_precheck) = (None, None);
         self.out_reason.clone_from(&reason);
         self.tell_role(&was);
         for session in std::mem::take(&mut self.requests.leaving) {
@@ -476,8 +480,10 @@ impl Configd {
 
     /// Port u has another membership. Whether the master's vxconfigd has what was shipped to it only
     /// this port can say: port w may tell of its end when its successor has the request already.
-    pub(super) fn on_reachable(&mut self, now: Instant, members: NodeSet, left: NodeSet) {
-        self.requests.reachable = Some(members);
+    pub(super) fn on_reachable(&mut self, now: Instant, view: &PortView) {
+        if self.requests.reachable.replace(*view).is_none() {
+            self.requests.reachable_since = view.generation;
+        }
         // What the master's had not loaded here it can begin no more: what is loaded is decided by
         // the vxiods, and told.
         let loaded = self.loaded;
@@ -485,7 +491,7 @@ impl Configd {
             .requests
             .shipped
             .iter()
-            .filter(|(id, master)| left.contains(**master) && loaded != Some(**id));
+            .filter(|(id, master)| view.left.contains(**master) && loaded != Some(**id));
         for id in lost.map(|(id, _)| *id).collect::<Vec<_>>() {
             let text = "vxconfigd of the master is gone, and had not begun it; retry it";
             self.fail(id, Failure::plain(text));

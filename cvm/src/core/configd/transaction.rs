@@ -122,13 +122,29 @@ impl Configd {
 
     /// The master asks whether anything is in the way of a change here (CVM-02, CVM-03).
     pub(super) fn on_precheck(&mut self, from: NodeId, precheck: Precheck) {
-        if self.role.master != Some(from) || !self.role.is_member {
+        // The master's vxiod and vxconfigd may be ahead of those here, for port w is another port.
+        // What this node is not concerned with waits here until the next one comes.
+        let table = self.tables.get(&precheck.id.group);
+        let is_behind = match &precheck.base {
+            Base::InForce(stamp) => table.is_none_or(|table| table.image.stamp < *stamp),
+            Base::Nothing | Base::OnDisk(..) => false,
+        };
+        if self.role.master != Some(from) || !self.role.is_member || is_behind {
+            self.early_precheck = Some((from, Box::new(precheck)));
             return;
         }
+        self.early_precheck = None;
         if precheck.disks.is_empty() {
             self.check(from, precheck);
         } else {
             self.scan(Scan::Check(Box::new(precheck), from));
+        }
+    }
+
+    /// vxiod has told more.
+    pub(super) fn look_at_early_precheck(&mut self) {
+        if let Some((from, precheck)) = self.early_precheck.take() {
+            self.on_precheck(from, *precheck);
         }
     }
 
@@ -202,6 +218,9 @@ impl Configd {
         id: &TxnId,
         refused: Option<String>,
     ) {
+        if !self.role.members.contains(from) {
+            return;
+        }
         if let Some(why) = refused {
             if self.drives(id) {
                 self.fault(now, from, why);
@@ -227,7 +246,8 @@ impl Configd {
     }
 
     pub(super) fn on_load(&mut self, from: NodeId, id: &TxnId) {
-        if self.role.master != Some(from) || from == self.me.node {
+        // Joiners hear it, too.
+        if self.role.master != Some(from) || from == self.me.node || !self.role.is_member {
             return;
         }
         match self.checked.take_if(|txn| txn.id == *id) {
@@ -281,7 +301,7 @@ impl Configd {
         id: &TxnId,
         refused: Option<String>,
     ) {
-        if !self.drives(id) {
+        if !self.drives(id) || !self.role.members.contains(from) {
             return;
         }
         if let Some(why) = refused {
@@ -321,6 +341,7 @@ impl Configd {
     }
 
     pub(super) fn on_forget(&mut self, from: NodeId, id: &TxnId) {
+        self.early_precheck.take_if(|(by, precheck)| *by == from && precheck.id == *id);
         if self.role.master == Some(from) {
             self.checked.take_if(|txn| txn.id == *id);
         }
