@@ -49,7 +49,9 @@ fn follows(driver: &Driver, nodes: &[usize], master: usize) -> bool {
     nodes.iter().all(|node| {
         driver.nodes[*node].member().is_some_and(|iod| {
             let role = iod.role();
-            role.master.is_some_and(|node| node.index() == master) && !role.is_suspended
+            role.master.is_some_and(|node| node.index() == master)
+                && role.members.len() == nodes.len()
+                && !role.is_suspended
         })
     })
 }
@@ -157,7 +159,7 @@ fn a_disk_that_a_slave_does_not_reach_is_not_added_and_the_slave_is_named() {
     let disks = vec![DiskName { name: Some(dm.clone()), access: access(&disk) }];
     let add = Request::Op { group: name("g"), op: Op::AddDisks(disks) };
     let effect = Effect::Disk { group: name("g"), dm, made: true };
-    let reply = driver.answer(1, add.clone(), effect.clone());
+    let reply = driver.answer(1, add.clone(), Effect::None);
     let Reply::Failed(failure) = reply else { panic!("{reply:?}") };
     assert!(failure.text.contains("node 2: cannot access disk"), "{}", failure.text);
     driver.storage.disks.set_path(node, &disk, true);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use core::time::Duration;
 use cvm::core::iod::{Iod, Upcall, Write};
 use cvm::core::txn::TxnId;
-use cvm::disk::{Decision, Image, RequestId};
+use cvm::disk::{Decision, FoundSlot, Image, Outcome, RequestId};
 use cvm::model::{Epoch, Stamp, UniqueId};
 use cvm::request::Reply;
 use llt::{Id, Instant, NodeId, NodeSet};
@@ -34,10 +34,11 @@ struct Stand {
 pub struct Watch {
     /// What was wrong since the last step.
     pub faults: Vec<(&'static str, String)>,
-    /// What was ever to be written, by group and stamp.
-    images: BTreeMap<UniqueId, BTreeMap<Stamp, Arc<Image>>>,
-    in_force: BTreeMap<UniqueId, BTreeSet<Stamp>>,
-    abandoned: BTreeMap<UniqueId, BTreeMap<Stamp, RequestId>>,
+    /// What was ever to be written, by group, stamp and writer. After an outage of all nodes a stamp may
+    /// be given again, if no disk has kept anything of it.
+    images: BTreeMap<UniqueId, BTreeMap<(Stamp, Id), Arc<Image>>>,
+    in_force: BTreeMap<UniqueId, BTreeSet<(Stamp, Id)>>,
+    abandoned: BTreeSet<RequestId>,
     decided: BTreeMap<TxnId, (Decision, NodeId)>,
     committed: BTreeSet<RequestId>,
     failed: BTreeSet<RequestId>,
@@ -52,25 +53,29 @@ impl Watch {
         self.faults.push((kind, text));
     }
 
-    /// CV2: what has one stamp is one configuration, on all disks. CV1: and of one writer, for of two
-    /// masters the later one counts on.
+    /// CV2: what has one stamp, of one writer, is one configuration, on all disks.
     pub fn submitted(&mut self, node: NodeId, write: &Write) {
         let Write::Image(_, image) = write else { return };
         let known = self.images.entry(image.group.id.clone()).or_default();
-        let known = known.entry(image.stamp).or_insert_with(|| Arc::clone(image));
+        let mut unreadable = None;
+        let known = known.entry((image.stamp, image.writer)).or_insert_with(|| {
+            unreadable = image.encode(u32::MAX).err();
+            Arc::clone(image)
+        });
+        if let Some(error) = unreadable {
+            let text = format!("node {node}: {error}: {image:?}");
+            self.faults.push(("cvm-unreadable", text));
+        }
         if !Arc::ptr_eq(known, image) && known != image {
-            let kind = if known.writer == image.writer { "cv2-images" } else { "cv1-writers" };
             let (group, stamp) = (image.group.id.clone(), image.stamp);
-            let text =
-                format!("node {node}: {group} {stamp} of {} and {}", known.writer, image.writer);
-            self.fault(kind, text);
+            self.fault("cv2-images", format!("node {node}: {group} {stamp} is two things"));
         }
     }
 
-    /// CV3, CV5: what is in force was written, and was not abandoned.
+    /// CV3, CV5: what is in force was written, and is not what somebody was told is not.
     pub fn tables(&mut self, iod: &Iod) {
         for (group, table) in iod.tables() {
-            let stamp = table.stamp();
+            let stamp = (table.stamp(), table.image.writer);
             if self.in_force.get(group).is_some_and(|stamps| stamps.contains(&stamp)) {
                 continue;
             }
@@ -79,15 +84,19 @@ impl Watch {
             let is_same = written.is_some_and(|image| {
                 image.group == table.image.group
                     && image.copies == table.image.copies
-                    && image.writer == table.image.writer
                     && image.slot == table.image.slot
             });
-            let node = iod.id().node;
+            let (node, (stamp, _)) = (iod.id().node, stamp);
             if !is_same {
                 self.fault("cv5-unwritten", format!("node {node}: {group} {stamp} is in force"));
             }
-            if self.abandoned.get(group).is_some_and(|stamps| stamps.contains_key(&stamp)) {
-                self.fault("cv3-abandoned", format!("node {node}: {group} {stamp} is in force"));
+            let mut outcomes = table.image.outcomes.iter();
+            let revived = outcomes.find(|outcome| {
+                outcome.decision == Decision::Committed && self.failed.contains(&outcome.request)
+            });
+            if let Some(Outcome { request, .. }) = revived {
+                let text = format!("node {node}: {group} {stamp} has {request}, which failed");
+                self.fault("cvm-revived", text);
             }
         }
     }
@@ -109,7 +118,8 @@ impl Watch {
             return;
         };
         if *known != stand {
-            let text = format!("after message {uid}: {node} has {stand:?}, {other} {known:?}");
+            let text =
+                format!("after message {uid}: {node} and {other}: {}", unlike(&stand, known));
             self.fault("cv1-stands", text);
         }
     }
@@ -132,12 +142,11 @@ impl Watch {
             }
             Decision::Abandoned => {
                 self.decisions.1 += u64::from(first);
-                let stamps = self.abandoned.entry(id.group.clone()).or_default();
-                stamps.insert(id.stamp, *request);
-                if self.in_force.get(&id.group).is_some_and(|stamps| stamps.contains(&id.stamp)) {
-                    self.fault("cv3-abandoned", format!("node {node}: {id} was in force"));
-                }
+                self.abandoned.insert(*request);
             }
+        }
+        if self.committed.contains(request) && self.abandoned.contains(request) {
+            self.fault("cv3-requests", format!("{id}: {request} is committed and abandoned"));
         }
     }
 
@@ -168,6 +177,7 @@ impl Watch {
             return;
         }
         self.looked = now;
+        self.look_at_writers(storage);
         let members: Vec<&Iod> = nodes.iter().filter_map(Node::member).collect();
         let mut newest: BTreeMap<&UniqueId, Stamp> = BTreeMap::new();
         for (id, table) in members.iter().flat_map(|iod| iod.tables()) {
@@ -189,6 +199,46 @@ impl Watch {
             }
         }
     }
+
+    /// CV1: no two writers have put something under one stamp on the disks.
+    fn look_at_writers(&mut self, storage: &Storage) {
+        let mut writers: BTreeMap<(UniqueId, Stamp), Id> = BTreeMap::new();
+        for slot in storage.disks.found().into_iter().flat_map(|disk| disk.slots) {
+            let FoundSlot::Image(image) = slot else { continue };
+            let key = (image.group.id, image.stamp);
+            let writer = *writers.entry(key.clone()).or_insert(image.writer);
+            if writer != image.writer {
+                let (group, stamp) = key;
+                let text = format!("{group} {stamp} of {writer} and {}", image.writer);
+                self.fault("cv1-writers", text);
+            }
+        }
+    }
+}
+
+/// What is different, for people.
+fn unlike(one: &Stand, other: &Stand) -> String {
+    let plain = |stand: &Stand| (stand.generation, stand.master, stand.members, stand.reconfig);
+    let ids: BTreeSet<_> = one.tables.keys().chain(other.tables.keys()).collect();
+    let tables = ids.into_iter().filter(|id| one.tables.get(*id) != other.tables.get(*id));
+    let table = |stand: &Stand, id: &UniqueId| {
+        stand.tables.get(id).map(|(epoch, image)| {
+            let group = (image.group.disks.len(), image.group.volumes.len());
+            let outcomes = short(image);
+            (*epoch, image.stamp, image.slot, image.earlier.len(), image.claiming, group, outcomes)
+        })
+    };
+    let tables: Vec<_> = tables.map(|id| (id, table(one, id), table(other, id))).collect();
+    format!("{:?}, {:?}, {tables:?}", plain(one), plain(other))
+}
+
+/// The newest outcomes that an image has.
+pub(super) fn short(image: &Image) -> String {
+    let outcome =
+        |outcome: &Outcome| format!("{} {} {:?}", outcome.tid, outcome.request, outcome.decision);
+    let count = image.outcomes.iter().len();
+    let newest = image.outcomes.iter().skip(count.saturating_sub(2)).map(outcome);
+    format!("{count}: {}", newest.collect::<Vec<_>>().join(", "))
 }
 
 /// The vxiod of the master, if all members agree on it and it can speak for itself.

@@ -111,6 +111,15 @@ impl Port {
         None
     }
 
+    /// It is open, all that came was read, and all that was sent has come back.
+    pub(super) fn is_read(&self, world: &World) -> bool {
+        self.at.is_some_and(|place| {
+            let log = &world.hosts.history.lives[place.life].clients[place.client];
+            let is_read = log.entries.len() == place.next && !self.is_lost;
+            is_read && log.own_read == log.broadcasts.len()
+        })
+    }
+
     /// Sends, to one node or to all. False if there is no room: the program waits until there is.
     /// What cannot be sent at all is dropped, and the program learns why by reading.
     pub fn send(

@@ -30,7 +30,8 @@ impl Driver {
             self.nodes[node].life = life;
             let end = was.and_then(|was| self.world.hosts.history.lives[was].ended);
             // Of all other ends its clients were told.
-            if !matches!(end, Some((_, End::Crashed))) {
+            let is_off = self.nodes[node].iod.is_none() && self.nodes[node].configd.is_none();
+            if is_off || !matches!(end, Some((_, End::Crashed))) {
                 continue;
             }
             if self.draw.chance(0.7) {

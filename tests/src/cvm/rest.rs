@@ -4,14 +4,15 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use cvm::core::iod::Table;
-use cvm::disk::groups;
+use cvm::core::iod::{Iod, Table};
+use cvm::disk::{ImportError, groups};
 use cvm::model::{Name, Owner, UniqueId};
-use cvm::request::{Reply, Request};
+use cvm::request::{GroupRequest, Reply, Request};
 use cvm::sim::access;
 use llt::NodeSet;
 
 use super::driver::Driver;
+use super::invariants::short;
 use super::workload::{Asked, Effect, import, make};
 use crate::liveness;
 
@@ -60,6 +61,9 @@ impl Driver {
                 ));
             }
             let told = node.configd.as_ref().map(|configd| configd.role().clone());
+            if ![&node.v, &node.w, &node.u].iter().all(|port| port.is_read(&self.world)) {
+                return Some(format!("node {name} has something to read"));
+            }
             if told.as_ref() != Some(&role) || !node.is_quiet() {
                 return Some(format!("node {name}: vxconfigd is told {told:?}, of {role:?}"));
             }
@@ -99,10 +103,10 @@ impl Driver {
     }
 
     /// Asks until it is done. Why not, if it never is.
-    fn insist(&mut self, request: &Request, effect: &Effect) -> Result<(), String> {
+    fn insist(&mut self, request: &Request) -> Result<(), String> {
         let end = self.world.now() + PATIENCE;
         loop {
-            let place = self.ask(0, request.clone(), effect.clone());
+            let place = self.ask(0, request.clone(), Effect::None);
             self.until(PATIENCE, |driver| driver.asked[place].reply.is_some());
             match &self.asked[place].reply {
                 Some(Reply::Done) => return Ok(()),
@@ -123,16 +127,19 @@ impl Driver {
             if self.table(0, &group).is_some() {
                 continue;
             }
+            let mut request = import(&group.to_string());
             match self.storage.disks.import(&group) {
                 Ok(choice) if choice.image.group.destroyed => continue,
                 Err(_) if !names.iter().any(|name| self.was_made(name)) => continue,
+                // Copies of disks that were removed are missing until the next change (ondisk.md).
+                Err(ImportError::TooFewCopies { .. }) => force(&mut request),
                 Ok(_) => {}
                 Err(error) => {
                     self.fault("cvm-import", || format!("{group} {names:?}: {error}"));
                     continue;
                 }
             }
-            if let Err(why) = self.insist(&import(&group.to_string()), &Effect::None) {
+            if let Err(why) = self.insist(&request) {
                 self.fault("cvm-import", || format!("{group} {names:?}: {why}"));
             }
         }
@@ -155,8 +162,7 @@ impl Driver {
         for group in names {
             let volume = self.new_name('z');
             let request = make(group.as_str(), volume.as_str(), false);
-            let effect = Effect::Volume { group: group.clone(), volume, made: true };
-            if let Err(why) = self.insist(&request, &effect) {
+            if let Err(why) = self.insist(&request) {
                 self.fault("cvm-stuck", || format!("{group}: {why}"));
             }
         }
@@ -176,7 +182,16 @@ impl Driver {
                     })
                 });
             if !same {
-                wrong.push(("cvm-tables", format!("nodes 0 and {} differ", node.id)));
+                let table = |iod: &Iod| {
+                    let tables = iod.tables().iter();
+                    let one = |(id, table): (&UniqueId, &Table)| {
+                        let outcomes = short(&table.image);
+                        (id.to_string(), table.epoch, table.stamp(), outcomes)
+                    };
+                    tables.map(one).collect::<Vec<_>>()
+                };
+                let text = format!("0 has {:?}, {} {:?}", table(first), node.id, table(iod));
+                wrong.push(("cvm-tables", text));
             }
             let told = node.configd.as_ref().map(cvm::core::configd::Configd::tables);
             let is_told = told.is_some_and(|told| {
@@ -216,9 +231,9 @@ impl Driver {
         let wrong = self.storage.disks.known().iter().find(|disk| {
             let claim = self.storage.disks.claim(disk).and_then(|claim| claim.member);
             let says = claim.as_ref().is_some_and(|member| member.group == *id);
-            let owner = claim.is_none_or(|member| member.owner != Owner::Nobody);
-            // A disk that was written last when it could not be reached says what it said.
-            (says != disks.contains(disk) || says && !owner) && !table.failed.contains(*disk)
+            let owner = claim.is_some_and(|member| member.owner != Owner::Nobody);
+            // One that was removed when it could not be reached says what it said.
+            disks.contains(disk) && !(says && owner) && !table.failed.contains(*disk)
         });
         wrong.map(|disk| {
             let claim = self.storage.disks.claim(disk).map(|claim| (claim.stamp, claim.member));
@@ -287,6 +302,13 @@ impl Driver {
         let recovery = self.come_to_rest();
         let outcome = self.finish(recovery);
         assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations.list());
+    }
+}
+
+/// `-f`
+fn force(request: &mut Request) {
+    if let Request::Group(GroupRequest::Import(import)) = request {
+        import.force = true;
     }
 }
 

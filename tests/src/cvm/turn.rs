@@ -335,6 +335,7 @@ impl Driver {
         let about = match event {
             Event::Closed(_) => {
                 state.u.close(&mut self.world);
+                configd.handle_ports_closed();
                 0
             }
             Event::Message(read) => {
@@ -361,6 +362,7 @@ impl Driver {
         let about = match event {
             Event::Closed(_) => {
                 state.w.close(&mut self.world);
+                configd.handle_ports_closed();
                 0
             }
             Event::Message(read) => {
@@ -368,7 +370,10 @@ impl Driver {
                 configd.handle_shipped(local, read.sender, &payload);
                 read.uid
             }
-            Event::View(view) => view.generation,
+            Event::View(view) => {
+                configd.handle_shipping_view(local, &view);
+                view.generation
+            }
         };
         self.note(node, 6, about);
         self.collected(node);
@@ -407,8 +412,13 @@ impl Driver {
     fn lose_ports(&mut self, node: usize) {
         let state = &mut self.nodes[node];
         state.is_joining = false;
-        state.w.close(&mut self.world);
-        state.u.close(&mut self.world);
+        if state.w.is_open() || state.u.is_open() {
+            state.w.close(&mut self.world);
+            state.u.close(&mut self.world);
+            if let Some(configd) = &mut state.configd {
+                configd.handle_ports_closed();
+            }
+        }
     }
 
     /// Both, or none.

@@ -102,7 +102,7 @@ pub fn make(group: &str, volume: &str, mirrored: bool) -> Request {
     Request::Op { group: name(group), op: Op::Make(Box::new(make)) }
 }
 
-/// `vxdg -s import`
+/// `vxdg -s -o reminor= import`: another group may have its numbers by now.
 pub(super) fn import(group: &str) -> Request {
     Request::Group(GroupRequest::Import(Import {
         group: group.to_owned(),
@@ -112,7 +112,7 @@ pub(super) fn import(group: &str) -> Request {
         temporary: false,
         rename: None,
         select: None,
-        reminor: None,
+        reminor: Some(None),
     }))
 }
 
