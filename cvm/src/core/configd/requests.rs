@@ -196,8 +196,7 @@ impl Configd {
                 self.next_work(now);
             }
             Shipment::Ask(id, ..) => {
-                let text = "Node processing a master-switch request. Retry operation.";
-                let reply = Reply::Failed(Failure::plain(text));
+                let reply = Reply::Failed(Failure::plain(SWITCHING));
                 self.ship(from, &Shipment::Answer(id, reply));
             }
         }
@@ -321,8 +320,9 @@ impl Configd {
             self.look_at_early_offer();
         }
         if was.master != self.role.master || was.reconfig != self.role.reconfig {
-            self.lose_master(was.master);
+            self.lose_masters();
             self.drop_work();
+            self.refuse_others();
         }
         self.next_work(now);
     }
@@ -343,13 +343,13 @@ impl Configd {
         }
     }
 
-    /// The master that has our requests is another now. What it had begun was decided in the view
-    /// that it left with, and told; what is left was never begun.
-    fn lose_master(&mut self, was: Option<NodeId>) {
-        if was == self.role.master {
-            return;
-        }
-        let lost: Vec<RequestId> = self.requests.shipped.keys().copied().collect();
+    /// Masters that have our requests have left the cluster. What they had begun was decided in the
+    /// view that they left with, and told; what is left was never begun. One that is only not master
+    /// any more answers what it has not begun, and may be master again before it hears of the rest.
+    fn lose_masters(&mut self) {
+        let members = self.role.members;
+        let lost = self.requests.shipped.iter().filter(|(_, master)| !members.contains(**master));
+        let lost: Vec<RequestId> = lost.map(|(id, _)| *id).collect();
         for id in lost {
             let outcome = self.outcome_of(id);
             let reply = match outcome {
@@ -359,6 +359,21 @@ impl Configd {
                 )),
             };
             self.answer(id, reply);
+        }
+    }
+
+    /// Another node is master: what others have asked of this one is not begun any more.
+    fn refuse_others(&mut self) {
+        if self.role.master.is_none_or(|master| master == self.me.node) {
+            return;
+        }
+        let me = self.me.node;
+        let queue = std::mem::take(&mut self.requests.queue).into_iter();
+        let (own, others): (VecDeque<_>, VecDeque<_>) =
+            queue.partition(|waiting| waiting.id.origin.node == me);
+        self.requests.queue = own;
+        for waiting in others {
+            self.fail(waiting.id, Failure::plain(SWITCHING));
         }
     }
 
@@ -517,6 +532,9 @@ impl Configd {
         self.fault(now, node, "vxconfigd is gone".to_owned());
     }
 }
+
+/// What is said by a node that is not, or no longer, the master.
+const SWITCHING: &str = "Node processing a master-switch request. Retry operation.";
 
 /// What is about disks looks at them first.
 fn needs_scan(request: &Request) -> bool {
