@@ -12,7 +12,9 @@ use super::requests::Waiting;
 use super::{Configd, ConfigdOutput, DeviceState, Work};
 use crate::core::iod::TableView;
 use crate::core::txn::Before;
-use crate::disk::{self, CopyList, FoundDisk, Held, ImportError, SLOTS, Slot, choose, next_slot};
+use crate::disk::{
+    self, CopyKind, CopyList, FoundDisk, Held, ImportError, SLOTS, Slot, choose, next_slot,
+};
 use crate::model::apply::{Env, NewDisk, apply};
 use crate::model::op::{DiskName, Op};
 use crate::model::text::read_group;
@@ -73,6 +75,11 @@ impl Configd {
             }
         };
         match plan {
+            // Nobody could import it any more, and nothing could be written back.
+            Ok(plan) if plan.copies.active(CopyKind::Config).next().is_none() => {
+                let text = "no copy of the configuration would be left that can be written";
+                self.fail(waiting.id, Failure::plain(text));
+            }
             Ok(plan) => self.drive(now, waiting, plan),
             Err(failure) => self.fail(waiting.id, failure),
         }
