@@ -194,6 +194,10 @@ impl Iod {
     /// RESUME says where a group stands.
     pub(super) fn apply_state(&mut self, state: &GroupState, writer: Option<Id>) {
         let Some(table) = self.tables.get_mut(&state.id) else { return };
+        if state.stamp < table.stamp() {
+            self.alarm("RESUME takes back what is in force");
+            return;
+        }
         let changed = state.stamp != table.stamp();
         table.epoch = state.epoch;
         if changed && let Some(writer) = writer {

@@ -56,6 +56,11 @@ impl Open {
     const fn may_be_written(&self) -> bool {
         self.has_quiesced
     }
+
+    /// Master: its decision is said, and not delivered yet.
+    pub(super) const fn is_deciding(&self) -> bool {
+        matches!(self.phase, Phase::Deciding)
+    }
 }
 
 impl Iod {
@@ -358,6 +363,7 @@ impl Iod {
         self.tell_tables();
         let (request, outcome) = (txn.request, Decision::Committed);
         self.tell(Upcall::Decided { id, request, outcome, fault: None });
+        self.resume_if_repaired();
         self.tell_joiners();
         self.leave_if_closed();
     }
@@ -476,7 +482,10 @@ impl Iod {
         self.notice(IodNotice::TxnFailed { id: id.clone(), node, why });
         self.tell_tables();
         self.tell(Upcall::Decided { id, request, outcome: Decision::Abandoned, fault });
-        let in_view = self.membership().is_some_and(|membership| membership.is_settled);
+        // In a view of which not everybody has spoken yet, that comes when they have.
+        let in_view = self
+            .membership()
+            .is_some_and(|membership| membership.announces().len() == membership.present().len());
         if !is_shared || in_view && self.is_master() {
             self.start_repairs(now);
             self.resume_if_repaired();
