@@ -18,7 +18,9 @@ use crate::node::State;
 use crate::profile::Profile;
 use crate::rng::{Draw, Seed};
 use crate::world::{Trace, World};
+use cvm::core::iod::Write;
 use cvm::request::{Reply, Request};
+use cvm::sim::{Ended, access};
 
 /// What a run is made of besides its profile.
 #[derive(Clone, Copy, Debug)]
@@ -175,9 +177,7 @@ impl Driver {
         self.see_gabds();
         let stopped: Vec<bool> = (0..self.nodes.len()).map(|n| self.is_stopped(n)).collect();
         for ended in self.storage.step(now, |node| !stopped[node.index()]) {
-            self.say(|| {
-                format!("node {}: written {:?}: {:?}", ended.node, ended.token, ended.done)
-            });
+            self.say(|| format!("node {}: {}", ended.node, written(&ended)));
             self.nodes[ended.node.index()].ended.push_back((ended.token, ended.done));
         }
         self.start_processes();
@@ -253,6 +253,21 @@ impl Driver {
         let first = masters.next()?;
         masters.all(|master| master == first).then_some(first)
     }
+}
+
+/// A write, for people.
+fn written(ended: &Ended) -> String {
+    let disk = access(ended.write.disk());
+    let what = match &ended.write {
+        Write::Claim(claim) => {
+            let group = claim.member.as_ref().map(|member| &member.group_name);
+            format!("claim {} of {group:?} in {:?}", claim.stamp, claim.slot)
+        }
+        Write::Image(_, image) => {
+            format!("image {} of {} in {:?}", image.stamp, image.group.name, image.slot)
+        }
+    };
+    format!("{disk}, {what}: {:?}", ended.done)
 }
 
 /// How closely the cores follow the world.

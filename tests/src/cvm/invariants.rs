@@ -39,7 +39,8 @@ pub struct Watch {
     images: BTreeMap<UniqueId, BTreeMap<(Stamp, Id), Arc<Image>>>,
     in_force: BTreeMap<UniqueId, BTreeSet<(Stamp, Id)>>,
     abandoned: BTreeSet<RequestId>,
-    decided: BTreeMap<TxnId, (Decision, NodeId)>,
+    /// After an outage of all nodes a transaction may be called as another one was.
+    decided: BTreeMap<(TxnId, RequestId), (Decision, NodeId)>,
     committed: BTreeSet<RequestId>,
     failed: BTreeSet<RequestId>,
     stands: BTreeMap<Uid, (NodeId, Stand)>,
@@ -86,9 +87,12 @@ impl Watch {
                     && image.copies == table.image.copies
                     && image.slot == table.image.slot
             });
-            let (node, (stamp, _)) = (iod.id().node, stamp);
+            let (node, (stamp, writer)) = (iod.id().node, stamp);
             if !is_same {
-                self.fault("cv5-unwritten", format!("node {node}: {group} {stamp} is in force"));
+                self.fault(
+                    "cv5-unwritten",
+                    format!("node {node}: {group} {stamp} of {writer} is in force"),
+                );
             }
             let mut outcomes = table.image.outcomes.iter();
             let revived = outcomes.find(|outcome| {
@@ -127,8 +131,9 @@ impl Watch {
     /// CV3: a transaction is committed by all that decide it, or abandoned by all.
     pub fn upcall(&mut self, node: NodeId, upcall: &Upcall) {
         let Upcall::Decided { id, request, outcome, .. } = upcall else { return };
-        let first = !self.decided.contains_key(id);
-        let (known, other) = *self.decided.entry(id.clone()).or_insert((*outcome, node));
+        let key = (id.clone(), *request);
+        let first = !self.decided.contains_key(&key);
+        let (known, other) = *self.decided.entry(key).or_insert((*outcome, node));
         if known != *outcome {
             self.fault("cv3-decisions", format!("{id}: {node} {outcome:?}, {other} {known:?}"));
         }
