@@ -238,6 +238,11 @@ impl Iod {
 /// what that has left has to find this, too.
 fn written_back(before: &Image, txn: &Txn) -> Image {
     let mut image = before.clone();
+    if matches!(txn.before, Before::InForce(_)) {
+        // It was committed: whoever finds it by the copies before finds this by its own. A disk that it
+        // has removed may be another group's by now.
+        image.earlier.clear();
+    }
     let (own, abandoned) = (image.copies.only_active(), txn.copies.only_active());
     if abandoned != own && !image.earlier.contains(&abandoned) {
         image.earlier.push(abandoned);
