@@ -84,6 +84,8 @@ pub struct Configd {
     joiners: BTreeMap<NodeId, (Announce, Instant)>,
     /// A change that is to be checked, and vxiod has not told yet what it is about.
     early_precheck: Option<(NodeId, Box<super::wire::w::Precheck>)>,
+    /// The newest stamp of each group that a transaction of this node was called by.
+    used: BTreeMap<UniqueId, Stamp>,
     /// What was checked here and may be loaded.
     checked: Option<Box<super::txn::Txn>>,
     /// The request of what was loaded here for the master, and is not decided yet.
@@ -196,6 +198,7 @@ impl Configd {
             staging: None,
             early_offer: None,
             early_precheck: None,
+            used: BTreeMap::new(),
             disks: BTreeMap::new(),
             present: NodeSet::EMPTY,
             parcels: Parcels::default(),

@@ -60,7 +60,13 @@ impl Driven {
 
 impl Configd {
     /// Begins to carry out what a request makes of the configuration.
-    pub(super) fn drive(&mut self, now: Instant, waiting: Waiting, plan: Plan) {
+    pub(super) fn drive(&mut self, now: Instant, waiting: Waiting, mut plan: Plan) {
+        // One that was put aside has left votes about its name behind.
+        let used = self.used.entry(plan.group.id.clone()).or_default();
+        if plan.stamp <= *used && plan.stamp.epoch == used.epoch {
+            plan.stamp.tid.0 = used.tid.0 + 1;
+        }
+        *used = plan.stamp;
         let reconfig = if plan.is_shared { self.role.reconfig } else { 0 };
         let id = TxnId { group: plan.group.id.clone(), stamp: plan.stamp, reconfig };
         let txn = Txn {
@@ -122,6 +128,8 @@ impl Configd {
 
     /// The master asks whether anything is in the way of a change here (CVM-02, CVM-03).
     pub(super) fn on_precheck(&mut self, from: NodeId, precheck: Precheck) {
+        // The master has one at a time: what was to be checked before is forgotten.
+        self.drop_checks();
         // The master's vxiod and vxconfigd may be ahead of those here, for port w is another port.
         // What this node is not concerned with waits here until the next one comes.
         let table = self.tables.get(&precheck.id.group);
@@ -138,6 +146,14 @@ impl Configd {
             self.check(from, precheck);
         } else {
             self.scan(Scan::Check(Box::new(precheck), from));
+        }
+    }
+
+    /// What was checked, or is to be when the disks are looked at, is not loaded any more.
+    fn drop_checks(&mut self) {
+        self.checked = None;
+        for scan in self.scans.iter_mut().filter(|scan| matches!(scan, Scan::Check(..))) {
+            *scan = Scan::Look;
         }
     }
 
@@ -342,8 +358,10 @@ impl Configd {
 
     pub(super) fn on_forget(&mut self, from: NodeId, id: &TxnId) {
         self.early_precheck.take_if(|(by, precheck)| *by == from && precheck.id == *id);
-        if self.role.master == Some(from) {
-            self.checked.take_if(|txn| txn.id == *id);
+        let is_checked = self.checked.as_ref().is_some_and(|txn| txn.id == *id);
+        let is_to_be = |scan: &Scan| matches!(scan, Scan::Check(check, _) if check.id == *id);
+        if self.role.master == Some(from) && (is_checked || self.scans.iter().any(is_to_be)) {
+            self.drop_checks();
         }
     }
 
