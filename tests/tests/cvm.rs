@@ -32,11 +32,11 @@ fn with_group(nodes: u8) -> (Driver, UniqueId) {
 }
 
 fn tables(driver: &Driver, node: usize) -> Vec<UniqueId> {
-    driver.nodes[node].iod.as_ref().unwrap().tables().keys().cloned().collect()
+    driver.nodes[node].iod.as_ref().expect("vxiod runs").tables().keys().cloned().collect()
 }
 
 fn volumes(driver: &Driver, node: usize, group: &UniqueId) -> Vec<Name> {
-    let table = &driver.nodes[node].iod.as_ref().unwrap().tables()[group];
+    let table = &driver.nodes[node].iod.as_ref().expect("vxiod runs").tables()[group];
     table.image.group.volumes.keys().cloned().collect()
 }
 

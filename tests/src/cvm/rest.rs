@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use cvm::core::iod::{Iod, Table};
-use cvm::disk::{ImportError, groups};
+use cvm::disk::{FoundDisk, FoundSlot, ImportError, groups};
 use cvm::model::{Name, Owner, UniqueId};
 use cvm::request::{GroupRequest, Reply, Request};
 use cvm::sim::access;
@@ -133,6 +133,9 @@ impl Driver {
                 Err(_) if !names.iter().any(|name| self.was_made(name)) => continue,
                 // Copies of disks that were removed are missing until the next change (ondisk.md).
                 Err(ImportError::TooFewCopies { .. }) => force(&mut request),
+                // A claim could not be written when the group was imported or deported: its serial
+                // lags, and an administrator says which disk is right.
+                Err(ImportError::SplitBrain { .. }) => self.select(&mut request, &group),
                 Ok(_) => {}
                 Err(error) => {
                     self.fault("cvm-import", || format!("{group} {names:?}: {error}"));
@@ -142,6 +145,21 @@ impl Driver {
             if let Err(why) = self.insist(&request) {
                 self.fault("cvm-import", || format!("{group} {names:?}: {why}"));
             }
+        }
+    }
+
+    /// `-o selectcp=`, with a disk that has the newest configuration.
+    fn select(&self, request: &mut Request, group: &UniqueId) {
+        let newest = |disk: &FoundDisk| {
+            let images = disk.slots.iter().filter_map(|slot| match slot {
+                FoundSlot::Image(image) if image.group.id == *group => Some(image.stamp),
+                FoundSlot::Image(_) | FoundSlot::Invalid { .. } | FoundSlot::Unreadable => None,
+            });
+            images.max()
+        };
+        let disk = self.storage.disks.found().into_iter().max_by_key(newest);
+        if let Request::Group(GroupRequest::Import(import)) = request {
+            import.select = disk.map(|disk| disk.label.disk);
         }
     }
 
