@@ -16,5 +16,7 @@ pub mod io;
 pub mod iod;
 pub mod model;
 pub mod request;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod snapshot;
 pub mod volboot;

@@ -4,7 +4,7 @@
 //! shipping, facts 3.13).
 
 use llt::NodeId;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::disk::{Decision, RequestId};
 use crate::model::op::{DiskName, Make, Op, Storage};
@@ -226,7 +226,13 @@ pub struct Import {
     /// `-o selectcp=`: of the configurations of a serial split brain the one that this disk has.
     pub select: Option<UniqueId>,
     /// `-o reminor`: another base of the minor numbers; `Some(None)`: one that is free.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub reminor: Option<Option<u32>>,
+}
+
+/// What is there is meant, `null` too: that it is not given is said by leaving it out.
+fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(input).map(Some)
 }
 
 /// What came of a request.
@@ -302,5 +308,30 @@ impl Failure {
     /// A failure in a plain sentence.
     pub fn plain(text: impl Into<String>) -> Self {
         Self { id: None, text: text.into(), exit: 1, request: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `vxdg -o reminor import` without a base, which is not the same as without `-o reminor`.
+    #[test]
+    fn an_import_is_read_as_it_was_written() {
+        for reminor in [None, Some(None), Some(Some(32_000))] {
+            let import = Import {
+                group: "shdg".to_owned(),
+                shared: true,
+                force: false,
+                clear: false,
+                temporary: false,
+                rename: None,
+                select: None,
+                reminor,
+            };
+            let request = Request::Group(GroupRequest::Import(import));
+            let json = serde_json::to_string(&request).unwrap();
+            assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), request, "{json}");
+        }
     }
 }

@@ -6,12 +6,14 @@
 //! [`gab::Stack`] passes [`host::Hosts::apply`], which writes the [`history`], feeds the digest
 //! and, when asked, the replayable log. [`invariants`] judges the history, [`liveness`] what must
 //! come true after the last fault. [`run`] ties one seed together, [`scenario`] scripts one
-//! situation by hand, [`mutants`] and [`scripts`] say how each broken rule shows. With the feature
+//! situation by hand, [`mutants`] and [`scripts`] say how each broken rule shows. [`cvm`] puts the
+//! control plane of CVM and shared disks on top of all that. With the feature
 //! `model`, a model checker walks every schedule of small clusters of the bare core.
 
 pub mod arbiter;
 pub mod chaos;
 pub mod client;
+pub mod cvm;
 pub mod digest;
 pub mod fuzz;
 pub mod history;

@@ -7,6 +7,7 @@ use llt::config::Timers;
 
 use crate::chaos::{ChaosPlan, Weights};
 use crate::client::Plan;
+use crate::cvm::Driver;
 use crate::input::OpenFlags;
 use crate::net::Faults;
 use crate::node::{Clock, Pace};
@@ -16,6 +17,8 @@ use crate::setup::{LinkSetup, Setup};
 /// The named kinds of runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum Kind {
+    /// The control plane of CVM with shared disks; only a majority goes on.
+    Cvm,
     /// One link left, and then perhaps none.
     Jeopardy,
     /// Frozen processes.
@@ -78,6 +81,7 @@ impl Profile {
         let drawn = match kind {
             Kind::Scale => u8::try_from(draw.range(32, 40)).expect("at most 40"),
             Kind::Smoke => 3,
+            Kind::Cvm => [3, 3, 3, 4, 4, 5][draw.pick(6)],
             Kind::Quorum => [2, 3, 3, 4, 4, 5, 5, 5, 6][draw.pick(9)],
             Kind::Jeopardy
             | Kind::Long
@@ -97,11 +101,15 @@ impl Profile {
         let unicast = seed.child("unicast").draw().chance(0.5);
         setup.links.iter_mut().for_each(|link| link.unicast = link.broadcast && unicast);
         let narrow = draw_narrow(kind, &mut seed.child("narrow").draw(), &setup);
-        let mut agents = draw_agents(kind, &mut draw, &setup);
+        let mut agents = match kind {
+            Kind::Cvm => vec![Driver::agents(); usize::from(nodes)],
+            _ => draw_agents(kind, &mut draw, &setup),
+        };
         let mut supervised = seed.child("supervised").draw();
-        let client_faults = (kind != Kind::Smoke && supervised.chance(0.25))
+        let client_faults = (!matches!(kind, Kind::Cvm | Kind::Smoke) && supervised.chance(0.25))
             .then(|| draw_client_faults(&mut supervised, &mut setup, &mut agents));
-        let rough = matches!(kind, Kind::Quorum | Kind::Swarm | Kind::Record | Kind::Split);
+        let rough =
+            matches!(kind, Kind::Cvm | Kind::Quorum | Kind::Swarm | Kind::Record | Kind::Split);
         Self {
             kind,
             faults: draw_faults(kind, &mut draw),
@@ -114,7 +122,7 @@ impl Profile {
             paces: (0..nodes).map(|_| draw_pace(rough, &mut draw)).collect(),
             inbox_bytes_max: [212_992, 1 << 20, 4 << 20][draw.pick(3)],
             arbiter_mean: Duration::from_millis(draw.range(1, 40)),
-            liveness: Duration::from_secs(60),
+            liveness: Duration::from_secs(if kind == Kind::Cvm { 120 } else { 60 }),
             setup,
         }
     }
@@ -235,7 +243,7 @@ fn draw_setup(kind: Kind, draw: &mut Draw, nodes: u8, mutant: Option<&str>) -> S
         }
     }
     setup.arbiter = kind == Kind::Record;
-    setup.quorum = kind == Kind::Quorum;
+    setup.quorum = matches!(kind, Kind::Cvm | Kind::Quorum);
     // A stalled reader must be given up within the run, or nothing after it is tested.
     setup.client_stall = Duration::from_secs(draw.range(1, 6));
     debug_assert_eq!(setup.timers, Timers::fast());
@@ -290,6 +298,18 @@ fn draw_faults(kind: Kind, draw: &mut Draw) -> Faults {
 
 fn draw_chaos(kind: Kind, draw: &mut Draw) -> ChaosPlan {
     let mut weights = match kind {
+        Kind::Cvm => Weights {
+            crash: 20,
+            link_cut: 5,
+            one_way: 3,
+            pair_cut: 5,
+            partition: 15,
+            pause: 30,
+            quick: 10,
+            slow: 3,
+            heal: 40,
+            ..Weights::NONE
+        },
         Kind::Jeopardy => {
             Weights { last_link: 40, link_cut: 40, mute: 10, crash: 5, heal: 30, ..Weights::NONE }
         }
@@ -334,16 +354,19 @@ fn draw_chaos(kind: Kind, draw: &mut Draw) -> ChaosPlan {
         }
         Kind::Swarm => Weights::all(10),
     };
-    if kind == Kind::Swarm {
+    if matches!(kind, Kind::Cvm | Kind::Swarm) {
         weights.scramble(draw);
     }
+    // Nothing is ever committed where something breaks all the time.
+    let period = if kind == Kind::Cvm { (400, 6000) } else { (80, 1500) };
     ChaosPlan {
         weights,
-        period: Duration::from_millis(draw.range(80, 1500)),
+        period: Duration::from_millis(draw.range(period.0, period.1)),
         start: Duration::from_millis(draw.range(0, 2500)),
         length: Duration::from_millis(match kind {
             Kind::Smoke => 1500,
             Kind::Scale => 4000,
+            Kind::Cvm => draw.range(8000, 20_000),
             Kind::Jeopardy
             | Kind::Long
             | Kind::Pause

@@ -62,6 +62,9 @@ pub fn run(order: &Order, recorder: Option<Recorder>) -> Outcome {
     profile.setup.sealed = order.sealed.unwrap_or(profile.setup.sealed);
     let length = order.length.unwrap_or(profile.chaos.length);
     let profile = profile.lasting(length);
+    if order.kind == Kind::Cvm {
+        return crate::cvm::run(order, profile, recorder);
+    }
     let mut world = World::new(profile, seed, recorder);
     world.set_trace(order.trace);
     let ran = catch_unwind(AssertUnwindSafe(|| drive(&mut world)));
@@ -140,7 +143,8 @@ pub fn verdict(world: &World, recovery: Option<Duration>) -> Outcome {
     }
 }
 
-fn panic_text(panic: &(dyn core::any::Any + Send)) -> String {
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn core::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("of an unknown kind")

@@ -157,7 +157,7 @@ impl Reactor {
         self.iod = None;
         self.around.has_iod = false;
         self.around.is_joining = false;
-        self.ports = None;
+        self.close_ports();
         tracing::warn!("vxiod is gone");
         self.configd.handle_iod_gone(now());
     }
@@ -184,7 +184,7 @@ impl Reactor {
         match &upcall {
             Upcall::Out { reason } => {
                 self.around.is_joining = false;
-                self.ports = None;
+                self.close_ports();
                 tracing::info!("out of cluster: {reason}");
             }
             Upcall::Role(role) if role.is_member => self.around.is_joining = false,
@@ -241,7 +241,7 @@ impl Reactor {
             match event {
                 ClientEvent::Closed(reason) => {
                     tracing::warn!("port w: {reason}");
-                    self.ports = None;
+                    self.close_ports();
                 }
                 ClientEvent::Deliver(delivery) => {
                     let way = way_of(&delivery);
@@ -255,13 +255,20 @@ impl Reactor {
         }
         while let Some(event) = self.ports.as_mut().and_then(|(_, u)| u.try_recv()) {
             match event {
-                ClientEvent::Closed(_) => self.ports = None,
+                ClientEvent::Closed(_) => self.close_ports(),
                 ClientEvent::Deliver(delivery) => {
                     self.configd.handle_shipped(now(), delivery.sender, &delivery.payload);
                 }
-                ClientEvent::Status(_) | ClientEvent::View(_) => {}
+                ClientEvent::Status(_) => {}
+                ClientEvent::View(view) => self.configd.handle_shipping_view(now(), &view),
             }
             self.drain();
+        }
+    }
+
+    fn close_ports(&mut self) {
+        if self.ports.take().is_some() {
+            self.configd.handle_ports_closed();
         }
     }
 

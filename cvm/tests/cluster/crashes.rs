@@ -6,9 +6,9 @@ use cvm::disk::Image;
 use cvm::model::op::{DiskName, Make, Op, VolumeLayout};
 use cvm::model::{Copies, Group, Owner, UniqueId};
 use cvm::request::{GroupRequest, Import, Reply, Request};
+use cvm::sim::{Fate, access};
 use llt::{Duration, NodeId};
 
-use crate::disks::{Fate, access};
 use crate::world::{World, name, node};
 
 /// Kinds of transactions.
@@ -177,7 +177,7 @@ fn check(world: &World, case: &Case, asked: NodeId, session: u64) -> bool {
 
 /// An import would find what is in force, and no disk says anything else.
 fn check_disks(world: &World, case: &Case, in_force: Option<&Image>) {
-    let claims = world.disks.known.iter().map(|disk| (disk, world.disks.claim(disk)));
+    let claims = world.disks.known().iter().map(|disk| (disk, world.disks.claim(disk)));
     let claims: Vec<_> =
         claims.map(|(disk, claim)| (disk, claim.and_then(|claim| claim.member))).collect();
     let Some(image) = in_force else {
@@ -190,7 +190,7 @@ fn check_disks(world: &World, case: &Case, in_force: Option<&Image>) {
         }
         return;
     };
-    let found = world.disks.import(&image.group.id).expect("it can be imported");
+    let found = world.disks.import(&image.group.id).expect("it can be imported").image;
     assert_eq!((found.stamp, &found.group), (image.stamp, &image.group), "on disk");
     for (disk, member) in claims {
         let here = image.group.disks.values().any(|dm| dm.disk.as_ref() == Some(disk));

@@ -26,8 +26,8 @@ fn failure(reply: Reply) -> Failure {
 
 fn cut(world: &mut World, node: NodeId, disks: impl IntoIterator<Item = usize>) {
     for disk in disks {
-        let disk = world.disks.known[disk].clone();
-        world.cut.insert((node, disk));
+        let disk = world.disks.known()[disk].clone();
+        world.disks.set_path(node, &disk, false);
     }
 }
 
@@ -67,7 +67,7 @@ fn cvm_04_a_disk_that_a_slave_does_not_reach_is_not_added() {
     for number in 0..3 {
         assert_eq!(world.image(node(number), &group).unwrap().group, before);
     }
-    world.cut.clear();
+    world.disks.mend();
     assert_eq!(world.ask(node(1), add_disk()), Reply::Done);
 }
 
@@ -75,7 +75,7 @@ fn cvm_04_a_disk_that_a_slave_does_not_reach_is_not_added() {
 #[test]
 fn cvm_32_a_node_that_does_not_reach_a_disk_does_not_join() {
     let (mut world, group) = prepared();
-    world.crash(node(2), crate::disks::Fate::Lost);
+    world.crash(node(2), cvm::sim::Fate::Lost);
     world.settle();
     cut(&mut world, node(2), [1]);
     world.boot(node(2));
@@ -83,7 +83,7 @@ fn cvm_32_a_node_that_does_not_reach_a_disk_does_not_join() {
     let out = world.nodes[&node(2)].iod.out_of_cluster();
     assert_eq!(out, Some("cannot find disk on slave node"));
     assert_eq!(world.members().len(), 2);
-    world.cut.clear();
+    world.disks.mend();
     world.boot(node(2));
     world.settle();
     assert_eq!(world.members().len(), 3);
@@ -97,11 +97,11 @@ fn a_change_goes_through_without_one_copy_and_the_next_says_so() {
     assert_eq!(world.ask(node(0), make("vol1")), Reply::Done);
     assert_eq!(world.ask(node(1), make("vol2")), Reply::Done);
     let image = world.image(node(2), &group).unwrap();
-    let lost = &world.disks.known[2];
+    let lost = &world.disks.known()[2];
     let state = image.copies.state(lost, cvm::disk::CopyKind::Config);
     assert_eq!(state, Some(CopyState::Failed));
     // Nobody imports what that copy still has.
-    assert_eq!(world.disks.import(&group).unwrap().group, image.group);
+    assert_eq!(world.disks.import(&group).unwrap().image.group, image.group);
 }
 
 /// `dgfailpolicy=dgdisable`, which is the standard.
@@ -120,7 +120,7 @@ fn a_group_that_cannot_be_written_is_disabled_everywhere_until_it_is_imported_an
     assert_eq!(refused.id.as_deref(), Some("V-5-1-123"));
     assert_eq!(refused.text, "Disk group shdg: Disabled by errors");
     assert_eq!(world.ask(node(1), deport()), Reply::Done);
-    world.cut.clear();
+    world.disks.mend();
     assert_eq!(world.ask(node(1), import()), Reply::Done, "{:?}", world.said);
     let now = &world.image(node(2), &group).unwrap().group;
     assert_eq!(now.volumes.keys().map(ToString::to_string).collect::<Vec<_>>(), ["vol1"]);
@@ -147,7 +147,7 @@ fn a_master_that_cannot_write_leaves_and_another_goes_on() {
 fn a_group_that_cannot_be_made_holds_nobody_up() {
     let mut world = World::formed(9, 3, 4);
     for disk in 0..3 {
-        let disk = world.disks.known[disk].clone();
+        let disk = world.disks.known()[disk].clone();
         world.unwritable.insert((node(0), disk));
     }
     let refused = failure(world.ask(node(1), init()));

@@ -5,9 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod activation;
+mod answers;
 mod bus;
 mod crashes;
-mod disks;
 mod failures;
 mod opens;
 mod requirements;

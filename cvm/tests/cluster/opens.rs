@@ -4,9 +4,9 @@ use cvm::core::iod::OpenRefused;
 use cvm::model::op::{Attribute, Make, Op, VolumeLayout};
 use cvm::model::{Activation, UniqueId};
 use cvm::request::{ClusterRequest, Failure, Reply, Request};
+use cvm::sim::Fate;
 
 use crate::crashes::{deport, init, op};
-use crate::disks::Fate;
 use crate::world::{World, name, node};
 
 /// Three nodes with a group in this mode, and one volume.

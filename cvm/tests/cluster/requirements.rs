@@ -4,9 +4,9 @@
 use cvm::model::op::{Make, Op, VolumeLayout};
 use cvm::model::{Copies, UniqueId};
 use cvm::request::{Failure, GroupRequest, Import, Reply, Request};
+use cvm::sim::Fate;
 
 use crate::crashes::{deport, disks, import, init, make, op};
-use crate::disks::Fate;
 use crate::world::{Said, World, name, node};
 
 fn formed() -> World {

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{
-    Command, DiskError, Iod, IodConfig, IodNotice, IodOutput, OpenRefused, OpenTicket, Token,
-    Upcall, Write,
+    Command, Iod, IodConfig, IodNotice, IodOutput, OpenRefused, OpenTicket, Upcall, Write,
 };
 use cvm::core::wire::parcel::{Parcels, Way};
 use cvm::core::wire::v::VMessage;
@@ -15,10 +14,10 @@ use cvm::core::wire::w::WMessage;
 use cvm::disk::Image;
 use cvm::model::{Activation, Name, UniqueId};
 use cvm::request::{ClusterRequest, Reply, Request};
+use cvm::sim::{Course, Disks, Fate, Writes};
 use llt::{Duration, Id, Incarnation, Instant, NodeId};
 
 use crate::bus::{Bus, Event};
-use crate::disks::{Disks, Fate, access};
 
 pub(crate) fn node(number: u8) -> NodeId {
     NodeId::new(number).unwrap()
@@ -76,13 +75,10 @@ pub(crate) struct World {
     v: Bus,
     w: Bus,
     pub(crate) disks: Disks,
+    writes: Writes,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
-    /// Disks that a node has no path to.
-    pub(crate) cut: BTreeSet<(NodeId, UniqueId)>,
     /// Disks that a node sees, and cannot write.
     pub(crate) unwritable: BTreeSet<(NodeId, UniqueId)>,
-    /// Writes that have failed, and nobody knows yet.
-    failed: VecDeque<(NodeId, Token, DiskError)>,
     late: Vec<Write>,
     /// Time does not pass this: late writes are late by no more than a lease and a disk's time.
     pub(crate) horizon: Option<Instant>,
@@ -104,10 +100,9 @@ impl World {
             v: Bus::default(),
             w: Bus::default(),
             disks: Disks::new(known.collect()),
+            writes: Writes::default(),
             nodes: BTreeMap::new(),
-            cut: BTreeSet::new(),
             unwritable: BTreeSet::new(),
-            failed: VecDeque::new(),
             late: Vec::new(),
             horizon: None,
             said: Vec::new(),
@@ -187,7 +182,13 @@ impl World {
     pub(crate) fn crash(&mut self, node: NodeId, fate: Fate) {
         let Some(gone) = self.nodes.get_mut(&node).filter(|node| node.is_up) else { return };
         gone.is_up = false;
-        self.late.extend(self.disks.orphan(node, fate));
+        let mut number = 0;
+        let late = self.writes.orphan(node, &mut self.disks, |_| {
+            number += 1;
+            // Every second one is whole.
+            if fate == Fate::Torn && number % 2 == 0 { Fate::Landed } else { fate }
+        });
+        self.late.extend(late);
         self.cut_off(node);
     }
 
@@ -372,14 +373,9 @@ impl World {
                 if matches!(write, Write::Image(..)) {
                     self.trace.push(format!("disk {node} Image"));
                 }
-                let place = (node, write.disk().clone());
-                if self.cut.contains(&place) {
-                    self.failed.push_back((node, token, DiskError::NoPath));
-                } else if self.unwritable.contains(&place) {
-                    self.failed.push_back((node, token, DiskError::Failed(30)));
-                } else {
-                    self.disks.submit(node, token, write);
-                }
+                let refuses = self.unwritable.contains(&(node, write.disk().clone()));
+                let course = Course { error: refuses.then_some(30), ..AT_ONCE };
+                self.writes.submit(node, token, write, course);
             }
         }
         true
@@ -387,11 +383,7 @@ impl World {
 
     fn configd_output(&mut self, node: NodeId) -> bool {
         let now = self.now;
-        let mut devices = self.disks.devices();
-        devices.retain(|device| {
-            let mut cut = self.cut.iter().filter(|(of, _)| *of == node);
-            cut.all(|(_, disk)| access(disk) != device.access)
-        });
+        let devices = self.disks.devices(node);
         let Some(state) = self.nodes.get_mut(&node) else { return false };
         let Some(output) = state.configd_out.pop_front() else { return false };
         match output {
@@ -443,7 +435,7 @@ impl World {
             (Port::U, Event::Message(from, _, payload)) => {
                 state.configd.handle_shipped(now, from, &payload);
             }
-            (Port::U, Event::View(_)) => {}
+            (Port::U, Event::View(view)) => state.configd.handle_shipping_view(now, &view),
             (Port::V, Event::Message(from, _, payload)) => {
                 state.iod.handle_message(now, from, payload);
             }
@@ -458,17 +450,9 @@ impl World {
     }
 
     fn complete(&mut self, node: NodeId) -> bool {
-        let failed = self.failed.iter().position(|(of, ..)| *of == node);
-        let failed = failed.and_then(|place| self.failed.remove(place));
-        let (token, done) = match failed {
-            Some((_, token, error)) => (token, Err(error)),
-            None => match self.disks.next_of(node) {
-                Some(token) => (token, Ok(())),
-                None => return false,
-            },
-        };
+        let Some(ended) = self.writes.end_next(node, &mut self.disks) else { return false };
         let now = self.now;
-        self.nodes.get_mut(&node).unwrap().iod.handle_write(now, token, done);
+        self.nodes.get_mut(&node).unwrap().iod.handle_write(now, ended.token, ended.done);
         self.collect(node);
         true
     }
@@ -519,7 +503,7 @@ impl World {
     /// What was still on its way when its node was lost reaches the disks now.
     pub(crate) fn land_late_writes(&mut self) {
         let late = std::mem::take(&mut self.late);
-        self.disks.land(late);
+        late.iter().for_each(|write| self.disks.apply(write));
         self.horizon = None;
     }
 }
@@ -540,3 +524,5 @@ fn kind(message: &impl std::fmt::Debug) -> String {
     let text = format!("{message:?}");
     text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
+/// Writes end when the test says so.
+const AT_ONCE: Course = Course { takes: Duration::ZERO, error: None, failed: Fate::Lost };

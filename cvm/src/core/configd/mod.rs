@@ -84,6 +84,10 @@ pub struct Configd {
     work: Work,
     /// Nodes that wait to join, as vxiod says, and since when.
     joiners: BTreeMap<NodeId, (Announce, Instant)>,
+    /// A change that is to be checked, and vxiod has not told yet what it is about.
+    early_precheck: Option<(NodeId, Box<super::wire::w::Precheck>)>,
+    /// The newest stamp of each group that a transaction of this node was called by.
+    used: BTreeMap<UniqueId, Stamp>,
     /// What was checked here and may be loaded.
     checked: Option<Box<super::txn::Txn>>,
     /// The request of what was loaded here for the master, and is not decided yet.
@@ -198,6 +202,8 @@ impl Configd {
             modes: Vec::new(),
             staging: None,
             early_offer: None,
+            early_precheck: None,
+            used: BTreeMap::new(),
             disks: BTreeMap::new(),
             present: NodeSet::EMPTY,
             parcels: Parcels::default(),
@@ -270,9 +276,15 @@ impl Configd {
             }
             Upcall::Loaded { id, refused } => self.on_own_loaded(now, &id, refused),
             Upcall::Out { reason } => self.on_out(now, reason),
-            Upcall::Role(role) => self.on_role(now, role),
+            Upcall::Role(role) => {
+                self.on_role(now, role);
+                self.look_at_early_precheck();
+            }
             Upcall::Staged => self.on_staged(),
-            Upcall::Tables(view) => self.take_tables(view),
+            Upcall::Tables(view) => {
+                self.take_tables(view);
+                self.look_at_early_precheck();
+            }
         }
     }
 
@@ -303,10 +315,22 @@ impl Configd {
         self.present = view.members;
         for node in view.left.iter() {
             self.parcels.forget(node);
-            self.shipped_parcels.forget(node);
         }
         self.on_left(now, view.left);
         self.next_work(now);
+    }
+
+    /// Port u has another membership.
+    pub fn handle_shipping_view(&mut self, now: Instant, view: &PortView) {
+        for node in view.left.iter() {
+            self.shipped_parcels.forget(node);
+        }
+        self.on_reachable(now, view);
+    }
+
+    /// Ports w and u are closed here; what was sent or would have come is lost.
+    pub fn handle_ports_closed(&mut self) {
+        self.on_unreachable();
     }
 
     /// A message on port w.

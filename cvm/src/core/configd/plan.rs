@@ -11,7 +11,7 @@ use super::requests::Waiting;
 use super::{Configd, ConfigdOutput, DeviceState, Work};
 use crate::core::iod::TableView;
 use crate::core::txn::Before;
-use crate::disk::{CopyList, FoundDisk, Held, SLOTS, Slot, next_slot};
+use crate::disk::{CopyKind, CopyList, FoundDisk, Held, SLOTS, Slot, next_slot};
 use crate::model::apply::{Env, NewDisk, apply};
 use crate::model::op::{DiskName, Op};
 use crate::model::text::read_group;
@@ -81,6 +81,11 @@ impl Configd {
             }
         };
         match plan {
+            // Nobody could import it any more, and nothing could be written back.
+            Ok(plan) if plan.copies.active(CopyKind::Config).next().is_none() => {
+                let text = "no copy of the configuration would be left that can be written";
+                self.fail(waiting.id, Failure::plain(text));
+            }
             Ok(plan) => self.drive(now, waiting, plan),
             Err(failure) => self.fail(waiting.id, failure),
         }

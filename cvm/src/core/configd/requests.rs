@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use gab::PortView;
 use llt::{Instant, NodeId, NodeSet};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,10 @@ pub(super) struct Requests {
     sessions: BTreeMap<RequestId, u64>,
     /// Requests of this node that the master has.
     shipped: BTreeMap<RequestId, NodeId>,
+    /// The membership of port u, to which requests can be shipped; `None` as long as nobody has said.
+    reachable: Option<PortView>,
+    /// The first generation of port u that this vxconfigd was in.
+    reachable_since: u64,
     /// Utilities that wait for this node to come in, or to go out.
     entering: Vec<u64>,
     leaving: Vec<u64>,
@@ -54,7 +59,9 @@ impl Requests {
 #[derive(Debug, Deserialize, Serialize)]
 enum Shipment {
     Answer(RequestId, Reply),
-    Ask(RequestId, Box<Request>),
+    /// With the generation of port u that the sender has read of. It can reach a vxconfigd that has
+    /// come since then, while the sender is about to read that the one it was meant for is gone.
+    Ask(RequestId, u64, Box<Request>),
 }
 
 impl Configd {
@@ -118,11 +125,15 @@ impl Configd {
             self.requests.queue.push_back(waiting);
             return;
         };
-        if !self.present.contains(master) {
+        let Some(port) = self.requests.reachable else {
+            self.requests.queue.push_back(waiting);
+            return;
+        };
+        if !port.members.contains(master) {
             self.fail(waiting.id, super::transaction::missing(master));
             return;
         }
-        let ask = Shipment::Ask(waiting.id, Box::new(waiting.request));
+        let ask = Shipment::Ask(waiting.id, port.generation, Box::new(waiting.request));
         self.requests.shipped.insert(waiting.id, master);
         self.ship(master, &ask);
     }
@@ -200,13 +211,14 @@ impl Configd {
                     self.answer(id, reply);
                 }
             }
-            Shipment::Ask(id, request) if self.is_master() && id.origin.node == from => {
+            // It was meant for another, and who asked is told that that one is gone.
+            Shipment::Ask(_, generation, _) if generation < self.requests.reachable_since => {}
+            Shipment::Ask(id, _, request) if self.is_master() && id.origin.node == from => {
                 self.requests.queue.push_back(Waiting { id, request: *request });
                 self.next_work(now);
             }
-            Shipment::Ask(id, _) => {
-                let text = "Node processing a master-switch request. Retry operation.";
-                let reply = Reply::Failed(Failure::plain(text));
+            Shipment::Ask(id, ..) => {
+                let reply = Reply::Failed(Failure::plain(SWITCHING));
                 self.ship(from, &Shipment::Answer(id, reply));
             }
         }
@@ -244,6 +256,10 @@ impl Configd {
         while let Some(waiting) = self.requests.queue.front() {
             let is_shared = self.is_about_shared(&waiting.request);
             if is_shared && self.role.is_suspended && self.role.is_member {
+                return;
+            }
+            let ships = is_shared && self.role.is_member && !self.is_master();
+            if ships && self.requests.reachable.is_none() {
                 return;
             }
             let Some(waiting) = self.requests.queue.pop_front() else { return };
@@ -326,8 +342,9 @@ impl Configd {
             self.look_at_early_offer();
         }
         if was.master != self.role.master || was.reconfig != self.role.reconfig {
-            self.lose_master(was.master);
+            self.lose_masters();
             self.drop_work();
+            self.refuse_others();
         }
         self.next_work(now);
     }
@@ -345,13 +362,13 @@ impl Configd {
         }
     }
 
-    /// The master that has our requests is another now. What it had begun was decided in the view
-    /// that it left with, and told; what is left was never begun.
-    fn lose_master(&mut self, was: Option<NodeId>) {
-        if was == self.role.master {
-            return;
-        }
-        let lost: Vec<RequestId> = self.requests.shipped.keys().copied().collect();
+    /// Masters that have our requests have left the cluster. What they had begun was decided in the
+    /// view that they left with, and told; what is left was never begun. One that is only not master
+    /// any more answers what it has not begun, and may be master again before it hears of the rest.
+    fn lose_masters(&mut self) {
+        let members = self.role.members;
+        let lost = self.requests.shipped.iter().filter(|(_, master)| !members.contains(**master));
+        let lost: Vec<RequestId> = lost.map(|(id, _)| *id).collect();
         for id in lost {
             let outcome = self.outcome_of(id);
             let reply = match outcome {
@@ -364,10 +381,25 @@ impl Configd {
         }
     }
 
+    /// Another node is master: what others have asked of this one is not begun any more.
+    fn refuse_others(&mut self) {
+        if self.role.master.is_none_or(|master| master == self.me.node) {
+            return;
+        }
+        let me = self.me.node;
+        let queue = std::mem::take(&mut self.requests.queue).into_iter();
+        let (own, others): (VecDeque<_>, VecDeque<_>) =
+            queue.partition(|waiting| waiting.id.origin.node == me);
+        self.requests.queue = own;
+        for waiting in others {
+            self.fail(waiting.id, Failure::plain(SWITCHING));
+        }
+    }
+
     pub(super) fn on_out(&mut self, now: Instant, reason: String) {
         let was = std::mem::take(&mut self.role);
         self.joiners.clear();
-        self.checked = None;
+        (self.checked, self.early_precheck) = (None, None);
         self.out_reason.clone_from(&reason);
         self.tell_role(&was);
         for session in std::mem::take(&mut self.requests.leaving) {
@@ -377,6 +409,15 @@ impl Configd {
             let text = format!("Failed to join cluster: {reason}");
             self.reply(session, Reply::Failed(Failure::plain(text)));
         }
+        // Modes of a node end with its stay, and nobody is made master by one that is out.
+        let activating = std::mem::take(&mut self.requests.activating).into_iter();
+        let switching = std::mem::take(&mut self.requests.switching).into_iter();
+        let asking = activating.map(|(session, ..)| session);
+        for session in asking.chain(switching.map(|(session, _)| session)) {
+            let failure = Failure::with_id("V-5-1-3486", "Not in cluster");
+            self.reply(session, Reply::Failed(failure));
+        }
+        self.requests.reachable = None;
         // A transaction that was loaded may be in force with the others.
         let loaded = match &self.work {
             Work::Txn(driven) if driven.is_shared => Some(driven.txn.request),
@@ -471,9 +512,12 @@ impl Configd {
         self.reply(session, reply);
     }
 
-    /// Vxconfigds are gone from port w.
-    pub(super) fn on_left(&mut self, now: Instant, left: NodeSet) {
-        self.joiner_left(now, left);
+    /// Port u has another membership. Whether the master's vxconfigd has what was shipped to it only
+    /// this port can say: port w may tell of its end when its successor has the request already.
+    pub(super) fn on_reachable(&mut self, now: Instant, view: &PortView) {
+        if self.requests.reachable.replace(*view).is_none() {
+            self.requests.reachable_since = view.generation;
+        }
         // What the master's had not loaded here it can begin no more: what is loaded is decided by
         // the vxiods, and told.
         let loaded = self.loaded;
@@ -481,16 +525,35 @@ impl Configd {
             .requests
             .shipped
             .iter()
-            .filter(|(id, master)| left.contains(**master) && loaded != Some(**id));
+            .filter(|(id, master)| view.left.contains(**master) && loaded != Some(**id));
         for id in lost.map(|(id, _)| *id).collect::<Vec<_>>() {
             let text = "vxconfigd of the master is gone, and had not begun it; retry it";
             self.fail(id, Failure::plain(text));
         }
+        self.next_work(now);
+    }
+
+    /// Port u is closed here: what was shipped may be done, and its answer does not come.
+    pub(super) fn on_unreachable(&mut self) {
+        self.requests.reachable = None;
+        let loaded = self.loaded;
+        let lost = self.requests.shipped.keys().filter(|id| loaded != Some(**id));
+        for id in lost.copied().collect::<Vec<_>>() {
+            self.answer(id, Reply::Unknown(id));
+        }
+    }
+
+    /// Vxconfigds are gone from port w.
+    pub(super) fn on_left(&mut self, now: Instant, left: NodeSet) {
+        self.joiner_left(now, left);
         let Some(node) = left.first() else { return };
         // CVM-10.
         self.fault(now, node, "vxconfigd is gone".to_owned());
     }
 }
+
+/// What is said by a node that is not, or no longer, the master.
+const SWITCHING: &str = "Node processing a master-switch request. Retry operation.";
 
 /// What is about disks looks at them first.
 fn needs_scan(request: &Request) -> bool {

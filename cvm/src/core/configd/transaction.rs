@@ -65,7 +65,13 @@ pub(super) fn missing(node: NodeId) -> Failure {
 
 impl Configd {
     /// Begins to carry out what a request makes of the configuration.
-    pub(super) fn drive(&mut self, now: Instant, waiting: Waiting, plan: Plan) {
+    pub(super) fn drive(&mut self, now: Instant, waiting: Waiting, mut plan: Plan) {
+        // One that was put aside has left votes about its name behind.
+        let used = self.used.entry(plan.group.id.clone()).or_default();
+        if plan.stamp <= *used && plan.stamp.epoch == used.epoch {
+            plan.stamp.tid.0 = used.tid.0 + 1;
+        }
+        *used = plan.stamp;
         let reconfig = if plan.is_shared { self.role.reconfig } else { 0 };
         let id = TxnId { group: plan.group.id.clone(), stamp: plan.stamp, reconfig };
         let txn = Txn {
@@ -131,13 +137,39 @@ impl Configd {
 
     /// The master asks whether anything is in the way of a change here (CVM-02, CVM-03).
     pub(super) fn on_precheck(&mut self, from: NodeId, precheck: Precheck) {
-        if self.role.master != Some(from) || !self.role.is_member {
+        // The master has one at a time: what was to be checked before is forgotten.
+        self.drop_checks();
+        // The master's vxiod and vxconfigd may be ahead of those here, for port w is another port.
+        // What this node is not concerned with waits here until the next one comes.
+        let table = self.tables.get(&precheck.id.group);
+        let is_behind = match &precheck.base {
+            Base::InForce(stamp) => table.is_none_or(|table| table.image.stamp < *stamp),
+            Base::Nothing | Base::OnDisk(..) => false,
+        };
+        if self.role.master != Some(from) || !self.role.is_member || is_behind {
+            self.early_precheck = Some((from, Box::new(precheck)));
             return;
         }
+        self.early_precheck = None;
         if precheck.disks.is_empty() {
             self.check(from, precheck);
         } else {
             self.scan(Scan::Check(Box::new(precheck), from));
+        }
+    }
+
+    /// What was checked, or is to be when the disks are looked at, is not loaded any more.
+    fn drop_checks(&mut self) {
+        self.checked = None;
+        for scan in self.scans.iter_mut().filter(|scan| matches!(scan, Scan::Check(..))) {
+            *scan = Scan::Look;
+        }
+    }
+
+    /// vxiod has told more.
+    pub(super) fn look_at_early_precheck(&mut self) {
+        if let Some((from, precheck)) = self.early_precheck.take() {
+            self.on_precheck(from, *precheck);
         }
     }
 
@@ -215,6 +247,9 @@ impl Configd {
         id: &TxnId,
         refused: Option<String>,
     ) {
+        if !self.role.members.contains(from) {
+            return;
+        }
         if let Some(why) = refused {
             if self.drives(id) {
                 self.fault(now, from, why);
@@ -240,7 +275,8 @@ impl Configd {
     }
 
     pub(super) fn on_load(&mut self, from: NodeId, id: &TxnId) {
-        if self.role.master != Some(from) || from == self.me.node {
+        // Joiners hear it, too.
+        if self.role.master != Some(from) || from == self.me.node || !self.role.is_member {
             return;
         }
         match self.checked.take_if(|txn| txn.id == *id) {
@@ -294,7 +330,7 @@ impl Configd {
         id: &TxnId,
         refused: Option<String>,
     ) {
-        if !self.drives(id) {
+        if !self.drives(id) || !self.role.members.contains(from) {
             return;
         }
         if let Some(why) = refused {
@@ -334,8 +370,11 @@ impl Configd {
     }
 
     pub(super) fn on_forget(&mut self, from: NodeId, id: &TxnId) {
-        if self.role.master == Some(from) {
-            self.checked.take_if(|txn| txn.id == *id);
+        self.early_precheck.take_if(|(by, precheck)| *by == from && precheck.id == *id);
+        let is_checked = self.checked.as_ref().is_some_and(|txn| txn.id == *id);
+        let is_to_be = |scan: &Scan| matches!(scan, Scan::Check(check, _) if check.id == *id);
+        if self.role.master == Some(from) && (is_checked || self.scans.iter().any(is_to_be)) {
+            self.drop_checks();
         }
     }
 

@@ -198,6 +198,10 @@ impl Iod {
     /// RESUME says where a group stands.
     pub(super) fn apply_state(&mut self, state: &GroupState, writer: Option<Id>) {
         let Some(table) = self.tables.get_mut(&state.id) else { return };
+        if state.stamp < table.stamp() {
+            self.alarm("RESUME takes back what is in force");
+            return;
+        }
         let changed = state.stamp != table.stamp();
         table.epoch = state.epoch;
         if changed && let Some(writer) = writer {
@@ -238,6 +242,11 @@ impl Iod {
 /// what that has left has to find this, too.
 fn written_back(before: &Image, txn: &Txn) -> Image {
     let mut image = before.clone();
+    if matches!(txn.before, Before::InForce(_)) {
+        // It was committed: whoever finds it by the copies before finds this by its own. A disk that it
+        // has removed may be another group's by now.
+        image.earlier.clear();
+    }
     let (own, abandoned) = (image.copies.only_active(), txn.copies.only_active());
     if abandoned != own && !image.earlier.contains(&abandoned) {
         image.earlier.push(abandoned);

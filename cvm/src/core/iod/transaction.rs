@@ -56,6 +56,11 @@ impl Open {
     const fn may_be_written(&self) -> bool {
         self.has_quiesced
     }
+
+    /// Master: its decision is said, and not delivered yet.
+    pub(super) const fn is_deciding(&self) -> bool {
+        matches!(self.phase, Phase::Deciding)
+    }
 }
 
 impl Iod {
@@ -361,6 +366,7 @@ impl Iod {
         self.tell_tables();
         let (request, outcome) = (txn.request, Decision::Committed);
         self.tell(Upcall::Decided { id, request, outcome, fault: None });
+        self.resume_if_repaired();
         self.tell_joiners();
         self.leave_if_closed();
     }
@@ -406,19 +412,20 @@ impl Iod {
         if membership.master != Some(from) || membership.reconfig != id.reconfig {
             return;
         }
+        // Told before the decision: the next thing that the master does may be to give all that to a
+        // joiner, and what that is given is what everybody has.
+        if !wrote {
+            self.note_abandoned(id, request);
+        }
         if self.open.as_ref().is_some_and(|open| open.txn.id == *id) {
             self.abandon(now, wrote, fault, None);
         } else {
             // It may still be loaded, by a message that comes another way; and the one who asked may
             // be here.
             self.note_decided(&id.group, id.stamp);
+            self.tell_tables();
             let (id, outcome) = (id.clone(), Decision::Abandoned);
             self.tell(Upcall::Decided { id, request, outcome, fault: Some(fault) });
-        }
-        if !wrote {
-            self.note_abandoned(id, request);
-            // What joiners are given is what everybody has.
-            self.tell_tables();
         }
     }
 
@@ -478,7 +485,10 @@ impl Iod {
         self.notice(IodNotice::TxnFailed { id: id.clone(), node, why });
         self.tell_tables();
         self.tell(Upcall::Decided { id, request, outcome: Decision::Abandoned, fault });
-        let in_view = self.membership().is_some_and(|membership| membership.is_settled);
+        // In a view of which not everybody has spoken yet, that comes when they have.
+        let in_view = self
+            .membership()
+            .is_some_and(|membership| membership.announces().len() == membership.present().len());
         if !is_shared || in_view && self.is_master() {
             self.start_repairs(now);
             self.resume_if_repaired();

@@ -128,7 +128,9 @@ impl Iod {
             // The cluster begins with its master.
             membership.members.insert(master);
         }
-        membership.reconfig = membership.reconfig.max(known.unwrap_or(0));
+        // What a joiner has seen while it waited does not count, unless nobody has seen more.
+        let all = membership.announces.values().map(|announce| announce.reconfig).max();
+        membership.reconfig = known.or(all).unwrap_or(0);
         membership.master = Some(master);
         let ids: Vec<Id> = membership.announces.values().map(|announce| announce.id).collect();
         let abandoned: Vec<_> = membership
@@ -137,13 +139,15 @@ impl Iod {
             .filter_map(|announce| announce.abandoned.clone())
             .collect();
         self.free_slots_of(&ids);
+        for (id, request) in &abandoned {
+            self.note_abandoned(id, *request);
+        }
+        self.tell_tables();
         for (id, request) in abandoned {
-            self.note_abandoned(&id, request);
             // Who had not loaded it has not told anybody yet.
             let fault = Some((left.unwrap_or(me), "the node left the cluster".to_owned()));
             self.tell(Upcall::Decided { id, request, outcome: Decision::Abandoned, fault });
         }
-        self.tell_tables();
         if is_new {
             self.take_over();
         }
@@ -170,7 +174,9 @@ impl Iod {
         let Some(membership) = self.membership() else { return };
         let waits = !membership.is_settled || self.repairs.values().any(|repair| repair.is_done());
         let all_done = self.repairs.values().all(super::repair::Repair::is_done);
-        if membership.master != Some(me) || !waits || !all_done {
+        // What is on its way comes before RESUME, which has to say where things stand after it.
+        let is_deciding = self.open.as_ref().is_some_and(super::transaction::Open::is_deciding);
+        if membership.master != Some(me) || !waits || !all_done || is_deciding {
             return;
         }
         if membership.announces.len() != membership.present().len() {

@@ -1,0 +1,132 @@
+//! A node: its processes, and what is between them.
+
+use std::collections::VecDeque;
+
+use core::time::Duration;
+use cvm::core::configd::{Configd, ConfigdOutput};
+use cvm::core::iod::{Command, Iod, IodOutput, Token, Upcall, WriteDone};
+use llt::{Instant, NodeId};
+
+use super::port::Port;
+
+/// What passes on the socket between vxconfigd and vxiod: something, or that the other one is there, or
+/// gone.
+#[derive(Clone, Debug)]
+pub(super) enum Heard<T> {
+    Gone,
+    Here,
+    Said(T),
+}
+
+/// The processes of a node besides gabd.
+#[derive(Debug)]
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    /// vxiod, if it runs.
+    pub iod: Option<Iod>,
+    /// vxconfigd, if it runs.
+    pub configd: Option<Configd>,
+    /// Port v, of vxiod.
+    pub v: Port,
+    /// Port w, of vxconfigd: configuration.
+    pub w: Port,
+    /// Port u, of vxconfigd: requests.
+    pub u: Port,
+    /// The generation of port v that vxiod has read of last.
+    pub generation: u64,
+    /// What the cores want done and is not done yet: while there is something, they wait.
+    pub(super) iod_out: VecDeque<IodOutput>,
+    pub(super) configd_out: VecDeque<ConfigdOutput>,
+    pub(super) to_configd: VecDeque<Heard<Upcall>>,
+    pub(super) to_iod: VecDeque<Heard<Command>>,
+    /// Each has heard that the other one is there, and is not gone.
+    pub(super) iod_hears: bool,
+    pub(super) configd_hears: bool,
+    /// Writes that have ended, and vxiod does not know yet.
+    pub(super) ended: VecDeque<(Token, WriteDone)>,
+    /// When looks at all disks are done.
+    pub(super) scans: VecDeque<Instant>,
+    /// Requests of utilities that vxconfigd has not read yet.
+    pub(super) to_ask: VecDeque<usize>,
+    /// The life of gabd that was seen last.
+    pub(super) life: Option<usize>,
+    /// When the processes start again.
+    pub(super) iod_at: Option<Instant>,
+    pub(super) configd_at: Option<Instant>,
+    /// vxconfigd hangs until then.
+    pub(super) hangs_until: Instant,
+    /// `vxclustadm startnode` is given not before.
+    pub(super) start_at: Instant,
+    /// One was given and is not answered.
+    pub(super) starting: Option<usize>,
+    /// vxconfigd wants its ports, and tries to open them not before.
+    pub(super) is_joining: bool,
+    pub(super) port_retry: Instant,
+    /// The next time that the processes run, and how far apart those times are.
+    pub(super) turn_at: Instant,
+    pub(super) latency: Duration,
+}
+
+impl Node {
+    pub(super) fn new(index: usize, id: NodeId, latency: Duration) -> Self {
+        Self {
+            id,
+            iod: None,
+            configd: None,
+            v: Port::new(index, 0),
+            w: Port::new(index, 1),
+            u: Port::new(index, 2),
+            generation: 0,
+            iod_out: VecDeque::new(),
+            configd_out: VecDeque::new(),
+            to_configd: VecDeque::new(),
+            to_iod: VecDeque::new(),
+            iod_hears: false,
+            configd_hears: false,
+            ended: VecDeque::new(),
+            scans: VecDeque::new(),
+            to_ask: VecDeque::new(),
+            life: None,
+            iod_at: None,
+            configd_at: None,
+            hangs_until: Instant::ZERO,
+            start_at: Instant::ZERO,
+            starting: None,
+            is_joining: false,
+            port_retry: Instant::ZERO,
+            turn_at: Instant::ZERO,
+            latency,
+        }
+    }
+
+    /// Its vxiod, if it is a member of the cluster.
+    pub fn member(&self) -> Option<&Iod> {
+        self.iod.as_ref().filter(|iod| iod.role().is_member)
+    }
+
+    /// Nothing is on its way between its processes.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.iod_out.is_empty()
+            && self.configd_out.is_empty()
+            && self.to_configd.is_empty()
+            && self.to_iod.is_empty()
+            && self.ended.is_empty()
+            && self.scans.is_empty()
+            && self.to_ask.is_empty()
+    }
+
+    /// Takes what the cores want done.
+    pub(super) fn collect(&mut self) {
+        if let Some(iod) = &mut self.iod {
+            while let Some(output) = iod.poll_output() {
+                self.iod_out.push_back(output);
+            }
+        }
+        if let Some(configd) = &mut self.configd {
+            while let Some(output) = configd.poll_output() {
+                self.configd_out.push_back(output);
+            }
+        }
+    }
+}

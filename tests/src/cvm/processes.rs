@@ -1,0 +1,230 @@
+//! vxiod, vxconfigd and gabd of a node start and end, each for itself.
+
+use core::time::Duration;
+
+use cvm::core::configd::{Configd, ConfigdConfig};
+use cvm::core::iod::IodOutput;
+use cvm::core::iod::{Iod, IodConfig};
+use cvm::model::Activation;
+use cvm::request::{ClusterRequest, Request};
+use cvm::sim::CLUSTER;
+use llt::{Id, Incarnation, Instant};
+
+use super::driver::Driver;
+use super::node::Heard;
+use super::workload::{Effect, name};
+use crate::history::End;
+use crate::node::State;
+
+const V: usize = 0;
+
+impl Driver {
+    /// What became of the gabd of each node since the last step.
+    pub(super) fn see_gabds(&mut self) {
+        for node in 0..self.nodes.len() {
+            let life = self.world.hosts.life(node);
+            let was = self.nodes[node].life;
+            if life == was {
+                continue;
+            }
+            self.nodes[node].life = life;
+            let end = was.and_then(|was| self.world.hosts.history.lives[was].ended);
+            // Of all other ends its clients were told.
+            let is_off = self.nodes[node].iod.is_none() && self.nodes[node].configd.is_none();
+            if is_off || !matches!(end, Some((_, End::Crashed))) {
+                continue;
+            }
+            if self.draw.chance(0.7) {
+                self.power_off(node);
+            } else {
+                self.say(|| format!("node {node}: only gabd is gone"));
+                let node = &mut self.nodes[node];
+                [&mut node.v, &mut node.w, &mut node.u].into_iter().for_each(super::Port::lose);
+            }
+        }
+    }
+
+    /// The whole node fails.
+    pub fn crash(&mut self, node: usize) {
+        self.power_off(node);
+        self.world.crash(node);
+    }
+
+    /// vxiod and vxconfigd fail with their machine.
+    fn power_off(&mut self, node: usize) {
+        self.say(|| format!("node {node}: the machine is gone"));
+        self.end_iod(node);
+        self.end_configd(node);
+        let node = &mut self.nodes[node];
+        [&mut node.v, &mut node.w, &mut node.u].into_iter().for_each(super::Port::forget);
+        node.to_configd.clear();
+        node.to_iod.clear();
+        (node.iod_at, node.configd_at) = (None, None);
+    }
+
+    fn end_iod(&mut self, node: usize) {
+        let now = self.world.now();
+        let state = &mut self.nodes[node];
+        if state.iod.take().is_none() {
+            return;
+        }
+        self.storage.orphan(now, state.id);
+        state.iod_out.clear();
+        state.ended.clear();
+        state.configd_hears = false;
+        (state.iod_hears, state.generation) = (false, 0);
+    }
+
+    fn end_configd(&mut self, node: usize) {
+        let state = &mut self.nodes[node];
+        if state.configd.take().is_none() {
+            return;
+        }
+        state.configd_out.clear();
+        state.scans.clear();
+        state.to_ask.clear();
+        state.iod_out.retain(|output| !matches!(output, IodOutput::Tell(_)));
+        (state.starting, state.is_joining) = (None, false);
+        (state.iod_hears, state.configd_hears) = (false, false);
+        let unanswered = |asked: &&mut super::Asked| asked.node == node && asked.reply.is_none();
+        self.asked.iter_mut().filter(unanswered).for_each(|asked| asked.is_lost = true);
+    }
+
+    /// Only vxiod is killed, and starts again after this time.
+    pub fn kill_iod(&mut self, node: usize, down: Duration) {
+        if self.nodes[node].iod.is_none() || self.world.state(node) != State::Running {
+            return;
+        }
+        self.say(|| format!("node {node}: vxiod is killed"));
+        self.world.kill_client(node, V);
+        self.end_iod(node);
+        let at = self.world.now() + down;
+        let heard = self.draw.pick(self.nodes[node].to_configd.len() + 1);
+        let node = &mut self.nodes[node];
+        node.v.forget();
+        node.iod_at = Some(at);
+        node.to_iod.clear();
+        node.to_configd.truncate(heard);
+        node.to_configd.push_back(Heard::Gone);
+    }
+
+    /// Only vxconfigd is killed, and starts again after this time. What it had said last may have been
+    /// heard or not.
+    pub fn kill_configd(&mut self, node: usize, down: Duration) {
+        if self.nodes[node].configd.is_none() || self.world.state(node) != State::Running {
+            return;
+        }
+        self.say(|| format!("node {node}: vxconfigd is killed"));
+        self.end_configd(node);
+        let at = self.world.now() + down;
+        let heard = self.draw.pick(self.nodes[node].to_iod.len() + 1);
+        let state = &mut self.nodes[node];
+        state.w.close(&mut self.world);
+        state.u.close(&mut self.world);
+        state.configd_at = Some(at);
+        state.to_configd.clear();
+        state.to_iod.truncate(heard);
+        state.to_iod.push_back(Heard::Gone);
+    }
+
+    /// vxconfigd answers nobody for a while.
+    pub fn hang_configd(&mut self, node: usize, time: Duration) {
+        self.say(|| format!("node {node}: vxconfigd hangs for {time:?}"));
+        self.nodes[node].hangs_until = self.world.now() + time;
+    }
+
+    /// What is to start by now.
+    pub(super) fn start_processes(&mut self) {
+        let now = self.world.now();
+        for node in 0..self.nodes.len() {
+            if self.world.state(node) != State::Running {
+                continue;
+            }
+            let wait = self.draw.between(Duration::from_millis(1), Duration::from_millis(40));
+            let state = &mut self.nodes[node];
+            // A machine that has just come up.
+            if state.iod.is_none() && state.iod_at.is_none() {
+                state.iod_at = Some(now + wait);
+            }
+            if state.configd.is_none() && state.configd_at.is_none() {
+                state.configd_at = Some(now + wait);
+            }
+            let due = |at: &mut Instant| *at <= now;
+            if state.iod_at.take_if(due).is_some() {
+                self.start_iod(node);
+            }
+            if self.nodes[node].configd_at.take_if(due).is_some() {
+                self.start_configd(node);
+            }
+            self.start_node(node);
+        }
+    }
+
+    /// Each life has a greater one.
+    fn incarnation(&self) -> Incarnation {
+        Incarnation(self.world.now().as_nanos())
+    }
+
+    fn start_iod(&mut self, node: usize) {
+        let id = Id { node: self.nodes[node].id, incarnation: self.incarnation() };
+        self.say(|| format!("node {node}: vxiod starts"));
+        self.storage.end_late(id.node);
+        let config = IodConfig {
+            quiesce_limit: Duration::from_secs(3),
+            write_limit: Duration::from_secs(12),
+            retry: Duration::from_millis(300),
+            ..IodConfig::default()
+        };
+        self.nodes[node].iod = Some(Iod::new(id, config));
+        self.link(node);
+    }
+
+    fn start_configd(&mut self, node: usize) {
+        let id = Id { node: self.nodes[node].id, incarnation: self.incarnation() };
+        self.say(|| format!("node {node}: vxconfigd starts"));
+        let config = ConfigdConfig {
+            host: name(&format!("host{node}")),
+            cluster: name(CLUSTER),
+            answer_limit: Duration::from_secs(4),
+            activation: Activation::Off,
+            join_limit: Duration::from_secs(5),
+            preference: 0,
+        };
+        self.nodes[node].configd = Some(Configd::new(id, config));
+        self.link(node);
+    }
+
+    /// vxconfigd finds its vxiod.
+    fn link(&mut self, node: usize) {
+        let state = &mut self.nodes[node];
+        if state.iod.is_some() && state.configd.is_some() {
+            state.to_iod.push_back(Heard::Here);
+            state.to_configd.push_back(Heard::Here);
+        }
+    }
+
+    /// An administrator wants every node in the cluster.
+    fn start_node(&mut self, node: usize) {
+        let now = self.world.now();
+        let state = &mut self.nodes[node];
+        if let Some(place) = state.starting
+            && self.asked[place].reply.is_some()
+        {
+            state.starting = None;
+            state.start_at = state.start_at.max(now + AGAIN);
+        }
+        let is_out = state.iod.as_ref().is_some_and(|iod| iod.out_of_cluster().is_some());
+        if is_out
+            && state.configd_hears
+            && state.iod_hears
+            && state.starting.is_none()
+            && state.start_at <= now
+        {
+            let start = Request::Cluster(ClusterRequest::Start);
+            self.nodes[node].starting = Some(self.ask(node, start, Effect::None));
+        }
+    }
+}
+
+/// Between two tries to join.
+const AGAIN: Duration = Duration::from_millis(400);

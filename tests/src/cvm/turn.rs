@@ -1,0 +1,446 @@
+//! What goes into the cores of a node, and what comes out, as the daemons do it
+//! (`cvm/src/iod/reactor.rs`, `cvm/src/configd/reactor.rs`).
+//!
+//! A core that wants to send and finds no room waits, as a daemon that blocks does: it takes nothing
+//! in before that is out.
+
+use core::time::Duration;
+
+use cvm::core::configd::ConfigdOutput;
+use cvm::core::iod::{Command, IodOutput, Upcall};
+use cvm::core::wire::parcel::Way;
+use cvm::request::Reply;
+use llt::Instant;
+
+use super::driver::Driver;
+use super::node::Heard;
+use super::port::Event;
+
+/// What a process may do next, in no order.
+const KINDS: usize = 10;
+/// As much as a process does in one turn.
+const ROUNDS_MAX: usize = 400;
+/// Between two tries of vxconfigd to open its ports.
+const PORT_RETRY: Duration = Duration::from_secs(1);
+
+impl Driver {
+    /// The processes of a node run, if they may.
+    pub(super) fn turn(&mut self, node: usize) {
+        let now = self.world.now();
+        if self.is_stopped(node) || self.nodes[node].turn_at > now {
+            return;
+        }
+        let latency = self.nodes[node].latency;
+        self.nodes[node].turn_at = now + self.draw.exponential(latency);
+        self.timers(node);
+        for _ in 0..ROUNDS_MAX {
+            let first = self.draw.pick(KINDS);
+            if !(0..KINDS).any(|offset| self.act(node, (first + offset) % KINDS)) {
+                break;
+            }
+        }
+    }
+
+    /// One thing of this kind, if there is one.
+    fn act(&mut self, node: usize, kind: usize) -> bool {
+        let state = &self.nodes[node];
+        let iod = state.iod.is_some();
+        let configd = state.configd.is_some() && state.hangs_until <= self.world.now();
+        let iod_free = iod && state.iod_out.is_empty();
+        let configd_free = configd && state.configd_out.is_empty();
+        match kind {
+            0 => iod && self.iod_output(node),
+            1 => configd && self.configd_output(node),
+            2 => iod_free && self.write_ended(node),
+            3 => iod_free && self.hear_configd(node),
+            4 => iod_free && self.hear_v(node),
+            5 => configd_free && self.hear_iod(node),
+            6 => configd_free && self.hear_w(node),
+            7 => configd_free && self.hear_u(node),
+            8 => configd_free && self.scanned(node),
+            _ => configd_free && self.hear_utility(node),
+        }
+    }
+
+    fn timers(&mut self, node: usize) {
+        let local = self.local(node);
+        let due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= local);
+        let hangs = self.nodes[node].hangs_until > self.world.now();
+        let state = &mut self.nodes[node];
+        if let Some(iod) = state.iod.as_mut().filter(|iod| due(iod.next_deadline())) {
+            iod.handle_timer(local);
+        }
+        if let Some(configd) = state.configd.as_mut().filter(|_| !hangs) {
+            configd.set_wall_time(1_283_432_300 + local.as_nanos() / 1_000_000_000);
+            if due(configd.next_deadline()) {
+                configd.handle_timer(local);
+            }
+        }
+        self.collected(node);
+        if !hangs {
+            self.retry_ports(node);
+        }
+    }
+
+    /// After every input.
+    fn collected(&mut self, node: usize) {
+        let state = &mut self.nodes[node];
+        state.collect();
+        if let Some(iod) = &state.iod {
+            self.watch.tables(iod);
+        }
+    }
+
+    fn note(&mut self, node: usize, kind: u64, about: u64) {
+        self.digest.word(self.world.now().as_nanos() ^ (node as u64) << 56 ^ kind << 48);
+        self.digest.word(about);
+    }
+
+    fn iod_output(&mut self, node: usize) -> bool {
+        let state = &mut self.nodes[node];
+        let Some(output) = state.iod_out.pop_front() else { return false };
+        let (world, said) = (&mut self.world, &mut self.said);
+        match output {
+            IodOutput::Broadcast(payload) => {
+                if !state.v.send(world, said, None, true, &payload) {
+                    state.iod_out.push_front(IodOutput::Broadcast(payload));
+                    return false;
+                }
+            }
+            IodOutput::SendTo(to, payload) => {
+                if !state.v.send(world, said, Some(to), false, &payload) {
+                    state.iod_out.push_front(IodOutput::SendTo(to, payload));
+                    return false;
+                }
+            }
+            IodOutput::ClosePort => state.v.close(world),
+            IodOutput::OpenPort => {
+                if !state.v.open(world) {
+                    let local = self.local(node);
+                    if let Some(iod) = &mut self.nodes[node].iod {
+                        iod.handle_closed(local, "cluster device open failed");
+                    }
+                    self.collected(node);
+                }
+            }
+            IodOutput::Notice(notice) => self.say(|| format!("node {node}: vxiod: {notice:?}")),
+            IodOutput::Opened(ticket, _) => {
+                self.fault("cvm-opened", || format!("node {node}: nobody asked for {ticket:?}"));
+            }
+            IodOutput::Tell(upcall) => {
+                let id = state.id;
+                if state.iod_hears {
+                    self.watch.upcall(id, &upcall);
+                    self.nodes[node].to_configd.push_back(Heard::Said(upcall));
+                }
+            }
+            IodOutput::Write(token, write) => {
+                self.watch.submitted(state.id, &write);
+                self.storage.submit(state.id, token, write);
+            }
+        }
+        true
+    }
+
+    fn configd_output(&mut self, node: usize) -> bool {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let Some(output) = state.configd_out.pop_front() else { return false };
+        let (world, said) = (&mut self.world, &mut self.said);
+        let again = match output {
+            ConfigdOutput::Broadcast(payload) => {
+                (!state.w.send(world, said, None, false, &payload))
+                    .then_some(ConfigdOutput::Broadcast(payload))
+            }
+            ConfigdOutput::SendTo(to, payload) if to == state.id => {
+                if let Some(configd) = &mut state.configd {
+                    configd.handle_message(local, to, Way::Direct, &payload);
+                }
+                None
+            }
+            ConfigdOutput::SendTo(to, payload) => {
+                (!state.w.send(world, said, Some(to), false, &payload))
+                    .then_some(ConfigdOutput::SendTo(to, payload))
+            }
+            ConfigdOutput::Ship(to, payload) => {
+                (!state.u.send(world, said, Some(to), false, &payload))
+                    .then_some(ConfigdOutput::Ship(to, payload))
+            }
+            ConfigdOutput::Command(command) => {
+                self.command(node, command);
+                None
+            }
+            ConfigdOutput::Notice(notice) => {
+                self.say(|| format!("node {node}: vxconfigd: {notice:?}"));
+                None
+            }
+            ConfigdOutput::Reply(session, reply) => {
+                self.replied(node, session, reply);
+                None
+            }
+            ConfigdOutput::Scan => {
+                let takes = self.draw.between(Duration::ZERO, Duration::from_millis(6));
+                self.nodes[node].scans.push_back(self.world.now() + takes);
+                None
+            }
+            ConfigdOutput::KeepPreference(session, _) | ConfigdOutput::Reinit(session) => {
+                if let Some(configd) = &mut state.configd {
+                    configd.handle_kept(session, Ok(()));
+                }
+                None
+            }
+            ConfigdOutput::Disk(..) | ConfigdOutput::Snapshot(_) => {
+                self.fault("cvm-output", || format!("node {node}: nobody asked for that"));
+                None
+            }
+        };
+        let is_done = again.is_none();
+        self.nodes[node].configd_out.extend(again);
+        // It was the first, and is again.
+        self.nodes[node].configd_out.rotate_right(usize::from(!is_done));
+        self.collected(node);
+        is_done
+    }
+
+    fn command(&mut self, node: usize, command: Command) {
+        if matches!(command, Command::StartNode) {
+            self.nodes[node].is_joining = true;
+            self.open_ports(node);
+        }
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        if state.configd_hears {
+            state.to_iod.push_back(Heard::Said(command));
+        } else if let Some(configd) = &mut state.configd {
+            state.is_joining = false;
+            configd.handle_iod_gone(local);
+        }
+    }
+
+    fn replied(&mut self, node: usize, session: u64, reply: Reply) {
+        let place = usize::try_from(session).unwrap_or(usize::MAX);
+        let Some(asked) = self.asked.get_mut(place) else { return };
+        match reply {
+            Reply::Named(id) => asked.id = Some(id),
+            reply if asked.reply.is_some() => {
+                let text = format!("node {node}: a second answer to {session}: {reply:?}");
+                self.fault("cvm-two-answers", || text);
+            }
+            reply => {
+                self.watch.told(asked.id, &reply);
+                asked.reply = Some(reply.clone());
+                self.say(|| format!("node {node}: {session} is told {reply:?}"));
+                self.digest.bytes(format!("{reply:?}").as_bytes());
+            }
+        }
+    }
+
+    fn write_ended(&mut self, node: usize) -> bool {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let Some((token, done)) = state.ended.pop_front() else { return false };
+        if let Some(iod) = &mut state.iod {
+            iod.handle_write(local, token, done);
+        }
+        self.note(node, 1, token.0);
+        self.collected(node);
+        true
+    }
+
+    fn hear_configd(&mut self, node: usize) -> bool {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let (Some(heard), Some(iod)) = (state.to_iod.pop_front(), &mut state.iod) else {
+            return false;
+        };
+        match heard {
+            Heard::Gone => {
+                state.iod_hears = false;
+                iod.handle_configd(local, false);
+            }
+            Heard::Here => {
+                state.iod_hears = true;
+                iod.handle_configd(local, true);
+            }
+            Heard::Said(command) => iod.handle_command(local, command),
+        }
+        self.note(node, 2, 0);
+        self.collected(node);
+        true
+    }
+
+    fn hear_v(&mut self, node: usize) -> bool {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let Some(event) = state.v.next(&self.world) else { return false };
+        let Some(iod) = &mut state.iod else { return false };
+        let about = match event {
+            Event::Closed(reason) => {
+                iod.handle_closed(local, &reason);
+                0
+            }
+            Event::Message(read) => {
+                let payload = self.said.get(&read.uid).cloned().unwrap_or_default();
+                iod.handle_message(local, read.sender, payload);
+                if read.broadcast {
+                    self.watch.stands(read.uid, state.generation, iod);
+                }
+                read.uid
+            }
+            Event::View(view) => {
+                state.generation = view.generation;
+                iod.handle_view(local, &view);
+                view.generation
+            }
+        };
+        self.note(node, 3, about);
+        self.collected(node);
+        true
+    }
+
+    fn hear_iod(&mut self, node: usize) -> bool {
+        let Some(heard) = self.nodes[node].to_configd.pop_front() else { return false };
+        let local = self.local(node);
+        match &heard {
+            Heard::Gone => self.lose_ports(node),
+            Heard::Here => self.nodes[node].configd_hears = true,
+            Heard::Said(Upcall::Out { .. }) => self.lose_ports(node),
+            Heard::Said(Upcall::Role(role)) => {
+                if role.is_member {
+                    self.nodes[node].is_joining = false;
+                }
+                if role.is_member || role.master.is_some() || !role.joiners.is_empty() {
+                    self.open_ports(node);
+                }
+            }
+            Heard::Said(_) => {}
+        }
+        let state = &mut self.nodes[node];
+        let Some(configd) = &mut state.configd else { return false };
+        match heard {
+            Heard::Gone => configd.handle_iod_gone(local),
+            Heard::Here => configd.handle_iod_here(),
+            Heard::Said(upcall) => configd.handle_upcall(local, upcall),
+        }
+        self.note(node, 4, 0);
+        self.collected(node);
+        true
+    }
+
+    fn hear_w(&mut self, node: usize) -> bool {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let Some(event) = state.w.next(&self.world) else { return false };
+        let Some(configd) = &mut state.configd else { return false };
+        let about = match event {
+            Event::Closed(_) => {
+                state.u.close(&mut self.world);
+                configd.handle_ports_closed();
+                0
+            }
+            Event::Message(read) => {
+                let payload = self.said.get(&read.uid).cloned().unwrap_or_default();
+                let way = if read.broadcast { Way::Broadcast } else { Way::Direct };
+                configd.handle_message(local, read.sender, way, &payload);
+                read.uid
+            }
+            Event::View(view) => {
+                configd.handle_view(local, &view);
+                view.generation
+            }
+        };
+        self.note(node, 5, about);
+        self.collected(node);
+        true
+    }
+
+    fn hear_u(&mut self, node: usize) -> bool {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let Some(event) = state.u.next(&self.world) else { return false };
+        let Some(configd) = &mut state.configd else { return false };
+        let about = match event {
+            Event::Closed(_) => {
+                state.w.close(&mut self.world);
+                configd.handle_ports_closed();
+                0
+            }
+            Event::Message(read) => {
+                let payload = self.said.get(&read.uid).cloned().unwrap_or_default();
+                configd.handle_shipped(local, read.sender, &payload);
+                read.uid
+            }
+            Event::View(view) => {
+                configd.handle_shipping_view(local, &view);
+                view.generation
+            }
+        };
+        self.note(node, 6, about);
+        self.collected(node);
+        true
+    }
+
+    fn scanned(&mut self, node: usize) -> bool {
+        let (local, now) = (self.local(node), self.world.now());
+        let state = &mut self.nodes[node];
+        if state.scans.front().is_none_or(|at| *at > now) {
+            return false;
+        }
+        state.scans.pop_front();
+        let devices = self.storage.disks.devices(state.id);
+        if let Some(configd) = &mut state.configd {
+            configd.handle_scan(local, devices);
+        }
+        self.note(node, 7, 0);
+        self.collected(node);
+        true
+    }
+
+    fn hear_utility(&mut self, node: usize) -> bool {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let Some(place) = state.to_ask.pop_front() else { return false };
+        let request = self.asked[place].request.clone();
+        if let Some(configd) = &mut state.configd {
+            configd.handle_request(local, place as u64, request);
+        }
+        self.note(node, 8, place as u64);
+        self.collected(node);
+        true
+    }
+
+    fn lose_ports(&mut self, node: usize) {
+        let state = &mut self.nodes[node];
+        state.is_joining = false;
+        if state.w.is_open() || state.u.is_open() {
+            state.w.close(&mut self.world);
+            state.u.close(&mut self.world);
+            if let Some(configd) = &mut state.configd {
+                configd.handle_ports_closed();
+            }
+        }
+    }
+
+    /// Both, or none.
+    fn open_ports(&mut self, node: usize) {
+        let now = self.world.now();
+        let state = &mut self.nodes[node];
+        if state.w.is_open() {
+            return;
+        }
+        state.port_retry = now + PORT_RETRY;
+        if !state.w.open(&mut self.world) || !state.u.open(&mut self.world) {
+            state.w.close(&mut self.world);
+            state.u.close(&mut self.world);
+        }
+    }
+
+    fn retry_ports(&mut self, node: usize) {
+        let state = &self.nodes[node];
+        let is_member = state.configd.as_ref().is_some_and(|configd| configd.role().is_member);
+        let needs = state.configd_hears && (is_member || state.is_joining);
+        if needs && !state.w.is_open() && state.port_retry <= self.world.now() {
+            self.open_ports(node);
+        }
+    }
+}
