@@ -23,6 +23,7 @@ const PURE: &[&str] = &[
     "cvm/src/core",
     "cvm/src/disk",
     "cvm/src/model",
+    "cvm/src/sim",
 ];
 
 /// What they must not even mention.
