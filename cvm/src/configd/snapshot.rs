@@ -31,6 +31,17 @@ pub(super) struct Surroundings {
 pub(super) fn snapshot(configd: &Configd, around: &Surroundings) -> Snapshot {
     let mut groups: Vec<GroupSnapshot> =
         configd.tables().values().map(|table| group(configd, table, around)).collect();
+    groups.extend(configd.disabled().map(|group| GroupSnapshot {
+        group: group.clone(),
+        tid: String::new(),
+        epoch: 0,
+        local_activation: None,
+        activations: Vec::new(),
+        disabled: true,
+        copies: Vec::new(),
+        config_blocks: 0,
+        config_free: 0,
+    }));
     groups.sort_by(|a, b| a.group.name.cmp(&b.group.name));
     Snapshot {
         mode: "enabled".to_owned(),
@@ -193,7 +204,7 @@ fn group(configd: &Configd, table: &TableView, around: &Surroundings) -> GroupSn
         epoch: table.image.stamp.epoch.0,
         local_activation: local,
         activations: if group.is_shared() { activations.into_iter().collect() } else { Vec::new() },
-        disabled: table.is_disabled,
+        disabled: false,
         copies: copies.collect(),
         config_blocks: blocks,
         config_free: blocks.saturating_sub(used),

@@ -43,6 +43,8 @@ pub struct Watch {
     decided: BTreeMap<(TxnId, RequestId), (Decision, NodeId)>,
     committed: BTreeSet<RequestId>,
     failed: BTreeSet<RequestId>,
+    /// Disabled groups that are being deported.
+    drops: u32,
     stands: BTreeMap<Uid, (NodeId, Stand)>,
     looked: Instant,
     /// How many decisions there were: committed, abandoned.
@@ -155,11 +157,17 @@ impl Watch {
         }
     }
 
+    /// A disabled group is deported: that is done without a transaction.
+    pub fn drop_asked(&mut self) {
+        self.drops += 1;
+    }
+
     /// What a utility was told is what happened.
     pub fn told(&mut self, request: Option<RequestId>, reply: &Reply) {
         let Some(request) = request else { return };
         let is_committed = self.committed.contains(&request);
         match reply {
+            Reply::Done if !is_committed && self.drops > 0 => self.drops -= 1,
             Reply::Done if !is_committed => {
                 self.fault("cvm-told", format!("{request} is done, and nobody committed it"));
             }

@@ -207,6 +207,9 @@ impl Driver {
             self.nodes[node].is_joining = true;
             self.open_ports(node);
         }
+        if matches!(command, Command::Drop { .. }) {
+            self.watch.drop_asked();
+        }
         let local = self.local(node);
         let state = &mut self.nodes[node];
         if state.configd_hears {

@@ -26,14 +26,11 @@ impl Configd {
         }
         let gone = before.iter().filter(|(id, _)| !self.tables.contains_key(*id));
         let mut events: Vec<Event> =
-            gone.map(|(_, table)| Event::Deported(named(&table.image.group))).collect();
+            gone.map(|(id, table)| self.gone_event(id, &table.image.group)).collect();
         for (id, table) in &self.tables {
             let group = &table.image.group;
             match before.get(id).map(|table| &table.image.group) {
                 None => events.push(Event::Imported(named(group))),
-                Some(_) if table.is_disabled && !before[id].is_disabled => {
-                    events.push(Event::Disabled(named(group)));
-                }
                 Some(old) if old != group => {
                     events.extend(self.disk_events(old, group));
                     events.push(Event::Changed(named(group)));
@@ -43,6 +40,14 @@ impl Configd {
         }
         for event in events {
             self.tell(&event);
+        }
+    }
+
+    fn gone_event(&self, id: &UniqueId, group: &Group) -> Event {
+        if self.disabled.iter().any(|image| image.group.id == *id) {
+            Event::Disabled(named(group))
+        } else {
+            Event::Deported(named(group))
         }
     }
 

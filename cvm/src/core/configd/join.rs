@@ -64,10 +64,7 @@ impl Configd {
             self.reject(node, "protocol version out of range", &about);
             return false;
         }
-        let shared = self
-            .tables
-            .values()
-            .filter(|table| table.image.group.is_shared() && !table.is_disabled);
+        let shared = self.tables.values().filter(|table| table.image.group.is_shared());
         let group = |table: &crate::core::iod::TableView| {
             let image = table.image.encode(u32::MAX).ok()?;
             let tenures = table.tenures.clone();

@@ -65,6 +65,8 @@ pub struct Configd {
     out_reason: String,
     /// Groups as they are in force, as vxiod has them.
     tables: BTreeMap<UniqueId, TableView>,
+    /// Groups that errors have disabled, as they were.
+    disabled: Vec<std::sync::Arc<crate::disk::Image>>,
     /// vxiod has told of them.
     has_tables: bool,
     /// Stamps of groups that are not imported: what is not newer is over.
@@ -196,6 +198,7 @@ impl Configd {
             role: Role::default(),
             out_reason: String::new(),
             tables: BTreeMap::new(),
+            disabled: Vec::new(),
             has_tables: false,
             over: BTreeMap::new(),
             busy: Vec::new(),
@@ -289,6 +292,7 @@ impl Configd {
     }
 
     fn take_tables(&mut self, view: TablesView) {
+        self.disabled = view.disabled;
         let before = std::mem::replace(&mut self.tables, view.tables);
         self.tell_changes(&before);
         self.answer_dropping();
@@ -436,6 +440,11 @@ impl Configd {
     /// Groups as they are in force.
     pub const fn tables(&self) -> &BTreeMap<UniqueId, TableView> {
         &self.tables
+    }
+
+    /// Groups that errors have disabled, as they were.
+    pub fn disabled(&self) -> impl Iterator<Item = &crate::model::Group> {
+        self.disabled.iter().map(|image| &image.group)
     }
 
     /// What was found when the disks were last looked at, by access name.

@@ -39,7 +39,7 @@ impl Configd {
     /// Carries a request out, or says why not.
     pub(super) fn plan_request(&mut self, now: Instant, waiting: Waiting) {
         if let Request::Group(GroupRequest::Deport { group, .. }) = &waiting.request
-            && let Some(id) = self.disabled(group)
+            && let Some(id) = self.disabled_named(group).map(|group| group.id.clone())
         {
             // Nothing of it can be written.
             self.drop_when_told(waiting.id, id);
@@ -94,23 +94,23 @@ impl Configd {
 
     pub(super) fn imported(&self, group: &Name) -> Result<&TableView, Failure> {
         self.table_named(group.as_str()).ok_or_else(|| {
+            if self.disabled_named(group).is_some() {
+                let text = format!("Disk group {group}: Disabled by errors");
+                return Failure::with_id("V-5-1-123", text);
+            }
             let text = format!("Disk group {group}: No such disk group");
             Failure { exit: 11, ..Failure::with_id("V-5-1-2275", text) }
         })
     }
 
-    fn disabled(&self, group: &Name) -> Option<UniqueId> {
-        let table = self.table_named(group.as_str()).filter(|table| table.is_disabled);
-        table.map(|table| table.image.group.id.clone())
+    fn disabled_named(&self, name: &Name) -> Option<&Group> {
+        let mut all = self.disabled.iter().map(|image| &image.group);
+        all.find(|group| group.name == *name || group.id.to_string() == name.as_str())
     }
 
     /// A change of a group that is imported.
     fn plan_of(&self, table: &TableView, group: Group) -> Result<Plan, Failure> {
         let old = &table.image.group;
-        if table.is_disabled {
-            let text = format!("Disk group {}: Disabled by errors", old.name);
-            return Err(Failure::with_id("V-5-1-123", text));
-        }
         let disks = |group: &Group| -> BTreeSet<UniqueId> {
             group.disks.values().filter_map(|dm| dm.disk.clone()).collect()
         };

@@ -181,7 +181,7 @@ impl Configd {
     pub(super) fn answer_dropping(&mut self) {
         let (done, waits): (Vec<_>, Vec<_>) = std::mem::take(&mut self.requests.dropping)
             .into_iter()
-            .partition(|(_, group)| !self.tables.contains_key(group));
+            .partition(|(_, group)| self.disabled.iter().all(|image| image.group.id != *group));
         self.requests.dropping = waits;
         for (request, _) in done {
             self.answer(request, Reply::Done);

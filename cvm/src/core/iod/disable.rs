@@ -2,7 +2,8 @@
 //!
 //! After some tries in vain to write back what may be half written, the group's policy decides:
 //! `leave` makes the master leave the cluster, so that another one tries that may have paths;
-//! `dgdisable` disables the group on all nodes. Nothing else of the cluster waits for it any more.
+//! `dgdisable` disables the group on all nodes: it is imported nowhere any more, and shown as disabled
+//! until it is imported or deported. Nothing else of the cluster waits for it.
 
 use llt::{Instant, NodeId};
 
@@ -37,35 +38,31 @@ impl Iod {
         }
     }
 
+    /// It is not imported any more; that it was is only shown.
     fn disable(&mut self, group: &UniqueId) {
         self.repairs.remove(group);
-        if let Some(table) = self.tables.get_mut(group) {
-            table.is_disabled = true;
-            table.frozen = None;
+        if let Some(table) = self.tables.remove(group) {
+            self.disabled.insert(group.clone(), table.image);
             self.modes.retain(|(id, _), _| id != group);
-            self.opens.forget_group(group);
+            self.forget_opens();
         }
         self.notice(IodNotice::Disabled { group: group.clone() });
         self.tell_tables();
         self.leave_if_closed();
     }
 
-    /// Master: a disabled group is deported, which writes nothing.
+    /// A disabled group is deported, which writes nothing: nobody shows it any more.
     pub(super) fn drop_group(&mut self, group: UniqueId) {
-        let Some(table) = self.tables.get(&group).filter(|table| table.is_disabled) else { return };
-        if !table.is_shared() {
-            self.tables.remove(&group);
-            self.tell_tables();
-        } else if self.is_master() {
+        let Some(image) = self.disabled.get(&group) else { return self.tell_tables() };
+        if image.group.is_shared() {
             self.broadcast(&VMessage::Drop { group });
+        } else {
+            self.on_drop(&group);
         }
     }
 
-    pub(super) fn on_drop(&mut self, from: NodeId, group: &UniqueId) {
-        let is_master = self.membership().is_some_and(|m| m.master == Some(from));
-        if is_master && self.tables.get(group).is_some_and(|table| table.is_disabled) {
-            self.tables.remove(group);
-            self.tell_tables();
-        }
+    pub(super) fn on_drop(&mut self, group: &UniqueId) {
+        self.disabled.remove(group);
+        self.tell_tables();
     }
 }

@@ -88,9 +88,13 @@ pub struct Iod {
     staged: Tables,
     /// At most one: the master makes one after the other.
     open: Option<transaction::Open>,
+    /// What is to be loaded when the view is settled.
+    late_load: Option<Box<Txn>>,
     /// The newest stamp of each group that was decided on, or written back: what is not newer is
     /// about something that is over.
     decided: BTreeMap<UniqueId, Stamp>,
+    /// Groups that errors have disabled, as they were; they are only shown.
+    disabled: BTreeMap<UniqueId, Arc<Image>>,
     /// Groups that wait until something is written back.
     repairs: BTreeMap<UniqueId, repair::Repair>,
     /// Modes of all nodes; who is not there has the group off.
@@ -150,7 +154,7 @@ pub enum Command {
         /// Which transaction.
         id: TxnId,
     },
-    /// Master: a disabled group is deported.
+    /// A disabled group is deported.
     Drop {
         /// Which.
         group: UniqueId,
@@ -323,7 +327,9 @@ impl Iod {
             tables: Tables::new(),
             staged: Tables::new(),
             open: None,
+            late_load: None,
             decided: BTreeMap::new(),
+            disabled: BTreeMap::new(),
             repairs: BTreeMap::new(),
             modes: BTreeMap::new(),
             opens: opens::Opens::default(),
@@ -398,7 +404,7 @@ impl Iod {
             VMessage::Announce(announce) => self.on_announce(now, from, announce),
             VMessage::Commit { id, failed } => self.on_commit(now, from, &id, &failed),
             VMessage::Disable { group } => self.on_disable(from, &group),
-            VMessage::Drop { group } => self.on_drop(from, &group),
+            VMessage::Drop { group } => self.on_drop(&group),
             VMessage::Goodbye => self.on_goodbye(now, from),
             VMessage::Hold { group, volume } => self.on_hold(from, group, volume),
             VMessage::Master { node } => self.on_master(now, from, node),
@@ -511,15 +517,15 @@ impl Iod {
         let view = |(id, table): (&UniqueId, &Table)| {
             let (image, next) = (Arc::clone(&table.image), next(id));
             let (tenures, failed) = (table.tenures.clone(), table.failed.clone());
-            let is_disabled = table.is_disabled;
-            (id.clone(), TableView { image, tenures, failed, next, is_disabled })
+            (id.clone(), TableView { image, tenures, failed, next })
         };
         let tables = self.tables.iter().map(view).collect();
         let over = self.decided.iter().filter(|(id, _)| !self.tables.contains_key(*id));
         let over = over.map(|(id, stamp)| (id.clone(), *stamp)).collect();
         let modes = self.modes.iter().map(|((id, node), mode)| (id.clone(), *node, *mode));
         let (modes, busy) = (modes.collect(), self.busy_slots());
-        self.tell(Upcall::Tables(TablesView { tables, over, busy, modes }));
+        let disabled = self.disabled.values().cloned().collect();
+        self.tell(Upcall::Tables(TablesView { tables, disabled, over, busy, modes }));
     }
 
     fn notice(&mut self, notice: IodNotice) {

@@ -73,13 +73,6 @@ impl Opens {
         self.holders = holders.iter().map(entry).collect();
     }
 
-    /// The group is disabled: whatever is open gets errors.
-    pub(super) fn forget_group(&mut self, group: &UniqueId) {
-        self.counts.retain(|(id, _), _| id != group);
-        self.holders.retain(|(id, _), _| id != group);
-        self.held.retain(|(id, _)| id != group);
-    }
-
     pub(super) fn nodes_left(&mut self, left: NodeSet) {
         self.holders.retain(|_, node| !left.contains(*node));
     }
@@ -120,8 +113,7 @@ impl Iod {
     /// `Ok(false)`: the others have to agree first.
     fn may_open(&self, key: &VolumeName, writable: bool) -> Result<bool, OpenRefused> {
         let (group, name) = key;
-        let table = self.tables.get(group).filter(|table| !table.is_disabled);
-        let table = table.ok_or(OpenRefused::NoVolume)?;
+        let table = self.tables.get(group).ok_or(OpenRefused::NoVolume)?;
         let volume = table.image.group.volumes.get(name).filter(|volume| !volume.layer);
         let volume = volume.ok_or(OpenRefused::NoVolume)?;
         if table.is_shared() {

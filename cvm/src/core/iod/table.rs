@@ -24,8 +24,6 @@ pub struct Table {
     pub tenures: Tenures,
     /// Disks whose copy of the configuration missed the last one: the next names them as failed.
     pub failed: BTreeSet<UniqueId>,
-    /// Nothing of it could be written: it cannot be used until it is imported anew.
-    pub is_disabled: bool,
     /// Its I/O stands still for this transaction.
     pub(super) frozen: Option<TxnId>,
 }
@@ -45,8 +43,6 @@ pub struct TableView {
     pub failed: BTreeSet<UniqueId>,
     /// The stamp of the next transaction.
     pub next: Stamp,
-    /// It cannot be used until it is imported anew.
-    pub is_disabled: bool,
 }
 
 /// What vxconfigd is told of all groups.
@@ -54,6 +50,8 @@ pub struct TableView {
 pub struct TablesView {
     /// Groups that are imported here.
     pub tables: BTreeMap<UniqueId, TableView>,
+    /// Groups that errors have disabled, as they were.
+    pub disabled: Vec<Arc<Image>>,
     /// Stamps of groups that are not: what is not newer is over.
     pub over: BTreeMap<UniqueId, Stamp>,
     /// Slots that nobody may write for now.
@@ -65,7 +63,7 @@ pub struct TablesView {
 impl Table {
     pub(super) fn new(image: Arc<Image>, tenures: Tenures) -> Self {
         let epoch = image.stamp.epoch;
-        Self { image, epoch, tenures, failed: BTreeSet::new(), is_disabled: false, frozen: None }
+        Self { image, epoch, tenures, failed: BTreeSet::new(), frozen: None }
     }
 
     /// Where the configuration lies on the disks.

@@ -65,6 +65,14 @@ impl Open {
 
 impl Iod {
     pub(super) fn load(&mut self, txn: Txn) {
+        // A view in which nobody left stops nothing (CVM-15): it is loaded when that is settled.
+        let waits = self.membership().is_some_and(|membership| {
+            !membership.is_settled && !membership.is_suspended && membership.is_member(self.me.node)
+        });
+        if waits && self.concerns_all(&txn) {
+            self.late_load = Some(Box::new(txn));
+            return;
+        }
         let refused = self.unloadable(&txn);
         let id = txn.id.clone();
         if refused.is_none() {
@@ -72,6 +80,13 @@ impl Iod {
             self.open = Some(Open { txn, is_shared, has_quiesced: false, phase: Phase::Loaded });
         }
         self.tell(Upcall::Loaded { id, refused });
+    }
+
+    /// The view is settled, or is not to be.
+    pub(super) fn load_late(&mut self) {
+        if let Some(txn) = self.late_load.take() {
+            self.load(*txn);
+        }
     }
 
     /// A shared group, before or after.
@@ -93,9 +108,6 @@ impl Iod {
             (Before::InForce(_), None) | (Before::Nothing | Before::OnDisk(_), Some(_)) => false,
             (Before::Nothing | Before::OnDisk(_), None) => true,
         };
-        if table.is_some_and(|table| table.is_disabled) {
-            return Some("Disabled by errors".to_owned());
-        }
         let newer = table.is_none_or(|table| txn.id.stamp > table.stamp());
         let free = table.is_none_or(|table| table.slot() != txn.slot);
         if self.decided.get(&txn.id.group).is_some_and(|stamp| *stamp >= txn.id.stamp) {
@@ -354,6 +366,7 @@ impl Iod {
         let (Some(image), Some(Open { txn, .. })) = (image, self.open.take()) else { return };
         let id = txn.id.clone();
         self.note_decided(&id.group, id.stamp);
+        self.disabled.remove(&id.group);
         let old = self.tables.remove(&id.group);
         if !txn.deports(old.as_ref().map(|table| &table.image.group)) {
             let mut table = Table::new(Arc::new(image), txn.tenures);
@@ -393,6 +406,7 @@ impl Iod {
 
     /// vxconfigd is gone.
     pub(super) fn lose_configd(&mut self, now: Instant) {
+        self.late_load = None;
         let me = self.me.node;
         if let Some(id) = self.open.as_ref().map(|open| open.txn.id.clone()) {
             self.give_up(now, &id, me, "vxconfigd is gone".to_owned());

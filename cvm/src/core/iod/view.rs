@@ -27,7 +27,7 @@ pub(super) struct Membership {
     /// RESUME of this view has come.
     pub(super) is_settled: bool,
     /// Shared I/O stands still.
-    is_suspended: bool,
+    pub(super) is_suspended: bool,
     /// ADMIT of this node is on its way; nothing else begins.
     pub(super) admitting: Option<NodeId>,
     /// The same of MASTER.
@@ -84,6 +84,8 @@ impl Iod {
                 self.leave_repairs_alone(now, writer);
             }
             self.abandon_in_view(now, view.left, writer);
+            // It is of the reconfiguration before, and refused.
+            self.load_late();
         }
         let is_master = self.is_master();
         let (config, Some(membership)) = (self.config.clone(), self.membership()) else { return };
@@ -189,8 +191,7 @@ impl Iod {
 
     /// Where all shared groups stand, or will with what was written back.
     pub(super) fn shared_states(&self) -> Vec<GroupState> {
-        let shared =
-            self.tables.iter().filter(|(_, table)| table.is_shared() && !table.is_disabled);
+        let shared = self.tables.iter().filter(|(_, table)| table.is_shared());
         let state = |(id, table): (&_, &super::Table)| {
             let mut state = table.state(id);
             if let Some((stamp, slot)) = self.repairs.get(id).and_then(|repair| repair.written()) {
@@ -227,6 +228,7 @@ impl Iod {
         }
         self.tell_tables();
         self.tell(Upcall::Role(self.role()));
+        self.load_late();
         self.tell_joiners();
         self.leave_if_closed();
     }
@@ -322,6 +324,8 @@ impl Iod {
             // What became of it this node does not know: no upcall but that it is out.
             self.open = None;
         }
+        self.late_load = None;
+        self.disabled.retain(|_, image| !image.group.is_shared());
         self.tables.retain(|_, table| !table.is_shared());
         self.staged.clear();
         self.modes.clear();

@@ -271,8 +271,8 @@ fn put_tables(out: &mut BytesMut, view: &TablesView) {
         let failed: Vec<_> = table.failed.iter().cloned().collect();
         out.put_list(&failed, |out, disk| out.put_unique_id(disk));
         out.put_stamp(table.next);
-        out.put_u8(u8::from(table.is_disabled));
     });
+    out.put_list(&view.disabled, |out, image| put_image(out, image));
     let over: Vec<_> = view.over.iter().collect();
     out.put_list(&over, |out, (id, stamp)| {
         out.put_unique_id(id);
@@ -292,14 +292,15 @@ fn read_tables(reader: &mut Reader) -> Result<TablesView, Malformed> {
         let tenures = read_tenures(reader)?.into_iter().collect();
         let failed = reader.list("disks", Reader::unique_id)?.into_iter().collect();
         let next = reader.stamp()?;
-        let is_disabled = reader.flag("whether it is disabled")?;
         let id = image.group.id.clone();
-        Ok((id, TableView { image: Arc::new(image), tenures, failed, next, is_disabled }))
+        Ok((id, TableView { image: Arc::new(image), tenures, failed, next }))
     };
     let over = |reader: &mut Reader| Ok((reader.unique_id()?, reader.stamp()?));
     let tables: BTreeMap<_, _> = reader.list("groups", table)?.into_iter().collect();
+    let disabled = reader.list("groups", read_image)?.into_iter().map(Arc::new).collect();
     Ok(TablesView {
         tables,
+        disabled,
         over: reader.list("groups", over)?.into_iter().collect(),
         busy: reader.list("busy slots", read_busy)?,
         modes: reader.list("modes", |reader| {
