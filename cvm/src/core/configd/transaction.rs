@@ -14,7 +14,7 @@ use llt::{Instant, NodeId, NodeSet};
 use super::plan::Plan;
 use super::requests::Waiting;
 use super::{Configd, ConfigdNotice, Scan, Work};
-use crate::core::iod::Command;
+use crate::core::iod::{Command, RECONFIGURES};
 use crate::core::txn::{Before, Txn, TxnId};
 use crate::core::wire::w::{Base, Precheck, WMessage};
 use crate::disk::Image;
@@ -302,6 +302,11 @@ impl Configd {
         let deadline = now + self.config.answer_limit;
         let me = self.me.node;
         let members = self.role.members;
+        if refused.as_deref() == Some(RECONFIGURES) && self.role.is_member {
+            // Nobody has it: it begins anew when that is over (CVM-14).
+            self.put_aside();
+            return;
+        }
         let Work::Txn(driven) = &mut self.work else { return };
         if let Some(why) = refused {
             // Nobody else has it.

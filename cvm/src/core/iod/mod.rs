@@ -39,6 +39,7 @@ pub use self::activation::ModeRefused;
 pub use self::io::{DiskError, Token, Write, WriteDone};
 pub use self::opens::{OpenRefused, OpenTicket, VolumeName};
 pub use self::table::{Table, TableView, Tables, TablesView, Tenures};
+pub use self::transaction::RECONFIGURES;
 use super::txn::{Txn, TxnId};
 use super::wire::v::{Announce, VMessage};
 use crate::disk::{Decision, Image, RequestId};

@@ -63,13 +63,17 @@ impl Open {
     }
 }
 
+/// Why nothing is loaded while the cluster changes.
+pub const RECONFIGURES: &str = "a cluster reconfiguration is in progress";
+
 impl Iod {
     pub(super) fn load(&mut self, txn: Txn) {
-        // A view in which nobody left stops nothing (CVM-15): it is loaded when that is settled.
+        // A view in which nobody left stops nothing (CVM-15): it is loaded when that is settled. The
+        // master's own vxconfigd begins anew instead: nobody else has it yet.
         let waits = self.membership().is_some_and(|membership| {
             !membership.is_settled && !membership.is_suspended && membership.is_member(self.me.node)
         });
-        if waits && self.concerns_all(&txn) {
+        if waits && !self.is_master() && self.concerns_all(&txn) {
             self.late_load = Some(Box::new(txn));
             return;
         }
@@ -126,7 +130,7 @@ impl Iod {
                     && !membership.is_switching
             });
             if !ready {
-                return Some("a cluster reconfiguration is in progress".to_owned());
+                return Some(RECONFIGURES.to_owned());
             }
         }
         let in_use = self.in_use(&txn.closed, &txn.id.group, &txn.group);
