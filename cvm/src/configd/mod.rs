@@ -6,6 +6,7 @@ mod options;
 mod reactor;
 mod snapshot;
 
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -73,7 +74,7 @@ pub fn run() -> ExitCode {
     let args = Args::parse();
     let root = root_of(args.root.clone());
     if args.reset.is_some() {
-        eprintln!("VxVM vxconfigd ERROR V-5-1-2290 Use of vxconfigd -r reset not allowed");
+        complain("VxVM vxconfigd ERROR V-5-1-2290 Use of vxconfigd -r reset not allowed");
         return ExitCode::FAILURE;
     }
     if !args.foreground {
@@ -92,7 +93,7 @@ pub fn run() -> ExitCode {
     };
     let ended = started().and_then(|(_lock, mut reactor)| reactor.run());
     if let Err(error) = ended {
-        eprintln!("VxVM vxconfigd ERROR {error:#}");
+        complain(&format!("VxVM vxconfigd ERROR {error:#}"));
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
@@ -104,12 +105,14 @@ fn in_background(root: &Path) -> ExitCode {
         let program = std::env::current_exe().context("this program has no name")?;
         let mut command = std::process::Command::new(program);
         command.args(std::env::args_os().skip(1)).arg("-f").process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        // Whoever waits for the end of our output does not wait for that of the one in the background.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start in the background")?;
         let pid = child.id().to_string();
         loop {
             if let Some(status) = child.try_wait()? {
-                // It has said why.
+                let said = child.stderr.take().map(std::io::read_to_string).transpose()?;
+                complain(said.unwrap_or_default().trim_end());
                 return anyhow::Ok(status.success());
             }
             let holder = std::fs::read_to_string(root.join("run/vxconfigd.pid"));
@@ -124,10 +127,15 @@ fn in_background(root: &Path) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("VxVM vxconfigd ERROR {error:#}");
+            complain(&format!("VxVM vxconfigd ERROR {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// On standard error, if there is still somebody.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Ends the vxconfigd of this root, if there is one.
