@@ -297,7 +297,34 @@ fn draw_faults(kind: Kind, draw: &mut Draw) -> Faults {
 }
 
 fn draw_chaos(kind: Kind, draw: &mut Draw) -> ChaosPlan {
-    let mut weights = match kind {
+    let mut weights = weights_of(kind);
+    if matches!(kind, Kind::Cvm | Kind::Swarm) {
+        weights.scramble(draw);
+    }
+    // Nothing is ever committed where something breaks all the time.
+    let period = if kind == Kind::Cvm { (400, 6000) } else { (80, 1500) };
+    ChaosPlan {
+        weights,
+        period: Duration::from_millis(draw.range(period.0, period.1)),
+        start: Duration::from_millis(draw.range(0, 2500)),
+        length: Duration::from_millis(match kind {
+            Kind::Smoke => 1500,
+            Kind::Scale => 4000,
+            Kind::Cvm => draw.range(8000, 20_000),
+            Kind::Jeopardy
+            | Kind::Long
+            | Kind::Pause
+            | Kind::Quorum
+            | Kind::Record
+            | Kind::Split
+            | Kind::Swarm => draw.range(3000, 9000),
+        }),
+    }
+}
+
+/// What happens how often.
+fn weights_of(kind: Kind) -> Weights {
+    match kind {
         Kind::Cvm => Weights {
             crash: 20,
             link_cut: 5,
@@ -353,28 +380,6 @@ fn draw_chaos(kind: Kind, draw: &mut Draw) -> ChaosPlan {
             Weights { partition: 40, one_way: 15, pair_cut: 15, heal: 30, ..Weights::NONE }
         }
         Kind::Swarm => Weights::all(10),
-    };
-    if matches!(kind, Kind::Cvm | Kind::Swarm) {
-        weights.scramble(draw);
-    }
-    // Nothing is ever committed where something breaks all the time.
-    let period = if kind == Kind::Cvm { (400, 6000) } else { (80, 1500) };
-    ChaosPlan {
-        weights,
-        period: Duration::from_millis(draw.range(period.0, period.1)),
-        start: Duration::from_millis(draw.range(0, 2500)),
-        length: Duration::from_millis(match kind {
-            Kind::Smoke => 1500,
-            Kind::Scale => 4000,
-            Kind::Cvm => draw.range(8000, 20_000),
-            Kind::Jeopardy
-            | Kind::Long
-            | Kind::Pause
-            | Kind::Quorum
-            | Kind::Record
-            | Kind::Split
-            | Kind::Swarm => draw.range(3000, 9000),
-        }),
     }
 }
 

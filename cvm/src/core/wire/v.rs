@@ -249,26 +249,14 @@ impl VMessage {
                 out.put_txn_id(id);
                 out.put_list(failed, |out, disk| out.put_unique_id(disk));
             }
-            Self::Disable { group } => {
-                out.put_u8(DISABLE);
-                out.put_unique_id(group);
-            }
-            Self::Drop { group } => {
-                out.put_u8(DROP);
-                out.put_unique_id(group);
-            }
+            Self::Disable { group } => put_group(&mut out, DISABLE, group),
+            Self::Drop { group } => put_group(&mut out, DROP, group),
             Self::Goodbye => out.put_u8(GOODBYE),
             Self::Hold { group, volume } => put_volume(&mut out, HOLD, group, volume),
             Self::Master { node } => out.put_slice(&[MASTER, node.get()]),
             Self::MasterStays => out.put_u8(MASTER_STAYS),
-            Self::Quiesce { id } => {
-                out.put_u8(QUIESCE);
-                out.put_txn_id(id);
-            }
-            Self::Quiesced { id } => {
-                out.put_u8(QUIESCED);
-                out.put_txn_id(id);
-            }
+            Self::Quiesce { id } => put_txn(&mut out, QUIESCE, id),
+            Self::Quiesced { id } => put_txn(&mut out, QUIESCED, id),
             Self::Refuse { id, why } => {
                 out.put_u8(REFUSE);
                 out.put_txn_id(id);
@@ -389,6 +377,16 @@ pub(super) fn read_announce(reader: &mut Reader) -> Result<Announce, Malformed> 
         return Reader::wrong("versions from the lowest to the highest");
     }
     Ok(announce)
+}
+
+fn put_group(out: &mut BytesMut, kind: u8, group: &UniqueId) {
+    out.put_u8(kind);
+    out.put_unique_id(group);
+}
+
+fn put_txn(out: &mut BytesMut, kind: u8, id: &TxnId) {
+    out.put_u8(kind);
+    out.put_txn_id(id);
 }
 
 fn put_volume(out: &mut BytesMut, kind: u8, group: &UniqueId, volume: &Name) {
