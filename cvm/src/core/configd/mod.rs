@@ -67,6 +67,8 @@ pub struct Configd {
     tables: BTreeMap<UniqueId, TableView>,
     /// Groups that errors have disabled, as they were.
     disabled: Vec<std::sync::Arc<crate::disk::Image>>,
+    /// Groups that wait until something is written back.
+    repairing: Vec<UniqueId>,
     /// vxiod has told of them.
     has_tables: bool,
     /// Stamps of groups that are not imported: what is not newer is over.
@@ -199,6 +201,7 @@ impl Configd {
             out_reason: String::new(),
             tables: BTreeMap::new(),
             disabled: Vec::new(),
+            repairing: Vec::new(),
             has_tables: false,
             over: BTreeMap::new(),
             busy: Vec::new(),
@@ -292,10 +295,11 @@ impl Configd {
     }
 
     fn take_tables(&mut self, view: TablesView) {
-        self.disabled = view.disabled;
+        (self.disabled, self.repairing) = (view.disabled, view.repairing);
         let before = std::mem::replace(&mut self.tables, view.tables);
         self.tell_changes(&before);
         self.answer_dropping();
+        self.answer_held();
         (self.over, self.busy, self.modes) = (view.over, view.busy, view.modes);
         // Made, imported or joined (facts 3.8): whether the mode can be had does not concern that.
         let mode = self.config.activation;
@@ -413,6 +417,7 @@ impl Configd {
         let before = std::mem::take(&mut self.tables);
         self.tell_changes(&before);
         self.has_tables = false;
+        self.repairing.clear();
         self.lose_iod();
         self.on_out(now, "vxiod is gone".to_owned());
     }

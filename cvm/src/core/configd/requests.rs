@@ -39,6 +39,8 @@ pub(super) struct Requests {
     entering: Vec<u64>,
     leaving: Vec<u64>,
     activating: Vec<(u64, UniqueId, Activation)>,
+    /// What failed, and is not written back yet.
+    held: Vec<(UniqueId, RequestId, Reply)>,
     /// Disabled groups that are to be gone.
     dropping: Vec<(RequestId, UniqueId)>,
     /// Utilities that want another master.
@@ -317,10 +319,25 @@ impl Configd {
             }
         };
         // Every node hears what was decided: who asked needs no answer from another.
-        if asked_here {
+        if asked_here && outcome == Decision::Abandoned && self.repairing.contains(&id.group) {
+            // Until it is written back, a total outage could still bring it into force.
+            self.requests.shipped.remove(&request);
+            self.requests.held.push((id.group.clone(), request, reply));
+        } else if asked_here {
             self.answer(request, reply);
         }
         self.next_work(now);
+    }
+
+    /// Groups may be written back by now.
+    pub(super) fn answer_held(&mut self) {
+        let held = std::mem::take(&mut self.requests.held);
+        let (waits, over): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|(group, ..)| self.repairing.contains(group));
+        self.requests.held = waits;
+        for (_, request, reply) in over {
+            self.answer(request, reply);
+        }
     }
 
     pub(super) fn on_role(&mut self, now: Instant, role: Role) {
@@ -418,6 +435,17 @@ impl Configd {
             self.reply(session, Reply::Failed(failure));
         }
         self.requests.reachable = None;
+        // Whether that was written back this node does not hear any more.
+        let is_private = |group: &UniqueId| {
+            self.tables.get(group).is_some_and(|table| !table.image.group.is_shared())
+        };
+        let (held, unknown): (Vec<_>, Vec<_>) = std::mem::take(&mut self.requests.held)
+            .into_iter()
+            .partition(|(group, ..)| is_private(group));
+        self.requests.held = held;
+        for (_, request, _) in unknown {
+            self.answer(request, Reply::Unknown(request));
+        }
         // A transaction that was loaded may be in force with the others.
         let loaded = match &self.work {
             Work::Txn(driven) if driven.is_shared => Some(driven.txn.request),

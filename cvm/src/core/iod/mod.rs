@@ -526,7 +526,9 @@ impl Iod {
         let modes = self.modes.iter().map(|((id, node), mode)| (id.clone(), *node, *mode));
         let (modes, busy) = (modes.collect(), self.busy_slots());
         let disabled = self.disabled.values().cloned().collect();
-        self.tell(Upcall::Tables(TablesView { tables, disabled, over, busy, modes }));
+        let repairing = self.repairs.keys().cloned().collect();
+        let view = TablesView { tables, disabled, repairing, over, busy, modes };
+        self.tell(Upcall::Tables(view));
     }
 
     fn notice(&mut self, notice: IodNotice) {

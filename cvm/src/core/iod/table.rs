@@ -52,6 +52,8 @@ pub struct TablesView {
     pub tables: BTreeMap<UniqueId, TableView>,
     /// Groups that errors have disabled, as they were.
     pub disabled: Vec<Arc<Image>>,
+    /// Groups that wait until something is written back.
+    pub repairing: Vec<UniqueId>,
     /// Stamps of groups that are not: what is not newer is over.
     pub over: BTreeMap<UniqueId, Stamp>,
     /// Slots that nobody may write for now.

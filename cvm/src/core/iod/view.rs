@@ -331,8 +331,9 @@ impl Iod {
         self.modes.clear();
         self.repairs.retain(|id, _| self.tables.contains_key(id));
         self.forget_opens();
-        self.tell_tables();
+        // First: who waits until something is written back is not to take this for that.
         self.tell(Upcall::Out { reason: reason.to_owned() });
+        self.tell_tables();
         self.retry_repairs(now);
     }
 

@@ -273,6 +273,7 @@ fn put_tables(out: &mut BytesMut, view: &TablesView) {
         out.put_stamp(table.next);
     });
     out.put_list(&view.disabled, |out, image| put_image(out, image));
+    out.put_list(&view.repairing, |out, group| out.put_unique_id(group));
     let over: Vec<_> = view.over.iter().collect();
     out.put_list(&over, |out, (id, stamp)| {
         out.put_unique_id(id);
@@ -301,6 +302,7 @@ fn read_tables(reader: &mut Reader) -> Result<TablesView, Malformed> {
     Ok(TablesView {
         tables,
         disabled,
+        repairing: reader.list("groups", Reader::unique_id)?,
         over: reader.list("groups", over)?.into_iter().collect(),
         busy: reader.list("busy slots", read_busy)?,
         modes: reader.list("modes", |reader| {
