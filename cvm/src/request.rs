@@ -252,7 +252,8 @@ pub enum Reply {
     Snapshot(Box<Snapshot>),
     /// Of [`Request::TransState`]; `None` is unknown: it was never loaded, or is long forgotten.
     TransState(Option<Decision>),
-    /// It may or may not be done: this node was thrown out of the cluster before it was decided.
+    /// It may or may not be done: this node was thrown out of the cluster before it was decided, or it
+    /// failed and could not be undone on the disks.
     Unknown(
         /// What to ask about.
         RequestId,

@@ -291,7 +291,8 @@ fn a_disk_that_cannot_be_written_is_passed_over_and_one_too_many_ends_it() {
     read_only(1);
     let (code, said) = failing(&cluster, 1, "vxassist -g shdg make vol4 1m");
     assert_eq!(code, 1);
-    assert!(said.contains("cvm config update failed"), "{said}");
+    // Nobody can say what lies on disks that take no write any more.
+    assert!(said.contains("it may or may not be done"), "{said}");
     tools::muster::wait::until("the group is disabled everywhere", process::LIMIT, || {
         let mut disabled = true;
         for node in cluster.cluster.ids() {
@@ -347,7 +348,8 @@ fn a_disk_that_is_full_fails_the_change_and_no_other() {
         }
     }
     let (number, said) = refused.expect("it comes to an end");
-    assert!(said.contains("cvm config update failed"), "{said}");
+    let is_told = ["cvm config update failed", "it may or may not be done"];
+    assert!(is_told.iter().any(|text| said.contains(text)), "{said}");
     drop(file);
     fs::remove_file(filler).unwrap();
     // Written back as it was, or disabled: either way what was told is what is there.

@@ -194,6 +194,7 @@ impl Reactor {
             }
             Upcall::Activated { .. }
             | Upcall::Decided { .. }
+            | Upcall::GivenUp { .. }
             | Upcall::Joining { .. }
             | Upcall::Loaded { .. }
             | Upcall::Role(_)

@@ -110,8 +110,9 @@ fn a_group_that_cannot_be_written_is_disabled_everywhere_until_it_is_imported_an
     let (mut world, group) = prepared();
     assert_eq!(world.ask(node(0), make("vol1")), Reply::Done);
     cut(&mut world, node(0), 0..3);
-    let refused = failure(world.ask(node(1), make("vol2")));
-    assert!(refused.text.contains("cvm config update failed"), "{}", refused.text);
+    // It could not be written, and not be undone either: an import may find this or that.
+    let reply = world.ask(node(1), make("vol2"));
+    assert!(matches!(reply, Reply::Unknown(_)), "{reply:?}");
     world.settle();
     for number in 0..3 {
         let state = &world.nodes[&node(number)];
@@ -152,8 +153,8 @@ fn a_group_that_cannot_be_made_holds_nobody_up() {
         let disk = world.disks.known()[disk].clone();
         world.unwritable.insert((node(0), disk));
     }
-    let refused = failure(world.ask(node(1), init()));
-    assert!(refused.text.starts_with("node 0: cannot write disk "), "{}", refused.text);
+    let reply = world.ask(node(1), init());
+    assert!(matches!(reply, Reply::Unknown(_)), "{reply:?}");
     world.settle();
     world.unwritable.clear();
     assert_eq!(world.ask(node(1), init()), Reply::Done, "{:?}", world.said);

@@ -75,8 +75,8 @@ impl Daemon {
                 Err(Failure::Operation { id: failure.id, text: failure.text })
             }
             Reply::Unknown(request) => Err(Failure::operation(format!(
-                "this node left the cluster before it was decided; vxdctl transstate {request} tells \
-                 what came of it"
+                "it may or may not be done: this node left the cluster before it was decided, or the \
+                 disks could not be written; later, vxdctl transstate {request} tells what came of it"
             ))),
             reply => Ok(reply),
         }

@@ -277,6 +277,7 @@ impl Configd {
             Upcall::Decided { id, request, outcome, fault } => {
                 self.on_decided(now, &id, request, outcome, fault);
             }
+            Upcall::GivenUp { group } => self.on_given_up(&group),
             Upcall::Joining { announce } => {
                 self.on_joining(now, announce);
             }

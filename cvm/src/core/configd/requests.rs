@@ -329,6 +329,17 @@ impl Configd {
         self.next_work(now);
     }
 
+    /// What failed may be in force when the group is imported again: nobody can say.
+    pub(super) fn on_given_up(&mut self, group: &UniqueId) {
+        let (over, waits): (Vec<_>, Vec<_>) = std::mem::take(&mut self.requests.held)
+            .into_iter()
+            .partition(|(held, ..)| held == group);
+        self.requests.held = waits;
+        for (_, request, _) in over {
+            self.answer(request, Reply::Unknown(request));
+        }
+    }
+
     /// Groups may be written back by now.
     pub(super) fn answer_held(&mut self) {
         let held = std::mem::take(&mut self.requests.held);

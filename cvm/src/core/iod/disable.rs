@@ -7,7 +7,7 @@
 
 use llt::{Instant, NodeId};
 
-use super::{Iod, IodNotice, IodOutput};
+use super::{Iod, IodNotice, IodOutput, Upcall};
 use crate::core::wire::v::VMessage;
 use crate::model::{FailPolicy, UniqueId};
 
@@ -47,6 +47,7 @@ impl Iod {
             self.forget_opens();
         }
         self.notice(IodNotice::Disabled { group: group.clone() });
+        self.tell(Upcall::GivenUp { group: group.clone() });
         self.tell_tables();
         self.leave_if_closed();
     }

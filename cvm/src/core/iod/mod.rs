@@ -216,6 +216,11 @@ pub enum Upcall {
         /// Where it went wrong, and what, if it was abandoned.
         fault: Option<(NodeId, String)>,
     },
+    /// What may be half written of a group is not written back: nobody can say what an import will find.
+    GivenUp {
+        /// Which group.
+        group: UniqueId,
+    },
     /// Master: a node of port v waits to become a member.
     Joining {
         /// Who it is.

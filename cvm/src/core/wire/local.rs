@@ -142,6 +142,10 @@ pub fn encode_upcall(upcall: &Upcall) -> Bytes {
             out.put_u8(u8::from(role.is_suspended));
         }
         Upcall::Staged => out.put_u8(6),
+        Upcall::GivenUp { group } => {
+            out.put_u8(8);
+            out.put_unique_id(group);
+        }
         Upcall::Tables(view) => {
             out.put_u8(7);
             put_tables(&mut out, view);
@@ -197,6 +201,7 @@ pub fn decode_upcall(bytes: Bytes) -> Result<Upcall, Malformed> {
             is_suspended: reader.flag("whether I/O stands still")?,
         }),
         6 => Upcall::Staged,
+        8 => Upcall::GivenUp { group: reader.unique_id()? },
         7 => Upcall::Tables(read_tables(&mut reader)?),
         _ => return Reader::wrong("an upcall that this version knows"),
     };
