@@ -24,9 +24,9 @@ pub(super) fn tell(story: &mut Story, options: &UpOptions) -> Result<()> {
     })?;
     let mut cluster = made.context("the step before made it")?;
     story.step("disks are initialised, vxdg -s init", || init(&cluster))?;
-    story.step("volumes are made on the master and from a slave", || make(&cluster))?;
+    story.step("volumes are made on master and slave", || make(&cluster))?;
     let mut killed = 0;
-    story.step("the master is killed -9 in the middle of changes", || {
+    story.step("the master is killed -9 amid changes", || {
         let (master, checked) = kill(&cluster)?;
         killed = master;
         Ok(checked)
