@@ -121,9 +121,8 @@ Several groups are deported or destroyed in turn, up to the first that cannot be
 Flags of free: s spare, n not for hot relocation, r reserved, f failing.
 
 JSON of list: a list of {name, is_enabled, is_shared, cds, id}. JSON of list GROUP: a list of {group,
-tid, epoch, local_activation, activations, disabled, copies,
-config_blocks, config_free}: group has all records
-by name, activations are pairs of node id and mode, copies are {dm, access, config, log}, where true
+tid, epoch, local_activation, activations, disabled, copies, config_blocks, config_free}: group has
+all records by name, activations are pairs of node id and mode, copies are {dm, access, config, log}, where true
 is a copy that is in use and false one that failed. JSON of free, spare and nohotuse: a list of
 {group, disk, device, tag, offset, length, spare, nohotuse, reserve, failing}, in sectors.
 

@@ -71,8 +71,7 @@ Fields of -F and -e (-F prints a dash for those that a kind of record does not h
 A pattern of -e is one comparison; v_, pl_, sd_, sv_, dm_ and dg_ before the field select the kind.
 
 JSON: a list of groups {group, tid, epoch, local_activation, activations, disabled, copies,
-config_blocks,
-config_free}; group is an object with name, id, version, owner, autoimport, destroyed, cds, minors,
+config_blocks, config_free}; group is an object with name, id, version, owner, autoimport, destroyed, cds, minors,
 nconfig, nlog, detach_policy, fail_policy, ssb, serial, next_rid, and disks, subdisks, plexes,
 volumes: objects of records by name; copies is a list of {dm, access, config, log}.
 
