@@ -125,7 +125,7 @@ fn kill(cluster: &Testbed) -> Result<(u8, Checked)> {
     ensure!(there == told_done, "told of {told_done:?}, there are {there:?}");
     let mode = programs::run(cluster, slave, &["vxdctl", "-c", "mode"], "")?;
     let what = format!(
-        "node {new} is master; {} made, {} refused, all as told; {after} after it",
+        "node {new} is master; {} made, {} refused, all as told; {after} after",
         told_done.len(),
         told_failed.len()
     );
