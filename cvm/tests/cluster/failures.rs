@@ -3,11 +3,11 @@
 use cvm::disk::CopyState;
 use cvm::model::op::{GroupAttribute, Op};
 use cvm::model::{FailPolicy, UniqueId};
-use cvm::request::{Failure, Reply, Request};
+use cvm::request::{Reply, Request};
 use llt::NodeId;
 
 use crate::crashes::{deport, disks, import, init, make, op};
-use crate::world::{World, node};
+use crate::world::{World, failure, node};
 
 /// Three nodes, four disks, and a group on the first three.
 fn prepared() -> (World, UniqueId) {
@@ -15,13 +15,6 @@ fn prepared() -> (World, UniqueId) {
     assert_eq!(world.ask(node(0), init()), Reply::Done);
     let group = world.nodes[&node(0)].iod.tables().keys().next().unwrap().clone();
     (world, group)
-}
-
-fn failure(reply: Reply) -> Failure {
-    match reply {
-        Reply::Failed(failure) => failure,
-        other => panic!("it was not refused: {other:?}"),
-    }
 }
 
 fn cut(world: &mut World, node: NodeId, disks: impl IntoIterator<Item = usize>) {

@@ -3,11 +3,11 @@
 use cvm::core::iod::OpenRefused;
 use cvm::model::op::{Attribute, Make, Op, VolumeLayout};
 use cvm::model::{Activation, UniqueId};
-use cvm::request::{ClusterRequest, Failure, Reply, Request};
+use cvm::request::{ClusterRequest, Reply, Request};
 use cvm::sim::Fate;
 
 use crate::crashes::{deport, init, op};
-use crate::world::{World, name, node};
+use crate::world::{World, failure, name, node};
 
 /// Three nodes with a group in this mode, and one volume.
 fn prepared(mode: Activation, exclusive: bool) -> (World, UniqueId) {
@@ -22,13 +22,6 @@ fn prepared(mode: Activation, exclusive: bool) -> (World, UniqueId) {
     assert_eq!(world.ask(node(1), op(Op::Make(Box::new(make)))), Reply::Done);
     let group = world.nodes[&node(2)].iod.tables().keys().next().unwrap().clone();
     (world, group)
-}
-
-fn failure(reply: Reply) -> Failure {
-    match reply {
-        Reply::Failed(failure) => failure,
-        other => panic!("it was not refused: {other:?}"),
-    }
 }
 
 /// CVM-22, CVM-25, CVM-26, CVM-27, CVM-28.

@@ -13,7 +13,7 @@ use cvm::core::wire::v::VMessage;
 use cvm::core::wire::w::WMessage;
 use cvm::disk::Image;
 use cvm::model::{Activation, Name, UniqueId};
-use cvm::request::{ClusterRequest, Reply, Request};
+use cvm::request::{ClusterRequest, Failure, Reply, Request};
 use cvm::sim::{Course, Disks, Fate, Writes};
 use llt::{Duration, Id, Incarnation, Instant, NodeId};
 
@@ -25,6 +25,15 @@ pub(crate) fn node(number: u8) -> NodeId {
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
+}
+
+/// Why a request was refused.
+#[track_caller]
+pub(crate) fn failure(reply: Reply) -> Failure {
+    match reply {
+        Reply::Failed(failure) => failure,
+        other => panic!("it was not refused: {other:?}"),
+    }
 }
 
 /// A node: two processes.
