@@ -3,7 +3,7 @@
 use cvm::model::Activation;
 use cvm::request::{ClusterRequest, Reply, Request};
 
-use crate::crashes::init;
+use crate::crashes::{init, make};
 use crate::world::{World, name, node};
 
 #[test]
@@ -31,5 +31,42 @@ fn who_asked_for_a_mode_or_a_master_is_answered_when_the_node_leaves() {
     assert_eq!(world.ask(node(1), Request::Cluster(ClusterRequest::Abort)), Reply::Done);
     for session in sessions {
         assert!(world.reply(node(1), session).is_some(), "{session}: {:?}", world.said);
+    }
+}
+
+/// The next command may be given on any node, and has to find what the one before has made.
+#[test]
+fn what_is_told_as_done_is_seen_on_every_node() {
+    for seed in 0..60 {
+        let mut world = World::formed(seed, 3, 3);
+        assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
+        let asks = node(u8::try_from(seed % 3).unwrap());
+        let session = world.request(asks, make("vol1"));
+        while world.reply(asks, session).is_none() {
+            assert!(world.step(), "seed {seed}: no answer: {:?}", world.said);
+        }
+        for (id, state) in &world.nodes {
+            let mut groups = state.configd.tables().values().map(|table| &table.image.group);
+            let has_it = groups.any(|group| group.volumes.contains_key("vol1"));
+            assert!(has_it, "seed {seed}: node {id} does not know of it");
+        }
+    }
+}
+
+#[test]
+fn who_has_no_vxconfigd_any_more_holds_up_no_answer() {
+    for seed in 0..60 {
+        let mut world = World::formed(seed, 3, 3);
+        assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
+        world.trace.clear();
+        let session = world.request(node(0), make("vol1"));
+        while !world.trace.iter().any(|said| said.ends_with("Commit")) {
+            assert!(world.step(), "seed {seed}: {:?}", world.said);
+        }
+        let before = world.now;
+        world.kill_configd(node(2));
+        while world.reply(node(0), session).is_none() && world.step() {}
+        assert_eq!(world.reply(node(0), session), Some(&Reply::Done), "seed {seed}");
+        assert_eq!(world.now, before, "seed {seed}: it waited for a limit");
     }
 }

@@ -7,6 +7,7 @@
 //! | `plan.rs` | what a request makes of the configuration |
 //! | `import.rs` | which configuration of a group is imported |
 //! | `transaction.rs` | check and load, at the master and at all; the rest is vxiod's |
+//! | `settle.rs` | what was decided is told when it is in force everywhere |
 //! | `join.rs` | what a joiner is given and checks |
 //! | `disks.rs` | what was found on the disks |
 //! | `longest.rs` | how long a volume could be |
@@ -21,12 +22,14 @@ mod join;
 mod longest;
 mod plan;
 mod requests;
+mod settle;
 mod transaction;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use gab::PortView;
+use llt::time::earliest;
 use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 pub use self::disks::{Device, DeviceState};
@@ -85,6 +88,7 @@ pub struct Configd {
     parcels: Parcels,
     shipped_parcels: Parcels,
     requests: requests::Requests,
+    settling: settle::Settling,
     work: Work,
     /// Nodes that wait to join, as vxiod says, and since when.
     joiners: BTreeMap<NodeId, (Announce, Instant)>,
@@ -215,6 +219,7 @@ impl Configd {
             parcels: Parcels::default(),
             shipped_parcels: Parcels::default(),
             requests: requests::Requests::default(),
+            settling: settle::Settling::default(),
             work: Work::Idle,
             joiners: BTreeMap::new(),
             checked: None,
@@ -325,6 +330,7 @@ impl Configd {
         for node in view.left.iter() {
             self.parcels.forget(node);
         }
+        self.answer_settled();
         self.on_left(now, view.left);
         self.next_work(now);
     }
@@ -363,6 +369,7 @@ impl Configd {
             WMessage::Load { id } => self.on_load(from, &id),
             WMessage::Loaded { id, refused } => self.on_loaded(now, from, &id, refused),
             WMessage::Precheck(precheck) => self.on_precheck(from, *precheck),
+            WMessage::Settled { request } => self.on_settled(from, request),
             WMessage::Vote { id, refused } => self.on_vote(now, from, &id, refused),
         }
     }
@@ -426,16 +433,18 @@ impl Configd {
     /// Time has passed.
     pub fn handle_timer(&mut self, now: Instant) {
         self.check_answers(now);
+        self.check_settling(now);
         self.next_work(now);
     }
 
     /// When [`handle_timer`](Self::handle_timer) has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        match &self.work {
+        let work = match &self.work {
             Work::Idle => None,
             Work::Join(joining) => joining.deadline(),
             Work::Txn(driven) => driven.deadline(),
-        }
+        };
+        earliest(work, self.settling.deadline())
     }
 
     /// What is to be done, one after the other.

@@ -48,6 +48,11 @@ pub(super) struct Requests {
 }
 
 impl Requests {
+    /// Somebody of this node waits for the answer.
+    pub(super) fn is_awaited(&self, request: RequestId) -> bool {
+        self.sessions.contains_key(&request)
+    }
+
     pub(super) fn hang_up(&mut self, session: u64) {
         self.sessions.retain(|_, waiting| *waiting != session);
         self.entering.retain(|waiting| *waiting != session);
@@ -233,6 +238,7 @@ impl Configd {
             reply => reply,
         };
         self.requests.shipped.remove(&id);
+        self.settling.forget(id);
         if let Some(session) = self.requests.sessions.remove(&id) {
             self.reply(session, reply);
         } else if id.origin.node != self.me.node {
@@ -303,7 +309,11 @@ impl Configd {
             self.outcomes.push_front((request, outcome));
             self.outcomes.truncate(crate::disk::OUTCOMES_MAX);
         }
-        let mine = matches!(&self.work, Work::Txn(driven) if driven.txn.id == *id);
+        let driven = match &self.work {
+            Work::Txn(driven) if driven.txn.id == *id => Some(driven.is_shared),
+            Work::Idle | Work::Join(_) | Work::Txn(_) => None,
+        };
+        let (mine, is_shared) = (driven.is_some(), driven != Some(false));
         if mine {
             self.work = Work::Idle;
         }
@@ -318,8 +328,11 @@ impl Configd {
                 Reply::Failed(Failure::told(format!("node {node}: {text}")))
             }
         };
-        // Every node hears what was decided: who asked needs no answer from another.
-        if asked_here && outcome == Decision::Abandoned && self.repairing.contains(&id.group) {
+        // Every node hears what was decided: who asked needs no word of the master.
+        if is_shared && outcome == Decision::Committed {
+            self.requests.shipped.remove(&request);
+            self.settle(now, request);
+        } else if asked_here && outcome == Decision::Abandoned && self.repairing.contains(&id.group) {
             // Until it is written back, a total outage could still bring it into force.
             self.requests.shipped.remove(&request);
             self.requests.held.push((id.group.clone(), request, reply));
@@ -355,6 +368,7 @@ impl Configd {
         let was = std::mem::replace(&mut self.role, role);
         self.tell_role(&was);
         self.answer_switching();
+        self.answer_settled();
         if self.role.is_member && !was.is_member {
             for session in std::mem::take(&mut self.requests.entering) {
                 self.reply(session, Reply::Done);
@@ -446,6 +460,8 @@ impl Configd {
             self.reply(session, Reply::Failed(failure));
         }
         self.requests.reachable = None;
+        // With nobody there to wait for.
+        self.answer_settled();
         // Whether that was written back this node does not hear any more.
         let is_private = |group: &UniqueId| {
             self.tables.get(group).is_some_and(|table| !table.image.group.is_shared())

@@ -8,7 +8,7 @@ use crate::core::txn::TxnId;
 use crate::disk::{CopyState, DiskCopies, RequestId, Slot};
 use crate::model::{Name, Stamp, UniqueId};
 
-/// A message on port w. The master's are broadcast, answers go to the master alone.
+/// A message on port w. The master's are broadcast, answers go to who asked alone.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum WMessage {
     /// The transaction ends before it was begun; the master's vxiod tells those that have loaded it.
@@ -39,6 +39,11 @@ pub enum WMessage {
     },
     /// Is anything in the way of this change at your node?
     Precheck(Box<Precheck>),
+    /// To the vxconfigd whose request it was: what was decided is in force at the sender's.
+    Settled {
+        /// Whose request it was.
+        request: RequestId,
+    },
     /// Nothing is, or this.
     Vote {
         /// Which.
@@ -117,6 +122,7 @@ const LOAD: u8 = 4;
 const LOADED: u8 = 5;
 const PRECHECK: u8 = 6;
 const VOTE: u8 = 7;
+const SETTLED: u8 = 8;
 
 impl WMessage {
     /// Its bytes; what is longer than a message of GAB travels in [`super::parcel`]s.
@@ -154,6 +160,10 @@ impl WMessage {
             }
             Self::Loaded { id, refused } => put_answer(&mut out, LOADED, id, refused.as_deref()),
             Self::Precheck(precheck) => put_precheck(&mut out, precheck),
+            Self::Settled { request } => {
+                out.put_u8(SETTLED);
+                out.put_request_id(*request);
+            }
             Self::Vote { id, refused } => put_answer(&mut out, VOTE, id, refused.as_deref()),
         }
         out.freeze()
@@ -184,6 +194,7 @@ impl WMessage {
             LOAD => Self::Load { id: reader.txn_id()? },
             LOADED => Self::Loaded { id: reader.txn_id()?, refused: read_refused(&mut reader)? },
             PRECHECK => Self::Precheck(Box::new(read_precheck(&mut reader)?)),
+            SETTLED => Self::Settled { request: reader.request_id()? },
             VOTE => Self::Vote { id: reader.txn_id()?, refused: read_refused(&mut reader)? },
             _ => return Reader::wrong("a kind of message that this version knows"),
         };
@@ -350,6 +361,7 @@ mod tests {
             WMessage::Precheck(Box::new(precheck(Base::InForce(stamp)))),
             WMessage::Precheck(Box::new(precheck(Base::Nothing))),
             WMessage::Precheck(Box::new(precheck(Base::OnDisk(image, Slot::ALL[0])))),
+            WMessage::Settled { request: RequestId { origin, number: 5 } },
             WMessage::Vote { id: id.clone(), refused: None },
             WMessage::Vote { id: id.clone(), refused },
         ]
