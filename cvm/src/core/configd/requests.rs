@@ -332,7 +332,8 @@ impl Configd {
         if is_shared && outcome == Decision::Committed {
             self.requests.shipped.remove(&request);
             self.settle(now, request);
-        } else if asked_here && outcome == Decision::Abandoned && self.repairing.contains(&id.group) {
+        } else if asked_here && outcome == Decision::Abandoned && self.repairing.contains(&id.group)
+        {
             // Until it is written back, a total outage could still bring it into force.
             self.requests.shipped.remove(&request);
             self.requests.held.push((id.group.clone(), request, reply));
