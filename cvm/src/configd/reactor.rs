@@ -20,7 +20,7 @@ use super::host::{
 use super::snapshot::{Surroundings, snapshot};
 use crate::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use crate::core::iod::{Command, Upcall};
-use crate::core::wire::local::{decode_upcall, encode_command};
+use crate::core::wire::local::{UpcallReader, encode_command};
 use crate::core::wire::parcel::Way;
 use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
 use crate::model::UniqueId;
@@ -34,6 +34,8 @@ pub(super) struct Reactor {
     utilities: BTreeMap<u64, Framed>,
     sessions: u64,
     iod: Option<Framed>,
+    /// Of this connection to vxiod.
+    upcalls: UpcallReader,
     /// When vxiod is looked for again.
     iod_retry: Instant,
     /// When ports that are not open are tried again.
@@ -79,6 +81,7 @@ impl Reactor {
             utilities: BTreeMap::new(),
             sessions: 0,
             iod: None,
+            upcalls: UpcallReader::default(),
             iod_retry: now(),
             port_retry: now(),
             ports: None,
@@ -146,7 +149,7 @@ impl Reactor {
         self.iod_retry = now() + IOD_RETRY;
         let socket = UnixStream::connect(self.root.join("run/vxiod.sock"));
         if let Ok(conn) = socket.and_then(Framed::new) {
-            self.iod = Some(conn);
+            (self.iod, self.upcalls) = (Some(conn), UpcallReader::default());
             self.around.has_iod = true;
             tracing::info!("vxiod is here");
             self.configd.handle_iod_here();
@@ -169,7 +172,7 @@ impl Reactor {
             return;
         };
         for message in messages {
-            match decode_upcall(message) {
+            match self.upcalls.decode(message) {
                 Ok(upcall) => self.hear(upcall),
                 Err(error) => {
                     tracing::error!(%error, "vxiod sent what is no upcall");

@@ -7,7 +7,7 @@ use crate::core::configd::{Configd, Device, DeviceState};
 use crate::core::iod::{TableView, VERSIONS};
 use crate::disk::{CopyState, FoundDisk, RegionKind};
 use crate::model::text::write_group;
-use crate::model::{Activation, Owner};
+use crate::model::{Activation, Group, Owner};
 use crate::snapshot::{
     ClusterSnapshot, CopySnapshot, DiskSnapshot, GroupSnapshot, NodeSnapshot, RegionSnapshot,
     Snapshot,
@@ -208,6 +208,6 @@ fn group(configd: &Configd, table: &TableView, around: &Surroundings) -> GroupSn
         copies: copies.collect(),
         config_blocks: blocks,
         config_free: blocks.saturating_sub(used),
-        group: group.clone(),
+        group: Group::clone(group),
     }
 }

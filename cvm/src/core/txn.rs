@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::wire::w::{Base, Precheck};
 use crate::disk::{CopyList, Image, RequestId, Slot};
 use crate::model::{Group, Name, Owner, Stamp, UniqueId};
 
@@ -26,7 +27,8 @@ impl fmt::Display for TxnId {
     }
 }
 
-/// A change of one group, as it is loaded into every vxiod.
+/// A change of one group, as it is loaded in a vxiod: what a [`Precheck`] makes of the configuration
+/// that is in force there.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Txn {
     /// Its name.
@@ -53,6 +55,43 @@ pub struct Txn {
 }
 
 impl Txn {
+    /// What `precheck` makes where `in_force` is the configuration of its group, if it is imported.
+    ///
+    /// # Errors
+    /// Why it does not fit, for people.
+    pub fn of(precheck: &Precheck, in_force: Option<&Arc<Image>>) -> Result<Self, String> {
+        let before = match &precheck.base {
+            Base::InForce(stamp) => Before::InForce(*stamp),
+            Base::Nothing => Before::Nothing,
+            Base::OnDisk(bytes, slot) => {
+                let image = Image::decode(*slot, bytes).map_err(|error| error.to_string())?;
+                Before::OnDisk(Arc::new(image))
+            }
+        };
+        let old = match &before {
+            Before::InForce(stamp) => {
+                let image = in_force.filter(|image| image.stamp == *stamp);
+                Some(image.ok_or("Cluster master out of sync?")?)
+            }
+            Before::Nothing => None,
+            Before::OnDisk(image) => Some(image),
+        };
+        let group = precheck.change.apply(old.map(|image| &*image.group));
+        let group = Arc::new(group.map_err(|error| error.to_string())?);
+        Ok(Self {
+            id: precheck.id.clone(),
+            request: precheck.request,
+            before,
+            group,
+            copies: precheck.copies.iter().cloned().collect(),
+            tenures: precheck.tenures.clone(),
+            time: precheck.time,
+            slot: precheck.slot,
+            volumes: precheck.volumes.clone(),
+            closed: precheck.closed.clone(),
+        })
+    }
+
     /// The group is imported nowhere after it; `old` is what it was before, where it is imported.
     pub fn deports(&self, old: Option<&Group>) -> bool {
         let other_owner = old.is_some_and(|old| old.owner != self.group.owner);

@@ -14,26 +14,28 @@ pub(crate) struct Framed {
     socket: UnixStream,
     input: BytesMut,
     output: BytesMut,
+    /// What is read goes here first.
+    chunk: Box<[u8]>,
 }
 
 /// Read at once.
-const READ: usize = 256 << 10;
+const READ: usize = 64 << 10;
 
 impl Framed {
     /// # Errors
     /// If the socket cannot be told not to wait.
     pub(crate) fn new(socket: UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, input: BytesMut::new(), output: BytesMut::new() })
+        let chunk = vec![0; READ].into_boxed_slice();
+        Ok(Self { socket, input: BytesMut::new(), output: BytesMut::new(), chunk })
     }
 
     /// What has come; an error if the other side is gone or sends something else.
     pub(crate) fn receive(&mut self) -> io::Result<Vec<Bytes>> {
-        let mut chunk = vec![0; READ];
         loop {
-            match self.socket.read(&mut chunk) {
+            match self.socket.read(&mut self.chunk) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(len) => self.input.extend_from_slice(&chunk[..len]),
+                Ok(len) => self.input.extend_from_slice(&self.chunk[..len]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

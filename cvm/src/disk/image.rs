@@ -12,6 +12,7 @@ mod decode;
 mod encode;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use llt::Id;
 
@@ -42,8 +43,8 @@ pub struct Image {
     /// Where the copies of the configurations are that it follows, as far as those are others: see
     /// [`Image::earlier_for`]. Without any the image is settled.
     pub earlier: Vec<CopyList>,
-    /// The configuration.
-    pub group: Group,
+    /// The configuration. Who has it in force, who changes it and who lists it share it.
+    pub group: Arc<Group>,
 }
 
 /// How many lists of copies an image can have beside its own. There is more than one only if imports

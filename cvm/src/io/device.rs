@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 use super::buffer::Blocks;
 use crate::disk::{
     BLOCK, COPIES, Claim, Claims, FormatError, FoundDisk, FoundSlot, Geometry, GeometryError, Head,
-    Image, ImageError, LABELS_AT, Label, SLOTS, Slot,
+    ImageError, LABELS_AT, Label, SLOTS, Slot,
 };
 use crate::model::size::SECTOR;
 use crate::model::{Sectors, UniqueId};
@@ -206,12 +206,16 @@ impl Device {
         Ok(())
     }
 
-    /// Writes a configuration into its slot.
+    /// Writes a configuration, as [`Image::encode`](crate::disk::Image::encode) made it for this slot.
     ///
     /// # Errors
     /// If it does not fit, or cannot be written; the slot may hold a part of it then.
-    pub fn write_image(&self, label: &Label, image: &Image) -> Result<()> {
-        let bytes = image.encode(label.geometry.slot_blocks())?;
-        self.write(label.geometry.image_at(image.slot), &bytes)
+    pub fn write_image(&self, label: &Label, slot: Slot, encoded: &[u8]) -> Result<()> {
+        let blocks = u32::try_from(encoded.len().div_ceil(BLOCK)).unwrap_or(u32::MAX);
+        let room = label.geometry.slot_blocks();
+        if blocks > room {
+            return Err(ImageError::NoSpace { blocks, room }.into());
+        }
+        self.write(label.geometry.image_at(slot), encoded)
     }
 }

@@ -4,16 +4,41 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam::channel::Sender;
 
 use crate::core::iod::{DiskError, Token, Write, WriteDone};
 use crate::daemon::Jobs;
-use crate::disk::Label;
+use crate::disk::{Claim, Image, ImageError, Label};
 use crate::io::{Device, DeviceError, devices};
 use crate::model::UniqueId;
 
-type Job = (Token, Write);
+struct Job {
+    token: Token,
+    disk: UniqueId,
+    what: What,
+}
+
+enum What {
+    Claim(Box<Claim>),
+    Image(Arc<Encoded>),
+}
+
+/// The bytes of a configuration are the same on every disk: the first thread that needs them makes
+/// them.
+#[derive(Debug)]
+struct Encoded {
+    image: Arc<Image>,
+    bytes: OnceLock<Result<Vec<u8>, ImageError>>,
+}
+
+impl Encoded {
+    fn bytes(&self) -> Result<&[u8], ImageError> {
+        let made = self.bytes.get_or_init(|| self.image.encode(u32::MAX));
+        made.as_deref().map_err(Clone::clone)
+    }
+}
 
 /// The disks that are written.
 #[derive(Debug)]
@@ -21,11 +46,14 @@ pub(super) struct Disks {
     root: PathBuf,
     jobs: Jobs<(Token, WriteDone)>,
     workers: BTreeMap<UniqueId, Sender<Job>>,
+    /// The newest configuration that was to be written.
+    newest: Option<Arc<Encoded>>,
 }
 
 impl Disks {
     pub(super) fn new(root: &Path) -> io::Result<Self> {
-        Ok(Self { root: root.to_owned(), jobs: Jobs::new()?, workers: BTreeMap::new() })
+        let (root, jobs) = (root.to_owned(), Jobs::new()?);
+        Ok(Self { root, jobs, workers: BTreeMap::new(), newest: None })
     }
 
     /// Begins a write; `Some` if it has failed already.
@@ -43,9 +71,21 @@ impl Disks {
                 }
             }
         }
-        let sent =
-            self.workers.get(&disk).is_some_and(|worker| worker.send((token, write)).is_ok());
+        let what = match write {
+            Write::Claim(claim) => What::Claim(claim),
+            Write::Image(_, image) => What::Image(self.encoded(&image)),
+        };
+        let job = Job { token, disk: disk.clone(), what };
+        let sent = self.workers.get(&disk).is_some_and(|worker| worker.send(job).is_ok());
         (!sent).then_some((token, Err(DiskError::NoPath)))
+    }
+
+    fn encoded(&mut self, image: &Arc<Image>) -> Arc<Encoded> {
+        let known = self.newest.take_if(|newest| Arc::ptr_eq(&newest.image, image));
+        let encoded = known.unwrap_or_else(|| {
+            Arc::new(Encoded { image: Arc::clone(image), bytes: OnceLock::new() })
+        });
+        Arc::clone(self.newest.insert(encoded))
     }
 
     /// Writes that have ended.
@@ -86,13 +126,17 @@ impl AsFd for Disks {
 }
 
 /// The disk is opened each time: its path may lead elsewhere by now.
-fn perform(place: &mut Place, (token, write): Job) -> (Token, WriteDone) {
-    let Some((device, label)) = place.find(write.disk()) else {
+fn perform(place: &mut Place, job: Job) -> (Token, WriteDone) {
+    let token = job.token;
+    let Some((device, label)) = place.find(&job.disk) else {
         return (token, Err(DiskError::NoPath));
     };
-    let done = match &write {
-        Write::Claim(claim) => device.write_claim(&label, claim),
-        Write::Image(_, image) => device.write_image(&label, image),
+    let done = match &job.what {
+        What::Claim(claim) => device.write_claim(&label, claim),
+        What::Image(encoded) => encoded
+            .bytes()
+            .map_err(DeviceError::Image)
+            .and_then(|bytes| device.write_image(&label, encoded.image.slot, bytes)),
     };
     let done = done.map_err(|error| match error {
         DeviceError::Image(_) => DiskError::NoSpace,

@@ -14,7 +14,7 @@ use llt::{Id, Incarnation, NodeId};
 
 use super::disks::Disks;
 use crate::core::iod::{Command, Iod, IodConfig, IodNotice, IodOutput};
-use crate::core::wire::local::{decode_command, encode_upcall};
+use crate::core::wire::local::{UpcallWriter, decode_command};
 use crate::daemon::{Framed, incarnation, interest, now, wait};
 
 pub(super) struct Reactor {
@@ -23,6 +23,8 @@ pub(super) struct Reactor {
     port: Option<Port>,
     listener: UnixListener,
     configd: Option<Framed>,
+    /// Of this connection to vxconfigd.
+    upcalls: UpcallWriter,
     disks: Disks,
     ends: Arc<AtomicBool>,
 }
@@ -36,7 +38,8 @@ impl Reactor {
         let me = Id { node: NodeId::ZERO, incarnation: Incarnation(incarnation()) };
         let iod = Iod::new(me, IodConfig::default());
         let disks = Disks::new(&root)?;
-        Ok(Self { root, iod, port: None, listener, configd: None, disks, ends })
+        let upcalls = UpcallWriter::default();
+        Ok(Self { root, iod, port: None, listener, configd: None, upcalls, disks, ends })
     }
 
     /// Until a signal ends it.
@@ -79,6 +82,7 @@ impl Reactor {
             if self.configd.replace(conn).is_some() {
                 self.iod.handle_configd(now(), false);
             }
+            self.upcalls = UpcallWriter::default();
             self.iod.handle_configd(now(), true);
             self.drain();
         }
@@ -164,7 +168,7 @@ impl Reactor {
                     self.send(|port| port.send_to(to, &payload, true));
                 }
                 IodOutput::Tell(upcall) => {
-                    let bytes = encode_upcall(&upcall);
+                    let bytes = self.upcalls.encode(&upcall);
                     if self.configd.as_mut().is_some_and(|conn| conn.send(&bytes).is_err()) {
                         self.configd = None;
                         self.iod.handle_configd(now(), false);

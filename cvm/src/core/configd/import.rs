@@ -112,7 +112,7 @@ impl Configd {
 
     /// The group as it is when it is imported: another owner, and all serials raised (facts 3.17).
     fn imported_group(&self, import: &Import, choice: &Choice) -> Group {
-        let mut group = choice.image.group.clone();
+        let mut group = Group::clone(&choice.image.group);
         group.owner = self.owner(import.shared);
         group.autoimport = !import.temporary;
         if let Some(name) = &import.rename {

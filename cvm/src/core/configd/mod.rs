@@ -97,7 +97,7 @@ pub struct Configd {
     /// The newest stamp of each group that a transaction of this node was called by.
     used: BTreeMap<UniqueId, Stamp>,
     /// What was checked here and may be loaded.
-    checked: Option<Box<super::txn::Txn>>,
+    checked: Option<Box<super::wire::w::Precheck>>,
     /// The request of what was loaded here for the master, and is not decided yet.
     loaded: Option<RequestId>,
     /// What waits for the disks to be looked at.
@@ -459,7 +459,7 @@ impl Configd {
 
     /// Groups that errors have disabled, as they were.
     pub fn disabled(&self) -> impl Iterator<Item = &crate::model::Group> {
-        self.disabled.iter().map(|image| &image.group)
+        self.disabled.iter().map(|image| &*image.group)
     }
 
     /// What was found when the disks were last looked at, by access name.

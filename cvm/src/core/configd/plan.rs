@@ -104,7 +104,7 @@ impl Configd {
     }
 
     fn disabled_named(&self, name: &Name) -> Option<&Group> {
-        let mut all = self.disabled.iter().map(|image| &image.group);
+        let mut all = self.disabled.iter().map(|image| &*image.group);
         all.find(|group| group.name == *name || group.id.to_string() == name.as_str())
     }
 
@@ -162,7 +162,7 @@ impl Configd {
         host: Option<&Name>,
     ) -> Result<Plan, Failure> {
         let table = self.imported(name)?;
-        let mut group = table.image.group.clone();
+        let mut group = Group::clone(&table.image.group);
         group.owner = host.map_or(Owner::Nobody, |host| Owner::Host(host.clone()));
         if let Some(rename) = rename {
             group.name = rename.clone();
@@ -175,7 +175,7 @@ impl Configd {
 
     fn plan_destroy(&self, name: &Name) -> Result<Plan, Failure> {
         let table = self.imported(name)?;
-        let mut group = table.image.group.clone();
+        let mut group = Group::clone(&table.image.group);
         group.destroyed = true;
         let mut plan = self.plan_of(table, group)?;
         plan.closed = plan.group.volumes.keys().cloned().collect();

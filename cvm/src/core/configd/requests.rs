@@ -310,7 +310,7 @@ impl Configd {
             self.outcomes.truncate(crate::disk::OUTCOMES_MAX);
         }
         let driven = match &self.work {
-            Work::Txn(driven) if driven.txn.id == *id => Some(driven.is_shared),
+            Work::Txn(driven) if driven.precheck.id == *id => Some(driven.is_shared),
             Work::Idle | Work::Join(_) | Work::Txn(_) => None,
         };
         let (mine, is_shared) = (driven.is_some(), driven != Some(false));
@@ -476,7 +476,7 @@ impl Configd {
         }
         // A transaction that was loaded may be in force with the others.
         let loaded = match &self.work {
-            Work::Txn(driven) if driven.is_shared => Some(driven.txn.request),
+            Work::Txn(driven) if driven.is_shared => Some(driven.precheck.request),
             Work::Idle | Work::Join(_) | Work::Txn(_) => None,
         };
         if loaded.is_some() || matches!(self.work, Work::Join(_)) {
@@ -493,7 +493,7 @@ impl Configd {
     /// vxiod is gone: nothing of this node is carried out any more.
     pub(super) fn lose_iod(&mut self) {
         let private = match &self.work {
-            Work::Txn(driven) if !driven.is_shared => Some(driven.txn.request),
+            Work::Txn(driven) if !driven.is_shared => Some(driven.precheck.request),
             Work::Idle | Work::Join(_) | Work::Txn(_) => None,
         };
         let gone = || Failure::plain("vxiod is not running");

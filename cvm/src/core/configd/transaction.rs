@@ -6,8 +6,6 @@
 //! ```
 //! The master's vxiod loads first: from then on it can tell everybody that it is abandoned.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use llt::{Instant, NodeId, NodeSet};
 
@@ -17,7 +15,7 @@ use super::{Configd, ConfigdNotice, Scan, Work};
 use crate::core::iod::{Command, RECONFIGURES};
 use crate::core::txn::{Before, Txn, TxnId};
 use crate::core::wire::w::{Base, Precheck, WMessage};
-use crate::disk::Image;
+use crate::disk::RequestId;
 use crate::model::Group;
 use crate::model::change::Change;
 use crate::request::Failure;
@@ -25,7 +23,7 @@ use crate::request::Failure;
 /// A transaction that this node drives.
 #[derive(Clone, Debug)]
 pub(super) struct Driven {
-    pub(super) txn: Txn,
+    pub(super) precheck: Precheck,
     /// All nodes take part.
     pub(super) is_shared: bool,
     waiting: Waiting,
@@ -74,65 +72,55 @@ impl Configd {
         *used = plan.stamp;
         let reconfig = if plan.is_shared { self.role.reconfig } else { 0 };
         let id = TxnId { group: plan.group.id.clone(), stamp: plan.stamp, reconfig };
-        let txn = Txn {
-            id: id.clone(),
-            request: waiting.id,
-            before: plan.before,
-            group: Arc::new(plan.group),
-            copies: plan.copies,
+        if let Some(node) = self.role.members.difference(self.present).first()
+            && plan.is_shared
+        {
+            self.fail(waiting.id, missing(node));
+            return;
+        }
+        let is_shared = plan.is_shared;
+        let precheck = match self.precheck(id, waiting.id, plan) {
+            Ok(precheck) => precheck,
+            Err(failure) => {
+                self.fail(waiting.id, failure);
+                return;
+            }
+        };
+        let phase = if is_shared {
+            self.broadcast(&WMessage::Precheck(Box::new(precheck.clone())));
+            Phase::Checking { votes: NodeSet::EMPTY, deadline: now + self.config.answer_limit }
+        } else {
+            self.command(Command::Load(Box::new(precheck.clone())));
+            Phase::LoadingHere
+        };
+        self.work = Work::Txn(Box::new(Driven { precheck, is_shared, waiting, phase }));
+    }
+
+    /// What is sent to all of a plan.
+    fn precheck(&self, id: TxnId, request: RequestId, plan: Plan) -> Result<Precheck, Failure> {
+        let (base, old) = match plan.before {
+            Before::InForce(stamp) => {
+                (Base::InForce(stamp), self.tables.get(&id.group).map(|table| &table.image))
+            }
+            Before::Nothing => (Base::Nothing, None),
+            Before::OnDisk(ref image) => {
+                let bytes = image.encode(u32::MAX).map_err(|e| Failure::plain(e.to_string()))?;
+                (Base::OnDisk(Bytes::from(bytes), image.slot), Some(image))
+            }
+        };
+        Ok(Precheck {
+            id,
+            request,
+            base,
+            change: Change::between(old.map(|image| &*image.group), &plan.group),
+            copies: plan.copies.iter().map(|(disk, copies)| (disk.clone(), copies)).collect(),
             tenures: plan.tenures,
             time: plan.time,
             slot: plan.slot,
             volumes: plan.volumes,
             closed: plan.closed,
-        };
-        if !plan.is_shared {
-            self.command(Command::Load(Box::new(txn.clone())));
-            self.work = Work::Txn(Box::new(Driven {
-                txn,
-                is_shared: false,
-                waiting,
-                phase: Phase::LoadingHere,
-            }));
-            return;
-        }
-        if let Some(node) = self.role.members.difference(self.present).first() {
-            self.fail(waiting.id, missing(node));
-            return;
-        }
-        let base = match &txn.before {
-            Before::InForce(stamp) => Base::InForce(*stamp),
-            Before::Nothing => Base::Nothing,
-            Before::OnDisk(image) => match image.encode(u32::MAX) {
-                Ok(bytes) => Base::OnDisk(Bytes::from(bytes), image.slot),
-                Err(error) => {
-                    self.fail(waiting.id, Failure::plain(error.to_string()));
-                    return;
-                }
-            },
-        };
-        let old = match &txn.before {
-            Before::InForce(_) => self.tables.get(&id.group).map(|table| &table.image.group),
-            Before::Nothing => None,
-            Before::OnDisk(image) => Some(&image.group),
-        };
-        let precheck = Precheck {
-            id,
-            request: txn.request,
-            base,
-            change: Change::between(old, &txn.group).as_text().to_owned(),
-            copies: txn.copies.iter().map(|(disk, copies)| (disk.clone(), copies)).collect(),
-            tenures: txn.tenures.clone(),
-            time: txn.time,
-            slot: txn.slot,
-            volumes: txn.volumes.clone(),
-            closed: txn.closed.clone(),
             disks: plan.check,
-        };
-        let deadline = now + self.config.answer_limit;
-        let phase = Phase::Checking { votes: NodeSet::EMPTY, deadline };
-        self.work = Work::Txn(Box::new(Driven { txn, is_shared: true, waiting, phase }));
-        self.broadcast(&WMessage::Precheck(Box::new(precheck)));
+        })
     }
 
     /// The master asks whether anything is in the way of a change here (CVM-02, CVM-03).
@@ -175,49 +163,24 @@ impl Configd {
 
     /// The disks were looked at, if that was needed.
     pub(super) fn check(&mut self, from: NodeId, precheck: Precheck) {
+        let refused = self.in_the_way(&precheck);
         let id = precheck.id.clone();
-        let checked = self.checked_txn(precheck);
-        let refused = checked.as_ref().err().cloned();
-        self.checked = checked.ok().map(Box::new);
+        self.checked = refused.is_none().then(|| Box::new(precheck));
         if self.role.master == Some(from) {
             self.send_to(from, &WMessage::Vote { id, refused });
         }
     }
 
-    fn checked_txn(&self, precheck: Precheck) -> Result<Txn, String> {
-        let table = self.tables.get(&precheck.id.group);
-        let (before, old) = match &precheck.base {
-            Base::InForce(stamp) => {
-                let table = table.filter(|table| table.image.stamp == *stamp);
-                let table = table.ok_or("Cluster master out of sync?")?;
-                (Before::InForce(*stamp), Some(table.image.group.clone()))
-            }
-            Base::Nothing => (Before::Nothing, None),
-            Base::OnDisk(bytes, slot) => {
-                let image = Image::decode(*slot, bytes).map_err(|error| error.to_string())?;
-                let old = image.group.clone();
-                (Before::OnDisk(Arc::new(image)), Some(old))
-            }
-        };
-        let change = Change::from_text(precheck.change);
-        let group = change.apply(old.as_ref()).map_err(|error| error.to_string())?;
-        self.check_private(&group)?;
-        if let Some(missing) = precheck.disks.iter().find(|id| self.found_by_id(id).is_none()) {
-            // CVM-04.
-            return Err(format!("cannot access disk {missing}"));
+    /// What is in the way of a change here.
+    fn in_the_way(&self, precheck: &Precheck) -> Option<String> {
+        let in_force = self.tables.get(&precheck.id.group).map(|table| &table.image);
+        let txn = Txn::of(precheck, in_force);
+        if let Err(why) = txn.and_then(|txn| self.check_private(&txn.group)) {
+            return Some(why);
         }
-        Ok(Txn {
-            id: precheck.id,
-            request: precheck.request,
-            before,
-            group: Arc::new(group),
-            copies: precheck.copies.into_iter().collect(),
-            tenures: precheck.tenures,
-            time: precheck.time,
-            slot: precheck.slot,
-            volumes: precheck.volumes,
-            closed: precheck.closed,
-        })
+        // CVM-04.
+        let missing = precheck.disks.iter().find(|id| self.found_by_id(id).is_none());
+        missing.map(|disk| format!("cannot access disk {disk}"))
     }
 
     /// CVM-03: what this node has for itself must not collide with a shared group.
@@ -259,19 +222,19 @@ impl Configd {
         let members = self.role.members;
         let Work::Txn(driven) = &mut self.work else { return };
         let Phase::Checking { votes, .. } = &mut driven.phase else { return };
-        if driven.txn.id != *id {
+        if driven.precheck.id != *id {
             return;
         }
         votes.insert(from);
         if members.difference(*votes).is_empty() {
             driven.phase = Phase::LoadingHere;
-            let txn = driven.txn.clone();
-            self.command(Command::Load(Box::new(txn)));
+            let precheck = driven.precheck.clone();
+            self.command(Command::Load(Box::new(precheck)));
         }
     }
 
     fn drives(&self, id: &TxnId) -> bool {
-        matches!(&self.work, Work::Txn(driven) if driven.txn.id == *id)
+        matches!(&self.work, Work::Txn(driven) if driven.precheck.id == *id)
     }
 
     pub(super) fn on_load(&mut self, from: NodeId, id: &TxnId) {
@@ -279,10 +242,10 @@ impl Configd {
         if self.role.master != Some(from) || from == self.me.node || !self.role.is_member {
             return;
         }
-        match self.checked.take_if(|txn| txn.id == *id) {
-            Some(txn) => {
-                self.loaded = Some(txn.request);
-                self.command(Command::Load(txn));
+        match self.checked.take_if(|precheck| precheck.id == *id) {
+            Some(precheck) => {
+                self.loaded = Some(precheck.request);
+                self.command(Command::Load(precheck));
             }
             None => {
                 let refused = Some("the change was not checked here".to_owned());
@@ -358,7 +321,7 @@ impl Configd {
         if !driven.is_shared {
             return;
         }
-        let (id, request) = (driven.txn.id.clone(), driven.waiting.id);
+        let (id, request) = (driven.precheck.id.clone(), driven.waiting.id);
         match driven.phase {
             Phase::Checking { .. } => {
                 self.work = Work::Idle;
@@ -376,7 +339,7 @@ impl Configd {
 
     pub(super) fn on_forget(&mut self, from: NodeId, id: &TxnId) {
         self.early_precheck.take_if(|(by, precheck)| *by == from && precheck.id == *id);
-        let is_checked = self.checked.as_ref().is_some_and(|txn| txn.id == *id);
+        let is_checked = self.checked.as_ref().is_some_and(|precheck| precheck.id == *id);
         let is_to_be = |scan: &Scan| matches!(scan, Scan::Check(check, _) if check.id == *id);
         if self.role.master == Some(from) && (is_checked || self.scans.iter().any(is_to_be)) {
             self.drop_checks();
@@ -386,7 +349,7 @@ impl Configd {
     /// A join goes first: what nobody has loaded yet begins anew afterwards (CVM-14).
     pub(super) fn put_aside(&mut self) {
         let Work::Txn(driven) = std::mem::replace(&mut self.work, Work::Idle) else { return };
-        self.broadcast(&WMessage::Forget { id: driven.txn.id });
+        self.broadcast(&WMessage::Forget { id: driven.precheck.id });
         self.requests.queue.push_front(driven.waiting);
     }
 

@@ -40,8 +40,9 @@ pub use self::io::{DiskError, Token, Write, WriteDone};
 pub use self::opens::{OpenRefused, OpenTicket, VolumeName};
 pub use self::table::{Table, TableView, Tables, TablesView, Tenures};
 pub use self::transaction::RECONFIGURES;
-use super::txn::{Txn, TxnId};
+use super::txn::TxnId;
 use super::wire::v::{Announce, VMessage};
+use super::wire::w::Precheck;
 use crate::disk::{Decision, Image, RequestId};
 use crate::model::{Activation, Epoch, Stamp, Tid, UniqueId};
 
@@ -90,7 +91,7 @@ pub struct Iod {
     /// At most one: the master makes one after the other.
     open: Option<transaction::Open>,
     /// What is to be loaded when the view is settled.
-    late_load: Option<Box<Txn>>,
+    late_load: Option<Box<Precheck>>,
     /// The newest stamp of each group that was decided on, or written back: what is not newer is
     /// about something that is over.
     decided: BTreeMap<UniqueId, Stamp>,
@@ -162,8 +163,8 @@ pub enum Command {
     },
     /// From here on joins wait until it is decided.
     Load(
-        /// The transaction.
-        Box<Txn>,
+        /// What the master has had checked.
+        Box<Precheck>,
     ),
     /// Master: the joiner cannot become a member.
     Reject {
@@ -377,7 +378,7 @@ impl Iod {
             Command::Admit { node } => self.admit(node),
             Command::Begin { id } => self.begin(now, &id),
             Command::Drop { group } => self.drop_group(group),
-            Command::Load(txn) => self.load(*txn),
+            Command::Load(precheck) => self.load(*precheck),
             Command::Prefer(preference) => self.config.preference = preference,
             Command::Reject { node, reason } => self.reject(node, reason),
             Command::SetMaster { node } => self.ask_master(node),

@@ -17,6 +17,7 @@ use super::repair::Repair;
 use super::{DiskError, Iod, IodNotice, Table, Upcall, Write, table};
 use crate::core::txn::{Before, Txn, TxnId};
 use crate::core::wire::v::VMessage;
+use crate::core::wire::w::Precheck;
 use crate::disk::{CopyKind, Decision, Image, Outcome, RequestId};
 use crate::model::{Group, Stamp, UniqueId};
 
@@ -67,18 +68,26 @@ impl Open {
 pub const RECONFIGURES: &str = "a cluster reconfiguration is in progress";
 
 impl Iod {
-    pub(super) fn load(&mut self, txn: Txn) {
+    pub(super) fn load(&mut self, precheck: Precheck) {
+        let in_force = self.tables.get(&precheck.id.group).map(|table| &table.image);
+        let id = precheck.id.clone();
+        let txn = match Txn::of(&precheck, in_force) {
+            Ok(txn) => txn,
+            Err(why) => {
+                self.tell(Upcall::Loaded { id, refused: Some(why) });
+                return;
+            }
+        };
         // A view in which nobody left stops nothing (CVM-15): it is loaded when that is settled. The
         // master's own vxconfigd begins anew instead: nobody else has it yet.
         let waits = self.membership().is_some_and(|membership| {
             !membership.is_settled && !membership.is_suspended && membership.is_member(self.me.node)
         });
         if waits && !self.is_master() && self.concerns_all(&txn) {
-            self.late_load = Some(Box::new(txn));
+            self.late_load = Some(Box::new(precheck));
             return;
         }
         let refused = self.unloadable(&txn);
-        let id = txn.id.clone();
         if refused.is_none() {
             let is_shared = self.concerns_all(&txn);
             self.open = Some(Open { txn, is_shared, has_quiesced: false, phase: Phase::Loaded });
@@ -88,8 +97,8 @@ impl Iod {
 
     /// The view is settled, or is not to be.
     pub(super) fn load_late(&mut self) {
-        if let Some(txn) = self.late_load.take() {
-            self.load(*txn);
+        if let Some(precheck) = self.late_load.take() {
+            self.load(*precheck);
         }
     }
 
@@ -135,7 +144,7 @@ impl Iod {
         }
         let in_use = self.in_use(&txn.closed, &txn.id.group, &txn.group);
         in_use.map(|volume| {
-            if txn.deports(table.map(|table| &table.image.group)) {
+            if txn.deports(table.map(|table| &*table.image.group)) {
                 "Some volumes in the disk group are in use".to_owned()
             } else {
                 format!("Volume {volume} is in use")
@@ -232,7 +241,7 @@ impl Iod {
             claiming: matches!(txn.before, Before::OnDisk(_)),
             outcomes,
             copies: txn.copies.clone(),
-            group: (*txn.group).clone(),
+            group: Arc::clone(&txn.group),
         }
     }
 
@@ -372,7 +381,7 @@ impl Iod {
         self.note_decided(&id.group, id.stamp);
         self.disabled.remove(&id.group);
         let old = self.tables.remove(&id.group);
-        if !txn.deports(old.as_ref().map(|table| &table.image.group)) {
+        if !txn.deports(old.as_ref().map(|table| &*table.image.group)) {
             let mut table = Table::new(Arc::new(image), txn.tenures);
             table.failed = failed.iter().cloned().collect();
             self.tables.insert(id.group.clone(), table);

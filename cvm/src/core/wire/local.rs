@@ -7,12 +7,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use llt::NodeSet;
 
 use super::codec::{Malformed, Put, Reader};
+use super::images::{Told, put_image, put_told, read_image, read_told};
 use super::v::{put_announce, put_busy, read_announce, read_busy, read_mode};
-use super::w::{put_copies, put_tenures, read_copies, read_tenures};
+use super::w::{put_precheck, put_tenures, read_precheck, read_tenures};
 use crate::core::iod::{Command, ModeRefused, Role, TableView, TablesView, Upcall};
-use crate::core::txn::{Before, Txn};
-use crate::disk::{Decision, Image};
-use crate::model::text::{read_group, write_group};
+use crate::disk::Decision;
+use crate::model::UniqueId;
 
 /// The bytes of a command.
 pub fn encode_command(command: &Command) -> Bytes {
@@ -35,9 +35,9 @@ pub fn encode_command(command: &Command) -> Bytes {
             out.put_u8(4);
             out.put_txn_id(id);
         }
-        Command::Load(txn) => {
+        Command::Load(precheck) => {
             out.put_u8(5);
-            put_txn(&mut out, txn);
+            put_precheck(&mut out, precheck);
         }
         Command::Reject { node, reason } => {
             out.put_slice(&[6, node.get()]);
@@ -81,7 +81,7 @@ pub fn decode_command(bytes: Bytes) -> Result<Command, Malformed> {
         2 => Command::Activate { group: reader.unique_id()?, mode: read_mode(&mut reader)? },
         3 => Command::Admit { node: reader.node()? },
         4 => Command::Begin { id: reader.txn_id()? },
-        5 => Command::Load(Box::new(read_txn(&mut reader)?)),
+        5 => Command::Load(Box::new(read_precheck(&mut reader)?)),
         6 => Command::Reject { node: reader.node()?, reason: reader.text("a reason")? },
         7 => Command::SetMaster { node: reader.node()? },
         8 => Command::Stage(reader.list("groups", |reader| {
@@ -97,181 +97,147 @@ pub fn decode_command(bytes: Bytes) -> Result<Command, Malformed> {
     reader.end(command)
 }
 
-/// The bytes of an upcall.
-pub fn encode_upcall(upcall: &Upcall) -> Bytes {
-    let mut out = BytesMut::new();
-    match upcall {
-        Upcall::Activated { group, mode, refused } => {
-            out.put_u8(0);
-            out.put_unique_id(group);
-            out.put_text(mode.short());
-            put_refused(&mut out, refused.as_ref());
-        }
-        Upcall::Decided { id, request, outcome, fault } => {
-            out.put_u8(1);
-            out.put_txn_id(id);
-            out.put_request_id(*request);
-            out.put_u8(u8::from(*outcome == Decision::Committed));
-            out.put_u8(u8::from(fault.is_some()));
-            if let Some((node, why)) = fault {
-                out.put_u8(node.get());
-                out.put_text(why);
+/// Writes upcalls for one vxconfigd, from the first on.
+#[derive(Clone, Debug, Default)]
+pub struct UpcallWriter {
+    told: Told,
+}
+
+/// Reads what an [`UpcallWriter`] has written, all of it and in order.
+#[derive(Clone, Debug, Default)]
+pub struct UpcallReader {
+    told: Told,
+}
+
+impl UpcallWriter {
+    /// The bytes of the next upcall.
+    pub fn encode(&mut self, upcall: &Upcall) -> Bytes {
+        let mut out = BytesMut::new();
+        match upcall {
+            Upcall::Activated { group, mode, refused } => {
+                out.put_u8(0);
+                out.put_unique_id(group);
+                out.put_text(mode.short());
+                put_refused(&mut out, refused.as_ref());
+            }
+            Upcall::Decided { id, request, outcome, fault } => {
+                out.put_u8(1);
+                out.put_txn_id(id);
+                out.put_request_id(*request);
+                out.put_u8(u8::from(*outcome == Decision::Committed));
+                out.put_u8(u8::from(fault.is_some()));
+                if let Some((node, why)) = fault {
+                    out.put_u8(node.get());
+                    out.put_text(why);
+                }
+            }
+            Upcall::Joining { announce } => {
+                out.put_u8(2);
+                put_announce(&mut out, announce);
+            }
+            Upcall::Loaded { id, refused } => {
+                out.put_u8(3);
+                out.put_txn_id(id);
+                out.put_u8(u8::from(refused.is_some()));
+                out.put_text(refused.as_deref().unwrap_or_default());
+            }
+            Upcall::Out { reason } => {
+                out.put_u8(4);
+                out.put_text(reason);
+            }
+            Upcall::Role(role) => {
+                out.put_u8(5);
+                out.put_u8(role.master.map_or(u8::MAX, llt::NodeId::get));
+                out.put_u128(role.members.bits());
+                out.put_u128(role.joiners.bits());
+                out.put_u8(u8::from(role.is_member));
+                out.put_u64(role.reconfig);
+                out.put_u8(u8::from(role.is_suspended));
+            }
+            Upcall::Staged => out.put_u8(6),
+            Upcall::GivenUp { group } => {
+                out.put_u8(8);
+                out.put_unique_id(group);
+            }
+            Upcall::Tables(view) => {
+                out.put_u8(7);
+                put_tables(&mut out, view, &self.told);
+                self.told = images_of(view);
             }
         }
-        Upcall::Joining { announce } => {
-            out.put_u8(2);
-            put_announce(&mut out, announce);
-        }
-        Upcall::Loaded { id, refused } => {
-            out.put_u8(3);
-            out.put_txn_id(id);
-            out.put_u8(u8::from(refused.is_some()));
-            out.put_text(refused.as_deref().unwrap_or_default());
-        }
-        Upcall::Out { reason } => {
-            out.put_u8(4);
-            out.put_text(reason);
-        }
-        Upcall::Role(role) => {
-            out.put_u8(5);
-            out.put_u8(role.master.map_or(u8::MAX, llt::NodeId::get));
-            out.put_u128(role.members.bits());
-            out.put_u128(role.joiners.bits());
-            out.put_u8(u8::from(role.is_member));
-            out.put_u64(role.reconfig);
-            out.put_u8(u8::from(role.is_suspended));
-        }
-        Upcall::Staged => out.put_u8(6),
-        Upcall::GivenUp { group } => {
-            out.put_u8(8);
-            out.put_unique_id(group);
-        }
-        Upcall::Tables(view) => {
-            out.put_u8(7);
-            put_tables(&mut out, view);
-        }
+        out.freeze()
     }
-    out.freeze()
 }
 
-/// Reads what [`encode_upcall`] wrote.
-///
-/// # Errors
-/// If it is none.
-pub fn decode_upcall(bytes: Bytes) -> Result<Upcall, Malformed> {
-    let mut reader = Reader::new(bytes);
-    let upcall = match reader.u8("an upcall")? {
-        0 => Upcall::Activated {
-            group: reader.unique_id()?,
-            mode: read_mode(&mut reader)?,
-            refused: read_refused(&mut reader)?,
-        },
-        1 => Upcall::Decided {
-            id: reader.txn_id()?,
-            request: reader.request_id()?,
-            outcome: match reader.flag("an outcome")? {
-                true => Decision::Committed,
-                false => Decision::Abandoned,
+impl UpcallReader {
+    /// The next upcall.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn decode(&mut self, bytes: Bytes) -> Result<Upcall, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let upcall = match reader.u8("an upcall")? {
+            0 => Upcall::Activated {
+                group: reader.unique_id()?,
+                mode: read_mode(&mut reader)?,
+                refused: read_refused(&mut reader)?,
             },
-            fault: match reader.flag("whether something went wrong")? {
-                true => Some((reader.node()?, reader.text("what went wrong")?)),
-                false => None,
+            1 => Upcall::Decided {
+                id: reader.txn_id()?,
+                request: reader.request_id()?,
+                outcome: match reader.flag("an outcome")? {
+                    true => Decision::Committed,
+                    false => Decision::Abandoned,
+                },
+                fault: match reader.flag("whether something went wrong")? {
+                    true => Some((reader.node()?, reader.text("what went wrong")?)),
+                    false => None,
+                },
             },
-        },
-        2 => Upcall::Joining {
-            announce: match reader.u8("an announcement")? {
-                super::v::ANNOUNCE => read_announce(&mut reader)?,
-                _ => return Reader::wrong("an announcement"),
+            2 => Upcall::Joining {
+                announce: match reader.u8("an announcement")? {
+                    super::v::ANNOUNCE => read_announce(&mut reader)?,
+                    _ => return Reader::wrong("an announcement"),
+                },
             },
-        },
-        3 => Upcall::Loaded {
-            id: reader.txn_id()?,
-            refused: {
-                let is_refused = reader.flag("whether it is refused")?;
-                Some(reader.text("why it is refused")?).filter(|_| is_refused)
+            3 => Upcall::Loaded {
+                id: reader.txn_id()?,
+                refused: {
+                    let is_refused = reader.flag("whether it is refused")?;
+                    Some(reader.text("why it is refused")?).filter(|_| is_refused)
+                },
             },
-        },
-        4 => Upcall::Out { reason: reader.text("a reason")? },
-        5 => Upcall::Role(Role {
-            master: llt::NodeId::new(reader.u8("the master")?),
-            members: NodeSet::from_bits(reader.u128("members")?),
-            joiners: NodeSet::from_bits(reader.u128("joiners")?),
-            is_member: reader.flag("whether it is a member")?,
-            reconfig: reader.counter("a reconfiguration")?,
-            is_suspended: reader.flag("whether I/O stands still")?,
-        }),
-        6 => Upcall::Staged,
-        8 => Upcall::GivenUp { group: reader.unique_id()? },
-        7 => Upcall::Tables(read_tables(&mut reader)?),
-        _ => return Reader::wrong("an upcall that this version knows"),
-    };
-    reader.end(upcall)
-}
-
-fn put_image(out: &mut BytesMut, image: &Image) {
-    out.put_slot(image.slot);
-    // What does not fit anywhere was refused long before.
-    out.put_blob(&image.encode(u32::MAX).unwrap_or_default());
-}
-
-fn read_image(reader: &mut Reader) -> Result<Image, Malformed> {
-    let slot = reader.slot()?;
-    let bytes = reader.bytes("a configuration")?;
-    Image::decode(slot, &bytes).or_else(|_| Reader::wrong("a configuration"))
-}
-
-fn put_txn(out: &mut BytesMut, txn: &Txn) {
-    out.put_txn_id(&txn.id);
-    out.put_request_id(txn.request);
-    match &txn.before {
-        Before::InForce(stamp) => {
-            out.put_u8(0);
-            out.put_stamp(*stamp);
-        }
-        Before::Nothing => out.put_u8(1),
-        Before::OnDisk(image) => {
-            out.put_u8(2);
-            put_image(out, image);
-        }
+            4 => Upcall::Out { reason: reader.text("a reason")? },
+            5 => Upcall::Role(Role {
+                master: llt::NodeId::new(reader.u8("the master")?),
+                members: NodeSet::from_bits(reader.u128("members")?),
+                joiners: NodeSet::from_bits(reader.u128("joiners")?),
+                is_member: reader.flag("whether it is a member")?,
+                reconfig: reader.counter("a reconfiguration")?,
+                is_suspended: reader.flag("whether I/O stands still")?,
+            }),
+            6 => Upcall::Staged,
+            8 => Upcall::GivenUp { group: reader.unique_id()? },
+            7 => {
+                let view = read_tables(&mut reader, &self.told)?;
+                self.told = images_of(&view);
+                Upcall::Tables(view)
+            }
+            _ => return Reader::wrong("an upcall that this version knows"),
+        };
+        reader.end(upcall)
     }
-    out.put_blob(write_group(&txn.group).as_bytes());
-    let copies: Vec<_> = txn.copies.iter().map(|(id, copies)| (id.clone(), copies)).collect();
-    put_copies(out, &copies);
-    put_tenures(out, &txn.tenures);
-    out.put_u64(txn.time);
-    out.put_slot(txn.slot);
-    out.put_list(&txn.volumes, |out, name| out.put_text(name.as_str()));
-    out.put_list(&txn.closed, |out, name| out.put_text(name.as_str()));
 }
 
-fn read_txn(reader: &mut Reader) -> Result<Txn, Malformed> {
-    Ok(Txn {
-        id: reader.txn_id()?,
-        request: reader.request_id()?,
-        before: match reader.u8("what it begins with")? {
-            0 => Before::InForce(reader.stamp()?),
-            1 => Before::Nothing,
-            2 => Before::OnDisk(Arc::new(read_image(reader)?)),
-            _ => return Reader::wrong("what it begins with"),
-        },
-        group: {
-            let bytes = reader.bytes("a configuration")?;
-            let text = std::str::from_utf8(&bytes).or_else(|_| Reader::wrong("a configuration"))?;
-            Arc::new(read_group(text).or_else(|_| Reader::wrong("a configuration"))?)
-        },
-        copies: read_copies(reader)?.into_iter().collect(),
-        tenures: read_tenures(reader)?.into_iter().collect(),
-        time: reader.counter("a time")?,
-        slot: reader.slot()?,
-        volumes: reader.list("volumes", Reader::name)?,
-        closed: reader.list("volumes", Reader::name)?,
-    })
+/// What both sides know after it.
+fn images_of(view: &TablesView) -> Told {
+    view.tables.iter().map(|(id, table)| (id.clone(), Arc::clone(&table.image))).collect()
 }
 
-fn put_tables(out: &mut BytesMut, view: &TablesView) {
-    let tables: Vec<&TableView> = view.tables.values().collect();
-    out.put_list(&tables, |out, table| {
-        put_image(out, &table.image);
+fn put_tables(out: &mut BytesMut, view: &TablesView, told: &Told) {
+    let tables: Vec<(&UniqueId, &TableView)> = view.tables.iter().collect();
+    out.put_list(&tables, |out, (id, table)| {
+        put_told(out, id, &table.image, told);
         put_tenures(out, &table.tenures);
         let failed: Vec<_> = table.failed.iter().cloned().collect();
         out.put_list(&failed, |out, disk| out.put_unique_id(disk));
@@ -292,14 +258,14 @@ fn put_tables(out: &mut BytesMut, view: &TablesView) {
     });
 }
 
-fn read_tables(reader: &mut Reader) -> Result<TablesView, Malformed> {
+fn read_tables(reader: &mut Reader, told: &Told) -> Result<TablesView, Malformed> {
     let table = |reader: &mut Reader| {
-        let image = read_image(reader)?;
+        let image = read_told(reader, told)?;
         let tenures = read_tenures(reader)?.into_iter().collect();
         let failed = reader.list("disks", Reader::unique_id)?.into_iter().collect();
         let next = reader.stamp()?;
         let id = image.group.id.clone();
-        Ok((id, TableView { image: Arc::new(image), tenures, failed, next }))
+        Ok((id, TableView { image, tenures, failed, next }))
     };
     let over = |reader: &mut Reader| Ok((reader.unique_id()?, reader.stamp()?));
     let tables: BTreeMap<_, _> = reader.list("groups", table)?.into_iter().collect();
@@ -341,4 +307,100 @@ fn read_refused(reader: &mut Reader) -> Result<Option<ModeRefused>, Malformed> {
         4 => ModeRefused::NoGroup,
         _ => return Reader::wrong("why a mode is refused"),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use llt::{Id, Incarnation, NodeId};
+
+    use super::*;
+    use crate::disk::{CopyList, Image, Outcome, Outcomes, RequestId, Slot};
+    use crate::model::sample;
+    use crate::model::{Epoch, Group, Stamp, Tid};
+
+    fn id() -> Id {
+        Id { node: NodeId::new(3).unwrap(), incarnation: Incarnation(77) }
+    }
+
+    fn image(tid: u64, group: Group) -> Arc<Image> {
+        let request = RequestId { origin: id(), number: tid };
+        let outcome = Outcome { request, decision: Decision::Abandoned, tid: Tid(tid) };
+        let copies = CopyList::default().assign(&group, &BTreeSet::new());
+        Arc::new(Image {
+            slot: Slot::ALL[1],
+            stamp: Stamp { epoch: Epoch(2), tid: Tid(tid) },
+            writer: id(),
+            claiming: tid == 1,
+            outcomes: Outcomes::from_iter([outcome]),
+            earlier: vec![copies.only_active()],
+            copies,
+            group: Arc::new(group),
+        })
+    }
+
+    fn view(images: &[Arc<Image>]) -> Upcall {
+        let table = |image: &Arc<Image>| {
+            let disks = image.group.disks.values().filter_map(|dm| dm.disk.clone());
+            let disks: Vec<UniqueId> = disks.collect();
+            let view = TableView {
+                image: Arc::clone(image),
+                tenures: disks.iter().cloned().map(|disk| (disk, 4)).collect(),
+                failed: disks.into_iter().take(1).collect(),
+                next: Stamp { epoch: Epoch(2), tid: Tid(9) },
+            };
+            (image.group.id.clone(), view)
+        };
+        let tables = images.iter().map(table).collect();
+        Upcall::Tables(TablesView { tables, ..TablesView::default() })
+    }
+
+    /// Three groups' worth of upcalls: made, the same again, changed, and gone.
+    fn upcalls() -> Vec<Upcall> {
+        let first = image(1, sample::group());
+        let mut changed = sample::group();
+        changed.volumes.clear();
+        changed.fail_policy = crate::model::FailPolicy::Leave;
+        let second = image(2, changed);
+        vec![
+            view(&[]),
+            view(&[Arc::clone(&first)]),
+            view(&[first]),
+            view(&[Arc::clone(&second)]),
+            view(&[]),
+            view(&[second]),
+        ]
+    }
+
+    #[test]
+    fn tables_are_read_back_however_they_differ_from_those_before() {
+        let (mut writer, mut reader) = (UpcallWriter::default(), UpcallReader::default());
+        for (number, upcall) in upcalls().into_iter().enumerate() {
+            let bytes = writer.encode(&upcall);
+            for len in 0..bytes.len() {
+                assert!(
+                    reader.clone().decode(bytes.slice(..len)).is_err(),
+                    "{number} cut to {len}"
+                );
+            }
+            assert_eq!(reader.decode(bytes), Ok(upcall), "{number}");
+        }
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_said_again() {
+        let mut writer = UpcallWriter::default();
+        let lens: Vec<usize> = upcalls().iter().map(|call| writer.encode(call).len()).collect();
+        let [_, whole, same, changed, ..] = lens[..] else { panic!("{lens:?}") };
+        assert!(same < changed && changed < whole, "{lens:?}");
+    }
+
+    #[test]
+    fn a_change_of_what_was_never_told_is_refused() {
+        let mut writer = UpcallWriter::default();
+        let bytes: Vec<Bytes> = upcalls().iter().map(|call| writer.encode(call)).collect();
+        assert!(UpcallReader::default().decode(bytes[2].clone()).is_err());
+        assert!(UpcallReader::default().decode(bytes[3].clone()).is_err());
+    }
 }

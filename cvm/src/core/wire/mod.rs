@@ -1,6 +1,7 @@
 //! The bytes of messages between nodes. `docs/wire.md` draws them.
 
 pub mod codec;
+mod images;
 pub mod local;
 pub mod parcel;
 pub mod v;

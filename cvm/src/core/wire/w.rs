@@ -6,6 +6,7 @@ use super::codec::{Malformed, Put, Reader};
 use crate::core::iod::Tenures;
 use crate::core::txn::TxnId;
 use crate::disk::{CopyState, DiskCopies, RequestId, Slot};
+use crate::model::change::Change;
 use crate::model::{Name, Stamp, UniqueId};
 
 /// A message on port w. The master's are broadcast, answers go to who asked alone.
@@ -86,8 +87,8 @@ pub struct Precheck {
     pub request: RequestId,
     /// What it changes.
     pub base: Base,
-    /// A change (`model::change`) of the configuration in force, or a whole configuration.
-    pub change: String,
+    /// What becomes of it; of nothing, a whole configuration.
+    pub change: Change,
     /// Where the copies of the configuration are after it.
     pub copies: Vec<(UniqueId, DiskCopies)>,
     /// How often each disk was given to a group, this time included.
@@ -218,7 +219,12 @@ fn read_refused(reader: &mut Reader) -> Result<Option<String>, Malformed> {
     }
 }
 
-fn put_precheck(out: &mut BytesMut, precheck: &Precheck) {
+pub(super) fn read_change(reader: &mut Reader) -> Result<Change, Malformed> {
+    let text = String::from_utf8(reader.bytes("a change")?.to_vec());
+    text.map(Change::from_text).or_else(|_| Reader::wrong("a change as text"))
+}
+
+pub(super) fn put_precheck(out: &mut BytesMut, precheck: &Precheck) {
     out.put_u8(PRECHECK);
     out.put_txn_id(&precheck.id);
     out.put_request_id(precheck.request);
@@ -234,7 +240,7 @@ fn put_precheck(out: &mut BytesMut, precheck: &Precheck) {
             out.put_slot(*slot);
         }
     }
-    out.put_blob(precheck.change.as_bytes());
+    out.put_blob(precheck.change.as_text().as_bytes());
     put_copies(out, &precheck.copies);
     put_tenures(out, &precheck.tenures);
     out.put_u64(precheck.time);
@@ -290,7 +296,7 @@ pub(super) fn read_tenures(reader: &mut Reader) -> Result<Tenures, Malformed> {
     Ok(tenures.into_iter().collect())
 }
 
-fn read_precheck(reader: &mut Reader) -> Result<Precheck, Malformed> {
+pub(super) fn read_precheck(reader: &mut Reader) -> Result<Precheck, Malformed> {
     Ok(Precheck {
         id: reader.txn_id()?,
         request: reader.request_id()?,
@@ -300,8 +306,7 @@ fn read_precheck(reader: &mut Reader) -> Result<Precheck, Malformed> {
             2 => Base::OnDisk(reader.bytes("a configuration")?, reader.slot()?),
             _ => return Reader::wrong("what it begins with"),
         },
-        change: String::from_utf8(reader.bytes("a change")?.to_vec())
-            .or_else(|_| Reader::wrong("a change as text"))?,
+        change: read_change(reader)?,
         copies: read_copies(reader)?,
         tenures: read_tenures(reader)?,
         time: reader.counter("a time")?,
@@ -329,7 +334,7 @@ mod tests {
             id: id.clone(),
             request: RequestId { origin, number: 5 },
             base,
-            change: "dg x\n".to_owned(),
+            change: Change::from_text("dg x\n".to_owned()),
             copies: vec![(
                 group.clone(),
                 DiskCopies { config: Some(CopyState::Active), log: Some(CopyState::Failed) },

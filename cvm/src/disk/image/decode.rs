@@ -1,6 +1,7 @@
 //! From blocks to an image.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use llt::Id;
 
@@ -52,7 +53,7 @@ impl Image {
         let text = std::str::from_utf8(reader.bytes(head.text)?)
             .map_err(|_| ImageError::Field("a text in UTF-8"))?;
         reader.end()?;
-        let group = read_text(text)?;
+        let group = Arc::new(read_text(text)?);
         if group.id != head.group {
             return Err(ImageError::Field("the group that its head names"));
         }

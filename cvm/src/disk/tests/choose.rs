@@ -75,8 +75,8 @@ fn more_than_half_of_the_copies_must_be_there() {
 
     // Exactly half is not more than half.
     let mut image = image();
-    image.group.nconfig = Copies::Count(2);
-    image.group.nlog = Copies::Count(2);
+    group_of(&mut image).nconfig = Copies::Count(2);
+    group_of(&mut image).nlog = Copies::Count(2);
     image.copies = CopyList::default().assign(&image.group, &BTreeSet::new());
     let disks = found(&image);
     let half = choose(&request(), &disks[1..]);
@@ -192,10 +192,10 @@ fn one_identity_is_one_disk() {
 #[test]
 fn disks_that_the_group_does_not_know_are_strays() {
     let mut image = image();
-    image.group.plexes.clear();
-    image.group.volumes.clear();
-    image.group.subdisks.clear();
-    image.group.disks.remove("mydg03");
+    group_of(&mut image).plexes.clear();
+    group_of(&mut image).volumes.clear();
+    group_of(&mut image).subdisks.clear();
+    group_of(&mut image).disks.remove("mydg03");
     image.copies = image.copies.assign(&image.group, &BTreeSet::new());
     let choice = choose(&request(), &found(&image)).unwrap();
     assert_eq!(choice.stray, BTreeSet::from([disk_id(3)]));
@@ -212,7 +212,7 @@ fn disks_that_the_group_does_not_know_are_strays() {
 #[test]
 fn images_of_another_group_are_not_looked_at() {
     let mut other = image_of(group_with(70));
-    other.group.id = UniqueId::new(1, 2, "other");
+    group_of(&mut other).id = UniqueId::new(1, 2, "other");
     other.stamp = stamp(9, 9);
     other.slot = slot(0);
     let mut bytes = other.encode(40).unwrap();
@@ -230,7 +230,7 @@ fn images_of_another_group_are_not_looked_at() {
 fn two_configurations_with_one_stamp_are_refused() {
     let mut disks = healthy();
     let mut twin = Image { slot: slot(1), ..image() };
-    twin.group.volumes.get_mut("vol1").unwrap().len = 4096;
+    group_of(&mut twin).volumes.get_mut("vol1").unwrap().len = 4096;
     twin.writer.node = llt::NodeId::ZERO;
     put(&mut disks[1], twin.clone());
     assert_eq!(error(&request(), &disks), "Configuration records are inconsistent");
@@ -245,11 +245,11 @@ fn two_configurations_with_one_stamp_are_refused() {
 fn imported_by_force(disks: &mut [FoundDisk], there: &[usize], image: Image) -> Image {
     let mut image = image;
     for number in there {
-        let dm = image.group.disks.get_mut(&dm(u32::try_from(*number).unwrap())).unwrap();
+        let dm = group_of(&mut image).disks.get_mut(&dm(u32::try_from(*number).unwrap())).unwrap();
         dm.serial.0 += 1;
         member(&mut disks[number - 1]).serial.0 += 1;
     }
-    image.group.serial.0 += 1;
+    group_of(&mut image).serial.0 += 1;
     let unusable = (1..=3).filter(|n| !there.contains(&(*n as usize))).map(disk_id).collect();
     image.copies = image.copies.assign(&image.group, &unusable);
     for number in there {
@@ -304,7 +304,7 @@ fn both_halves_were_imported() {
     disks[0].slots[1] = FoundSlot::decode(slot(1), &[0; BLOCK]);
     // A group that does not look for it takes the newest.
     let mut careless = right.clone();
-    careless.group.ssb = false;
+    group_of(&mut careless).ssb = false;
     disks[1..].iter_mut().for_each(|disk| put(disk, careless.clone()));
     assert_eq!(choose(&request(), &disks).unwrap().image, careless);
     // With one stamp it is the same.
@@ -317,7 +317,7 @@ fn both_halves_were_imported() {
 #[test]
 fn an_import_that_was_cut_short_is_no_split_brain() {
     let mut image = Image { claiming: true, ..image() };
-    image.group.disks.values_mut().for_each(|dm| dm.serial = Serial(2));
+    group_of(&mut image).disks.values_mut().for_each(|dm| dm.serial = Serial(2));
     let mut disks = found(&image);
     choose(&request(), &disks).unwrap();
     member(&mut disks[0]).serial = Serial(2);
@@ -336,7 +336,7 @@ fn an_import_that_was_cut_short_is_no_split_brain() {
 #[test]
 fn a_removed_disk_is_not_missed() {
     let mut image = image();
-    image.group.disks.get_mut("mydg03").unwrap().removed = true;
+    group_of(&mut image).disks.get_mut("mydg03").unwrap().removed = true;
     image.copies = image.copies.assign(&image.group, &BTreeSet::new());
     assert_eq!(image.copies.state(&disk_id(3), CopyKind::Config), Some(CopyState::Failed));
     let disks = found(&image);

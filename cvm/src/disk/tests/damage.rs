@@ -128,7 +128,7 @@ fn blocks_of_two_images_are_no_image() {
     // Two writers with one stamp: only the checksum over everything tells.
     let mut group = group_with(110);
     group.volumes.last_entry().unwrap().get_mut().len += 8;
-    let twin = Image { group, ..first.clone() };
+    let twin = Image { group: group.into(), ..first.clone() };
     let (mut mixed, other) = (first.encode(40).unwrap(), twin.encode(40).unwrap());
     mixed[2 * BLOCK..].copy_from_slice(&other[2 * BLOCK..]);
     assert_eq!(

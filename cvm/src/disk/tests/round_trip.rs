@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use llt::{Id, Incarnation, NodeId};
 
-use super::samples::{disk_id, group_with, klog};
+use super::samples::{disk_id, group_of, group_with, klog};
 use crate::disk::*;
 use crate::model::sample::{self, name};
 use crate::model::*;
@@ -207,7 +207,7 @@ fn images() -> impl Strategy<Value = Image> {
                 outcomes: outcomes.into_iter().collect(),
                 copies: all.assign(&group, &unusable),
                 earlier,
-                group,
+                group: group.into(),
             }
         },
     )
@@ -281,10 +281,10 @@ fn a_configuration_that_does_not_fit_is_refused() {
 fn what_nobody_could_read_is_not_written() {
     let good = super::samples::image();
     let mut image = good.clone();
-    image.group.nconfig = Copies::Count(0);
+    group_of(&mut image).nconfig = Copies::Count(0);
     assert!(matches!(image.encode(9), Err(ImageError::Text(_))));
     let mut image = good.clone();
-    image.group.subdisks.clear();
+    group_of(&mut image).subdisks.clear();
     assert!(matches!(image.encode(9), Err(ImageError::Broken(_))));
     let mut image = good.clone();
     image.stamp.epoch = Epoch(u64::MAX);

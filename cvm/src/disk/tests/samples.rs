@@ -1,6 +1,7 @@
 //! One of each, for tests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use llt::{Id, Incarnation, NodeId};
 
@@ -97,7 +98,7 @@ pub(super) fn image_of(group: Group) -> Image {
         outcomes: [outcome].into_iter().collect(),
         copies: CopyList::default().assign(&group, &BTreeSet::new()),
         earlier: Vec::new(),
-        group,
+        group: Arc::new(group),
     }
 }
 
@@ -114,4 +115,9 @@ pub(super) fn group_with(volumes: usize) -> Group {
         group.volumes.insert(name(&format!("more{number}")), volume);
     }
     group
+}
+
+/// The configuration of an image, to be changed.
+pub(super) fn group_of(image: &mut Image) -> &mut Group {
+    Arc::make_mut(&mut image.group)
 }

@@ -22,6 +22,9 @@ pub use write::{write_group, write_record};
 /// The words that records begin with, by [`super::Kind`]; the group itself is [`GROUP`].
 pub(in crate::model) const GROUP: &str = "dg";
 
+const TUTIL: [&str; 3] = ["tutil0", "tutil1", "tutil2"];
+const PUTIL: [&str; 3] = ["putil0", "putil1", "putil2"];
+
 pub(in crate::model) const fn word(kind: super::Kind) -> &'static str {
     match kind {
         super::Kind::Disk => "dm",

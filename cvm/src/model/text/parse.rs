@@ -1,5 +1,6 @@
 //! From text to descriptions; what the fields mean is not known here.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -128,6 +129,7 @@ pub fn parse(text: &str) -> Result<Vec<Description>, TextError> {
                 return Err(TextError::new(number, format!("{kind} without a name")));
             };
             let name = Name::new(&name).map_err(|e| TextError::new(number, e.to_string()))?;
+            let kind = kind.into_owned();
             records.push(Description { kind, name, line: number, fields: Vec::new() });
         }
         while let Some(word) = words.next()? {
@@ -150,12 +152,20 @@ struct Words<'a> {
     line: usize,
 }
 
-impl Words<'_> {
-    fn next(&mut self) -> Result<Option<String>, TextError> {
+impl<'a> Words<'a> {
+    fn next(&mut self) -> Result<Option<Cow<'a, str>>, TextError> {
         self.rest = self.rest.trim_start();
         if self.rest.is_empty() || self.rest.starts_with('#') {
             self.rest = "";
             return Ok(None);
+        }
+        // Most words are as they stand there.
+        let special = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\\');
+        let plain = self.rest.find(special).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(plain);
+        if !rest.starts_with(['"', '\\']) {
+            self.rest = rest;
+            return Ok(Some(Cow::Borrowed(word)));
         }
         let (mut word, mut quoted) = (String::new(), false);
         let mut letters = self.rest.char_indices();
@@ -178,6 +188,6 @@ impl Words<'_> {
             }
         };
         self.rest = &self.rest[end..];
-        Ok(Some(word))
+        Ok(Some(Cow::Owned(word)))
     }
 }

@@ -1,7 +1,7 @@
 //! From descriptions to records.
 
 use super::parse::{Description, Field, TextError, parse};
-use super::{GROUP, word};
+use super::{GROUP, PUTIL, TUTIL, word};
 use crate::model::group::{Copies, Group, Kind, Owner};
 use crate::model::ids::{Name, Rid, UniqueId};
 use crate::model::record::{
@@ -103,21 +103,21 @@ impl std::str::FromStr for Copies {
     }
 }
 
+/// What all records may have; read last, for most have little of it.
 fn read_common(record: &mut Description) -> Result<Common, TextError> {
     let mut common = Common { rid: record.value("rid", Rid(0))?, ..Common::default() };
     common.comment = record.value("comment", String::new())?;
-    for (number, text) in common.tutil.iter_mut().enumerate() {
-        *text = record.value(&format!("tutil{number}"), String::new())?;
+    for (key, text) in TUTIL.into_iter().zip(&mut common.tutil) {
+        *text = record.value(key, String::new())?;
     }
-    for (number, text) in common.putil.iter_mut().enumerate() {
-        *text = record.value(&format!("putil{number}"), String::new())?;
+    for (key, text) in PUTIL.into_iter().zip(&mut common.putil) {
+        *text = record.value(key, String::new())?;
     }
     Ok(common)
 }
 
 fn read_disk(mut record: Description) -> Result<Disk, TextError> {
     let disk = Disk {
-        common: read_common(&mut record)?,
         disk: record.take("diskid")?.map(|field| field.read()).transpose()?,
         access: record.value("device", String::new())?,
         public_len: record.required("publen")?,
@@ -128,18 +128,19 @@ fn read_disk(mut record: Description) -> Result<Disk, TextError> {
         reserve: record.flag("reserve")?,
         failing: record.flag("failing")?,
         removed: record.flag("removed")?,
+        common: read_common(&mut record)?,
     };
     record.end()?;
     Ok(disk)
 }
 
 fn read_subdisk(mut record: Description) -> Result<Subdisk, TextError> {
-    let common = read_common(&mut record)?;
     let source = match record.take("volume")? {
         Some(volume) => Source::Volume(volume.read()?),
         None => Source::Disk { dm: record.required("dm")?, offset: record.required("dmoffset")? },
     };
-    let subdisk = Subdisk { common, source, len: record.required("len")? };
+    let len = record.required("len")?;
+    let subdisk = Subdisk { source, len, common: read_common(&mut record)? };
     record.end()?;
     Ok(subdisk)
 }
@@ -158,12 +159,12 @@ fn read_plex(mut record: Description) -> Result<Plex, TextError> {
         field.value.split(',').map(|text| read_piece(&field, text)).collect()
     })?;
     let plex = Plex {
-        common: read_common(&mut record)?,
         kernel: record.required("kstate")?,
         state: record.required("state")?,
         layout,
         pieces,
         log: record.take("log")?.map(|field| field.read()).transpose()?,
+        common: read_common(&mut record)?,
     };
     record.end()?;
     Ok(plex)
@@ -189,7 +190,6 @@ fn read_volume(mut record: Description) -> Result<Volume, TextError> {
         u32::from_str_radix(&field.value, 8).map_err(|_| field.wrong("is no octal number"))
     })?;
     let volume = Volume {
-        common: read_common(&mut record)?,
         kernel: record.required("kstate")?,
         state: record.required("state")?,
         len: record.required("len")?,
@@ -206,6 +206,7 @@ fn read_volume(mut record: Description) -> Result<Volume, TextError> {
             mode,
         },
         plexes,
+        common: read_common(&mut record)?,
     };
     record.end()?;
     Ok(volume)

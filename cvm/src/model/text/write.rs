@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::{GROUP, word};
+use super::{GROUP, PUTIL, TUTIL, word};
 use crate::model::group::{Copies, Group, Kind, Owner};
 use crate::model::ids::Name;
 use crate::model::record::{
@@ -69,7 +69,14 @@ impl Text {
     }
 
     fn field(&mut self, key: &str, value: impl Display) {
-        let _ = writeln!(self.0, "\t{key}={}", Quoted(&value.to_string()));
+        let _ = write!(self.0, "\t{key}=");
+        let start = self.0.len();
+        let _ = write!(self.0, "{value}");
+        if self.0[start..].contains(is_special) {
+            let value = self.0.split_off(start);
+            let _ = write!(self.0, "{}", Quoted(&value));
+        }
+        self.0.push('\n');
     }
 
     /// A field that is not written if it has its default.
@@ -94,11 +101,11 @@ impl Text {
     fn common(&mut self, common: &Common) {
         self.field("rid", common.rid);
         self.text("comment", &common.comment);
-        for (number, text) in common.tutil.iter().enumerate() {
-            self.text(&format!("tutil{number}"), text);
+        for (key, text) in TUTIL.into_iter().zip(&common.tutil) {
+            self.text(key, text);
         }
-        for (number, text) in common.putil.iter().enumerate() {
-            self.text(&format!("putil{number}"), text);
+        for (key, text) in PUTIL.into_iter().zip(&common.putil) {
+            self.text(key, text);
         }
     }
 
@@ -236,15 +243,16 @@ where
     }
 }
 
-/// A value in quotes if it needs them.
+/// A value with one of these is quoted.
+fn is_special(letter: char) -> bool {
+    letter.is_whitespace() || matches!(letter, '"' | '#' | '\\')
+}
+
+/// A value in quotes.
 struct Quoted<'a>(&'a str);
 
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let special = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '#' | '\\');
-        if !self.0.contains(special) {
-            return f.write_str(self.0);
-        }
         f.write_char('"')?;
         for letter in self.0.chars() {
             if matches!(letter, '"' | '\\') {
