@@ -126,7 +126,7 @@ fn a_group_is_seen_and_changed_on_all_nodes_and_outlives_its_master() {
     wait_members(&cluster, 1, &[1, 2]);
     done(&cluster, 2, &make("vol3"));
     let choice = on_disk(&cluster);
-    assert_eq!(Some(&choice.image.group), group(&cluster, 1).as_ref(), "on disk");
+    assert_eq!(Some(&*choice.image.group), group(&cluster, 1).as_ref(), "on disk");
     assert_eq!(choice.image.copies.active(CopyKind::Config).count(), 3);
     cluster.start(0).unwrap();
     wait_members(&cluster, 0, &[0, 1, 2]);
@@ -151,7 +151,7 @@ fn a_frozen_master_changes_nothing_on_disk() {
             wait_members(&cluster, 1, &[1, 2]);
             done(&cluster, 1, &make("next"));
             let (before, table) = (on_disk(&cluster), group(&cluster, 1).unwrap());
-            assert_eq!(before.image.group, table, "round {round}");
+            assert_eq!(*before.image.group, table, "round {round}");
             cluster.pause(0, false).unwrap();
             let asked = asked.join().unwrap();
             wait_out(&cluster, 0);

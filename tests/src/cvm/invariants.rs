@@ -218,7 +218,7 @@ impl Watch {
         let mut writers: BTreeMap<(UniqueId, Stamp), Id> = BTreeMap::new();
         for slot in storage.disks.found().into_iter().flat_map(|disk| disk.slots) {
             let FoundSlot::Image(image) = slot else { continue };
-            let key = (image.group.id, image.stamp);
+            let key = (image.group.id.clone(), image.stamp);
             let writer = *writers.entry(key.clone()).or_insert(image.writer);
             if writer != image.writer {
                 let (group, stamp) = key;

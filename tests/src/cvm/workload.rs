@@ -1,5 +1,7 @@
 //! Utilities that ask for something, and what they were told.
 
+use std::sync::Arc;
+
 use cvm::disk::RequestId;
 use cvm::model::op::{DiskName, Make, Op, VolumeLayout};
 use cvm::model::{Activation, Copies, Group, Name};
@@ -145,9 +147,9 @@ impl Driver {
     fn request(&mut self, node: usize, draw: &mut Draw) -> (Request, Effect) {
         let tables = self.nodes[node].configd.as_ref().map(cvm::core::configd::Configd::tables);
         let groups = tables.into_iter().flat_map(|tables| tables.values());
-        let groups: Vec<Group> = groups.map(|table| table.image.group.clone()).collect();
+        let groups: Vec<Arc<Group>> = groups.map(|table| Arc::clone(&table.image.group)).collect();
         let access = format!("disk_{}", draw.range(1, self.shape().disks.into()));
-        let group = (!groups.is_empty()).then(|| groups[draw.pick(groups.len())].clone());
+        let group = (!groups.is_empty()).then(|| Arc::clone(&groups[draw.pick(groups.len())]));
         let weights = [12, 30, 10, 12, 8, 3, 6, 3, 6, 6, 2];
         let (kind, Some(group)) = (draw.weighted(&weights), group) else {
             return self.any_group(&access, draw);

@@ -1,6 +1,7 @@
 //! One of each block that the private region of a disk has.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cvm::disk::{
@@ -23,13 +24,14 @@ pub(super) fn samples() -> Vec<(String, Bytes)> {
         detached: [(Rid(1031), Stamp { tid: Tid(8), ..image.stamp })].into(),
     };
     let mut long = image.clone();
-    let disk = long.group.disks.first_key_value().map(|(_, disk)| disk.clone());
+    let group = Arc::make_mut(&mut long.group);
+    let disk = group.disks.first_key_value().map(|(_, disk)| disk.clone());
     let disk = disk.expect("the sample has a disk");
     for number in 0..40 {
         let mut other = disk.clone();
-        other.common = long.group.common();
+        other.common = group.common();
         other.disk = Some(UniqueId::new(1, number, "host1"));
-        long.group.disks.insert(name(&format!("more{number}")), other);
+        group.disks.insert(name(&format!("more{number}")), other);
     }
     let [label, second] = label().encode().expect("a label");
     let [free, _] = claim().encode().expect("a claim");
@@ -104,7 +106,7 @@ fn image() -> Image {
         outcomes: [outcome].into_iter().collect(),
         copies: CopyList::default().assign(&group, &BTreeSet::new()),
         earlier: Vec::new(),
-        group,
+        group: group.into(),
     }
 }
 
