@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::group::{Group, Kind};
-use super::ids::{Name, Rid};
+use super::ids::Name;
 use super::limits::{
     COLUMNS_MAX, DISKS_MAX, MINOR_MAX, PLEXES_MAX, RECORDS_MAX, STRIPE_WIDTH_MIN, TEXT_MAX,
 };
-use super::record::{Common, Disk, Layout, Plex, Source, Subdisk, Volume};
+use super::record::{Common, Disk, Layout, Piece, Plex, Source, Subdisk, Volume};
 use super::size::{LENGTH_MAX, Sectors};
 use super::states::{PlexState, ReadPolicy};
 
@@ -72,32 +72,22 @@ pub enum Flaw {
 /// Checks a whole group; the first flaw found is the answer.
 pub fn check(group: &Group) -> Result<(), Broken> {
     check_group(group).map_err(|what| Broken { kind: None, name: group.name.clone(), what })?;
-    let mut seen = Seen::default();
+    for (kind, name, common) in records(group) {
+        check_common(group, common).map_err(|what| broken(kind, name, what))?;
+    }
+    only_once(group)?;
     for (name, disk) in &group.disks {
-        let checked = seen.note(name, &disk.common, group).and_then(|()| check_disk(disk));
-        checked.map_err(|what| broken(Kind::Disk, name, what))?;
+        check_disk(disk).map_err(|what| broken(Kind::Disk, name, what))?;
     }
     for (name, subdisk) in &group.subdisks {
-        let checked =
-            seen.note(name, &subdisk.common, group).and_then(|()| check_subdisk(group, subdisk));
-        checked.map_err(|what| broken(Kind::Subdisk, name, what))?;
+        check_subdisk(group, subdisk).map_err(|what| broken(Kind::Subdisk, name, what))?;
     }
     overlaps_on_disks(group)?;
-    let mut used = BTreeSet::new();
     for (name, plex) in &group.plexes {
-        let checked = seen
-            .note(name, &plex.common, group)
-            .and_then(|()| check_plex(group, plex))
-            .and_then(|()| plex.subdisks().try_for_each(|subdisk| once(&mut used, subdisk)));
-        checked.map_err(|what| broken(Kind::Plex, name, what))?;
+        check_plex(group, plex).map_err(|what| broken(Kind::Plex, name, what))?;
     }
     for (name, volume) in &group.volumes {
-        let checked = seen
-            .note(name, &volume.common, group)
-            .and_then(|()| check_volume(group, volume))
-            .and_then(|()| volume.plexes.iter().try_for_each(|plex| once(&mut used, plex)))
-            .and_then(|()| seen.note_minor(volume.minor));
-        checked.map_err(|what| broken(Kind::Volume, name, what))?;
+        check_volume(group, volume).map_err(|what| broken(Kind::Volume, name, what))?;
     }
     check_layers(group)
 }
@@ -106,36 +96,59 @@ fn broken(kind: Kind, name: &Name, what: Flaw) -> Broken {
     Broken { kind: Some(kind), name: name.clone(), what }
 }
 
-fn once<'a>(used: &mut BTreeSet<&'a Name>, name: &'a Name) -> Result<(), Flaw> {
-    if used.insert(name) { Ok(()) } else { Err(Flaw::Shared(name.clone())) }
+/// All records.
+fn records(group: &Group) -> impl Iterator<Item = (Kind, &Name, &Common)> {
+    let disks = group.disks.iter().map(|(name, disk)| (Kind::Disk, name, &disk.common));
+    let subdisks = group.subdisks.iter().map(|(name, sd)| (Kind::Subdisk, name, &sd.common));
+    let plexes = group.plexes.iter().map(|(name, plex)| (Kind::Plex, name, &plex.common));
+    let volumes = group.volumes.iter().map(|(name, vol)| (Kind::Volume, name, &vol.common));
+    disks.chain(subdisks).chain(plexes).chain(volumes)
 }
 
-/// What only one record may have.
-#[derive(Default)]
-struct Seen<'a> {
-    names: BTreeSet<&'a Name>,
-    rids: BTreeSet<Rid>,
-    minors: BTreeSet<u32>,
+fn check_common(group: &Group, common: &Common) -> Result<(), Flaw> {
+    if common.rid >= group.next_rid {
+        return Err(Flaw::Invalid("its rid is yet to be given"));
+    }
+    let texts = common.tutil.iter().chain(&common.putil).chain([&common.comment]);
+    texts.into_iter().try_for_each(|text| check_text(text))
 }
 
-impl<'a> Seen<'a> {
-    fn note(&mut self, name: &'a Name, common: &Common, group: &Group) -> Result<(), Flaw> {
-        if common.rid >= group.next_rid {
-            return Err(Flaw::Invalid("its rid is yet to be given"));
-        }
-        let texts = common.tutil.iter().chain(&common.putil).chain([&common.comment]);
-        texts.into_iter().try_for_each(|text| check_text(text))?;
-        if self.names.insert(name) && self.rids.insert(common.rid) {
-            Ok(())
-        } else {
-            Err(Flaw::Duplicate)
-        }
-    }
+/// What only one record may have, or be part of.
+fn only_once(group: &Group) -> Result<(), Broken> {
+    let names = records(group).map(|(kind, name, _)| (name, kind, name));
+    twice(names, |_| Flaw::Duplicate)?;
+    let rids = records(group).map(|(kind, name, common)| (common.rid, kind, name));
+    twice(rids, |_| Flaw::Duplicate)?;
+    let minors = group.volumes.iter().map(|(name, volume)| (volume.minor, Kind::Volume, name));
+    twice(minors, |_| Flaw::Invalid("another volume has its minor number"))?;
+    let subdisks = group
+        .plexes
+        .iter()
+        .flat_map(|(name, plex)| plex.subdisks().map(move |subdisk| (subdisk, Kind::Plex, name)));
+    let plexes = group.volumes.iter().flat_map(|(name, volume)| {
+        volume.plexes.iter().map(move |plex| (plex, Kind::Volume, name))
+    });
+    let layers = group.subdisks.iter().filter_map(|(name, subdisk)| match &subdisk.source {
+        Source::Volume(layer) => Some((layer, Kind::Subdisk, name)),
+        Source::Disk { .. } => None,
+    });
+    twice(layers, |layer| Flaw::Shared(layer.clone()))?;
+    twice(subdisks.chain(plexes), |part| Flaw::Shared(part.clone()))
+}
 
-    fn note_minor(&mut self, minor: u32) -> Result<(), Flaw> {
-        let new = self.minors.insert(minor);
-        if new { Ok(()) } else { Err(Flaw::Invalid("another volume has its minor number")) }
-    }
+/// Something that two records have; the second is at fault.
+fn twice<'a, T: Ord>(
+    all: impl Iterator<Item = (T, Kind, &'a Name)>,
+    flaw: impl FnOnce(T) -> Flaw,
+) -> Result<(), Broken> {
+    // Sorted rather than put into a set: most of it is in order already.
+    let mut all: Vec<_> = all.collect();
+    all.sort();
+    let second = all.windows(2).position(|pair| pair[0].0 == pair[1].0).map(|first| first + 1);
+    second.map_or(Ok(()), |second| {
+        let (what, kind, name) = all.swap_remove(second);
+        Err(broken(kind, name, flaw(what)))
+    })
 }
 
 fn check_text(text: &str) -> Result<(), Flaw> {
@@ -230,24 +243,24 @@ fn check_plex(group: &Group, plex: &Plex) -> Result<(), Flaw> {
             return Err(Flaw::Invalid("a stripe unit is a multiple of 8 sectors, up to 1t"));
         }
     }
-    let mut columns: BTreeMap<u16, Vec<(Sectors, Sectors, &Name)>> = BTreeMap::new();
-    let mut last = None;
+    let mut last: Option<(&Piece, Sectors)> = None;
     for piece in &plex.pieces {
         let subdisk = group.subdisks.get(&piece.subdisk);
         let subdisk = subdisk.ok_or_else(|| Flaw::Missing(piece.subdisk.clone()))?;
         if piece.column >= plex.layout.columns() {
             return Err(Flaw::Invalid("a subdisk is in a column that it does not have"));
         }
-        if last.is_some_and(|last| last > (piece.column, piece.offset)) {
-            return Err(Flaw::Invalid("its subdisks are not in order"));
-        }
-        last = Some((piece.column, piece.offset));
         let end = piece.offset.checked_add(subdisk.len).filter(|end| *end <= LENGTH_MAX);
         let end = end.ok_or(Flaw::Invalid("it is longer than anything can be"))?;
-        columns.entry(piece.column).or_default().push((piece.offset, end, &piece.subdisk));
-    }
-    if let Some((_, other)) = columns.values_mut().find_map(|ranges| overlap(ranges)) {
-        return Err(Flaw::Overlap(other.clone()));
+        if let Some((last, last_end)) = last {
+            if (last.column, last.offset) > (piece.column, piece.offset) {
+                return Err(Flaw::Invalid("its subdisks are not in order"));
+            }
+            if last.column == piece.column && piece.offset < last_end {
+                return Err(Flaw::Overlap(last.subdisk.clone()));
+            }
+        }
+        last = Some((piece, end));
     }
     if let Some(log) = &plex.log {
         let subdisk = group.subdisks.get(log).ok_or_else(|| Flaw::Missing(log.clone()))?;
@@ -284,12 +297,10 @@ fn check_volume(group: &Group, volume: &Volume) -> Result<(), Flaw> {
     }
 }
 
-/// A subvolume is used once, and what it consists of has no subvolumes.
+/// What a subvolume consists of has no subvolumes.
 fn check_layers(group: &Group) -> Result<(), Broken> {
-    let mut used = BTreeSet::new();
     for (name, subdisk) in &group.subdisks {
         let Source::Volume(layer) = &subdisk.source else { continue };
-        once(&mut used, layer).map_err(|what| broken(Kind::Subdisk, name, what))?;
         let plexes = group.volumes.get(layer).into_iter().flat_map(|volume| &volume.plexes);
         let mut inner = plexes
             .filter_map(|plex| group.plexes.get(plex))

@@ -126,7 +126,7 @@ enum Cluster {
 }
 
 /// What vxconfigd asks of it, the stand-in for the original's ioctls.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Command {
     /// Give the transaction up.
     Abandon {

@@ -90,7 +90,8 @@ fn read_fields(reader: &mut Reader, last: Option<&Arc<Image>>) -> Result<Image, 
         copies: read_list(reader)?,
         earlier: reader.list("lists of copies", read_list)?,
         group: {
-            let group = read_change(reader)?.apply(last.map(|last| &*last.group));
+            // Who has it in force, or is about to, has checked it.
+            let group = read_change(reader)?.apply_checked(last.map(|last| &*last.group));
             Arc::new(group.or_else(|_| Reader::wrong("a change that fits what was told"))?)
         },
     })

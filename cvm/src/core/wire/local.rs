@@ -316,12 +316,20 @@ mod tests {
     use llt::{Id, Incarnation, NodeId};
 
     use super::*;
+    use crate::core::iod::Tenures;
+    use crate::core::txn::TxnId;
+    use crate::core::wire::w::{Base, Precheck};
     use crate::disk::{CopyList, Image, Outcome, Outcomes, RequestId, Slot};
+    use crate::model::change::Change;
     use crate::model::sample;
-    use crate::model::{Epoch, Group, Stamp, Tid};
+    use crate::model::{Epoch, Group, Name, Stamp, Tid};
+
+    fn id_of_node() -> NodeId {
+        NodeId::new(3).unwrap()
+    }
 
     fn id() -> Id {
-        Id { node: NodeId::new(3).unwrap(), incarnation: Incarnation(77) }
+        Id { node: id_of_node(), incarnation: Incarnation(77) }
     }
 
     fn image(tid: u64, group: Group) -> Arc<Image> {
@@ -385,6 +393,59 @@ mod tests {
                 );
             }
             assert_eq!(reader.decode(bytes), Ok(upcall), "{number}");
+        }
+    }
+
+    fn commands() -> Vec<Command> {
+        let image = image(4, sample::group());
+        let (group, stamp) = (image.group.id.clone(), image.stamp);
+        let id = TxnId { group: group.clone(), stamp, reconfig: 5 };
+        let node = id_of_node();
+        let why = "it is full".to_owned();
+        let names: Vec<Name> = image.group.volumes.keys().cloned().collect();
+        let disks: Vec<UniqueId> =
+            image.group.disks.values().filter_map(|dm| dm.disk.clone()).collect();
+        let tenures: Tenures = disks.iter().cloned().map(|disk| (disk, 3)).collect();
+        let precheck = Precheck {
+            id: id.clone(),
+            request: RequestId { origin: self::id(), number: 5 },
+            base: Base::InForce(stamp),
+            change: Change::between(None, &image.group),
+            copies: image.copies.iter().map(|(disk, copies)| (disk.clone(), copies)).collect(),
+            tenures: tenures.clone(),
+            time: 1_283_432_345,
+            slot: Slot::ALL[2],
+            volumes: names.clone(),
+            closed: names,
+            disks,
+        };
+        vec![
+            Command::Abandon { id: id.clone(), node, why: why.clone() },
+            Command::AbortNode,
+            Command::Activate { group: group.clone(), mode: crate::model::Activation::Off },
+            Command::Admit { node },
+            Command::Begin { id },
+            Command::Drop { group },
+            Command::Load(Box::new(precheck)),
+            Command::Prefer(-3),
+            Command::Reject { node, reason: why },
+            Command::SetMaster { node },
+            Command::Stage(vec![(image, tenures)]),
+            Command::StartNode,
+            Command::StopNode,
+        ]
+    }
+
+    #[test]
+    fn commands_are_read_back_and_nothing_cut_short_is_one() {
+        for command in commands() {
+            let bytes = encode_command(&command);
+            assert_eq!(decode_command(bytes.clone()), Ok(command.clone()));
+            for len in 0..bytes.len() {
+                assert!(decode_command(bytes.slice(..len)).is_err(), "{command:?} cut to {len}");
+            }
+            let longer = [&bytes[..], &[0]].concat();
+            assert!(decode_command(longer.into()).is_err(), "{command:?} and a byte more");
         }
     }
 

@@ -160,7 +160,10 @@ impl WMessage {
                 out.put_txn_id(id);
             }
             Self::Loaded { id, refused } => put_answer(&mut out, LOADED, id, refused.as_deref()),
-            Self::Precheck(precheck) => put_precheck(&mut out, precheck),
+            Self::Precheck(precheck) => {
+                out.put_u8(PRECHECK);
+                put_precheck(&mut out, precheck);
+            }
             Self::Settled { request } => {
                 out.put_u8(SETTLED);
                 out.put_request_id(*request);
@@ -225,7 +228,6 @@ pub(super) fn read_change(reader: &mut Reader) -> Result<Change, Malformed> {
 }
 
 pub(super) fn put_precheck(out: &mut BytesMut, precheck: &Precheck) {
-    out.put_u8(PRECHECK);
     out.put_txn_id(&precheck.id);
     out.put_request_id(precheck.request);
     match &precheck.base {

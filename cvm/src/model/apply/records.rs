@@ -43,14 +43,14 @@ pub(super) fn make_all(group: &mut Group, text: &str, env: &Env<'_>) -> Result<(
     Ok(())
 }
 
-fn kind_of(record: &Description) -> Option<Kind> {
+fn kind_of(record: &Description<'_>) -> Option<Kind> {
     let kinds = [Kind::Subdisk, Kind::Plex, Kind::Volume];
     kinds.into_iter().find(|kind| word(*kind) == record.kind)
 }
 
 /// The group and its disks may stand in a description, as `vxprint -m` prints them: the group is named
 /// by the command, and disks are there before.
-fn check_kind(group: &Group, record: &Description) -> Result<(), Refused> {
+fn check_kind(group: &Group, record: &Description<'_>) -> Result<(), Refused> {
     let is_disk = record.kind == word(Kind::Disk);
     if kind_of(record).is_some() || record.kind == "dg" {
         return Ok(());
@@ -75,13 +75,13 @@ fn check_kind(group: &Group, record: &Description) -> Result<(), Refused> {
 /// A record that this one consists of and that is not there (yet).
 fn first_missing(
     group: &Group,
-    record: &Description,
+    record: &Description<'_>,
 ) -> Result<Option<(&'static str, Name)>, Refused> {
     let words = |key| {
         let field = record.fields.iter().find(|field| field.key == key);
         field.into_iter().flat_map(|field| field.value.split(',').map(move |word| (field, word)))
     };
-    let name = |(field, word): (&Field, &str)| {
+    let name = |(field, word): (&Field<'_>, &str)| {
         let name = word.split(':').next().unwrap_or(word);
         Name::new(name).map_err(|_| field.wrong("has something that is no name in it"))
     };
@@ -120,7 +120,7 @@ const fn text_of(kind: Kind) -> &'static str {
     }
 }
 
-fn make_one(group: &mut Group, mut record: Description, env: &Env<'_>) -> Result<(), Refused> {
+fn make_one(group: &mut Group, mut record: Description<'_>, env: &Env<'_>) -> Result<(), Refused> {
     if group.kind_of(record.name.as_str()).is_some() {
         return Err(Refused::Exists(record.name));
     }
@@ -147,25 +147,25 @@ fn make_one(group: &mut Group, mut record: Description, env: &Env<'_>) -> Result
     Ok(())
 }
 
-fn set(record: &mut Description, key: &str, value: impl Display) {
-    let (key, value) = (key.to_owned(), value.to_string());
+fn set(record: &mut Description<'_>, key: &str, value: impl Display) {
+    let (key, value) = (key.to_owned().into(), value.to_string().into());
     record.fields.push(Field { key, value, line: record.line });
 }
 
 /// A field that is not there gets its default.
-fn default(record: &mut Description, key: &str, value: impl Display) {
+fn default(record: &mut Description<'_>, key: &str, value: impl Display) {
     if record.fields.iter().all(|field| field.key != key) {
         set(record, key, value);
     }
 }
 
 /// The value of a field that may be there.
-fn peek<'a>(record: &'a Description, key: &str) -> Option<&'a Field> {
+fn peek<'a, 't>(record: &'a Description<'t>, key: &str) -> Option<&'a Field<'t>> {
     record.fields.iter().find(|field| field.key == key)
 }
 
 /// A subvolume is as long as its volume.
-fn fill_subdisk(group: &Group, record: &mut Description) -> Result<(), Refused> {
+fn fill_subdisk(group: &Group, record: &mut Description<'_>) -> Result<(), Refused> {
     let volume = peek(record, "volume").map(|field| field.read::<Name>()).transpose()?;
     if let Some(volume) = volume.and_then(|name| group.volumes.get(&name)) {
         default(record, "len", volume.len);
@@ -174,7 +174,7 @@ fn fill_subdisk(group: &Group, record: &mut Description) -> Result<(), Refused> 
 }
 
 /// Subdisks without a place follow each other; in a stripe they are dealt to the columns.
-fn fill_plex(group: &Group, record: &mut Description) -> Result<(), Refused> {
+fn fill_plex(group: &Group, record: &mut Description<'_>) -> Result<(), Refused> {
     let sd = record.take("sd")?;
     let words: Vec<&str> = sd.iter().flat_map(|field| field.value.split(',')).collect();
     let mut columns = 1;
@@ -240,7 +240,7 @@ impl Places<'_> {
     }
 }
 
-fn fill_volume(group: &Group, record: &mut Description, env: &Env<'_>) -> Result<(), Refused> {
+fn fill_volume(group: &Group, record: &mut Description<'_>, env: &Env<'_>) -> Result<(), Refused> {
     default(record, "use_type", "fsgen");
     if let Some(usage) = peek(record, "use_type") {
         make::check_usage(&usage.value)?;

@@ -6,26 +6,27 @@ use std::str::FromStr;
 
 use crate::model::ids::Name;
 
-/// A record as it is described.
+/// A record as it is described. What stands in the text without quotes is not copied: a
+/// configuration has thousands of fields.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Description {
+pub struct Description<'a> {
     /// The word that it begins with: `dg`, `dm`, `sd`, `plex`, `vol`.
-    pub kind: String,
+    pub kind: Cow<'a, str>,
     /// Its name.
     pub name: Name,
     /// The line that it begins in, from 1.
     pub line: usize,
     /// Its fields in the order in which they stand there.
-    pub fields: Vec<Field>,
+    pub fields: Vec<Field<'a>>,
 }
 
 /// `key=value`
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Field {
+pub struct Field<'a> {
     /// Before the sign.
-    pub key: String,
+    pub key: Cow<'a, str>,
     /// After it, without quotes.
-    pub value: String,
+    pub value: Cow<'a, str>,
     /// The line that it stands in, from 1.
     pub line: usize,
 }
@@ -46,9 +47,9 @@ impl TextError {
     }
 }
 
-impl Description {
+impl<'a> Description<'a> {
     /// Takes the field with this key out; that it stands there twice is an error.
-    pub fn take(&mut self, key: &str) -> Result<Option<Field>, TextError> {
+    pub fn take(&mut self, key: &str) -> Result<Option<Field<'a>>, TextError> {
         let Some(place) = self.fields.iter().position(|field| field.key == key) else {
             return Ok(None);
         };
@@ -83,7 +84,7 @@ impl Description {
     /// `on` and `off`; not there is off.
     pub fn flag(&mut self, key: &str) -> Result<bool, TextError> {
         let Some(field) = self.take(key)? else { return Ok(false) };
-        match field.value.as_str() {
+        match &*field.value {
             "on" | "yes" | "true" => Ok(true),
             "off" | "no" | "false" => Ok(false),
             _ => Err(field.wrong("is neither on nor off")),
@@ -99,7 +100,7 @@ impl Description {
     }
 }
 
-impl Field {
+impl Field<'_> {
     /// Its value as `T`.
     pub fn read<T>(&self) -> Result<T, TextError>
     where
@@ -118,8 +119,8 @@ impl Field {
 }
 
 /// Reads all descriptions of a text.
-pub fn parse(text: &str) -> Result<Vec<Description>, TextError> {
-    let mut records: Vec<Description> = Vec::new();
+pub fn parse(text: &str) -> Result<Vec<Description<'_>>, TextError> {
+    let mut records: Vec<Description<'_>> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let mut words = Words { rest: line, line: number };
         if !line.starts_with([' ', '\t'])
@@ -129,21 +130,33 @@ pub fn parse(text: &str) -> Result<Vec<Description>, TextError> {
                 return Err(TextError::new(number, format!("{kind} without a name")));
             };
             let name = Name::new(&name).map_err(|e| TextError::new(number, e.to_string()))?;
-            let kind = kind.into_owned();
             records.push(Description { kind, name, line: number, fields: Vec::new() });
         }
         while let Some(word) = words.next()? {
-            let Some((key, value)) = word.split_once('=') else {
+            let Some((key, value)) = split(&word) else {
                 return Err(TextError::new(number, format!("\"{word}\" is not field=value")));
             };
             let Some(record) = records.last_mut() else {
                 return Err(TextError::new(number, "a field before any record"));
             };
-            let (key, value) = (key.to_owned(), value.to_owned());
             record.fields.push(Field { key, value, line: number });
         }
     }
     Ok(records)
+}
+
+/// `key=value`
+fn split<'a>(word: &Cow<'a, str>) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
+    Some(match word {
+        Cow::Borrowed(word) => {
+            let (key, value) = word.split_once('=')?;
+            (Cow::Borrowed(key), Cow::Borrowed(value))
+        }
+        Cow::Owned(word) => {
+            let (key, value) = word.split_once('=')?;
+            (Cow::Owned(key.to_owned()), Cow::Owned(value.to_owned()))
+        }
+    })
 }
 
 /// The words of a line; quotes group what is between them, a `#` ends the line.

@@ -22,7 +22,7 @@ pub fn read_group(text: &str) -> Result<Group, TextError> {
 
 /// Puts described records into a group, in place of those of the same kind and name; a `dg` record
 /// replaces the attributes of the group.
-pub fn read_into(group: &mut Group, records: Vec<Description>) -> Result<(), TextError> {
+pub fn read_into(group: &mut Group, records: Vec<Description<'_>>) -> Result<(), TextError> {
     for record in records {
         if record.kind == GROUP {
             let attributes = read_attributes(record)?;
@@ -38,7 +38,7 @@ pub fn read_into(group: &mut Group, records: Vec<Description>) -> Result<(), Tex
     Ok(())
 }
 
-fn insert(group: &mut Group, record: Description) -> Result<(), TextError> {
+fn insert(group: &mut Group, record: Description<'_>) -> Result<(), TextError> {
     let (line, name) = (record.line, record.name.clone());
     let kind = record.kind.clone();
     if kind == word(Kind::Disk) {
@@ -56,7 +56,7 @@ fn insert(group: &mut Group, record: Description) -> Result<(), TextError> {
     Ok(())
 }
 
-fn read_attributes(mut record: Description) -> Result<Group, TextError> {
+fn read_attributes(mut record: Description<'_>) -> Result<Group, TextError> {
     let id: UniqueId = record.required("dgid")?;
     let cluster = record.take("cluster")?.map(|field| field.read()).transpose()?;
     let host = record.take("host")?;
@@ -83,7 +83,7 @@ fn read_attributes(mut record: Description) -> Result<Group, TextError> {
     Ok(group)
 }
 
-fn read_copies(field: Option<Field>) -> Result<Copies, TextError> {
+fn read_copies(field: Option<Field<'_>>) -> Result<Copies, TextError> {
     let Some(field) = field else { return Ok(Copies::Default) };
     field.value.parse().map_err(|_| field.wrong("is none of all, default and a number from 1"))
 }
@@ -104,7 +104,7 @@ impl std::str::FromStr for Copies {
 }
 
 /// What all records may have; read last, for most have little of it.
-fn read_common(record: &mut Description) -> Result<Common, TextError> {
+fn read_common(record: &mut Description<'_>) -> Result<Common, TextError> {
     let mut common = Common { rid: record.value("rid", Rid(0))?, ..Common::default() };
     common.comment = record.value("comment", String::new())?;
     for (key, text) in TUTIL.into_iter().zip(&mut common.tutil) {
@@ -116,7 +116,7 @@ fn read_common(record: &mut Description) -> Result<Common, TextError> {
     Ok(common)
 }
 
-fn read_disk(mut record: Description) -> Result<Disk, TextError> {
+fn read_disk(mut record: Description<'_>) -> Result<Disk, TextError> {
     let disk = Disk {
         disk: record.take("diskid")?.map(|field| field.read()).transpose()?,
         access: record.value("device", String::new())?,
@@ -134,7 +134,7 @@ fn read_disk(mut record: Description) -> Result<Disk, TextError> {
     Ok(disk)
 }
 
-fn read_subdisk(mut record: Description) -> Result<Subdisk, TextError> {
+fn read_subdisk(mut record: Description<'_>) -> Result<Subdisk, TextError> {
     let source = match record.take("volume")? {
         Some(volume) => Source::Volume(volume.read()?),
         None => Source::Disk { dm: record.required("dm")?, offset: record.required("dmoffset")? },
@@ -145,7 +145,7 @@ fn read_subdisk(mut record: Description) -> Result<Subdisk, TextError> {
     Ok(subdisk)
 }
 
-fn read_plex(mut record: Description) -> Result<Plex, TextError> {
+fn read_plex(mut record: Description<'_>) -> Result<Plex, TextError> {
     let layout = match record.take("layout")? {
         None => Layout::Concat,
         Some(field) if field.value == "concat" => Layout::Concat,
@@ -170,7 +170,7 @@ fn read_plex(mut record: Description) -> Result<Plex, TextError> {
     Ok(plex)
 }
 
-fn read_piece(field: &Field, text: &str) -> Result<Piece, TextError> {
+fn read_piece(field: &Field<'_>, text: &str) -> Result<Piece, TextError> {
     let piece = || {
         let (subdisk, place) = text.split_once(':')?;
         let (column, offset) = place.split_once('/')?;
@@ -180,7 +180,7 @@ fn read_piece(field: &Field, text: &str) -> Result<Piece, TextError> {
     piece().ok_or_else(|| field.wrong("is no list of subdisk:column/offset"))
 }
 
-fn read_volume(mut record: Description) -> Result<Volume, TextError> {
+fn read_volume(mut record: Description<'_>) -> Result<Volume, TextError> {
     let plexes = record.take("plex")?.map_or(Ok(Vec::new()), |field| {
         let names: Result<_, _> = field.value.split(',').map(Name::new).collect();
         names.map_err(|_| field.wrong("is no list of plexes"))
