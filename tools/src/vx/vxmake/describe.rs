@@ -116,7 +116,7 @@ pub(super) fn of_text(text: &str, usage: Option<&str>) -> Result<String, TextErr
     for description in parse(text)? {
         // What vxprint -m prints begins with the group and its disks: the group is the one that -g
         // names, and its disks have to be there.
-        match description.kind.as_str() {
+        match &*description.kind {
             "dg" => continue,
             "dm" => {
                 let _ = writeln!(written, "dm {}", description.name);
