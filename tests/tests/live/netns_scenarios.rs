@@ -4,17 +4,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod netns;
-mod process;
-
 use std::time::Duration;
 
+use crate::netns::{ethernet, inside_of, log, up, wait_shown};
+use crate::process::{LIMIT, beside_another, incarnation, port, roots, sequencer};
 use gab::client::{Options, Port};
 use gab::snapshot::Snapshot;
 use gab::{ClientEvent, CloseReason, Level, PortView};
 use llt::NodeSet;
-use netns::{ethernet, inside_of, log, up, wait_shown};
-use process::{LIMIT, alone, incarnation, port, roots, sequencer};
 use tools::muster::cluster::Cable;
 use tools::muster::formed::wait_formed;
 use tools::muster::netns::place::At;
@@ -200,7 +197,7 @@ fn run_inside(cluster: &Temporary, at: At, words: &[&str]) {
 fn has_rules(cluster: &Temporary) -> bool {
     let there = cluster.cluster.netns.is_some_and(|netns| netns.nft);
     if !there {
-        netns::skip("nft is not there, or the kernel has no rules for bridges");
+        crate::netns::skip("nft is not there, or the kernel has no rules for bridges");
     }
     there
 }
@@ -219,7 +216,7 @@ fn pass_frames(cluster: &Temporary) {
 
 #[test]
 fn three_nodes_are_paused_cut_off_and_started_again() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&ethernet()) else { return };
     let begin = wait::now();
     let steps: [Step; 9] = [
@@ -410,7 +407,7 @@ fn s50_all_nodes_restart_one_after_the_other(cluster: &mut Temporary) {
 
 #[test]
 fn s25_one_way_loss_on_the_only_link() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&UpOptions { links: 1, ..ethernet() }) else { return };
     let mut clients = Clients::open(&cluster);
     cluster.set_cable(1, 0, Cable::OneWayIn).unwrap();
@@ -433,7 +430,7 @@ fn s25_one_way_loss_on_the_only_link() {
 /// The simulator's has the timers of the original, and goes on for five minutes.
 #[test]
 fn s26_a_node_that_is_not_heard_time_and_again_is_removed_once() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&UpOptions { links: 1, ..ethernet() }) else { return };
     // Longer than it is ever well.
     let well = inactive(&cluster) + inactive(&cluster) / 3;
@@ -442,7 +439,7 @@ fn s26_a_node_that_is_not_heard_time_and_again_is_removed_once() {
     for node in cluster.cluster.ids() {
         let hold = format!("rejoin_hold:{times}");
         let words = ["exec", &node.to_string(), "gabconfig", "-S", &hold];
-        process::text(&process::muster(&cluster, &words).output().unwrap());
+        crate::process::text(&crate::process::muster(&cluster, &words).output().unwrap());
     }
     let mut clients = Clients::open(&cluster);
     cluster.set_cable(1, 0, Cable::OneWayOut).unwrap();
@@ -463,7 +460,7 @@ fn s26_a_node_that_is_not_heard_time_and_again_is_removed_once() {
 
 #[test]
 fn four_nodes_are_deaf_and_meet() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&UpOptions { nodes: 4, ..ethernet() }) else { return };
     let begin = wait::now();
     let steps: [Step; 2] = [
@@ -532,7 +529,7 @@ fn s46_two_seeded_clusters_with_one_id_meet(cluster: &mut Temporary) {
 
 #[test]
 fn s12_eight_nodes_join_at_once() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&UpOptions { nodes: 8, ..ethernet() }) else { return };
     for node in 1..8 {
         daemons::kill(&cluster.cluster, node).unwrap();
@@ -554,7 +551,7 @@ fn s12_eight_nodes_join_at_once() {
 }
 #[test]
 fn s29_the_sequencer_is_reached_over_one_node_only() {
-    let _alone = alone();
+    let _room = beside_another();
     // Only a majority goes on: without that rule the two who are left with the sequencer may.
     let options = UpOptions { nodes: 5, quorum: true, ..ethernet() };
     let Some(cluster) = up(&options) else { return };

@@ -2,16 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod process;
-
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use crate::process::{LIMIT, beside_another, muster, port, text, three_nodes};
 use gab::client::{Options, Port};
 use gab::{ClientEvent, CloseReason};
-use process::{LIMIT, alone, muster, port, text, three_nodes};
 use tools::muster::binaries::Binaries;
 use tools::muster::control;
 use tools::muster::process::State;
@@ -20,7 +18,7 @@ use tools::muster::temporary::Temporary;
 
 #[test]
 fn exec_prints_the_table_of_gabconfig_byte_for_byte() {
-    let _alone = alone();
+    let _room = beside_another();
     let cluster = three_nodes();
     let snapshot = control::snapshot(&cluster.cluster, 0).unwrap();
     let generation = snapshot.gab.ports[0].generation;
@@ -40,7 +38,7 @@ fn exec_prints_the_table_of_gabconfig_byte_for_byte() {
 
 #[test]
 fn exec_hands_arguments_and_exit_status_on() {
-    let _alone = alone();
+    let _room = beside_another();
     let cluster = three_nodes();
     let script = r#"printf '%s|' "$@" "$MUSTER_ROOT"; exit 7"#;
     let words = ["exec", "1", "sh", "-c", script, "sh", "--dir", "a b", "-n", "--help", "--"];
@@ -55,7 +53,7 @@ fn exec_hands_arguments_and_exit_status_on() {
 #[test]
 fn three_listeners_print_the_same_lines_while_three_broadcast() {
     const EACH: usize = 200;
-    let _alone = alone();
+    let _room = beside_another();
     let cluster = three_nodes();
     let mut listeners: Vec<Listener> = (0..3)
         .map(|node| Listener::start(&cluster, node, 'A', cluster.folder()).unwrap())
@@ -93,7 +91,7 @@ fn three_listeners_print_the_same_lines_while_three_broadcast() {
 
 #[test]
 fn a_client_is_told_that_its_daemon_died() {
-    let _alone = alone();
+    let _room = beside_another();
     let cluster = three_nodes();
     let root = cluster.cluster.root(1);
     let options = Options { root, ..Options::default() };
@@ -113,7 +111,7 @@ fn a_client_is_told_that_its_daemon_died() {
 
 #[test]
 fn up_over_a_cluster_is_refused_and_leaves_it_alone() {
-    let _alone = alone();
+    let _room = beside_another();
     let cluster = three_nodes();
     let output = muster(&cluster, &["up"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -125,11 +123,11 @@ fn up_over_a_cluster_is_refused_and_leaves_it_alone() {
 
 #[test]
 fn down_leaves_the_files_of_others_alone() {
-    let _alone = alone();
+    let _room = beside_another();
     let folder = tempfile::tempdir().unwrap();
     let foreign = folder.path().join("notes.txt");
     std::fs::write(&foreign, "mine").unwrap();
-    let cluster = Temporary::up_in(folder.path(), &process::options()).unwrap();
+    let cluster = Temporary::up_in(folder.path(), &crate::process::options()).unwrap();
     let daemons: Vec<_> = cluster.cluster.nodes.iter().filter_map(|node| node.gabd).collect();
     assert_eq!(daemons.len(), 3);
     cluster.down().unwrap();
@@ -141,7 +139,7 @@ fn down_leaves_the_files_of_others_alone() {
 
 #[test]
 fn a_stopped_node_leaves_at_once_and_comes_back() {
-    let _alone = alone();
+    let _room = beside_another();
     let mut cluster = three_nodes();
     let started = tools::muster::wait::now();
     assert!(cluster.stop(2).unwrap(), "gabd did not end by itself");
@@ -182,7 +180,7 @@ impl Drop for ByHand {
 
 #[test]
 fn the_command_line_breaks_shows_and_mends_a_cluster() {
-    let _alone = alone();
+    let _room = beside_another();
     let hand =
         ByHand { folder: tempfile::tempdir().unwrap(), binaries: Binaries::locate().unwrap() };
     let run = |words: &[&str]| text(&hand.run(words));

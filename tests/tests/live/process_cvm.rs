@@ -2,15 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod process;
-
 use std::collections::BTreeSet;
 
+use crate::process::{LIMIT, beside_another, options};
 use cvm::disk::{CopyKind, ImportRequest, choose};
 use cvm::model::op::{DiskName, Make, Op, VolumeLayout};
 use cvm::model::{Copies, Group, Name, Owner};
 use cvm::request::{DiskRequest, GroupRequest, Reply, Request};
-use process::{LIMIT, alone, options};
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{programs, volumes, wait};
@@ -110,7 +108,7 @@ fn wait_out(cluster: &Temporary, node: u8) {
 /// CVM-31, CVM-33, CVM-37, CVM-45.
 #[test]
 fn a_group_is_seen_and_changed_on_all_nodes_and_outlives_its_master() {
-    let _alone = alone();
+    let _room = beside_another();
     let mut cluster = prepared();
     for node in 0..3 {
         assert_eq!(group(&cluster, node), group(&cluster, 0), "node {node}");
@@ -138,7 +136,7 @@ fn a_group_is_seen_and_changed_on_all_nodes_and_outlives_its_master() {
 /// after its successor has committed another. Longer by hand: `MUSTER_FREEZES`.
 #[test]
 fn a_frozen_master_changes_nothing_on_disk() {
-    let _alone = alone();
+    let _room = beside_another();
     let times = std::env::var("MUSTER_FREEZES").ok().and_then(|text| text.parse().ok());
     for round in 0..times.unwrap_or(2) {
         let cluster = prepared();
@@ -178,7 +176,7 @@ fn command(cluster: &Temporary, node: u8, line: &str) -> anyhow::Result<String> 
 /// Facts 3.7, CVM-17, CVM-18: without a vxconfigd nothing is changed, and nothing is lost.
 #[test]
 fn a_vxconfigd_that_is_killed_is_missed_and_comes_back_to_what_is_in_force() {
-    let _alone = alone();
+    let _room = beside_another();
     let mut cluster = prepared();
     done(&cluster, 0, &make("vol1"));
     for gone in [2, 0] {
@@ -227,7 +225,7 @@ fn a_vxconfigd_that_is_killed_is_missed_and_comes_back_to_what_is_in_force() {
 /// CVM-22, CVM-34, facts 3.11.
 #[test]
 fn a_node_leaves_and_another_is_made_master() {
-    let _alone = alone();
+    let _room = beside_another();
     let cluster = prepared();
     command(&cluster, 0, "vxclustadm setmaster node1").unwrap();
     wait::until("node 1 is master everywhere", LIMIT, || {
@@ -256,7 +254,7 @@ fn a_node_leaves_and_another_is_made_master() {
 /// `vxprint -m` and `vxmake`, `vxconfigbackup` and `vxconfigrestore`: a group is there again as it was.
 #[test]
 fn a_group_that_was_written_down_is_made_again() {
-    let _alone = alone();
+    let _room = beside_another();
     let cluster = prepared();
     for line in [
         "vxassist -g shdg make vol1 2m layout=mirror",

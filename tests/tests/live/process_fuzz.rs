@@ -2,16 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod process;
-
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use crate::process::{LIMIT, alone, options, port, roots, size};
 use bytes::Bytes;
 use llt::stats::Stats;
 use llt::{Id, Incarnation, NodeId};
-use process::{LIMIT, alone, options, port, roots, size};
 use sim::fuzz::{Forgery, Frames, Malice};
 use tools::muster::control;
 use tools::muster::storm::{Plan, Storm, check};
@@ -86,7 +84,7 @@ fn resident(cluster: &Temporary) -> Vec<u64> {
 fn living(cluster: &Temporary) -> Vec<Id> {
     let id = |node| Id {
         node: NodeId::new(node).unwrap(),
-        incarnation: Incarnation(process::incarnation(cluster, node)),
+        incarnation: Incarnation(crate::process::incarnation(cluster, node)),
     };
     cluster.cluster.ids().map(id).collect()
 }
@@ -94,7 +92,7 @@ fn living(cluster: &Temporary) -> Vec<Id> {
 /// Datagrams: `MUSTER_FUZZ`. Seed: `MUSTER_SEED`.
 #[test]
 fn s55_s56_hostile_datagrams_are_counted_and_change_nothing() {
-    let _alone = alone();
+    let _room = alone();
     let (count, seed) = (size("MUSTER_FUZZ", 20_000), size("MUSTER_SEED", 1));
     println!("MUSTER_FUZZ={count} MUSTER_SEED={seed}");
     let cluster = Temporary::up(&UpOptions { phantoms: 1, ..options() }).unwrap();

@@ -3,13 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod netns;
-mod process;
-
+use crate::netns::{ethernet, log, switch_ip, up, with};
+use crate::process::{LIMIT, beside_another, port, roots};
 use gab::admin::{AdminRequest, Setting};
 use gab::client::Admin;
-use netns::{ethernet, log, switch_ip, up, with};
-use process::{LIMIT, alone, port, roots};
 use tools::muster::cluster::{Cable, Transport};
 use tools::muster::storm::{Plan, Storm, Summary, check};
 use tools::muster::temporary::Temporary;
@@ -78,7 +75,7 @@ fn wait_note(cluster: &Temporary, pair: (u8, u8), link: usize, note: &str, there
 
 /// Node 2 and link 1 lose one direction; `hearing` nodes then hear somebody who does not hear them.
 fn one_way(cable: Cable, hearing: &[(u8, u8)]) {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&ethernet()) else { return };
     let storm = Storm::start(&roots(&cluster), Plan::on(port('S')), LIMIT).unwrap();
     cluster.set_cable(2, 1, cable).unwrap();
@@ -110,7 +107,7 @@ fn a_node_that_is_not_heard_on_a_link_is_told_and_says_so() {
 
 #[test]
 fn s52_s53_s54_frames_lost_doubled_damaged_and_out_of_order_leave_equal_logs() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&ethernet()) else { return };
     for node in 0..3 {
         cluster
@@ -134,7 +131,7 @@ fn s52_s53_s54_frames_lost_doubled_damaged_and_out_of_order_leave_equal_logs() {
 
 /// Messages of 60,000 bytes, in frames of the full size.
 fn large_messages(mtu: u32) {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(cluster) = up(&with(Transport::Ether, mtu)) else { return };
     for node in cluster.cluster.ids() {
         let snapshot = control::snapshot(&cluster.cluster, node).unwrap();
@@ -161,7 +158,7 @@ fn large_messages_pass_an_mtu_of_9000() {
 
 #[test]
 fn s31_a_smaller_mtu_on_the_way_is_named_and_avoided() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(cluster) = up(&ethernet()) else { return };
     // The port of the switch: the node's own device still has 1500.
     switch_ip(&cluster, "link set node2-link1 mtu 1000");
@@ -175,7 +172,7 @@ fn s31_a_smaller_mtu_on_the_way_is_named_and_avoided() {
 
 #[test]
 fn crossed_cables_are_named() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(cluster) = up(&ethernet()) else { return };
     // What is crossed counts as untangled after two of these.
     let arp = Setting { name: "arpreq".to_owned(), value: "1s".to_owned() };

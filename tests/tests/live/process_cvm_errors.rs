@@ -3,15 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod process;
-
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use process::{alone, options};
+use crate::process::{beside_another, options};
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{programs, volumes};
@@ -76,7 +74,7 @@ fn show(cluster: &Temporary, name: &str, path: &Path) {
 
 #[test]
 fn arguments_that_mean_nothing_are_told_and_change_nothing() {
-    let _alone = alone();
+    let _room = beside_another();
     let cluster = up();
     let list = cluster.folder().join("list.desc");
     fs::write(&list, "vol v\n\tlen=8\n\tcolour=red\n").unwrap();
@@ -138,7 +136,7 @@ fn arguments_that_mean_nothing_are_told_and_change_nothing() {
 
 #[test]
 fn disks_that_are_none_are_told_from_others_and_left_alone() {
-    let _alone = alone();
+    let _room = beside_another();
     let cluster = up();
     // Something else was on it.
     let garbage = disk(&cluster, "garbage");
@@ -203,7 +201,7 @@ fn disks_that_are_none_are_told_from_others_and_left_alone() {
 /// Facts 3.10.
 #[test]
 fn disks_of_others_are_not_imported_unless_it_is_said_twice() {
-    let _alone = alone();
+    let _room = beside_another();
     let cluster = up();
     run(&cluster, 0, "vxdg -s init other disk_2");
     run(&cluster, 1, "vxassist -g other make vol1 1m");
@@ -255,7 +253,10 @@ fn in_own_mounts(test: &str) -> bool {
         unshare.args(["--user", "--map-root-user"]);
     }
     let me = std::env::current_exe().unwrap();
-    let output = unshare.arg(me).args(["--exact", test, "--nocapture"]).env(MARK, "1").output();
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let _room = beside_another();
+    let words = ["--exact", &format!("{module}::{test}"), "--nocapture"];
+    let output = unshare.arg(me).args(words).env(MARK, "1").output();
     let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
@@ -272,7 +273,7 @@ fn a_disk_that_cannot_be_written_is_passed_over_and_one_too_many_ends_it() {
     if !in_own_mounts("a_disk_that_cannot_be_written_is_passed_over_and_one_too_many_ends_it") {
         return;
     }
-    let _alone = alone();
+    let _room = beside_another();
     let cluster = up();
     run(&cluster, 0, "vxdg -g shdg adddisk disk_2");
     let file = |disk: u8| cluster.cluster.dir.join(format!("disk_{disk}")).display().to_string();
@@ -293,7 +294,7 @@ fn a_disk_that_cannot_be_written_is_passed_over_and_one_too_many_ends_it() {
     assert_eq!(code, 1);
     // Nobody can say what lies on disks that take no write any more.
     assert!(said.contains("it may or may not be done"), "{said}");
-    tools::muster::wait::until("the group is disabled everywhere", process::LIMIT, || {
+    tools::muster::wait::until("the group is disabled everywhere", crate::process::LIMIT, || {
         let mut disabled = true;
         for node in cluster.cluster.ids() {
             let snapshot = volumes::snapshot(&cluster.cluster, node)?;
@@ -320,7 +321,7 @@ fn a_disk_that_is_full_fails_the_change_and_no_other() {
     if !in_own_mounts("a_disk_that_is_full_fails_the_change_and_no_other") {
         return;
     }
-    let _alone = alone();
+    let _room = beside_another();
     // The disks are sparse files of a file system that has no room for all of them.
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("small");
@@ -353,7 +354,7 @@ fn a_disk_that_is_full_fails_the_change_and_no_other() {
     drop(file);
     fs::remove_file(filler).unwrap();
     // Written back as it was, or disabled: either way what was told is what is there.
-    let limit = process::LIMIT;
+    let limit = crate::process::LIMIT;
     tools::muster::wait::until("it goes on", limit, || {
         let snapshot = volumes::snapshot(&cluster.cluster, 1)?;
         if snapshot.groups.iter().any(|group| group.disabled) {

@@ -2,17 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod netns;
-mod process;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use netns::{ethernet, skip, up};
-use process::{LIMIT, alone, incarnation, muster, port, roots, sequencer, text};
+use crate::netns::{ethernet, skip, up};
+use crate::process::{LIMIT, beside_another, incarnation, muster, port, roots, sequencer, text};
 use rustix::process::Signal;
 use tools::muster::binaries::Binaries;
 use tools::muster::cluster::{Cable, Cluster};
@@ -22,7 +19,7 @@ use tools::muster::storm::{Plan, Storm, check};
 
 #[test]
 fn s01_the_sequencer_killed_in_a_storm_rejoins() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&ethernet()) else { return };
     let victim = sequencer(&cluster);
     let before = incarnation(&cluster, victim);
@@ -44,7 +41,7 @@ fn s01_the_sequencer_killed_in_a_storm_rejoins() {
 
 #[test]
 fn commands_run_in_the_namespace_of_their_node_and_the_host_sees_nothing() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(cluster) = up(&ethernet()) else { return };
     let devices = |words: &[&str]| text(&muster(&cluster, words).output().unwrap());
     let list = "cut -d: -f1 -s /proc/net/dev | tr -d ' ' | sort | tr '\\n' ' '";
@@ -66,7 +63,7 @@ fn commands_run_in_the_namespace_of_their_node_and_the_host_sees_nothing() {
 
 #[test]
 fn a_cluster_whose_holder_was_killed_says_so_and_goes_down() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&ethernet()) else { return };
     let netns = cluster.cluster.netns.unwrap();
     let holder = netns.holder.unwrap();
@@ -125,7 +122,7 @@ impl Ordinary {
 
 #[test]
 fn an_ordinary_user_has_the_same_testbed_in_a_user_namespace() {
-    let _alone = alone();
+    let _room = beside_another();
     let programs = public_programs();
     let user = Ordinary::new(programs.path());
     let up = ["up", "-n", "4", "--links", "2", "--netns", "--timers", "patient"];
@@ -152,7 +149,7 @@ fn an_ordinary_user_has_the_same_testbed_in_a_user_namespace() {
 
 #[test]
 fn the_demo_passes_on_ethernet() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(cluster) = up(&ethernet()) else { return };
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("demo");

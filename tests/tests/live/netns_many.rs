@@ -2,13 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod netns;
-mod process;
-
 use std::time::Duration;
 
-use netns::{ethernet, log, up};
-use process::{alone, size};
+use crate::netns::{ethernet, log, up};
+use crate::process::{alone, size};
 use tools::muster::cluster::TimerProfile;
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
@@ -32,7 +29,7 @@ fn told(cluster: &Temporary) -> Vec<String> {
 /// Daemons: `MUSTER_DAEMONS`; seconds that they have to stay up: `MUSTER_SECONDS`.
 #[test]
 fn s66_many_idle_daemons_stay_one_membership_with_every_link_up() {
-    let _alone = alone();
+    let _room = alone();
     let nodes = u8::try_from(size("MUSTER_DAEMONS", 16)).unwrap();
     let seconds = size("MUSTER_SECONDS", 20);
     // The original's timers: fast ones would be a load of their own with so many.

@@ -5,16 +5,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod process;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::process::{LIMIT, alone, options, port, size};
 use gab::admin::{AdminRequest, Configured, GabConfigure, RunningConfig};
 use gab::client::{Options, Port};
 use gab::{ClientEvent, Level};
 use llt::io::Clock;
-use process::{LIMIT, alone, options, port, size};
 use sim::rng::{Draw, Seed};
 use tools::muster::control;
 use tools::muster::process::Process;
@@ -125,7 +123,7 @@ fn round(cluster: &mut Temporary, draw: &mut Draw) -> usize {
 
 #[test]
 fn daemons_that_come_and_go_leave_equal_views_and_nothing_behind() {
-    let _alone = alone();
+    let _room = alone();
     let mut cluster = Temporary::up(&UpOptions { nodes: NODES, ..options() })
         .unwrap_or_else(|error| panic!("{error:#}"));
     let time = Duration::from_secs(size("MUSTER_CHURN", 12));

@@ -2,13 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod process;
-
 use std::fs;
 
+use crate::process::{LIMIT, beside_another, muster, options, port, text};
 use gab::client::{Options, Port};
 use gab::{ClientEvent, CloseReason};
-use process::{LIMIT, alone, muster, options, port, text};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tools::muster::control;
 use tools::muster::formed::wait_formed;
@@ -50,7 +48,7 @@ fn wait_alone(cluster: &Temporary, nodes: &[u8]) {
 
 #[test]
 fn a_node_without_the_others_halts_and_two_of_three_go_on() {
-    let _alone = alone();
+    let _room = beside_another();
     let mut cluster = up(3);
     let listing = told(&cluster, &["exec", "0", "gabconfig", "-l"]);
     assert!(listing.contains("Quorum flag          : Enabled\n"), "{listing}");
@@ -90,7 +88,7 @@ fn a_node_without_the_others_halts_and_two_of_three_go_on() {
 
 #[test]
 fn s37_node_0_is_in_the_minority_and_only_the_majority_goes_on() {
-    let _alone = alone();
+    let _room = beside_another();
     let mut cluster = up(5);
     cluster.partition(&[vec![0, 3], vec![1, 2, 4]]).unwrap();
     for node in [0, 3] {
@@ -102,7 +100,7 @@ fn s37_node_0_is_in_the_minority_and_only_the_majority_goes_on() {
 
 #[test]
 fn s38_of_two_halves_of_a_cluster_that_grew_that_with_node_0_goes_on() {
-    let _alone = alone();
+    let _room = beside_another();
     let mut cluster = up(4);
     for node in 2..4 {
         assert!(cluster.stop(node).unwrap(), "node {node} leaves in order");
@@ -123,7 +121,7 @@ fn s38_of_two_halves_of_a_cluster_that_grew_that_with_node_0_goes_on() {
 
 #[test]
 fn the_flag_may_be_switched_off_while_gabd_runs() {
-    let _alone = alone();
+    let _room = beside_another();
     let mut cluster = up(2);
     for node in ["0", "1"] {
         told(&cluster, &["exec", node, "gabconfig", "-d"]);
@@ -139,7 +137,7 @@ fn the_flag_may_be_switched_off_while_gabd_runs() {
 
 #[test]
 fn with_s_both_sides_of_a_split_go_on_though_the_flag_is_on() {
-    let _alone = alone();
+    let _room = beside_another();
     let mut cluster = up(2);
     for node in ["0", "1"] {
         told(&cluster, &["exec", node, "gabconfig", "-s"]);

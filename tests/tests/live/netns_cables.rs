@@ -2,13 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod netns;
-mod process;
-
 use std::time::Duration;
 
-use netns::{ethernet, trouble, up, wait_shown};
-use process::{LIMIT, alone, port, roots, size};
+use crate::netns::{ethernet, trouble, up, wait_shown};
+use crate::process::{LIMIT, beside_another, port, roots, size};
 use tools::muster::cluster::Cable;
 use tools::muster::storm::{Plan, Storm, Summary, check};
 use tools::muster::temporary::Temporary;
@@ -67,7 +64,7 @@ fn pull(cluster: &mut Temporary, how: Cable) -> Vec<Duration> {
 
 #[test]
 fn a_pulled_cable_is_noticed_by_its_carrier_and_loses_nothing() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&ethernet()) else { return };
     let gaps = pull(&mut cluster, Cable::Pulled);
     // The goal is 20 ms, which a quiet machine is held to with MUSTER_STALL_MS=20; a busy one is
@@ -80,7 +77,7 @@ fn a_pulled_cable_is_noticed_by_its_carrier_and_loses_nothing() {
 
 #[test]
 fn a_link_that_fails_silently_stalls_for_less_than_the_trouble_time() {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&ethernet()) else { return };
     let gaps = pull(&mut cluster, Cable::Silent);
     // Half of it until the link is avoided, the rest to catch up.
@@ -91,7 +88,7 @@ fn a_link_that_fails_silently_stalls_for_less_than_the_trouble_time() {
 /// A cable that is out for a little less than the trouble time, and in for as long, again and
 /// again: in some of the rounds the link is found to be in trouble, in others just not.
 fn flap(how: Cable) {
-    let _alone = alone();
+    let _room = beside_another();
     let Some(mut cluster) = up(&ethernet()) else { return };
     let storm = start(&cluster);
     let period = trouble(&cluster).mul_f64(0.9);

@@ -2,12 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod process;
-
 use std::path::Path;
 use std::process::{Command, Output};
 
-use process::alone;
+use crate::process::alone;
 use tools::muster::binaries::Binaries;
 
 fn bench(folder: &Path, words: &[&str]) -> Output {
@@ -20,7 +18,7 @@ fn bench(folder: &Path, words: &[&str]) -> Output {
 
 #[test]
 fn messages_and_changes_are_measured_for_two_clusters_and_drawn() {
-    let _alone = alone();
+    let _room = alone();
     let folder = tempfile::tempdir().unwrap();
     let mut words =
         vec!["p2p", "join", "leave", "raw", "-n", "2,3", "--rounds", "1", "--time", "100ms"];

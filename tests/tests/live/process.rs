@@ -1,11 +1,9 @@
 //! What the tests with real processes share.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use gab::PortName;
@@ -17,10 +15,39 @@ use tools::muster::testbed::UpOptions;
 /// No state may take longer, however busy the machine is.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
-/// One cluster at a time: two on two cores would disturb each other's timers.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+/// Clusters that run at the same time: most of a test is waiting for timers.
+const AT_ONCE: usize = 2;
+
+static RUNNING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// Room for a cluster.
+pub(crate) struct Room(usize);
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let (running, changed) = &RUNNING;
+        *running.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        changed.notify_all();
+    }
+}
+
+fn room(wanted: usize) -> Room {
+    let (running, changed) = &RUNNING;
+    let full = |running: &mut usize| *running + wanted > AT_ONCE;
+    let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+    let running = changed.wait_while(running, full);
+    *running.unwrap_or_else(PoisonError::into_inner) += wanted;
+    Room(wanted)
+}
+
+/// A small cluster that mostly waits: another one may run beside it.
+pub(crate) fn beside_another() -> Room {
+    room(1)
+}
+
+/// A cluster that needs both cores: nothing else runs.
+pub(crate) fn alone() -> Room {
+    room(AT_ONCE)
 }
 
 /// Three nodes with two links. Its timers bear that the machine does something else for a second.

@@ -1,7 +1,5 @@
 //! What the tests in network namespaces share.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use std::process::Command;
 use std::time::Duration;
 

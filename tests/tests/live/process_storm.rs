@@ -2,12 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-mod process;
-
 use std::time::Duration;
 
+use crate::process::{LIMIT, alone, incarnation, port, roots, sequencer, size, three_nodes};
 use gab::CloseReason;
-use process::{LIMIT, alone, incarnation, port, roots, sequencer, size, three_nodes};
 use tools::muster::formed::wait_formed;
 use tools::muster::storm::{Plan, Storm, Summary, check};
 use tools::muster::temporary::Temporary;
@@ -62,7 +60,7 @@ fn storm(cluster: &mut Temporary, victim: u8, blow: Blow, plan: Plan, progress: 
 
 /// Storms one after the other, on the sequencer and on the others in turn.
 fn storms(blow: Blow, count: u64) {
-    let _alone = alone();
+    let _room = alone();
     let mut cluster = three_nodes();
     for repetition in 0..count {
         // 0: the sequencer itself.

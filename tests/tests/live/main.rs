@@ -1,0 +1,18 @@
+//! Clusters of real processes, on loopback (`process_`) and in network namespaces (`netns_`). One
+//! program, so that two of them wait at the same time: most of what they do is waiting.
+
+mod netns;
+mod netns_cables;
+mod netns_cluster;
+mod netns_faults;
+mod netns_many;
+mod netns_scenarios;
+mod process;
+mod process_bench;
+mod process_churn;
+mod process_commands;
+mod process_cvm;
+mod process_cvm_errors;
+mod process_fuzz;
+mod process_quorum;
+mod process_storm;
