@@ -54,6 +54,7 @@ pub fn commands() -> Vec<Command> {
         vx::vxmend::command(),
         vx::vxnotify::command(),
         vx::vxprint::command(),
+        vx::vxsplitlines::command(),
     ]
 }
 

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use error::{ImportError, Split};
 
-use super::claim::Claims;
+use super::claim::{Claims, Member};
 use super::copies::{CopyKind, CopyList};
 use super::image::{Head, Image, ImageError};
 use super::label::Label;
 use super::slot::{Held, SLOTS, Slot};
-use crate::model::{Epoch, Name, Owner, Stamp, UniqueId};
+use crate::model::{Epoch, Name, Owner, Serial, Stamp, UniqueId};
 
 /// What was read from one disk.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -292,15 +292,20 @@ fn check_serials(
     }
     let splits = image.group.disks.iter().filter_map(|(dm, record)| {
         let disk = members.get(record.disk.as_ref()?)?;
-        let (actual, expected) = (disk.claims.member()?.serial, record.serial);
-        // An import that was cut short has raised the record, and not the claim yet.
-        let interrupted = image.claiming && actual.0.checked_add(1) == Some(expected.0);
-        let same = actual == expected || interrupted;
-        let id = disk.label.disk.clone();
+        let (member, expected) = (disk.claims.member()?, record.serial);
+        let (id, actual) = (disk.label.disk.clone(), member.serial);
+        let same = is_serial(image, member, expected);
         (!same).then(|| Split { dm: dm.clone(), disk: id, actual, expected })
     });
     let splits: Vec<_> = splits.collect();
     if splits.is_empty() { Ok(()) } else { Err(ImportError::SplitBrain { splits }) }
+}
+
+/// A disk has the serial that a configuration expects: it was not used apart from it.
+pub(super) fn is_serial(image: &Image, member: &Member, expected: Serial) -> bool {
+    // An import that was cut short has raised the record, and not the claim yet.
+    let interrupted = image.claiming && member.serial.0.checked_add(1) == Some(expected.0);
+    member.serial == expected || interrupted
 }
 
 /// No other configuration has its stamp.

@@ -24,6 +24,7 @@ mod image;
 mod klog;
 mod label;
 mod outcome;
+mod pools;
 mod regions;
 mod slot;
 
@@ -44,6 +45,7 @@ pub use klog::{
 };
 pub use label::{FoundLabel, Label};
 pub use outcome::{Decision, OUTCOMES_MAX, Outcome, Outcomes, RequestId};
+pub use pools::{Pool, pools};
 pub use regions::{Blocks, DefinedRegion, Extent, RegionKind};
 pub use slot::{Held, SLOTS, Slot, next_slot};
 

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use crossbeam::channel::Sender;
+use crossbeam::channel::{Sender, unbounded};
 
 use crate::core::iod::{DiskError, Token, Write, WriteDone};
 use crate::daemon::Jobs;
@@ -48,12 +48,19 @@ pub(super) struct Disks {
     workers: BTreeMap<UniqueId, Sender<Job>>,
     /// The newest configuration that was to be written.
     newest: Option<Arc<Encoded>>,
+    /// Makes bytes before they are written.
+    encoder: Sender<Arc<Encoded>>,
 }
 
 impl Disks {
     pub(super) fn new(root: &Path) -> io::Result<Self> {
         let (root, jobs) = (root.to_owned(), Jobs::new()?);
-        Ok(Self { root, jobs, workers: BTreeMap::new(), newest: None })
+        let (encoder, waiting) = unbounded::<Arc<Encoded>>();
+        std::thread::Builder::new().name("vxiod-encode".to_owned()).spawn(move || {
+            // What cannot be encoded is told when it is written.
+            waiting.iter().for_each(|encoded| drop(encoded.bytes()));
+        })?;
+        Ok(Self { root, jobs, workers: BTreeMap::new(), newest: None, encoder })
     }
 
     /// Begins a write; `Some` if it has failed already.
@@ -78,6 +85,13 @@ impl Disks {
         let job = Job { token, disk: disk.clone(), what };
         let sent = self.workers.get(&disk).is_some_and(|worker| worker.send(job).is_ok());
         (!sent).then_some((token, Err(DiskError::NoPath)))
+    }
+
+    /// A configuration is going to be written.
+    pub(super) fn prepare(&mut self, image: &Arc<Image>) {
+        let encoded = self.encoded(image);
+        // Without that thread, whoever writes it makes them.
+        let _ = self.encoder.send(encoded);
     }
 
     fn encoded(&mut self, image: &Arc<Image>) -> Arc<Encoded> {

@@ -164,6 +164,7 @@ impl Reactor {
                     tracing::warn!(?ticket, ?result, "nobody waits for a volume");
                 }
                 IodOutput::OpenPort => self.open_port(),
+                IodOutput::Prepare(image) => self.disks.prepare(&image),
                 IodOutput::SendTo(to, payload) => {
                     self.send(|port| port.send_to(to, &payload, true));
                 }

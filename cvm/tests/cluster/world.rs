@@ -372,6 +372,7 @@ impl World {
                 assert!(before.is_none(), "a second answer to {ticket:?}");
             }
             IodOutput::OpenPort => self.v.join(node),
+            IodOutput::Prepare(_) => {}
             IodOutput::SendTo(to, payload) => {
                 self.trace.push(said_on_v(node, &payload));
                 self.v.send_to(node, to, payload);

@@ -114,6 +114,7 @@ impl Driver {
                 }
             }
             IodOutput::ClosePort => state.v.close(world),
+            IodOutput::Prepare(_) => {}
             IodOutput::OpenPort => {
                 if !state.v.open(world) {
                     let local = self.local(node);

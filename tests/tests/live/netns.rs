@@ -1,5 +1,7 @@
 //! What the tests in network namespaces share.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::process::Command;
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! Many daemons on one machine, idle, in network namespaces.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use std::time::Duration;
 
 use crate::netns::{ethernet, log, up};

@@ -241,6 +241,48 @@ fn disks_of_others_are_not_imported_unless_it_is_said_twice() {
     cluster.down().unwrap();
 }
 
+#[test]
+fn a_group_that_was_used_apart_is_told_of_and_one_side_is_chosen() {
+    let _room = beside_another();
+    let cluster = up();
+    let disk = |number: u8| cluster.cluster.dir.join(format!("disk_{number}"));
+    let hide = |number: u8| {
+        for node in cluster.cluster.ids() {
+            let link = cluster.cluster.root(node).join(format!("dev/vx/dmp/disk_{number}"));
+            fs::remove_file(link).unwrap();
+        }
+    };
+    assert_eq!(run(&cluster, 0, "vxsplitlines"), "");
+    run(&cluster, 0, "vxdg deport shdg");
+    for (here, away, volume) in [(0, 1, "left"), (1, 0, "right")] {
+        hide(away);
+        run(&cluster, 0, "vxdg -s -f import shdg");
+        run(&cluster, 0, &format!("vxassist -g shdg make {volume} 1m shdg0{}", here + 1));
+        run(&cluster, 0, "vxdg deport shdg");
+        show(&cluster, &format!("disk_{away}"), &disk(away));
+    }
+    all_fail_unimported(&cluster, "vxdg -s import shdg", "Serial Split Brain detected");
+    all_fail_unimported(&cluster, "vxdg -s -f import shdg", "Serial Split Brain detected");
+    let shown = run(&cluster, 2, "vxsplitlines -g shdg");
+    assert!(shown.contains("There are 2 pools."), "{shown}");
+    let commands: Vec<&str> = shown.lines().filter(|line| line.starts_with("vxdg ")).collect();
+    assert_eq!(commands.len(), 2, "{shown}");
+    // The newest side is the first.
+    run(&cluster, 1, &commands[1].replace("vxdg ", "vxdg -s "));
+    let names = run(&cluster, 2, "vxprint -g shdg -vn");
+    assert!(names.contains("left") && !names.contains("right"), "{names}");
+    assert_eq!(run(&cluster, 0, "vxsplitlines"), "");
+    cluster.down().unwrap();
+}
+
+/// It fails with these words, and the group is imported nowhere.
+#[track_caller]
+fn all_fail_unimported(cluster: &Temporary, line: &str, words: &str) {
+    let (code, said) = failing(cluster, 1, line);
+    assert!(code == 1 && said.contains(words), "{line}: {code}, {said}");
+    assert!(!run(cluster, 0, "vxdg list").contains("shdg"));
+}
+
 /// Whether this process is inside a mount namespace of its own; else the test of this name runs in one.
 fn in_own_mounts(test: &str) -> bool {
     const MARK: &str = "MUSTER_OWN_MOUNTS";

@@ -26,6 +26,7 @@ pub mod vxmake;
 pub mod vxmend;
 pub mod vxnotify;
 pub mod vxprint;
+pub mod vxsplitlines;
 
 pub use daemon::{Daemon, exit};
 pub use group::GroupOption;

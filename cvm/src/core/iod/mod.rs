@@ -278,6 +278,9 @@ pub enum IodOutput {
     Opened(OpenTicket, Result<(), OpenRefused>),
     /// Register on port v.
     OpenPort,
+    /// It will be written, unless something comes in between: what is to be made of it before can
+    /// begin.
+    Prepare(Arc<Image>),
     /// To one member of port v.
     SendTo(NodeId, Bytes),
     /// To vxconfigd.

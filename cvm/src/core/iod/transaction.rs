@@ -14,7 +14,7 @@ use llt::{Id, Instant, NodeId, NodeSet};
 
 use super::io::Purpose;
 use super::repair::Repair;
-use super::{DiskError, Iod, IodNotice, Table, Upcall, Write, table};
+use super::{DiskError, Iod, IodNotice, IodOutput, Table, Upcall, Write, table};
 use crate::core::txn::{Before, Txn, TxnId};
 use crate::core::wire::v::VMessage;
 use crate::core::wire::w::Precheck;
@@ -25,6 +25,8 @@ use crate::model::{Group, Stamp, UniqueId};
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) txn: Txn,
+    /// Who writes it if it comes to that: what is written.
+    image: Option<Arc<Image>>,
     /// All nodes take part, by port v.
     pub(super) is_shared: bool,
     /// This node has said that its I/O stands still: from here on the master may write.
@@ -42,6 +44,7 @@ enum Phase {
     },
     /// Master: the disks are written.
     Writing {
+        image: Arc<Image>,
         left: usize,
         written: BTreeSet<UniqueId>,
         fault: Option<String>,
@@ -90,7 +93,12 @@ impl Iod {
         let refused = self.unloadable(&txn);
         if refused.is_none() {
             let is_shared = self.concerns_all(&txn);
-            self.open = Some(Open { txn, is_shared, has_quiesced: false, phase: Phase::Loaded });
+            // While the others load it and stand still, its bytes are made.
+            let writes = !is_shared || self.is_master();
+            let image = writes.then(|| Arc::new(self.image_of(&txn, self.me)));
+            self.out.extend(image.iter().cloned().map(IodOutput::Prepare));
+            let phase = Phase::Loaded;
+            self.open = Some(Open { txn, image, is_shared, has_quiesced: false, phase });
         }
         self.tell(Upcall::Loaded { id, refused });
     }
@@ -248,7 +256,8 @@ impl Iod {
     fn start_writing(&mut self, now: Instant) {
         let Some(open) = &self.open else { return };
         let txn = open.txn.clone();
-        let image = Arc::new(self.image_of(&txn, self.me));
+        let made = || Arc::new(self.image_of(&txn, self.me));
+        let image = open.image.clone().unwrap_or_else(made);
         let before = self.before(&txn);
         let mut claims = Vec::new();
         // On every disk, also where it says the same: so the newest claim is always in the slot of
@@ -273,7 +282,7 @@ impl Iod {
         };
         let Some(open) = &mut self.open else { return };
         let left = writes.len();
-        open.phase = Phase::Writing { left, written: BTreeSet::new(), fault: None, then };
+        open.phase = Phase::Writing { image, left, written: BTreeSet::new(), fault: None, then };
         for write in writes {
             self.write(Purpose::Commit(txn.id.clone()), write);
         }
@@ -329,11 +338,10 @@ impl Iod {
 
     /// All that was to be written is written, or failed.
     fn decide(&mut self, now: Instant) {
-        let image = self.open.as_ref().map(|open| self.image_of(&open.txn, self.me));
         let Some(open) = &mut self.open else { return };
         let id = open.txn.id.clone();
-        let Phase::Writing { left, written, fault, then } = &mut open.phase else { return };
-        let enough = image.is_some_and(|image| image.is_enough(written));
+        let Phase::Writing { image, left, written, fault, then } = &mut open.phase else { return };
+        let enough = image.is_enough(written);
         if enough && fault.is_none() && !then.is_empty() {
             let then = std::mem::take(then);
             *left = then.len();

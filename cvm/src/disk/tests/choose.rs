@@ -55,6 +55,7 @@ fn the_newest_image_counts_wherever_it_is() {
     put(&mut disks[1], newer.clone());
     let choice = choose(&request(), &disks).unwrap();
     assert_eq!(choice.image, newer);
+    assert_eq!(pools(&disks)[&group_id()].len(), 1);
     assert_eq!(choice.held, [Some(stamp(2, 6)), Some(stamp(2, 8)), Some(stamp(2, 7))]);
     // An older epoch loses, however far it went.
     let older = Image { slot: slot(0), stamp: stamp(1, 99), ..image() };
@@ -234,6 +235,7 @@ fn two_configurations_with_one_stamp_are_refused() {
     twin.writer.node = llt::NodeId::ZERO;
     put(&mut disks[1], twin.clone());
     assert_eq!(error(&request(), &disks), "Configuration records are inconsistent");
+    assert_eq!(pools(&disks)[&group_id()].len(), 2);
     let select = ImportRequest { select: Some(disk_id(1)), ..request() };
     assert_eq!(choose(&select, &disks).unwrap().image, image());
     disks[1].slots[2] = FoundSlot::Unreadable;
@@ -287,6 +289,10 @@ fn both_halves_were_imported() {
         assert_eq!(said, ["Split Brain. da id is 0.2, while dm id is 0.1 for DM mydg01"]);
         assert_eq!(error(&request, &disks), "Serial Split Brain detected. Run vxsplitlines");
     }
+    let shown = pools(&disks);
+    let shown: Vec<_> =
+        shown[&group_id()].iter().map(|pool| (pool.image, pool.disks.len())).collect();
+    assert_eq!(shown, [(Some(&right), 2), (Some(&left), 1)]);
     for (disk, image) in [(1, &left), (2, &right), (3, &right)] {
         let select = ImportRequest { select: Some(disk_id(disk)), ..request() };
         assert_eq!(&choose(&select, &disks).unwrap().image, image);
