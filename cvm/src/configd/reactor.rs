@@ -172,6 +172,10 @@ impl Reactor {
             return;
         };
         for message in messages {
+            if self.iod.is_none() {
+                // It was lost over one of them: the rest is of a vxiod that is gone.
+                return;
+            }
             match self.upcalls.decode(message) {
                 Ok(upcall) => self.hear(upcall),
                 Err(error) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::choose::{FoundDisk, FoundSlot, is_serial};
 use super::image::Image;
-use crate::model::UniqueId;
+use crate::model::{Disk, UniqueId};
 
 /// Disks that go together, and the newest configuration that says so.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,10 @@ fn of_group<'a>(group: &UniqueId, mut left: Vec<&'a FoundDisk>) -> Vec<Pool<'a>>
     let mut found: Vec<&Image> = left.iter().flat_map(|disk| images(disk)).collect();
     found.retain(|image| image.group.id == *group);
     found.sort_by_key(|image| std::cmp::Reverse((image.stamp, image.writer)));
+    if let Some(newest) = found.first() {
+        // What it does not name has left the group, or never came in.
+        left.retain(|disk| record(newest, disk).is_some());
+    }
     let mut pools = Vec::new();
     for image in found {
         let (disks, others): (Vec<_>, Vec<_>) =
@@ -64,10 +68,17 @@ fn images(disk: &FoundDisk) -> impl Iterator<Item = &Image> {
     })
 }
 
+fn record<'a>(image: &'a Image, disk: &FoundDisk) -> Option<&'a Disk> {
+    image.group.disks.values().find(|dm| dm.disk.as_ref() == Some(&disk.label.disk))
+}
+
 fn is_as_it_says(disk: &FoundDisk, image: &Image) -> bool {
-    let record = image.group.disks.values().find(|dm| dm.disk.as_ref() == Some(&disk.label.disk));
-    let member = disk.claims.member();
-    let same = record.zip(member).is_some_and(|(dm, member)| is_serial(image, member, dm.serial));
+    let same = record(image, disk)
+        .zip(disk.claims.member())
+        .is_some_and(|(dm, member)| is_serial(image, member, dm.serial));
     // Two that have one stamp are of two masters.
-    same && images(disk).all(|other| other.stamp != image.stamp || other == image)
+    let is_twin = |other: &Image| {
+        other.group.id == image.group.id && other.stamp == image.stamp && other != image
+    };
+    same && !images(disk).any(is_twin)
 }

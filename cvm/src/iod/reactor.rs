@@ -95,6 +95,10 @@ impl Reactor {
             return;
         };
         for message in messages {
+            if self.configd.is_none() {
+                // It was lost over one of them: what else it wanted nobody waits for.
+                return;
+            }
             match decode_command(message) {
                 Ok(command) => self.command(command),
                 Err(error) => {

@@ -70,3 +70,28 @@ fn who_has_no_vxconfigd_any_more_holds_up_no_answer() {
         assert_eq!(world.now, before, "seed {seed}: it waited for a limit");
     }
 }
+
+/// It knows nothing of the change when it comes back, and is not asked.
+#[test]
+fn who_has_another_vxconfigd_meanwhile_holds_up_no_answer() {
+    for seed in 0..60 {
+        let mut world = World::formed(seed, 3, 3);
+        assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
+        world.trace.clear();
+        let session = world.request(node(0), make("vol1"));
+        while !world.trace.iter().any(|said| said.ends_with("Commit")) {
+            assert!(world.step(), "seed {seed}: {:?}", world.said);
+        }
+        let before = world.now;
+        world.kill_configd(node(2));
+        // Node 0 sees it go, then come.
+        for _ in 0..seed {
+            world.step();
+        }
+        world.start_configd(node(2));
+        world.settle();
+        assert_eq!(world.reply(node(0), session), Some(&Reply::Done), "seed {seed}");
+        let waited = world.now.since(before);
+        assert!(waited < llt::Duration::from_secs(60), "seed {seed}: {waited:?}");
+    }
+}

@@ -86,7 +86,9 @@ fn public_programs() -> tempfile::TempDir {
     let folder = tempfile::Builder::new().prefix("muster-programs-").tempdir().unwrap();
     let binaries = Binaries::locate().unwrap();
     for name in ["gabconfig", "gabd", "gabport", "muster"] {
-        fs::copy(binaries.path(name), folder.path().join(name)).unwrap();
+        // By another process: one that is forked here meanwhile would keep the copy open for writing.
+        let copied = Command::new("cp").arg(binaries.path(name)).arg(folder.path()).status();
+        assert!(copied.unwrap().success(), "{name}");
     }
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     folder

@@ -83,12 +83,12 @@ fn splits<'a>(disks: &'a [FoundDisk], wanted: Option<&Name>) -> Vec<Split<'a>> {
     let split = |(id, pools): (&cvm::model::UniqueId, Vec<Pool<'a>>)| {
         let first = pools.first()?.disks.first()?;
         let group = &first.claims.member()?.group_name;
+        // One side may have another name by now.
+        let mut members =
+            pools.iter().flat_map(|pool| &pool.disks).filter_map(|disk| disk.claims.member());
+        let is_wanted = wanted.is_none_or(|name| members.any(|member| member.group_name == *name));
         let pools = pools.iter().map(side).collect();
-        wanted.is_none_or(|wanted| wanted == group).then(|| Split {
-            group,
-            id: id.to_string(),
-            pools,
-        })
+        is_wanted.then(|| Split { group, id: id.to_string(), pools })
     };
     apart.filter_map(split).collect()
 }

@@ -330,6 +330,8 @@ impl Configd {
         for node in view.left.iter() {
             self.parcels.forget(node);
         }
+        self.forget_settling(view.left);
+        self.forget_settling(view.joined);
         self.answer_settled();
         self.on_left(now, view.left);
         self.next_work(now);
@@ -345,6 +347,8 @@ impl Configd {
 
     /// Ports w and u are closed here; what was sent or would have come is lost.
     pub fn handle_ports_closed(&mut self) {
+        self.present = NodeSet::EMPTY;
+        self.answer_settled();
         self.on_unreachable();
     }
 

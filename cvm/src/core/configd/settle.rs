@@ -61,6 +61,13 @@ impl Configd {
         }
     }
 
+    /// Who was gone from port w for a moment knows nothing of it, and need not: its vxiod has told it.
+    pub(super) fn forget_settling(&mut self, nodes: NodeSet) {
+        for (missing, _) in self.settling.awaited.values_mut() {
+            *missing = missing.difference(nodes);
+        }
+    }
+
     /// Who has said it, or cannot.
     pub(super) fn answer_settled(&mut self) {
         let there = self.role.members.intersection(self.present);

@@ -383,14 +383,18 @@ impl Iod {
 
     /// The transaction is in force.
     fn commit(&mut self, writer: Id, failed: &[UniqueId]) {
-        let image = self.open.as_ref().map(|open| self.image_of(&open.txn, writer));
+        // Of a private group it is what was written, whatever this vxiod is called since.
+        let written =
+            self.open.as_ref().filter(|open| !open.is_shared).and_then(|o| o.image.clone());
+        let made = |open: &Open| Arc::new(self.image_of(&open.txn, writer));
+        let image = written.or_else(|| self.open.as_ref().map(made));
         let (Some(image), Some(Open { txn, .. })) = (image, self.open.take()) else { return };
         let id = txn.id.clone();
         self.note_decided(&id.group, id.stamp);
         self.disabled.remove(&id.group);
         let old = self.tables.remove(&id.group);
         if !txn.deports(old.as_ref().map(|table| &*table.image.group)) {
-            let mut table = Table::new(Arc::new(image), txn.tenures);
+            let mut table = Table::new(image, txn.tenures);
             table.failed = failed.iter().cloned().collect();
             self.tables.insert(id.group.clone(), table);
         } else {

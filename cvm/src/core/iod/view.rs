@@ -138,6 +138,8 @@ impl Iod {
         let abandoned: Vec<_> = membership
             .announces
             .values()
+            // What a joiner remembers is of another stay.
+            .filter(|announce| announce.is_member)
             .filter_map(|announce| announce.abandoned.clone())
             .collect();
         self.free_slots_of(&ids);
@@ -324,7 +326,7 @@ impl Iod {
             // What became of it this node does not know: no upcall but that it is out.
             self.open = None;
         }
-        self.late_load = None;
+        (self.late_load, self.abandoned) = (None, None);
         self.disabled.retain(|_, image| !image.group.is_shared());
         self.tables.retain(|_, table| !table.is_shared());
         self.staged.clear();

@@ -200,6 +200,10 @@ fn disks_that_the_group_does_not_know_are_strays() {
     image.copies = image.copies.assign(&image.group, &BTreeSet::new());
     let choice = choose(&request(), &found(&image)).unwrap();
     assert_eq!(choice.stray, BTreeSet::from([disk_id(3)]));
+    // That is no split, also if the disk still has a configuration that knows it.
+    let mut disks = found(&image);
+    put(&mut disks[2], Image { slot: slot(0), stamp: stamp(1, 3), ..super::samples::image() });
+    assert_eq!(pools(&disks)[&group_id()].len(), 1);
     // A disk that went to another group counts here no more, with whatever it has left.
     let mut disks = healthy();
     member(&mut disks[2]).group = UniqueId::new(1, 2, "other");
@@ -218,6 +222,8 @@ fn images_of_another_group_are_not_looked_at() {
     other.slot = slot(0);
     let mut bytes = other.encode(40).unwrap();
     let mut disks = healthy();
+    put(&mut disks[0], Image { stamp: image().stamp, ..other.clone() });
+    assert_eq!(pools(&disks)[&group_id()].len(), 1);
     put(&mut disks[0], other);
     bytes.truncate(BLOCK);
     disks[1].slots[0] = FoundSlot::decode(slot(0), &bytes);
