@@ -20,3 +20,4 @@ pub mod request;
 pub mod sim;
 pub mod snapshot;
 pub mod volboot;
+pub mod volume;

@@ -185,7 +185,7 @@ impl Driver {
         for offset in 0..self.nodes.len() {
             self.turn((first + offset) % self.nodes.len());
         }
-        self.watch.look_at_disks(now, &self.nodes, &self.storage);
+        self.watch.look_at_disks(now, &self.nodes, &stopped, &self.storage);
         for (kind, text) in std::mem::take(&mut self.watch.faults) {
             self.fault(kind, || text);
         }

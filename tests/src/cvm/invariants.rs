@@ -183,7 +183,13 @@ impl Watch {
 
     /// CV5, CV6: an import would find what is in force, or what the master of the moment is about to
     /// put in force: never less, and never what somebody left that is out.
-    pub fn look_at_disks(&mut self, now: Instant, nodes: &[Node], storage: &Storage) {
+    pub fn look_at_disks(
+        &mut self,
+        now: Instant,
+        nodes: &[Node],
+        stopped: &[bool],
+        storage: &Storage,
+    ) {
         /// Reading all disks takes a while in real time, too.
         const EVERY: Duration = Duration::from_millis(100);
         if now < self.looked + EVERY {
@@ -197,7 +203,8 @@ impl Watch {
             let stamp = newest.entry(id).or_default();
             *stamp = (*stamp).max(table.stamp());
         }
-        let master = settled_master(nodes, &members);
+        // One that stands still may have a successor, and be all that is left.
+        let master = settled_master(nodes, &members).filter(|id| !stopped[id.node.index()]);
         for (group, in_force) in newest {
             // Disks that are dead may make an import impossible.
             let Ok(choice) = storage.disks.import(group) else { continue };
