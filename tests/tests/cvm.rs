@@ -213,10 +213,14 @@ fn outcome(seed: u64) -> Outcome {
     run(&order, None)
 }
 
+/// Those that found something: ADMIT overtaken by a view; and a fault of the checker, which took a
+/// master that stands still for one that decides.
+const FOUND: [u64; 2] = [20_261_129_810, 20_261_129_020];
+
 #[test]
 fn seeds_hold() {
     let seeds = std::env::var("CVM_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
-    for seed in 1..=seeds.unwrap_or(20) {
+    for seed in (1..=seeds.unwrap_or(20)).chain(FOUND) {
         let outcome = outcome(seed);
         let violations = outcome.violations.list();
         assert!(violations.is_empty(), "seed {seed}: {violations:#?}");

@@ -127,7 +127,12 @@ impl Iod {
             return;
         }
         membership.admitting = None;
-        if membership.is_member(admit.node) || !membership.present().contains(admit.node) {
+        // One that a view has overtaken: who is a member of that is what everybody announces, and the
+        // joiner has announced that it is none. It is told of again when the view is settled.
+        if !membership.is_settled
+            || membership.is_member(admit.node)
+            || !membership.present().contains(admit.node)
+        {
             return;
         }
         membership.members.insert(admit.node);
