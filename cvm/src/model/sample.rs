@@ -4,8 +4,19 @@ use std::collections::BTreeMap;
 
 use super::group::{Group, Owner};
 use super::ids::{Name, Serial, UniqueId};
+use super::op::VolumeLayout;
 use super::record::{Disk, Layout, Permissions, Piece, Plex, Source, Subdisk, Volume};
 use super::states::{KernelState, LogType, PlexState, ReadPolicy, VolumeState};
+
+/// All ways to put a volume together.
+pub(crate) const LAYOUTS: [VolumeLayout; 6] = [
+    VolumeLayout::Concat,
+    VolumeLayout::ConcatMirror,
+    VolumeLayout::Mirror,
+    VolumeLayout::MirrorStripe,
+    VolumeLayout::Stripe,
+    VolumeLayout::StripeMirror,
+];
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()

@@ -234,14 +234,7 @@ mod tests {
     }
 
     fn layouts() -> impl Strategy<Value = VolumeLayout> {
-        prop::sample::select(vec![
-            VolumeLayout::Concat,
-            VolumeLayout::ConcatMirror,
-            VolumeLayout::Mirror,
-            VolumeLayout::MirrorStripe,
-            VolumeLayout::Stripe,
-            VolumeLayout::StripeMirror,
-        ])
+        prop::sample::select(sample::LAYOUTS.to_vec())
     }
 
     /// A volume of some layout that has grown once, so that its plexes have several pieces.

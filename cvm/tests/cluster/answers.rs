@@ -53,16 +53,22 @@ fn what_is_told_as_done_is_seen_on_every_node() {
     }
 }
 
+/// Node 0 has asked for a volume, and COMMIT is out.
+fn committing(seed: u64) -> (World, u64) {
+    let mut world = World::formed(seed, 3, 3);
+    assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
+    world.trace.clear();
+    let session = world.request(node(0), make("vol1"));
+    while !world.trace.iter().any(|said| said.ends_with("Commit")) {
+        assert!(world.step(), "seed {seed}: {:?}", world.said);
+    }
+    (world, session)
+}
+
 #[test]
 fn who_has_no_vxconfigd_any_more_holds_up_no_answer() {
     for seed in 0..60 {
-        let mut world = World::formed(seed, 3, 3);
-        assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
-        world.trace.clear();
-        let session = world.request(node(0), make("vol1"));
-        while !world.trace.iter().any(|said| said.ends_with("Commit")) {
-            assert!(world.step(), "seed {seed}: {:?}", world.said);
-        }
+        let (mut world, session) = committing(seed);
         let before = world.now;
         world.kill_configd(node(2));
         while world.reply(node(0), session).is_none() && world.step() {}
@@ -75,13 +81,7 @@ fn who_has_no_vxconfigd_any_more_holds_up_no_answer() {
 #[test]
 fn who_has_another_vxconfigd_meanwhile_holds_up_no_answer() {
     for seed in 0..60 {
-        let mut world = World::formed(seed, 3, 3);
-        assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
-        world.trace.clear();
-        let session = world.request(node(0), make("vol1"));
-        while !world.trace.iter().any(|said| said.ends_with("Commit")) {
-            assert!(world.step(), "seed {seed}: {:?}", world.said);
-        }
+        let (mut world, session) = committing(seed);
         let before = world.now;
         world.kill_configd(node(2));
         // Node 0 sees it go, then come.

@@ -8,16 +8,8 @@ use super::*;
 use crate::model::change::Change;
 use crate::model::op::{Attribute, Mend, NewLength};
 use crate::model::record::Piece;
+use crate::model::sample::LAYOUTS;
 use crate::model::states::PlexState;
-
-const LAYOUTS: [VolumeLayout; 6] = [
-    VolumeLayout::Concat,
-    VolumeLayout::ConcatMirror,
-    VolumeLayout::Mirror,
-    VolumeLayout::MirrorStripe,
-    VolumeLayout::Stripe,
-    VolumeLayout::StripeMirror,
-];
 
 fn groups() -> impl Strategy<Value = Group> {
     prop::collection::vec(0_u64..20_000, 2..8).prop_map(|lens| group_of(&lens))
