@@ -10,7 +10,7 @@ use gab::client::Port;
 use llt::io::Clock;
 
 use crate::namespace::{ip, run_again};
-use crate::node::{Node, ether_cluster, logged, wait_for};
+use crate::node::{Node, ether_cluster, logged, told, wait_for};
 use crate::support::{deliveries, members, options, port, snapshot, view};
 
 /// This test in a namespace: its body is what follows.
@@ -198,10 +198,8 @@ fn a_device_that_is_missing_at_start_is_opened_when_it_is_there() {
     }
     for (id, node) in nodes.iter().enumerate() {
         wait_for("port a with both", || members(node) == [0, 1]);
-        let stderr = node.stderr();
-        let named = format!("dlatt failed: there is no device n{id}l0; there");
-        assert!(stderr.contains(&named), "{stderr}");
-        assert!(stderr.contains("n1l1 (Ethernet, "), "{stderr}");
+        told(node, &format!("dlatt failed: there is no device n{id}l0; there"));
+        told(node, "n1l1 (Ethernet, ");
     }
     plug(0);
     both_see(&nodes, 0, "UP");
@@ -221,9 +219,7 @@ fn a_card_that_is_named_and_numbered_is_one_card() {
     let twice = text.replace("n0l1", &format!("eth-{mac}"));
     fs::write(&llttab, &twice).unwrap();
     nodes[0].start(&[]);
-    let said = "n0l0 carries link l0 already: expected a device of its own, or another SAP";
-    let stderr = nodes[0].stderr();
-    assert!(stderr.contains(said), "{stderr}");
+    told(&nodes[0], "n0l0 carries link l0 already: expected a device of its own, or another SAP");
     wait_for("port a", || members(&nodes[0]) == [0]);
     nodes[0].stop();
     // On another ethertype there is room.
@@ -282,7 +278,7 @@ fn a_udp_link_is_opened_when_its_address_is_there() {
     fs::write(&llttab, text + "link far udp - udp 50999 - 10.9.0.1 -\n").unwrap();
     nodes[0].start(&[]);
     let named = "dlatt failed: cannot bind 10.9.0.1:50999";
-    assert!(nodes[0].stderr().contains(named), "{}", nodes[0].stderr());
+    told(&nodes[0], named);
     ip("link add dry0 type veth peer name dry1");
     ip("link set dry0 up");
     // A try or two fail meanwhile, silently.

@@ -12,7 +12,7 @@ use gab::client::{AdminFailure, Port};
 use llt::io::keyfile;
 use llt::seal::Key;
 
-use crate::node::{Node, cluster, wait_for};
+use crate::node::{Node, cluster, told, wait_for};
 use crate::support::{ask, deliveries, members, options, port, snapshot, view};
 
 fn path(node: &Node) -> PathBuf {
@@ -75,8 +75,7 @@ fn without_a_key_one_warning_says_so_and_none_is_taken_later() {
     let mut node = Node::alone();
     node.start(&[]);
     let warning = "frames are not authenticated: no etc/muster.key";
-    // Another thread than the one that answers writes it.
-    wait_for("the warning", || node.stderr().contains(warning));
+    told(&node, warning);
     assert_eq!(reload(&node), Ok(vec![]));
     set_keys(&node, &[1]);
     let refused = reload(&node).unwrap_err();

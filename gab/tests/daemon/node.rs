@@ -205,6 +205,11 @@ pub(crate) fn logged(node: &Node, text: &str) {
     wait_for(text, || node.log().contains(text));
 }
 
+/// The same for what it says on stderr: the thread that answers is not the one that writes.
+pub(crate) fn told(node: &Node, text: &str) {
+    wait_for(text, || node.stderr().contains(text));
+}
+
 /// Waits until `done`, for as long as a machine that is busy with other tests may need.
 pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let clock = Clock::new();

@@ -10,7 +10,7 @@ use gab::client::Admin;
 use gab::limits::LOG_LINES_MAX;
 use rustix::process::Signal;
 
-use crate::node::{Node, logged, wait_for};
+use crate::node::{Node, logged, told, wait_for};
 use crate::supervision::{Life, Victim};
 use crate::support::{ask, members};
 
@@ -57,8 +57,7 @@ fn lines_that_the_log_did_not_take_in_time_are_counted() {
     std::thread::scope(|scope| {
         let reader =
             scope.spawn(|| std::io::copy(&mut fs::File::open(&log)?, &mut std::io::sink()));
-        let dropped = " log lines were dropped: the log could not be written in time";
-        wait_for(dropped, || node.stderr().contains(dropped));
+        told(&node, " log lines were dropped: the log could not be written in time");
         node.signal(Signal::KILL);
         assert!(reader.join().unwrap().unwrap() > 0);
     });
