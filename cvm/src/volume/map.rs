@@ -2,21 +2,65 @@
 //! force.
 //!
 //! ```text
-//! volume -> plexes, each a copy -> columns, in turns of the stripe unit -> ranges of disks, or of
-//!                                                                          volumes of a layer
+//! mirror -> plexes, each a copy -> columns, in turns of the stripe unit -> ranges of disks, or of
+//!                                                                          mirrors of a layer
 //! ```
+//! The first mirror is the volume itself, the others are the volumes below it in a layered one.
 
-use std::sync::Arc;
+use crate::model::{
+    Group, KernelState, Layout, Name, Piece, Plex, PlexState, ReadPolicy, Sectors, Source,
+    UniqueId, Volume,
+};
 
-use crate::model::{Group, KernelState, Layout, Name, Plex, PlexState, Sectors, Source, UniqueId};
+/// Numbers a disk of a mapping.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct DiskIndex(pub usize);
+
+/// Numbers a plex of a mapping, of whatever layer.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct PlexIndex(pub usize);
+
+/// Numbers a mirror of a mapping; 0 is the volume.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct MirrorIndex(pub usize);
+
+impl MirrorIndex {
+    /// The volume itself.
+    pub const VOLUME: Self = Self(0);
+}
 
 /// A volume as it is mapped.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct VolumeMap {
-    /// Its length, in sectors.
+    mirrors: Vec<Mirror>,
+    plexes: Vec<PlexMap>,
+    disks: Vec<UniqueId>,
+}
+
+/// A volume or a layer of one: equal copies.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mirror {
+    /// Its record.
+    pub name: Name,
+    /// How long it is.
     pub len: Sectors,
     /// Its copies, in the order of its record; those with nothing but a log are not among them.
-    pub plexes: Vec<PlexMap>,
+    pub plexes: Vec<PlexIndex>,
+    /// The only one that is read as long as it can be (facts 2.2).
+    pub preferred: Option<PlexIndex>,
+    /// The plex that it is a part of; `None` is the volume.
+    pub parent: Option<PlexIndex>,
+}
+
+/// What is done with a plex.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PlexMode {
+    /// Nothing: it is not current and is not kept so.
+    Off,
+    /// Read and written.
+    ReadWrite,
+    /// Only written: it is being copied to.
+    WriteOnly,
 }
 
 /// A copy of a volume.
@@ -24,13 +68,16 @@ pub struct VolumeMap {
 pub struct PlexMap {
     /// Its record.
     pub name: Name,
-    /// Accessibility.
-    pub kernel: KernelState,
-    /// What is known of its contents.
-    pub state: PlexState,
+    /// The mirror that it is a copy of.
+    pub mirror: MirrorIndex,
+    /// What is done with it.
+    pub mode: PlexMode,
     layout: Layout,
     /// The ranges of each column, by where they begin in it.
     columns: Vec<Vec<Range>>,
+    /// Each disk once; those of layers not.
+    disks: Vec<DiskIndex>,
+    layers: Vec<MirrorIndex>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,40 +87,38 @@ struct Range {
     target: Target,
 }
 
-/// What a range is a range of.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// Where something lies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Target {
-    /// A disk, from a sector of its public region on.
+    /// On a disk.
     Disk {
         /// Which.
-        disk: UniqueId,
-        /// From here on.
+        disk: DiskIndex,
+        /// From this sector of its public region on.
         at: Sectors,
     },
-    /// A volume of a layer, with copies of its own.
+    /// In a mirror of a layer, with copies of its own.
     Layer {
-        /// Its mapping.
-        volume: Arc<VolumeMap>,
+        /// Which.
+        mirror: MirrorIndex,
         /// From here on.
         at: Sectors,
     },
 }
 
 impl Target {
-    fn after(&self, skipped: Sectors) -> Self {
+    const fn after(self, skipped: Sectors) -> Self {
         match self {
-            Self::Disk { disk, at } => Self::Disk { disk: disk.clone(), at: at + skipped },
-            Self::Layer { volume, at } => {
-                Self::Layer { volume: Arc::clone(volume), at: at + skipped }
-            }
+            Self::Disk { disk, at } => Self::Disk { disk, at: at + skipped },
+            Self::Layer { mirror, at } => Self::Layer { mirror, at: at + skipped },
         }
     }
 }
 
-/// A part of a request that lies in one piece.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// A part of a range that lies in one piece.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Part {
-    /// Where it begins in the volume.
+    /// Where it begins in the mirror.
     pub at: Sectors,
     /// How long it is.
     pub len: Sectors,
@@ -85,53 +130,195 @@ impl VolumeMap {
     /// The mapping of a volume of a configuration that passes [`crate::model::check()`]; `None` if
     /// there is no such volume.
     pub fn new(group: &Group, name: &str) -> Option<Self> {
-        let volume = group.volumes.get(name)?;
-        let plexes = volume.plexes.iter().filter_map(|name| {
-            let plex = group.plexes.get(name).filter(|plex| !plex.is_log_only())?;
-            Some(PlexMap::new(group, name, plex))
-        });
-        Some(Self { len: volume.len, plexes: plexes.collect() })
+        let (name, volume) = group.volumes.get_key_value(name)?;
+        let mut map = Self::default();
+        map.add(group, name, volume, None);
+        Some(map)
     }
-}
 
-impl PlexMap {
-    fn new(group: &Group, name: &Name, plex: &Plex) -> Self {
-        let mut columns = vec![Vec::new(); usize::from(plex.layout.columns())];
+    fn add(
+        &mut self,
+        group: &Group,
+        name: &Name,
+        volume: &Volume,
+        parent: Option<PlexIndex>,
+    ) -> MirrorIndex {
+        let index = MirrorIndex(self.mirrors.len());
+        let (name, len) = (name.clone(), volume.len);
+        self.mirrors.push(Mirror { name, len, plexes: Vec::new(), preferred: None, parent });
+        let mut plexes = Vec::new();
+        for name in &volume.plexes {
+            if let Some(plex) = group.plexes.get(name).filter(|plex| !plex.is_log_only()) {
+                plexes.push(self.add_plex(group, name, plex, index));
+            }
+        }
+        let preferred = self.preferred(volume, &plexes);
+        if let Some(mirror) = self.mirrors.get_mut(index.0) {
+            (mirror.plexes, mirror.preferred) = (plexes, preferred);
+        }
+        index
+    }
+
+    fn add_plex(
+        &mut self,
+        group: &Group,
+        name: &Name,
+        plex: &Plex,
+        mirror: MirrorIndex,
+    ) -> PlexIndex {
+        let index = PlexIndex(self.plexes.len());
+        let columns = vec![Vec::new(); usize::from(plex.layout.columns())];
+        let (mode, layout) = (mode(plex), plex.layout);
+        let (name, disks, layers) = (name.clone(), Vec::new(), Vec::new());
+        self.plexes.push(PlexMap { name, mirror, mode, layout, columns, disks, layers });
         for piece in &plex.pieces {
             let Some(subdisk) = group.subdisks.get(&piece.subdisk) else { continue };
             let target = match &subdisk.source {
                 Source::Disk { dm, offset } => {
-                    let disk = group.disks.get(dm).and_then(|dm| dm.disk.clone());
-                    disk.map(|disk| Target::Disk { disk, at: *offset })
+                    let disk = group.disks.get(dm).and_then(|dm| dm.disk.as_ref());
+                    disk.map(|disk| Target::Disk { disk: self.disk(disk), at: *offset })
                 }
                 // The check has seen that a layer has none of its own.
-                Source::Volume(layer) => VolumeMap::new(group, layer.as_str())
-                    .map(|map| Target::Layer { volume: Arc::new(map), at: 0 }),
+                Source::Volume(layer) => group
+                    .volumes
+                    .get(layer)
+                    .map(|volume| self.add(group, layer, volume, Some(index)))
+                    .map(|mirror| Target::Layer { mirror, at: 0 }),
             };
-            if let (Some(target), Some(column)) =
-                (target, columns.get_mut(usize::from(piece.column)))
-            {
-                column.push(Range { begin: piece.offset, len: subdisk.len, target });
+            if let (Some(target), Some(plex)) = (target, self.plexes.get_mut(index.0)) {
+                plex.add(piece, subdisk.len, target);
             }
         }
-        let (kernel, state, layout) = (plex.kernel, plex.state, plex.layout);
-        Self { name: name.clone(), kernel, state, layout, columns }
+        index
     }
 
-    /// The parts of a range of the volume, one after the other and without gaps.
-    pub fn parts(&self, at: Sectors, len: Sectors) -> Vec<Part> {
-        let mut parts: Vec<Part> = Vec::new();
-        let (mut at, end) = (at, at.saturating_add(len));
-        while at < end {
-            let (column, offset, run) = self.place(at);
-            let (target, run) = self.find(column, offset, run.min(end - at));
-            match parts.last_mut() {
-                Some(last) if goes_on(last, target.as_ref()) => last.len += run,
-                _ => parts.push(Part { at, len: run, target }),
+    fn disk(&mut self, disk: &UniqueId) -> DiskIndex {
+        let known = self.disks.iter().position(|known| known == disk);
+        DiskIndex(known.unwrap_or_else(|| {
+            self.disks.push(disk.clone());
+            self.disks.len() - 1
+        }))
+    }
+
+    /// The plex that the read policy names: by itself, or as the only striped one.
+    fn preferred(&self, volume: &Volume, plexes: &[PlexIndex]) -> Option<PlexIndex> {
+        let is_striped =
+            |index: &PlexIndex| matches!(self.plex(*index).layout, Layout::Stripe { .. });
+        match volume.read_policy {
+            ReadPolicy::Prefer => {
+                let named = volume.preferred.as_ref();
+                plexes.iter().copied().find(|index| Some(&self.plex(*index).name) == named)
             }
-            at += run;
+            ReadPolicy::Round => None,
+            ReadPolicy::Select => {
+                let mut striped = plexes.iter().copied().filter(is_striped);
+                striped.next().filter(|_| striped.next().is_none())
+            }
         }
-        parts
+    }
+
+    /// How long the volume is.
+    pub fn len(&self) -> Sectors {
+        self.mirrors.first().map_or(0, |mirror| mirror.len)
+    }
+
+    /// A volume is never empty; this is what is expected beside `len`.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A mirror of this mapping.
+    ///
+    /// # Panics
+    /// If the index is of another one.
+    pub fn mirror(&self, index: MirrorIndex) -> &Mirror {
+        &self.mirrors[index.0]
+    }
+
+    /// A plex of this mapping.
+    ///
+    /// # Panics
+    /// If the index is of another one.
+    pub fn plex(&self, index: PlexIndex) -> &PlexMap {
+        &self.plexes[index.0]
+    }
+
+    /// The disks that it lies on.
+    pub fn disks(&self) -> &[UniqueId] {
+        &self.disks
+    }
+
+    /// All plexes, of all layers.
+    pub fn plexes(&self) -> impl Iterator<Item = (PlexIndex, &PlexMap)> {
+        self.plexes.iter().enumerate().map(|(index, plex)| (PlexIndex(index), plex))
+    }
+
+    /// Copies are kept equal somewhere: the order of writes matters.
+    pub fn is_mirrored(&self) -> bool {
+        self.mirrors.iter().any(|mirror| mirror.plexes.len() > 1)
+    }
+}
+
+/// Facts 1.3: what is ENABLED takes part; of that, what is not current is only written.
+const fn mode(plex: &Plex) -> PlexMode {
+    match (plex.kernel, plex.state) {
+        (KernelState::Enabled, PlexState::Active | PlexState::Clean | PlexState::Empty) => {
+            PlexMode::ReadWrite
+        }
+        (
+            KernelState::Enabled,
+            PlexState::SnapAtt
+            | PlexState::SnapDis
+            | PlexState::SnapDone
+            | PlexState::SnapTmp
+            | PlexState::Stale
+            | PlexState::Temp
+            | PlexState::TempRm
+            | PlexState::TempRmSd,
+        ) => PlexMode::WriteOnly,
+        (
+            KernelState::Enabled,
+            PlexState::IoFail
+            | PlexState::Log
+            | PlexState::NoDevice
+            | PlexState::Offline
+            | PlexState::Recover
+            | PlexState::Removed,
+        )
+        | (KernelState::Detached | KernelState::Disabled, _) => PlexMode::Off,
+    }
+}
+
+impl PlexMap {
+    fn add(&mut self, piece: &Piece, len: Sectors, target: Target) {
+        if let Some(column) = self.columns.get_mut(usize::from(piece.column)) {
+            column.push(Range { begin: piece.offset, len, target });
+        }
+        match target {
+            Target::Disk { disk, .. } if !self.disks.contains(&disk) => self.disks.push(disk),
+            Target::Disk { .. } => {}
+            Target::Layer { mirror, .. } => self.layers.push(mirror),
+        }
+    }
+
+    /// The mirrors of layers that it is made of.
+    pub fn layers(&self) -> &[MirrorIndex] {
+        &self.layers
+    }
+
+    /// The disks that it lies on itself; those of layers are not among them.
+    pub fn disks(&self) -> &[DiskIndex] {
+        &self.disks
+    }
+
+    /// The parts of a range of its mirror, one after the other and without gaps.
+    pub const fn parts(&self, at: Sectors, len: Sectors) -> Parts<'_> {
+        Parts { plex: self, at, end: at.saturating_add(len) }
+    }
+
+    /// It holds all of a range.
+    pub fn is_whole(&self, at: Sectors, len: Sectors) -> bool {
+        self.parts(at, len).all(|part| part.target.is_some())
     }
 
     /// The column of a sector, where it lies in it, and how many follow there.
@@ -147,8 +334,10 @@ impl PlexMap {
         }
     }
 
-    /// What lies at an offset of a column, and for how many of `run` sectors.
-    fn find(&self, column: usize, offset: Sectors, run: Sectors) -> (Option<Target>, Sectors) {
+    /// What lies at a sector, and for how many of `run` sectors.
+    fn find(&self, at: Sectors, run: Sectors) -> (Option<Target>, Sectors) {
+        let (column, offset, within) = self.place(at);
+        let run = run.min(within);
         let ranges = self.columns.get(column).map_or(&[][..], Vec::as_slice);
         let next = ranges.partition_point(|range| range.begin <= offset);
         let before = next.checked_sub(1).and_then(|index| ranges.get(index));
@@ -161,178 +350,35 @@ impl PlexMap {
     }
 }
 
-/// What follows a part lies right behind it.
-fn goes_on(part: &Part, target: Option<&Target>) -> bool {
-    match (&part.target, target) {
-        (Some(Target::Disk { disk, at }), Some(Target::Disk { disk: next, at: then })) => {
-            disk == next && at + part.len == *then
+/// See [`PlexMap::parts`].
+#[derive(Clone, Debug)]
+pub struct Parts<'a> {
+    plex: &'a PlexMap,
+    at: Sectors,
+    end: Sectors,
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Part;
+
+    fn next(&mut self) -> Option<Part> {
+        if self.at >= self.end {
+            return None;
         }
-        (Some(Target::Layer { volume, at }), Some(Target::Layer { volume: next, at: then })) => {
-            Arc::ptr_eq(volume, next) && at + part.len == *then
+        let at = self.at;
+        let (target, mut len) = self.plex.find(at, self.end - at);
+        self.at += len;
+        while self.at < self.end {
+            let (next, more) = self.plex.find(self.at, self.end - self.at);
+            if next != target.map(|target| target.after(len)) {
+                break;
+            }
+            len += more;
+            self.at += more;
         }
-        (None, None) => true,
-        (Some(_) | None, _) => false,
+        Some(Part { at, len, target })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::model::apply::{Env, apply};
-    use crate::model::op::{Make, NewLength, Op, Storage, VolumeLayout};
-    use crate::model::sample::{self, name};
-
-    /// Where a sector lies, by the definition: one at a time.
-    fn sector(group: &Group, plex: &Plex, at: Sectors) -> Option<(UniqueId, Sectors)> {
-        let (column, offset) = match plex.layout {
-            Layout::Concat => (0, at),
-            Layout::Stripe { columns, width } => {
-                let columns = u64::from(columns);
-                let row = at / (width * columns);
-                let column = at / width % columns;
-                (u16::try_from(column).unwrap(), row * width + at % width)
-            }
-        };
-        let piece = plex.pieces.iter().find(|piece| {
-            let len = group.subdisks[&piece.subdisk].len;
-            piece.column == column && (piece.offset..piece.offset + len).contains(&offset)
-        })?;
-        match &group.subdisks[&piece.subdisk].source {
-            Source::Disk { dm, offset: begin } => {
-                Some((group.disks[dm].disk.clone()?, begin + offset - piece.offset))
-            }
-            Source::Volume(layer) => {
-                // The first copy stands for all of them.
-                let inner = &group.plexes[&group.volumes[layer].plexes[0]];
-                sector(group, inner, offset - piece.offset)
-            }
-        }
-    }
-
-    /// The same of a part, at a distance from its beginning.
-    fn within(target: &Target, distance: Sectors) -> Option<(UniqueId, Sectors)> {
-        match target {
-            Target::Disk { disk, at } => Some((disk.clone(), at + distance)),
-            Target::Layer { volume, at } => {
-                let part = volume.plexes[0].parts(at + distance, 1).remove(0);
-                within(part.target.as_ref()?, 0)
-            }
-        }
-    }
-
-    fn eight_disks() -> Group {
-        let mut group = sample::group();
-        for number in 4..=8 {
-            let disk = sample::disk(&mut group, number);
-            group.disks.insert(name(&format!("mydg0{number}")), disk);
-        }
-        group
-    }
-
-    fn layouts() -> impl Strategy<Value = VolumeLayout> {
-        prop::sample::select(sample::LAYOUTS.to_vec())
-    }
-
-    /// A volume of some layout that has grown once, so that its plexes have several pieces.
-    fn made(layout: VolumeLayout, len: Sectors, more: Sectors) -> Group {
-        let env = Env { nodes: 3, ..Env::default() };
-        let make = Make { columns: Some(2), ..Make::new(name("new"), Some(len), layout) };
-        let striped = matches!(
-            layout,
-            VolumeLayout::MirrorStripe | VolumeLayout::Stripe | VolumeLayout::StripeMirror
-        );
-        let make = if striped { make } else { Make { columns: None, ..make } };
-        let group = apply(&eight_disks(), &Op::Make(Box::new(make)), &env).unwrap();
-        let (volume, to) = (name("new"), NewLength::GrowBy(more));
-        let grow = Op::Resize { volume, to, storage: Vec::<Storage>::new(), force: false };
-        apply(&group, &grow, &env).unwrap()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(120))]
-
-        #[test]
-        fn parts_are_where_the_definition_puts_each_sector(
-            layout in layouts(),
-            len in 1_u64..40,
-            more in 1_u64..40,
-            from in 0_u64..4000,
-            count in 1_u64..3000,
-        ) {
-            let group = made(layout, len * 128, more * 128);
-            let map = VolumeMap::new(&group, "new").unwrap();
-            let volume = &group.volumes["new"];
-            let from = from % map.len;
-            let count = count.min(map.len - from);
-            for (plex, name) in map.plexes.iter().zip(&volume.plexes) {
-                let parts = plex.parts(from, count);
-                let mut at = from;
-                for part in &parts {
-                    prop_assert_eq!(part.at, at);
-                    let target = part.target.as_ref().expect("it has no holes");
-                    for distance in [0, part.len / 2, part.len - 1] {
-                        let expected = sector(&group, &group.plexes[name], part.at + distance);
-                        prop_assert_eq!(within(target, distance), expected);
-                    }
-                    at += part.len;
-                }
-                prop_assert_eq!(at, from + count);
-            }
-        }
-
-        #[test]
-        fn no_two_sectors_lie_in_one_place(layout in layouts(), len in 1_u64..6, more in 1_u64..6) {
-            let group = made(layout, len * 128, more * 128);
-            let mut seen = BTreeSet::new();
-            for name in ["new", "vol1"] {
-                places(&VolumeMap::new(&group, name).unwrap(), 0, None, &mut seen);
-            }
-        }
-    }
-
-    /// All places of a range of a volume, in all its copies.
-    fn places(
-        map: &VolumeMap,
-        at: Sectors,
-        len: Option<Sectors>,
-        seen: &mut BTreeSet<(UniqueId, Sectors)>,
-    ) {
-        for part in map.plexes.iter().flat_map(|plex| plex.parts(at, len.unwrap_or(map.len))) {
-            match part.target.expect("it has no holes") {
-                Target::Disk { disk, at } => {
-                    for sector in at..at + part.len {
-                        assert!(seen.insert((disk.clone(), sector)), "{disk} {sector} twice");
-                    }
-                }
-                Target::Layer { volume, at } => places(&volume, at, Some(part.len), seen),
-            }
-        }
-    }
-
-    #[test]
-    fn what_lies_together_is_one_part_and_holes_are_shown() {
-        let mut group = sample::group();
-        let plex = |group: &Group, name: &str| {
-            let map = VolumeMap::new(group, "vol1").unwrap();
-            map.plexes.into_iter().find(|plex| plex.name.as_str() == name).unwrap()
-        };
-        assert_eq!(plex(&group, "vol1-01").parts(0, 8192).len(), 1);
-        // Two columns, 128 sectors each in turn.
-        let parts = plex(&group, "vol1-02").parts(100, 200);
-        let lens: Vec<(Sectors, Sectors)> = parts.iter().map(|part| (part.at, part.len)).collect();
-        assert_eq!(lens, [(100, 28), (128, 128), (256, 44)]);
-        // A disk that was taken out, and one that ends too early.
-        group.disks.get_mut("mydg03").unwrap().disk = None;
-        group.subdisks.get_mut("mydg01-01").unwrap().len = 8000;
-        let hole = Part { at: 8000, len: 192, target: None };
-        assert_eq!(plex(&group, "vol1-01").parts(7000, 1192)[1], hole);
-        let parts = plex(&group, "vol1-02").parts(0, 512);
-        let there: Vec<bool> = parts.iter().map(|part| part.target.is_some()).collect();
-        assert_eq!(there, [true, false, true, false]);
-        assert!(plex(&group, "vol1-01").parts(10, 0).is_empty());
-    }
-}
+mod tests;

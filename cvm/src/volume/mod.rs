@@ -1,5 +1,36 @@
-//! Volumes, pure: where their blocks lie. What is done with them, and by whom, comes on top of it.
+//! Volumes, pure: what is asked of a volume becomes operations on disks, and their ends become its
+//! end. No clocks, files or threads.
+//!
+//! | file | what |
+//! |---|---|
+//! | `map.rs` | where blocks lie |
+//! | `request.rs` | the words between a volume, its programs and its disks |
+//! | `state.rs` | a volume with its requests: what runs, what waits, what stands still |
+//! | `issue.rs` | a request becomes operations: which plex is read, all that are written |
+//! | `finish.rs` | what comes of it when the disks have answered |
+//!
+//! ```text
+//! submit -> waits -> runs -> done
+//!             ^        |
+//!             +--------+  a plex failed: another is read; or it is off for all nodes, and the write
+//!                         is made anew
+//! ```
+//! A request waits while the volume stands still, because its table changes or its cluster does, and
+//! behind writes of the same blocks where copies could become different. What was parked because a
+//! plex failed is made anew under whatever table comes next: the same bytes once more.
 
+mod finish;
+mod issue;
 mod map;
+mod request;
+mod state;
+#[cfg(test)]
+mod tests;
 
-pub use map::{Part, PlexMap, Target, VolumeMap};
+pub use map::{
+    DiskIndex, Mirror, MirrorIndex, Part, Parts, PlexIndex, PlexMap, PlexMode, Target, VolumeMap,
+};
+pub use request::{
+    DiskOp, DiskWork, IoFailed, OpId, Request, RequestId, VolumeNote, VolumeOutput, What,
+};
+pub use state::Volume;

@@ -1,0 +1,116 @@
+//! What comes of a request when the disks have answered.
+
+use super::map::{PlexIndex, PlexMode};
+use super::request::{IoFailed, VolumeNote, VolumeOutput, What};
+use super::state::{Op, Phase, State, Step, Volume};
+
+impl Volume {
+    /// All operations of a step of a request have come back.
+    pub(super) fn finish(&mut self, slot: usize) {
+        let Some(active) = self.active.get_mut(slot) else { return };
+        let faults = std::mem::take(&mut active.faults);
+        let (what, step, is_lost) = (active.request.what, active.step, active.is_lost);
+        match (what, step) {
+            (What::Read, Step::Correct) => self.corrected(slot, &faults),
+            (What::Read, Step::Begin | Step::Flush | Step::Reread) => self.read(slot, faults),
+            _ if !faults.is_empty() => self.not_written(slot, &faults),
+            _ if is_lost => self.end(slot, Err(IoFailed::Io)),
+            (What::Zero { durable: true, .. }, Step::Begin) => self.zeroed(slot),
+            (What::Flush | What::Write { .. } | What::Zero { .. }, _) => self.end(slot, Ok(())),
+        }
+    }
+
+    /// What was zeroed is to be durable. It begins anew if that has to wait.
+    fn zeroed(&mut self, slot: usize) {
+        if self.state != State::Running {
+            self.wait(slot);
+        } else if let Some(active) = self.active.get_mut(slot) {
+            active.step = Step::Flush;
+            self.issue_flush(slot);
+        }
+    }
+
+    fn read(&mut self, slot: usize, faults: Vec<Op>) {
+        for op in &faults {
+            let (at, len) = (op.at, op.len);
+            self.note(op, |plex| VolumeNote::ReadFailed { plex, at, len });
+        }
+        let may_write = self.is_alone && self.state == State::Running;
+        let Some(active) = self.active.get_mut(slot) else { return };
+        if faults.is_empty() {
+            // What stands still does not write: the next read meets it again.
+            if active.bad.is_empty() || !may_write {
+                self.end(slot, Ok(()));
+            } else {
+                active.step = Step::Correct;
+                self.issue_correction(slot);
+            }
+            return;
+        }
+        active.avoid.extend(faults.iter().map(|op| op.plex));
+        active.bad.extend(faults);
+        active.step = Step::Reread;
+        self.wait(slot);
+    }
+
+    fn corrected(&mut self, slot: usize, faults: &[Op]) {
+        let bad = self.active.get_mut(slot).map(|active| std::mem::take(&mut active.bad));
+        for op in bad.into_iter().flatten() {
+            let (at, len) = (op.at, op.len);
+            if !faults.contains(&op) {
+                self.note(&op, |plex| VolumeNote::Corrected { plex, at, len });
+            }
+        }
+        // What was read is good, whatever becomes of the plex.
+        self.end(slot, Ok(()));
+        for op in faults {
+            let _ = self.report(op.plex);
+        }
+    }
+
+    /// Something could not be written: it is not done before all nodes have stopped using the plex.
+    fn not_written(&mut self, slot: usize, faults: &[Op]) {
+        let mut waits = false;
+        for op in faults {
+            let (at, len) = (op.at, op.len);
+            self.note(op, |plex| VolumeNote::WriteFailed { plex, at, len });
+            waits |= self.report(op.plex);
+        }
+        if self.state == State::Gone {
+            self.end(slot, Err(IoFailed::Gone));
+        } else if !waits {
+            self.end(slot, Err(IoFailed::Io));
+        } else if let Some(active) = self.active.get_mut(slot) {
+            (active.phase, active.step) = (Phase::Parked, Step::Begin);
+        }
+    }
+
+    /// Has a plex taken off; of a layer that has no other, the plex that the layer is a part of.
+    /// `false`: it is the last one, which is never taken off.
+    fn report(&mut self, plex: PlexIndex) -> bool {
+        let mut at = Some(plex);
+        while let Some(plex) = at {
+            if self.failed.contains(&plex) {
+                return true;
+            }
+            let mirror = self.map.mirror(self.map.plex(plex).mirror);
+            let is_other = |other: &&PlexIndex| {
+                **other != plex
+                    && self.map.plex(**other).mode == PlexMode::ReadWrite
+                    && !self.failed.contains(*other)
+            };
+            if mirror.plexes.iter().any(|other| is_other(&other)) {
+                self.failed.push(plex);
+                let plex = self.map.plex(plex).name.clone();
+                self.out.push_back(VolumeOutput::PlexFailed { plex });
+                return true;
+            }
+            // Others of this mirror have failed already: one of them goes first.
+            if mirror.plexes.iter().any(|other| self.failed.contains(other)) {
+                return true;
+            }
+            at = mirror.parent;
+        }
+        false
+    }
+}

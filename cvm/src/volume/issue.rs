@@ -1,0 +1,185 @@
+//! A request becomes operations on disks.
+
+use std::sync::Arc;
+
+use super::map::{MirrorIndex, PlexIndex, PlexMode, Target, VolumeMap};
+use super::request::{DiskOp, DiskWork, IoFailed, OpId, VolumeOutput};
+use super::state::{Op, Volume};
+use crate::model::Sectors;
+
+/// An operation that is not issued yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Planned {
+    op: Op,
+    work: DiskWork,
+}
+
+/// A range of a mirror, and where its data lie in those of the request.
+#[derive(Clone, Copy)]
+struct Span {
+    mirror: MirrorIndex,
+    at: Sectors,
+    len: Sectors,
+    offset: Sectors,
+}
+
+impl Volume {
+    /// Reads from one plex of each mirror, as the read policies say.
+    pub(super) fn issue_read(&mut self, slot: usize) {
+        let map = Arc::clone(&self.map);
+        let span = self.whole(slot);
+        self.plan.clear();
+        if self.plan_read(&map, slot, span) {
+            self.issue(slot);
+        } else {
+            self.end(slot, Err(IoFailed::Io));
+        }
+    }
+
+    /// Writes, or zeroes, all plexes that take part.
+    pub(super) fn issue_change(&mut self, slot: usize, work: DiskWork) {
+        let map = Arc::clone(&self.map);
+        let span = self.whole(slot);
+        self.plan.clear();
+        let is_kept = self.plan_change(&map, slot, span, work);
+        if let Some(active) = self.active.get_mut(slot) {
+            active.is_lost = !is_kept;
+        }
+        self.issue(slot);
+    }
+
+    /// Flushes the disks of all plexes that take part.
+    pub(super) fn issue_flush(&mut self, slot: usize) {
+        let map = Arc::clone(&self.map);
+        self.plan.clear();
+        self.plan_flush(&map, slot, MirrorIndex::VOLUME);
+        self.issue(slot);
+    }
+
+    fn plan_flush(&mut self, map: &VolumeMap, slot: usize, mirror: MirrorIndex) {
+        for plex in map.mirror(mirror).plexes.iter().copied() {
+            let plex_map = map.plex(plex);
+            if plex_map.mode == PlexMode::Off {
+                continue;
+            }
+            for disk in plex_map.disks().iter().copied() {
+                let op = Op { slot, plex, disk, at: 0, len: 0, offset: 0 };
+                self.plan.push(Planned { op, work: DiskWork::Flush });
+            }
+            for layer in plex_map.layers().iter().copied() {
+                self.plan_flush(map, slot, layer);
+            }
+        }
+    }
+
+    /// Writes what was read from another plex to where it could not be read.
+    pub(super) fn issue_correction(&mut self, slot: usize) {
+        self.plan.clear();
+        let bad = self.active.get(slot).map(|active| active.bad.as_slice()).unwrap_or_default();
+        let work = DiskWork::Write { durable: false };
+        self.plan.extend(bad.iter().map(|op| Planned { op: *op, work }));
+        self.issue(slot);
+    }
+
+    fn whole(&self, slot: usize) -> Span {
+        let request = self.active.get(slot).map(|active| active.request);
+        let (at, len) = request.map_or((0, 0), |request| (request.at, request.len));
+        Span { mirror: MirrorIndex::VOLUME, at, len, offset: 0 }
+    }
+
+    /// `false`: there is no plex left that has it.
+    fn plan_read(&mut self, map: &VolumeMap, slot: usize, span: Span) -> bool {
+        let mirror = map.mirror(span.mirror);
+        let count = mirror.plexes.len();
+        let first = self.turn(span.mirror, count);
+        let in_turn = (0..count).filter_map(|step| mirror.plexes.get((first + step) % count));
+        let candidates = mirror.preferred.iter().chain(in_turn);
+        let before = self.plan.len();
+        for plex in candidates.copied() {
+            if !self.is_readable(map, slot, plex, span) {
+                continue;
+            }
+            let planned = map.plex(plex).parts(span.at, span.len).all(|part| {
+                let offset = span.offset + (part.at - span.at);
+                match part.target {
+                    None => false,
+                    Some(Target::Disk { disk, at }) => {
+                        let op = Op { slot, plex, disk, at, len: part.len, offset };
+                        self.plan.push(Planned { op, work: DiskWork::Read });
+                        true
+                    }
+                    Some(Target::Layer { mirror, at }) => {
+                        let span = Span { mirror, at, len: part.len, offset };
+                        self.plan_read(map, slot, span)
+                    }
+                }
+            });
+            if planned {
+                return true;
+            }
+            self.plan.truncate(before);
+        }
+        false
+    }
+
+    fn is_readable(&self, map: &VolumeMap, slot: usize, plex: PlexIndex, span: Span) -> bool {
+        let avoided = self.active.get(slot).is_some_and(|active| active.avoid.contains(&plex));
+        let plex_map = map.plex(plex);
+        plex_map.mode == PlexMode::ReadWrite
+            && !avoided
+            && !self.failed.contains(&plex)
+            && plex_map.is_whole(span.at, span.len)
+    }
+
+    /// Which plex of a mirror is read this time.
+    fn turn(&mut self, mirror: MirrorIndex, count: usize) -> usize {
+        let Some(turn) = self.turns.get_mut(mirror.0) else { return 0 };
+        *turn = turn.wrapping_add(1);
+        if count == 0 { 0 } else { *turn % count }
+    }
+
+    /// `false`: no plex that is current holds all of it.
+    fn plan_change(&mut self, map: &VolumeMap, slot: usize, span: Span, work: DiskWork) -> bool {
+        let mut is_kept = false;
+        for plex in map.mirror(span.mirror).plexes.iter().copied() {
+            let mode = map.plex(plex).mode;
+            if mode == PlexMode::Off {
+                continue;
+            }
+            let mut is_whole = mode == PlexMode::ReadWrite;
+            for part in map.plex(plex).parts(span.at, span.len) {
+                let offset = span.offset + (part.at - span.at);
+                match part.target {
+                    None => is_whole = false,
+                    Some(Target::Disk { disk, at }) => {
+                        let op = Op { slot, plex, disk, at, len: part.len, offset };
+                        self.plan.push(Planned { op, work });
+                    }
+                    Some(Target::Layer { mirror, at }) => {
+                        let span = Span { mirror, at, len: part.len, offset };
+                        is_whole &= self.plan_change(map, slot, span, work);
+                    }
+                }
+            }
+            is_kept |= is_whole;
+        }
+        is_kept
+    }
+
+    /// Gives what is planned to the disks.
+    fn issue(&mut self, slot: usize) {
+        let Some(active) = self.active.get_mut(slot) else { return };
+        active.left = self.plan.len();
+        active.faults.clear();
+        let request = active.request.id;
+        for Planned { op, work } in self.plan.drain(..) {
+            let Op { disk, at, len, offset, .. } = op;
+            let id = OpId(self.ops.insert(op));
+            let op = DiskOp { id, request, disk, work, at, len, offset };
+            self.out.push_back(VolumeOutput::Disk(op));
+        }
+        if self.active.get(slot).is_some_and(|active| active.left == 0) {
+            self.ended.push_back(slot);
+        }
+    }
+}

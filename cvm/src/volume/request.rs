@@ -1,0 +1,160 @@
+//! What is asked of a volume, and what it asks of disks.
+
+use super::map::DiskIndex;
+use crate::model::{Name, Sectors};
+
+/// Names a request until it is done; whoever makes it chooses.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RequestId(pub u64);
+
+/// What a program wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum What {
+    /// What was written and reported as done is to be durable.
+    Flush,
+    /// Blocks.
+    Read,
+    /// Blocks are replaced.
+    Write {
+        /// They are durable when it is done.
+        durable: bool,
+    },
+    /// Blocks become zero.
+    Zero {
+        /// They are durable when it is done.
+        durable: bool,
+        /// They need not take room.
+        may_unmap: bool,
+    },
+}
+
+impl What {
+    /// It changes blocks.
+    pub const fn changes(self) -> bool {
+        match self {
+            Self::Write { .. } | Self::Zero { .. } => true,
+            Self::Flush | Self::Read => false,
+        }
+    }
+}
+
+/// A request. Its data, if it has any, are kept by whoever makes it, and do not change before it is
+/// done: all copies are written from the same bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Request {
+    /// Its name.
+    pub id: RequestId,
+    /// What is wanted.
+    pub what: What,
+    /// From which sector of the volume on.
+    pub at: Sectors,
+    /// How many sectors.
+    pub len: Sectors,
+}
+
+/// Names an operation until it is done.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct OpId(pub usize);
+
+/// What a disk is to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DiskWork {
+    /// All that it has reported as done becomes durable.
+    Flush,
+    /// Read into the data of the request.
+    Read,
+    /// Write from the data of the request.
+    Write {
+        /// Done means durable.
+        durable: bool,
+    },
+    /// Make it read as zeros.
+    Zero {
+        /// It need not take room.
+        may_unmap: bool,
+    },
+}
+
+/// An operation on one disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DiskOp {
+    /// Its name.
+    pub id: OpId,
+    /// Whose data.
+    pub request: RequestId,
+    /// Which disk.
+    pub disk: DiskIndex,
+    /// What.
+    pub work: DiskWork,
+    /// From which sector of the public region on.
+    pub at: Sectors,
+    /// How many sectors.
+    pub len: Sectors,
+    /// From which sector of the data of the request on.
+    pub offset: Sectors,
+}
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum IoFailed {
+    /// No copy could be read, or none could be written. Of a write, any part may be on disks.
+    #[error("I/O error")]
+    Io,
+    /// The volume ends before. Nothing was done.
+    #[error("beyond the end of the volume")]
+    Range,
+    /// The volume is not there any more, or this node may not use it. Of a write, any part may be on
+    /// disks.
+    #[error("the volume is not available on this node")]
+    Gone,
+}
+
+/// What whoever drives a volume has to do for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum VolumeOutput {
+    /// For a disk; [`Volume::handle_done`](super::Volume::handle_done) takes the answer.
+    Disk(DiskOp),
+    /// The end of a request.
+    Done(RequestId, Result<(), IoFailed>),
+    /// For people, and for counters.
+    Note(VolumeNote),
+    /// Nobody must use this plex any more, which has to be agreed on: writes wait for that.
+    PlexFailed {
+        /// Which.
+        plex: Name,
+    },
+    /// It was to stand still, and does.
+    Still,
+}
+
+/// Things that people want to know of a volume.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum VolumeNote {
+    /// What could not be read of a plex was read from another and written there.
+    Corrected {
+        /// Which.
+        plex: Name,
+        /// Where on the disk.
+        at: Sectors,
+        /// How many sectors.
+        len: Sectors,
+    },
+    /// Something could not be read; another plex was.
+    ReadFailed {
+        /// Which.
+        plex: Name,
+        /// Where on the disk.
+        at: Sectors,
+        /// How many sectors.
+        len: Sectors,
+    },
+    /// Something could not be written.
+    WriteFailed {
+        /// Which.
+        plex: Name,
+        /// Where on the disk.
+        at: Sectors,
+        /// How many sectors.
+        len: Sectors,
+    },
+}

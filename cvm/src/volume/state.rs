@@ -1,0 +1,352 @@
+//! A volume with its requests.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use super::issue::Planned;
+use super::map::{DiskIndex, PlexIndex, VolumeMap};
+use super::request::{DiskWork, IoFailed, OpId, Request, VolumeNote, VolumeOutput, What};
+use crate::model::Sectors;
+
+/// An open volume on one node.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    pub(super) map: Arc<VolumeMap>,
+    /// Nobody else writes: what cannot be read of one plex may be written from another.
+    pub(super) is_alone: bool,
+    pub(super) state: State,
+    /// It was asked to stand still, and has not said yet that it does.
+    owes_still: bool,
+    pub(super) active: Slab<Active>,
+    pub(super) ops: Slab<Op>,
+    /// Those of `active` that have not begun, in the order in which they came.
+    waiting: VecDeque<usize>,
+    /// The blocks that nobody else may change while a request has begun and has not ended.
+    held: Vec<Held>,
+    /// Those whose step has come to its end.
+    pub(super) ended: VecDeque<usize>,
+    /// The plex of each mirror that is read next.
+    pub(super) turns: Vec<usize>,
+    /// Plexes that have failed; they are to be taken off.
+    pub(super) failed: Vec<PlexIndex>,
+    /// Room for what is about to be issued.
+    pub(super) plan: Vec<Planned>,
+    pub(super) out: VecDeque<VolumeOutput>,
+}
+
+/// Whether disks are given anything.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum State {
+    /// Nothing, ever.
+    Gone,
+    Running,
+    /// Nothing, until there is a table.
+    Still,
+}
+
+/// A request that is not done.
+#[derive(Clone, Debug)]
+pub(super) struct Active {
+    pub(super) request: Request,
+    pub(super) phase: Phase,
+    pub(super) step: Step,
+    /// Operations that disks have not answered.
+    pub(super) left: usize,
+    /// No plex that is current holds all of its range.
+    pub(super) is_lost: bool,
+    /// Plexes that could not be read.
+    pub(super) avoid: Vec<PlexIndex>,
+    /// Operations of this step that failed.
+    pub(super) faults: Vec<Op>,
+    /// Reads that failed, to be corrected.
+    pub(super) bad: Vec<Op>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// A plex that it was to be written to has failed.
+    Parked,
+    /// Disks work on it.
+    Running,
+    /// It has not begun, or begins anew.
+    Waiting,
+}
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    /// What it asks for.
+    Begin,
+    /// A plex could not be read: another is, and nobody writes there.
+    Reread,
+    /// What could not be read is written.
+    Correct,
+    /// What was zeroed becomes durable.
+    Flush,
+}
+
+/// Sectors of the volume that belong to a request for now.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    slot: usize,
+    begin: Sectors,
+    end: Sectors,
+}
+
+impl Held {
+    const fn meets(&self, other: &Self) -> bool {
+        self.begin < other.end && other.begin < self.end
+    }
+}
+
+/// An operation, beside what the disk is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Op {
+    /// Its request, in `active`.
+    pub(super) slot: usize,
+    pub(super) plex: PlexIndex,
+    pub(super) disk: DiskIndex,
+    pub(super) at: Sectors,
+    pub(super) len: Sectors,
+    pub(super) offset: Sectors,
+}
+
+impl Volume {
+    /// A volume of which nothing has been asked yet. `is_alone`: no other node writes it.
+    pub fn new(map: Arc<VolumeMap>, is_alone: bool) -> Self {
+        let mut volume = Self {
+            map: Arc::default(),
+            is_alone,
+            state: State::Running,
+            owes_still: false,
+            active: Slab::new(),
+            ops: Slab::new(),
+            waiting: VecDeque::new(),
+            held: Vec::new(),
+            ended: VecDeque::new(),
+            turns: Vec::new(),
+            failed: Vec::new(),
+            plan: Vec::new(),
+            out: VecDeque::new(),
+        };
+        volume.take_map(map);
+        volume
+    }
+
+    /// A program wants something.
+    pub fn submit(&mut self, request: Request) {
+        let slot = self.active.insert(Active {
+            request,
+            phase: Phase::Waiting,
+            step: Step::Begin,
+            left: 0,
+            is_lost: false,
+            avoid: Vec::new(),
+            faults: Vec::new(),
+            bad: Vec::new(),
+        });
+        self.wait(slot);
+        self.settle();
+    }
+
+    /// A disk has done what it was told, or has not.
+    ///
+    /// # Panics
+    /// If no such operation is under way.
+    pub fn handle_done(&mut self, op: OpId, is_done: bool) {
+        let op = self.ops.remove(op.0);
+        let Some(active) = self.active.get_mut(op.slot) else { return };
+        active.left -= 1;
+        if !is_done {
+            active.faults.push(op);
+        }
+        if active.left == 0 {
+            self.ended.push_back(op.slot);
+            self.settle();
+        }
+        self.tell_still();
+    }
+
+    /// Nothing new goes to disks until [`go_on`](Self::go_on); [`VolumeOutput::Still`] says when all
+    /// that is there already has come back.
+    pub fn stand_still(&mut self) {
+        if self.state == State::Running {
+            self.state = State::Still;
+        }
+        self.owes_still = true;
+        self.tell_still();
+    }
+
+    /// I/O goes on, with this table. The volume stands still, or has done nothing yet.
+    ///
+    /// # Panics
+    /// If disks still work under another table.
+    pub fn go_on(&mut self, map: Arc<VolumeMap>, is_alone: bool) {
+        if self.state == State::Gone {
+            return;
+        }
+        self.is_alone = is_alone;
+        (self.state, self.owes_still) = (State::Running, false);
+        if !self.ops.is_empty() {
+            assert!(*self.map == *map, "a table changes while I/O runs under it");
+            self.settle();
+            return;
+        }
+        self.take_map(map);
+        for slot in 0..self.active.capacity() {
+            let Some(active) = self.active.get_mut(slot) else { continue };
+            // Indices are of the map of before.
+            active.avoid.clear();
+            active.bad.clear();
+            active.step = Step::Begin;
+            if active.phase == Phase::Parked {
+                // It had begun before all that wait.
+                active.phase = Phase::Waiting;
+                self.waiting.push_front(slot);
+                self.let_go(slot);
+            }
+        }
+        self.settle();
+    }
+
+    /// The volume is gone from this node: everything that is not with a disk fails, and what is, when
+    /// it comes back.
+    pub fn handle_gone(&mut self) {
+        (self.state, self.owes_still) = (State::Gone, true);
+        self.waiting.clear();
+        let idle = self.active.iter().filter(|(_, active)| active.left == 0);
+        for slot in idle.map(|(slot, _)| slot).collect::<Vec<usize>>() {
+            self.end(slot, Err(IoFailed::Gone));
+        }
+        self.tell_still();
+    }
+
+    /// What is to be done, one after the other.
+    pub fn poll_output(&mut self) -> Option<VolumeOutput> {
+        self.out.pop_front()
+    }
+
+    /// The table in force.
+    pub const fn map(&self) -> &Arc<VolumeMap> {
+        &self.map
+    }
+
+    /// Requests that are not done.
+    pub fn requests(&self) -> usize {
+        self.active.len()
+    }
+
+    /// Operations that disks have not answered.
+    pub fn in_flight(&self) -> usize {
+        self.ops.len()
+    }
+
+    fn take_map(&mut self, map: Arc<VolumeMap>) {
+        self.turns.resize(map.plexes().count(), 0);
+        self.failed.clear();
+        self.map = map;
+    }
+
+    fn tell_still(&mut self) {
+        if self.owes_still && self.ops.is_empty() {
+            self.owes_still = false;
+            self.out.push_back(VolumeOutput::Still);
+        }
+    }
+
+    /// It begins when it can, after those that came before.
+    pub(super) fn wait(&mut self, slot: usize) {
+        self.let_go(slot);
+        if self.state == State::Gone {
+            self.end(slot, Err(IoFailed::Gone));
+        } else if let Some(active) = self.active.get_mut(slot) {
+            active.phase = Phase::Waiting;
+            self.waiting.push_back(slot);
+        }
+    }
+
+    /// Everything that can begin or end.
+    fn settle(&mut self) {
+        loop {
+            while let Some(slot) = self.ended.pop_front() {
+                self.finish(slot);
+            }
+            self.start_waiting();
+            if self.ended.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn start_waiting(&mut self) {
+        let mut place = 0;
+        while let Some(slot) = self.waiting.get(place).copied() {
+            if self.may_begin(slot, place) {
+                self.waiting.remove(place);
+                self.begin(slot);
+            } else {
+                place += 1;
+            }
+        }
+    }
+
+    /// Nothing is in its way: `place` is where it stands in the queue.
+    fn may_begin(&self, slot: usize, place: usize) -> bool {
+        if self.state != State::Running {
+            return false;
+        }
+        let Some(mine) = self.holds(slot) else { return true };
+        let before = self.waiting.iter().take(place).filter_map(|slot| self.holds(*slot));
+        !self.held.iter().copied().chain(before).any(|other| mine.meets(&other))
+    }
+
+    /// What a request holds once it has begun: two writes that meet could leave one of them on one
+    /// copy, and the other on another.
+    fn holds(&self, slot: usize) -> Option<Held> {
+        let active = self.active.get(slot)?;
+        let Request { what, at, len, .. } = active.request;
+        let holds = match active.step {
+            Step::Begin | Step::Flush => what.changes(),
+            Step::Correct | Step::Reread => self.is_alone,
+        };
+        let held = Held { slot, begin: at, end: at.saturating_add(len) };
+        (holds && self.map.is_mirrored()).then_some(held)
+    }
+
+    /// A request is over.
+    pub(super) fn end(&mut self, slot: usize, result: Result<(), IoFailed>) {
+        if let Some(active) = self.active.try_remove(slot) {
+            self.let_go(slot);
+            self.out.push_back(VolumeOutput::Done(active.request.id, result));
+        }
+    }
+
+    fn let_go(&mut self, slot: usize) {
+        self.held.retain(|held| held.slot != slot);
+    }
+
+    pub(super) fn note(&mut self, op: &Op, note: impl FnOnce(crate::model::Name) -> VolumeNote) {
+        let name = self.map.plex(op.plex).name.clone();
+        self.out.push_back(VolumeOutput::Note(note(name)));
+    }
+
+    fn begin(&mut self, slot: usize) {
+        let held = self.holds(slot);
+        self.held.extend(held);
+        let Some(active) = self.active.get_mut(slot) else { return };
+        active.phase = Phase::Running;
+        let Request { what, at, len, .. } = active.request;
+        if at.checked_add(len).is_none_or(|end| end > self.map.len()) {
+            self.end(slot, Err(IoFailed::Range));
+            return;
+        }
+        match what {
+            What::Flush => self.issue_flush(slot),
+            What::Read => self.issue_read(slot),
+            What::Write { durable } => self.issue_change(slot, DiskWork::Write { durable }),
+            What::Zero { may_unmap, .. } => self.issue_change(slot, DiskWork::Zero { may_unmap }),
+        }
+    }
+}
