@@ -1,0 +1,3 @@
+//! How programs get at volumes.
+
+pub mod nbd;
