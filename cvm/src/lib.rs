@@ -11,6 +11,9 @@ pub mod core;
 mod daemon;
 pub mod disk;
 #[cfg(feature = "daemon")]
+pub mod engine;
+pub mod export;
+#[cfg(feature = "daemon")]
 pub mod io;
 #[cfg(feature = "daemon")]
 pub mod iod;

@@ -4,10 +4,12 @@ mod clock;
 mod files;
 mod framed;
 mod jobs;
+mod mail;
 mod wait;
 
 pub(crate) use clock::{incarnation, now, wall_seconds};
 pub(crate) use files::{Lock, install_log, listen, root_of};
 pub(crate) use framed::Framed;
 pub(crate) use jobs::Jobs;
+pub(crate) use mail::{Inbox, Mail, mailbox};
 pub(crate) use wait::{interest, wait};

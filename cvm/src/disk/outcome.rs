@@ -18,8 +18,15 @@ pub const OUTCOMES_MAX: usize = 64;
 pub struct RequestId {
     /// The node, in the life in which it made the request.
     pub origin: Id,
-    /// One more with each request of that life.
+    /// One more with each request of that life; 0 is none of a utility.
     pub number: u64,
+}
+
+impl RequestId {
+    /// Somebody asks what became of it. Nobody does of what a vxiod has made itself.
+    pub const fn is_of_a_utility(&self) -> bool {
+        self.number != 0
+    }
 }
 
 impl fmt::Display for RequestId {
@@ -88,6 +95,9 @@ pub struct Outcomes(Vec<Outcome>);
 impl Outcomes {
     /// Adds the newest; the oldest makes room. What was known of the same request is forgotten.
     pub fn note(&mut self, outcome: Outcome) {
+        if !outcome.request.is_of_a_utility() {
+            return;
+        }
         self.0.retain(|known| known.request != outcome.request);
         if self.0.len() >= OUTCOMES_MAX {
             self.0.remove(0);

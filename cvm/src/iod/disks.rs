@@ -1,4 +1,5 @@
-//! Writes to the disks of groups: a thread for each disk, so that one that hangs holds up no other.
+//! Writes to the disks of groups, and where disks are: a thread for each disk, so that one that hangs
+//! holds up no other.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,18 +12,29 @@ use crossbeam::channel::{Sender, unbounded};
 use crate::core::iod::{DiskError, Token, Write, WriteDone};
 use crate::daemon::Jobs;
 use crate::disk::{Claim, Image, ImageError, Label};
+use crate::engine::{DiskFile, Found};
 use crate::io::{Device, DeviceError, devices};
 use crate::model::UniqueId;
+use crate::model::size::SECTOR;
 
 struct Job {
-    token: Token,
     disk: UniqueId,
     what: What,
 }
 
 enum What {
-    Claim(Box<Claim>),
-    Image(Arc<Encoded>),
+    Claim(Token, Box<Claim>),
+    Find,
+    Image(Token, Arc<Encoded>),
+}
+
+/// What has come of something.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// A disk was looked for.
+    Found(UniqueId, Option<Arc<Found>>),
+    /// Something was written, or was not.
+    Written(Token, WriteDone),
 }
 
 /// The bytes of a configuration are the same on every disk: the first thread that needs them makes
@@ -44,7 +56,7 @@ impl Encoded {
 #[derive(Debug)]
 pub(super) struct Disks {
     root: PathBuf,
-    jobs: Jobs<(Token, WriteDone)>,
+    jobs: Jobs<Done>,
     workers: BTreeMap<UniqueId, Sender<Job>>,
     /// The newest configuration that was to be written.
     newest: Option<Arc<Encoded>>,
@@ -66,7 +78,21 @@ impl Disks {
     /// Begins a write; `Some` if it has failed already.
     pub(super) fn write(&mut self, token: Token, write: Write) -> Option<(Token, WriteDone)> {
         let disk = write.disk().clone();
-        if !self.workers.contains_key(&disk) {
+        let what = match write {
+            Write::Claim(claim) => What::Claim(token, claim),
+            Write::Image(_, image) => What::Image(token, self.encoded(&image)),
+        };
+        let is_begun = self.begin(&disk, what);
+        (!is_begun).then_some((token, Err(DiskError::NoPath)))
+    }
+
+    /// Looks for a disk; `false` if nobody will.
+    pub(super) fn find(&mut self, disk: &UniqueId) -> bool {
+        self.begin(disk, What::Find)
+    }
+
+    fn begin(&mut self, disk: &UniqueId, what: What) -> bool {
+        if !self.workers.contains_key(disk) {
             let mut place = Place { root: self.root.clone(), path: None };
             match self.jobs.worker("vxiod-disk", move |job| perform(&mut place, job)) {
                 Ok(worker) => {
@@ -74,17 +100,12 @@ impl Disks {
                 }
                 Err(error) => {
                     tracing::error!(%error, %disk, "no thread for a disk");
-                    return Some((token, Err(DiskError::NoPath)));
+                    return false;
                 }
             }
         }
-        let what = match write {
-            Write::Claim(claim) => What::Claim(claim),
-            Write::Image(_, image) => What::Image(self.encoded(&image)),
-        };
-        let job = Job { token, disk: disk.clone(), what };
-        let sent = self.workers.get(&disk).is_some_and(|worker| worker.send(job).is_ok());
-        (!sent).then_some((token, Err(DiskError::NoPath)))
+        let job = Job { disk: disk.clone(), what };
+        self.workers.get(disk).is_some_and(|worker| worker.send(job).is_ok())
     }
 
     /// A configuration is going to be written.
@@ -102,8 +123,8 @@ impl Disks {
         Arc::clone(self.newest.insert(encoded))
     }
 
-    /// Writes that have ended.
-    pub(super) fn done(&self) -> Vec<(Token, WriteDone)> {
+    /// What has ended.
+    pub(super) fn done(&self) -> Vec<Done> {
         self.jobs.results()
     }
 }
@@ -140,25 +161,54 @@ impl AsFd for Disks {
 }
 
 /// The disk is opened each time: its path may lead elsewhere by now.
-fn perform(place: &mut Place, job: Job) -> (Token, WriteDone) {
-    let token = job.token;
-    let Some((device, label)) = place.find(&job.disk) else {
-        return (token, Err(DiskError::NoPath));
-    };
-    let done = match &job.what {
-        What::Claim(claim) => device.write_claim(&label, claim),
-        What::Image(encoded) => encoded
-            .bytes()
-            .map_err(DeviceError::Image)
-            .and_then(|bytes| device.write_image(&label, encoded.image.slot, bytes)),
-    };
-    let done = done.map_err(|error| match error {
+fn perform(place: &mut Place, job: Job) -> Done {
+    let found = place.find(&job.disk);
+    match job.what {
+        What::Claim(token, claim) => {
+            let write = |(device, label): (Device, Label)| device.write_claim(&label, &claim);
+            Done::Written(token, written(found.map(write)))
+        }
+        What::Find => {
+            let found = found.and_then(|(device, label)| open(&device, &label));
+            Done::Found(job.disk, found.map(Arc::new))
+        }
+        What::Image(token, encoded) => {
+            let write = |(device, label): (Device, Label)| {
+                let bytes = encoded.bytes().map_err(DeviceError::Image)?;
+                device.write_image(&label, encoded.image.slot, bytes)
+            };
+            Done::Written(token, written(found.map(write)))
+        }
+    }
+}
+
+fn written(done: Option<Result<(), DeviceError>>) -> WriteDone {
+    done.unwrap_or(Err(DeviceError::Kind)).map_err(|error| match error {
         DeviceError::Image(_) => DiskError::NoSpace,
         DeviceError::Io(error) => DiskError::Failed(error.raw_os_error().unwrap_or(5)),
         DeviceError::Format(_)
         | DeviceError::Geometry(_)
         | DeviceError::Kind
         | DeviceError::Short { .. } => DiskError::NoPath,
-    });
-    (token, done)
+    })
+}
+
+/// Its file, for the data of volumes.
+fn open(device: &Device, label: &Label) -> Option<Found> {
+    match DiskFile::open(device.path(), device.is_writable()) {
+        Ok(file) if u64::from(file.alignment().offset) > SECTOR => {
+            let (disk, sector) = (&label.disk, file.alignment().offset);
+            tracing::error!("disk {disk} has sectors of {sector} bytes: expected {SECTOR}");
+            None
+        }
+        Ok(file) => {
+            let public = label.geometry.public();
+            let (public_at, public_len) = (public.offset, public.len);
+            Some(Found { file: Arc::new(file), public_at, public_len })
+        }
+        Err(error) => {
+            tracing::warn!("disk {} at {}: {error}", label.disk, device.path().display());
+            None
+        }
+    }
 }

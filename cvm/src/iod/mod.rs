@@ -1,8 +1,11 @@
 //! vxiod: the kernel half of a node as a process.
 
 mod disks;
+mod door;
+mod plane;
 mod reactor;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -17,8 +20,8 @@ use crate::daemon::{Lock, install_log, listen, root_of};
     version,
     max_term_width = 100,
     after_help = "\
-Files, below the root: run/vxiod.sock (for vxconfigd), run/vxiod.pid, var/log/vxiod.log;
-dev/vx/dmp holds the disks: files, block devices, or links to them.
+Files, below the root: run/vxiod.sock (for vxconfigd), run/nbd.sock (for clients of volumes, by the
+NBD protocol; the name of an export is GROUP/VOLUME), run/vxiod.pid, var/log/vxiod.log; dev/vx/dmp holds the disks: files, block devices, or links to them.
 
 Environment: MUSTER_ROOT is the default of --root; MUSTER_LOG is a filter of the log.
 
@@ -28,6 +31,9 @@ pub struct Args {
     /// Folder that holds etc, run, var and dev of this node; else that of MUSTER_ROOT, else /
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Serve volumes over TCP, too, to whoever connects: there is no TLS
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    nbd: Option<SocketAddr>,
 }
 
 /// The definition, for the manual.
@@ -43,7 +49,7 @@ pub fn run() -> ExitCode {
         let lock = Lock::acquire(&root, "vxiod")?;
         install_log(&root, "vxiod")?;
         let listener = listen(&root.join("run/vxiod.sock"))?;
-        let reactor = reactor::Reactor::new(root.clone(), listener)?;
+        let reactor = reactor::Reactor::new(root.clone(), listener, args.nbd)?;
         anyhow::Ok((lock, reactor))
     };
     let ended = started().and_then(|(_lock, mut reactor)| reactor.run());

@@ -1,5 +1,6 @@
 //! The loop of vxiod: port v, vxconfigd, and the ends of writes.
 
+use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,10 +13,13 @@ use gab::snapshot::Snapshot;
 use gab::{ClientEvent, Level, PortName};
 use llt::{Id, Incarnation, NodeId};
 
-use super::disks::Disks;
+use super::disks::{Disks, Done};
+use super::door::Door;
+use super::plane::Plane;
 use crate::core::iod::{Command, Iod, IodConfig, IodNotice, IodOutput};
 use crate::core::wire::local::{UpcallWriter, decode_command};
-use crate::daemon::{Framed, incarnation, interest, now, wait};
+use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
+use crate::engine::FromShard;
 
 pub(super) struct Reactor {
     root: PathBuf,
@@ -26,20 +30,28 @@ pub(super) struct Reactor {
     /// Of this connection to vxconfigd.
     upcalls: UpcallWriter,
     disks: Disks,
+    /// Clients of volumes, before they have one and after.
+    door: Door,
+    plane: Plane,
     ends: Arc<AtomicBool>,
 }
 
 impl Reactor {
-    pub(super) fn new(root: PathBuf, listener: UnixListener) -> Result<Self> {
+    pub(super) fn new(
+        root: PathBuf,
+        listener: UnixListener,
+        nbd: Option<SocketAddr>,
+    ) -> Result<Self> {
         let ends = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
             signal_hook::flag::register(signal, Arc::clone(&ends))?;
         }
         let me = Id { node: NodeId::ZERO, incarnation: Incarnation(incarnation()) };
         let iod = Iod::new(me, IodConfig::default());
-        let disks = Disks::new(&root)?;
+        let (disks, door, plane) = (Disks::new(&root)?, Door::new(&root, nbd)?, Plane::new()?);
         let upcalls = UpcallWriter::default();
-        Ok(Self { root, iod, port: None, listener, configd: None, upcalls, disks, ends })
+        let (port, configd) = (None, None);
+        Ok(Self { root, iod, port, listener, configd, upcalls, disks, door, plane, ends })
     }
 
     /// Until a signal ends it.
@@ -48,6 +60,8 @@ impl Reactor {
         while !self.ends.load(Ordering::Relaxed) {
             self.turn();
             let mut fds = vec![interest(&self.listener, false), interest(&self.disks, false)];
+            fds.push(interest(&self.plane, false));
+            fds.extend(self.door.interests());
             fds.extend(self.configd.iter().map(|conn| interest(conn, conn.has_unsent())));
             fds.extend(self.port.iter().map(|port| interest(port, false)));
             wait(&mut fds, now(), self.iod.next_deadline());
@@ -61,9 +75,16 @@ impl Reactor {
         self.accept();
         self.hear_configd();
         self.hear_port();
-        for (token, done) in self.disks.done() {
-            self.iod.handle_write(now(), token, done);
+        for done in self.disks.done() {
+            match done {
+                Done::Found(disk, found) => self.plane.found(&disk, found.as_ref()),
+                Done::Written(token, done) => self.iod.handle_write(now(), token, done),
+            }
         }
+        for news in self.plane.news() {
+            self.hear_shard(news);
+        }
+        self.door.turn(now(), &mut self.iod, &mut self.plane);
         self.iod.handle_timer(now());
         self.drain();
         if let Some(port) = &mut self.port {
@@ -150,7 +171,47 @@ impl Reactor {
         }
     }
 
+    fn hear_shard(&mut self, news: FromShard) {
+        match news {
+            FromShard::Find(disk) => {
+                if !self.disks.find(&disk) {
+                    self.plane.found(&disk, None);
+                }
+            }
+            FromShard::Left(volume) => {
+                if let Some((group, volume)) = self.plane.left(volume) {
+                    self.iod.close_volume(&group, &volume);
+                }
+            }
+            FromShard::PlexFailed(volume, plex) => {
+                if let Some((group, _)) = self.plane.name(volume) {
+                    self.iod.handle_plex_failed(now(), group, plex, wall_seconds());
+                }
+            }
+            FromShard::Still(volume, said) => self.plane.still(volume, said),
+        }
+    }
+
+    /// Everything that the core wants done, and what may be told it because of that.
     fn drain(&mut self) {
+        loop {
+            self.put_out();
+            let gone = self.plane.look(&self.iod);
+            for (group, volume) in &gone {
+                self.iod.close_volume(group, volume);
+            }
+            let drained = self.plane.drained();
+            let went_on = self.door.go_on(now(), &mut self.iod, &mut self.plane);
+            if gone.is_empty() && drained.is_empty() && !went_on {
+                return;
+            }
+            for ticket in drained {
+                self.iod.handle_drained(now(), ticket);
+            }
+        }
+    }
+
+    fn put_out(&mut self) {
         while let Some(output) = self.iod.poll_output() {
             match output {
                 IodOutput::Broadcast(payload) => {
@@ -162,10 +223,10 @@ impl Reactor {
                         let _ = port.close();
                     }
                 }
+                IodOutput::Drain(ticket, group) => self.plane.drain(ticket, group),
                 IodOutput::Notice(notice) => tell(&notice),
-                // Programs get at volumes with the data plane; nothing here asks before.
                 IodOutput::Opened(ticket, result) => {
-                    tracing::warn!(?ticket, ?result, "nobody waits for a volume");
+                    self.door.opened(ticket, result, &mut self.iod);
                 }
                 IodOutput::OpenPort => self.open_port(),
                 IodOutput::Prepare(image) => self.disks.prepare(&image),
@@ -224,6 +285,11 @@ fn tell(notice: &IodNotice) {
         }
         IodNotice::Disabled { group } => {
             tracing::error!("Disk group {group}: Disabled by errors");
+        }
+        IodNotice::PlexFailed { group, plex, node } => {
+            tracing::warn!(
+                "node {node} cannot write plex {plex} of group {group}: it is taken off"
+            );
         }
         IodNotice::RepairFailed { group } => {
             tracing::error!("group {group}: the configuration in force cannot be written back");

@@ -8,6 +8,7 @@ mod activation;
 mod answers;
 mod bus;
 mod crashes;
+mod detach;
 mod failures;
 mod opens;
 mod requirements;

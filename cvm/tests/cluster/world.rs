@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{
-    Command, Iod, IodConfig, IodNotice, IodOutput, OpenRefused, OpenTicket, Upcall, Write,
+    Command, DrainTicket, Iod, IodConfig, IodNotice, IodOutput, OpenRefused, OpenTicket, Upcall,
+    Write,
 };
 use cvm::core::wire::parcel::{Parcels, Way};
 use cvm::core::wire::v::VMessage;
@@ -42,6 +43,7 @@ pub(crate) struct Node {
     pub(crate) iod: Iod,
     pub(crate) configd: Configd,
     iod_out: VecDeque<IodOutput>,
+    drains: VecDeque<DrainTicket>,
     configd_out: VecDeque<ConfigdOutput>,
     /// From vxiod to vxconfigd, and back.
     upcalls: VecDeque<Upcall>,
@@ -162,6 +164,7 @@ impl World {
             iod,
             configd,
             iod_out: VecDeque::new(),
+            drains: VecDeque::new(),
             configd_out: VecDeque::new(),
             upcalls: VecDeque::new(),
             commands: VecDeque::new(),
@@ -212,7 +215,9 @@ impl World {
     pub(crate) fn thaw(&mut self, node: NodeId) {
         let Some(frozen) = self.nodes.get_mut(&node).filter(|node| node.is_frozen) else { return };
         frozen.is_frozen = false;
-        while self.iod_output(node) || self.complete(node) || self.local(node) {}
+        while self.iod_output(node) || self.complete(node) || self.drained(node) || self.local(node)
+        {
+        }
         let now = self.now;
         if let Some(frozen) = self.nodes.get_mut(&node) {
             frozen.iod.handle_closed(now, "this node was ejected from the cluster");
@@ -283,6 +288,15 @@ impl World {
         self.collect(node);
     }
 
+    /// A node cannot write a plex of a volume that is open there.
+    pub(crate) fn fail_plex(&mut self, node: NodeId, group: &UniqueId, plex: &str) {
+        let now = self.now;
+        if let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) {
+            state.iod.handle_plex_failed(now, group, name(plex), 1_283_432_400);
+        }
+        self.collect(node);
+    }
+
     /// A program closes a volume.
     pub(crate) fn close(&mut self, node: NodeId, group: &UniqueId, volume: &str) {
         self.nodes.get_mut(&node).unwrap().iod.close_volume(group, &name(volume));
@@ -336,7 +350,7 @@ impl World {
 
     /// One thing happens, if there is something.
     pub(crate) fn step(&mut self) -> bool {
-        const KINDS: usize = 7;
+        const KINDS: usize = 8;
         let nodes = self.running();
         let actors = nodes.len() * KINDS + 3;
         let first = self.draw(actors);
@@ -349,6 +363,7 @@ impl World {
                 (Some(&node), 3) => self.local(node),
                 (Some(&node), 4) => self.event(node, Port::V),
                 (Some(&node), 5) => self.event(node, Port::W),
+                (Some(&node), 6) => self.drained(node),
                 (Some(&node), _) => self.event(node, Port::U),
                 (None, 0) => self.u.order_next(),
                 (None, 1) => self.v.order_next(),
@@ -365,6 +380,7 @@ impl World {
                 self.trace.push(said_on_v(node, &payload));
                 self.v.broadcast(node, payload);
             }
+            IodOutput::Drain(ticket, _) => state.drains.push_back(ticket),
             IodOutput::ClosePort => self.v.leave(node, usize::MAX / 2),
             IodOutput::Notice(notice) => self.said.push(Said::Iod(node, notice)),
             IodOutput::Opened(ticket, result) => {
@@ -388,6 +404,16 @@ impl World {
                 self.writes.submit(node, token, write, course);
             }
         }
+        true
+    }
+
+    /// I/O that was to stop has come to its end.
+    fn drained(&mut self, node: NodeId) -> bool {
+        let now = self.now;
+        let Some(state) = self.nodes.get_mut(&node) else { return false };
+        let Some(ticket) = state.drains.pop_front() else { return false };
+        state.iod.handle_drained(now, ticket);
+        self.collect(node);
         true
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use core::time::Duration;
 use cvm::core::configd::{Configd, ConfigdOutput};
-use cvm::core::iod::{Command, Iod, IodOutput, Token, Upcall, WriteDone};
+use cvm::core::iod::{Command, DrainTicket, Iod, IodOutput, Token, Upcall, WriteDone};
 use llt::{Instant, NodeId};
 
 use super::port::Port;
@@ -45,6 +45,8 @@ pub struct Node {
     pub(super) configd_hears: bool,
     /// Writes that have ended, and vxiod does not know yet.
     pub(super) ended: VecDeque<(Token, WriteDone)>,
+    /// When I/O that vxiod has stopped has come to its end.
+    pub(super) drains: VecDeque<(Instant, DrainTicket)>,
     /// When looks at all disks are done.
     pub(super) scans: VecDeque<Instant>,
     /// Requests of utilities that vxconfigd has not read yet.
@@ -85,6 +87,7 @@ impl Node {
             iod_hears: false,
             configd_hears: false,
             ended: VecDeque::new(),
+            drains: VecDeque::new(),
             scans: VecDeque::new(),
             to_ask: VecDeque::new(),
             life: None,
@@ -112,6 +115,7 @@ impl Node {
             && self.to_configd.is_empty()
             && self.to_iod.is_empty()
             && self.ended.is_empty()
+            && self.drains.is_empty()
             && self.scans.is_empty()
             && self.to_ask.is_empty()
     }

@@ -70,6 +70,7 @@ impl Driver {
         }
         self.storage.orphan(now, state.id);
         state.iod_out.clear();
+        state.drains.clear();
         state.ended.clear();
         state.configd_hears = false;
         (state.iod_hears, state.generation) = (false, 0);
@@ -125,6 +126,21 @@ impl Driver {
         state.to_configd.clear();
         state.to_iod.truncate(heard);
         state.to_iod.push_back(Heard::Gone);
+    }
+
+    /// A node cannot write one of the plexes that it has; `which` draws it.
+    pub fn fail_plex(&mut self, node: usize, which: u64) {
+        let local = self.local(node);
+        let Some(iod) = self.nodes[node].iod.as_mut() else { return };
+        let plexes = iod.tables().iter().flat_map(|(id, table)| {
+            table.image.group.plexes.keys().map(|plex| (id.clone(), plex.clone()))
+        });
+        let plexes: Vec<_> = plexes.collect();
+        let place = usize::try_from(which % plexes.len().max(1) as u64).unwrap_or(0);
+        let Some((group, plex)) = plexes.get(place) else { return };
+        iod.handle_plex_failed(local, group, plex.clone(), 1_283_432_400);
+        self.say(|| format!("node {node}: plex {plex} of {group} cannot be written"));
+        self.nodes[node].collect();
     }
 
     /// vxconfigd answers nobody for a while.

@@ -7,7 +7,7 @@
 use core::time::Duration;
 
 use cvm::core::configd::ConfigdOutput;
-use cvm::core::iod::{Command, IodOutput, Upcall};
+use cvm::core::iod::{Command, DrainTicket, IodOutput, Upcall};
 use cvm::core::wire::parcel::Way;
 use cvm::request::Reply;
 use llt::Instant;
@@ -17,9 +17,11 @@ use super::node::Heard;
 use super::port::Event;
 
 /// What a process may do next, in no order.
-const KINDS: usize = 10;
+const KINDS: usize = 11;
 /// As much as a process does in one turn.
 const ROUNDS_MAX: usize = 400;
+/// How long I/O that runs takes to come to its end.
+const DRAIN: Duration = Duration::from_micros(700);
 /// Between two tries of vxconfigd to open its ports.
 const PORT_RETRY: Duration = Duration::from_secs(1);
 
@@ -58,6 +60,7 @@ impl Driver {
             6 => configd_free && self.hear_w(node),
             7 => configd_free && self.hear_u(node),
             8 => configd_free && self.scanned(node),
+            9 => iod_free && self.drained(node),
             _ => configd_free && self.hear_utility(node),
         }
     }
@@ -114,6 +117,10 @@ impl Driver {
                 }
             }
             IodOutput::ClosePort => state.v.close(world),
+            IodOutput::Drain(ticket, _) => {
+                let takes = self.draw.exponential(DRAIN);
+                self.nodes[node].drains.push_back((self.world.now() + takes, ticket));
+            }
             IodOutput::Prepare(_) => {}
             IodOutput::OpenPort => {
                 if !state.v.open(world) {
@@ -380,6 +387,19 @@ impl Driver {
             }
         };
         self.note(node, 6, about);
+        self.collected(node);
+        true
+    }
+
+    fn drained(&mut self, node: usize) -> bool {
+        let (local, now) = (self.local(node), self.world.now());
+        let state = &mut self.nodes[node];
+        let is_due = |(at, _): &mut (Instant, DrainTicket)| *at <= now;
+        let Some((_, ticket)) = state.drains.pop_front_if(is_due) else { return false };
+        if let Some(iod) = &mut state.iod {
+            iod.handle_drained(local, ticket);
+        }
+        self.note(node, 8, ticket.0);
         self.collected(node);
         true
     }

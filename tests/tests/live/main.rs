@@ -16,3 +16,4 @@ mod process_cvm_errors;
 mod process_fuzz;
 mod process_quorum;
 mod process_storm;
+mod process_volumes;

@@ -15,6 +15,7 @@ use crate::core::iod::{Command, VERSIONS};
 use crate::core::wire::v::Announce;
 use crate::core::wire::w::{JoinOffer, OfferedGroup, WMessage};
 use crate::disk::Image;
+use crate::model::{Stamp, UniqueId};
 
 /// A join that the master sees to.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Joining {
     deadline: Instant,
     /// It was told to vxiod; it ends when that says so.
     is_decided: bool,
+    /// What it was given.
+    groups: Vec<(UniqueId, Stamp)>,
 }
 
 impl Joining {
@@ -77,7 +80,10 @@ impl Configd {
         self.offers += 1;
         let number = self.offers;
         let deadline = now + self.config.join_limit;
-        self.work = Work::Join(Joining { node, number, deadline, is_decided: false });
+        let given = self.tables.values().filter(|table| table.image.group.is_shared());
+        let given = given.map(|table| (table.image.group.id.clone(), table.image.stamp)).collect();
+        self.work =
+            Work::Join(Joining { node, number, deadline, is_decided: false, groups: given });
         self.send_to(node, &WMessage::JoinOffer(JoinOffer { number, versions: VERSIONS, groups }));
         true
     }
@@ -176,8 +182,9 @@ impl Configd {
             self.next_work(now);
         } else {
             joining.is_decided = true;
+            let groups = joining.groups.clone();
             self.notice(ConfigdNotice::Join { node: from, refused: None });
-            self.command(Command::Admit { node: from });
+            self.command(Command::Admit { node: from, groups });
         }
     }
 

@@ -176,7 +176,14 @@ impl Configd {
     fn in_the_way(&self, precheck: &Precheck) -> Option<String> {
         if self.tables.values().any(|table| !table.image.group.is_shared()) {
             let in_force = self.tables.get(&precheck.id.group).map(|table| &table.image);
+            // A plex may have been taken off since the master has made it: then it begins anew, which
+            // the master's vxiod sees to.
+            let is_older = matches!((&precheck.base, in_force), (Base::InForce(stamp), Some(image))
+                if *stamp < image.stamp);
             let txn = Txn::of(precheck, in_force);
+            if is_older {
+                return None;
+            }
             if let Err(why) = txn.and_then(|txn| self.check_private(&txn.group)) {
                 return Some(why);
             }
@@ -268,6 +275,12 @@ impl Configd {
         let deadline = now + self.config.answer_limit;
         let me = self.me.node;
         let members = self.role.members;
+        if refused.is_some() && self.is_overtaken(id) {
+            // A plex was taken off meanwhile: it begins anew with what is in force now.
+            self.put_aside();
+            self.next_work(now);
+            return;
+        }
         if refused.as_deref() == Some(RECONFIGURES) && self.role.is_member {
             // Nobody has it: it begins anew when that is over (CVM-14).
             self.put_aside();
@@ -291,6 +304,18 @@ impl Configd {
             let loaded = [me].into_iter().collect();
             driven.phase = Phase::Loading { loaded, deadline };
             self.broadcast(&WMessage::Load { id: id.clone() });
+        }
+    }
+
+    /// What it was to change is not in force any more, or its name is taken.
+    fn is_overtaken(&self, id: &TxnId) -> bool {
+        let Work::Txn(driven) = &self.work else { return false };
+        let (base, table) = (&driven.precheck.base, self.tables.get(&id.group));
+        match (base, table) {
+            (Base::InForce(stamp), Some(table)) => {
+                table.image.stamp != *stamp || table.next > id.stamp
+            }
+            (Base::InForce(_) | Base::Nothing | Base::OnDisk(..), _) => false,
         }
     }
 
@@ -352,7 +377,9 @@ impl Configd {
     /// A join goes first: what nobody has loaded yet begins anew afterwards (CVM-14).
     pub(super) fn put_aside(&mut self) {
         let Work::Txn(driven) = std::mem::replace(&mut self.work, Work::Idle) else { return };
-        self.broadcast(&WMessage::Forget { id: driven.precheck.id });
+        if driven.is_shared {
+            self.broadcast(&WMessage::Forget { id: driven.precheck.id });
+        }
         self.requests.queue.push_front(driven.waiting);
     }
 

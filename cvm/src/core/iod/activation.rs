@@ -34,6 +34,9 @@ impl Iod {
             let refused = Some(ModeRefused::InUse);
             self.tell(Upcall::Activated { group, mode, refused });
         } else if self.tables.get(&group).is_some_and(Table::is_shared) {
+            if mode == Activation::Off {
+                self.opens.going_off(group.clone());
+            }
             self.broadcast(&VMessage::Activate { group, mode });
         } else {
             let refused = Some(ModeRefused::NoGroup);
@@ -58,6 +61,7 @@ impl Iod {
         }
         self.tell_tables();
         if from == me {
+            self.opens.went_off(&group);
             self.tell(Upcall::Activated { group, mode, refused });
         }
     }

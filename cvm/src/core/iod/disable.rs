@@ -7,7 +7,8 @@
 
 use llt::{Instant, NodeId};
 
-use super::{Iod, IodNotice, IodOutput, Upcall};
+use super::drain::After;
+use super::{Iod, IodNotice, Upcall};
 use crate::core::wire::v::VMessage;
 use crate::model::{FailPolicy, UniqueId};
 
@@ -20,8 +21,8 @@ impl Iod {
         let policy = self.tables.get(group).map(|table| table.image.group.fail_policy);
         match policy {
             Some(FailPolicy::Leave) if is_shared => {
-                self.out.push_back(IodOutput::ClosePort);
                 self.leave(now, "cvm config update failed");
+                self.drain(After::ClosePort);
             }
             // A group that is not imported is not made, or not imported, and that is all.
             None | Some(FailPolicy::DgDisable | FailPolicy::Leave) if is_shared => {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use llt::{Instant, NodeId};
 
+use super::drain::After;
 use super::{Cluster, Iod, IodOutput, Table, Tenures, Upcall, without};
 use crate::core::wire::v::{Admit, VMessage};
 use crate::disk::Image;
-use crate::model::Activation;
+use crate::model::{Activation, Stamp, UniqueId};
 
 /// Does the node want to leave?
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -23,7 +24,9 @@ pub(super) enum Leaving {
 
 impl Iod {
     pub(super) fn start_node(&mut self) {
-        if matches!(self.cluster, Cluster::Out { .. }) {
+        if self.drains.closes() {
+            self.tell_out();
+        } else if matches!(self.cluster, Cluster::Out { .. }) {
             // Each stay is a life of its own: what an earlier one may still write is known by it.
             self.me.incarnation.0 += 1;
             self.cluster = Cluster::In(super::view::Membership::default());
@@ -75,8 +78,9 @@ impl Iod {
 
     pub(super) fn abort_node(&mut self, now: Instant) {
         if matches!(self.cluster, Cluster::In(_)) {
-            self.out.push_back(IodOutput::ClosePort);
             self.leave(now, "user initiated abort");
+            // What disks have been told is not taken back (facts 3.6): others are to wait for it.
+            self.drain(After::ClosePort);
         } else {
             self.tell_out();
         }
@@ -90,11 +94,20 @@ impl Iod {
     }
 
     /// CVM-14, CVM-15: between two transactions.
-    pub(super) fn admit(&mut self, node: NodeId) {
-        let is_free =
-            self.open.is_none() && self.repairs.values().all(|repair| !repair.is_shared());
+    pub(super) fn admit(&mut self, node: NodeId, given: &[(UniqueId, Stamp)]) {
+        let is_free = self.open.is_none()
+            && !self.detaches.is_loading()
+            && self.repairs.values().all(|repair| !repair.is_shared());
         let is_master = self.is_master();
         let groups = self.shared_states();
+        let mut states = groups.iter().map(|state| (&state.id, state.stamp));
+        let is_same = groups.len() == given.len()
+            && states.all(|state| given.iter().any(|(id, stamp)| (id, *stamp) == state));
+        if !is_same {
+            // A plex was taken off meanwhile: the joiner is given what is in force now.
+            self.tell_joiners();
+            return;
+        }
         let modes = self.modes.iter().map(|((group, node), mode)| (group.clone(), *node, *mode));
         let (modes, busy) = (modes.collect(), self.busy_slots());
         let holders = self.opens.holders();

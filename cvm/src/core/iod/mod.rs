@@ -8,6 +8,8 @@
 //! | `repair.rs` | what may be half written is written back |
 //! | `disable.rs` | what happens if it cannot be |
 //! | `join.rs` | a node becomes a member; a member leaves |
+//! | `detach.rs` | plexes that a node cannot write are taken off |
+//! | `drain.rs` | which I/O may run, and what waits until the rest has come to its end |
 //! | `activation.rs` | who may do what with the volumes of a group |
 //! | `opens.rs` | which volumes are open, and who has those that only one node may open |
 //! | `slots.rs` | what somebody else may still write is left alone |
@@ -17,7 +19,9 @@
 //! depends on nothing else.
 
 mod activation;
+mod detach;
 mod disable;
+mod drain;
 mod io;
 mod join;
 mod opens;
@@ -36,6 +40,7 @@ use llt::time::earliest;
 use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 pub use self::activation::ModeRefused;
+pub use self::drain::{DrainTicket, VolumeIo};
 pub use self::io::{DiskError, Token, Write, WriteDone};
 pub use self::opens::{OpenRefused, OpenTicket, VolumeName};
 pub use self::table::{Table, TableView, Tables, TablesView, Tenures};
@@ -44,7 +49,7 @@ use super::txn::TxnId;
 use super::wire::v::{Announce, VMessage};
 use super::wire::w::Precheck;
 use crate::disk::{Decision, Image, RequestId};
-use crate::model::{Activation, Epoch, Stamp, Tid, UniqueId};
+use crate::model::{Activation, Epoch, Name, Stamp, Tid, UniqueId};
 
 /// How a vxiod is set up.
 #[derive(Clone, Debug)]
@@ -102,6 +107,8 @@ pub struct Iod {
     /// Modes of all nodes; who is not there has the group off.
     modes: BTreeMap<(UniqueId, NodeId), Activation>,
     opens: opens::Opens,
+    drains: drain::Drains,
+    detaches: detach::Detaches,
     /// vxconfigd is connected.
     has_configd: bool,
     writes: io::Writes,
@@ -150,6 +157,8 @@ pub enum Command {
     Admit {
         /// Which node.
         node: NodeId,
+        /// The shared groups that it was given, as they were.
+        groups: Vec<(UniqueId, Stamp)>,
     },
     /// Master: everybody has loaded it.
     Begin {
@@ -272,6 +281,9 @@ pub enum IodOutput {
     Broadcast(Bytes),
     /// Give up port v.
     ClosePort,
+    /// What I/O may run has changed ([`Iod::io_of`]): [`Iod::handle_drained`] when that of which
+    /// it may not has come to its end, in this group, or in all shared ones.
+    Drain(DrainTicket, Option<UniqueId>),
     /// For the log.
     Notice(IodNotice),
     /// A volume was opened for a program, or why not.
@@ -311,6 +323,15 @@ pub enum IodNotice {
         /// Which.
         group: UniqueId,
     },
+    /// A plex is to be taken off for all nodes, because a node cannot write it.
+    PlexFailed {
+        /// Of which group.
+        group: UniqueId,
+        /// Which.
+        plex: Name,
+        /// Where.
+        node: NodeId,
+    },
     /// What may be half written could not be written back; it is tried again.
     RepairFailed {
         /// Which group.
@@ -343,6 +364,8 @@ impl Iod {
             repairs: BTreeMap::new(),
             modes: BTreeMap::new(),
             opens: opens::Opens::default(),
+            drains: drain::Drains::default(),
+            detaches: detach::Detaches::default(),
             has_configd: false,
             writes: io::Writes::default(),
             busy: Vec::new(),
@@ -375,10 +398,10 @@ impl Iod {
     /// A command of vxconfigd.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
-            Command::Abandon { id, node, why } => self.give_up(now, &id, node, why),
+            Command::Abandon { id, node, why } => self.abandon_asked(now, &id, node, why),
             Command::AbortNode => self.abort_node(now),
             Command::Activate { group, mode } => self.ask_activation(group, mode),
-            Command::Admit { node } => self.admit(node),
+            Command::Admit { node, groups } => self.admit(node, &groups),
             Command::Begin { id } => self.begin(now, &id),
             Command::Drop { group } => self.drop_group(group),
             Command::Load(precheck) => self.load(*precheck),
@@ -412,14 +435,18 @@ impl Iod {
             VMessage::Activate { group, mode } => self.on_activate(from, group, mode),
             VMessage::Admit(admit) => self.on_admit(now, from, admit),
             VMessage::Announce(announce) => self.on_announce(now, from, announce),
-            VMessage::Commit { id, failed } => self.on_commit(now, from, &id, &failed),
+            VMessage::Commit { id, failed } => self.on_commit(from, &id, &failed),
+            VMessage::Detach(detach) => self.on_detach(now, from, *detach),
             VMessage::Disable { group } => self.on_disable(from, &group),
             VMessage::Drop { group } => self.on_drop(&group),
             VMessage::Goodbye => self.on_goodbye(now, from),
             VMessage::Hold { group, volume } => self.on_hold(from, group, volume),
             VMessage::Master { node } => self.on_master(now, from, node),
             VMessage::MasterStays => self.on_master_stays(),
-            VMessage::Quiesce { id } => self.on_quiesce(now, from, &id),
+            VMessage::PlexFailed { group, plex, time } => {
+                self.on_plex_failed(now, from, &group, plex, time);
+            }
+            VMessage::Quiesce { id } => self.on_quiesce(from, &id),
             VMessage::Quiesced { id } => self.on_quiesced(now, from, &id),
             VMessage::Refuse { id, why } => self.give_up(now, &id, from, why),
             VMessage::Reject { node, reason } => self.on_reject(now, from, node, reason),
@@ -429,6 +456,7 @@ impl Iod {
             }
             VMessage::WantMaster { node } => self.on_want_master(from, node),
         }
+        self.take_off(now);
     }
 
     /// GAB closed port v, or this daemon did.
@@ -439,6 +467,7 @@ impl Iod {
     /// A disk has done, or not done, what was asked of it.
     pub fn handle_write(&mut self, now: Instant, token: Token, done: WriteDone) {
         self.on_write(now, token, done);
+        self.take_off(now);
     }
 
     /// Time has passed. Harmless when called too early.
@@ -446,11 +475,13 @@ impl Iod {
         self.check_quiesce(now);
         self.free_slots(now);
         self.retry_repairs(now);
+        self.take_off(now);
     }
 
     /// When [`handle_timer`](Self::handle_timer) has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        earliest(earliest(self.quiesce_deadline(), self.repair_deadline()), self.slot_deadline())
+        let own = earliest(self.quiesce_deadline(), self.detach_deadline());
+        earliest(earliest(own, self.repair_deadline()), self.slot_deadline())
     }
 
     /// What is to be done, one after the other.

@@ -10,7 +10,7 @@ use llt::{NodeId, NodeSet};
 use super::join::Leaving;
 use super::{Iod, IodOutput, Table};
 use crate::core::wire::v::{Holder, VMessage};
-use crate::model::{Group, Name, UniqueId};
+use crate::model::{Group, KernelState, Name, UniqueId};
 
 /// A volume of a group.
 pub type VolumeName = (UniqueId, Name);
@@ -21,6 +21,9 @@ pub enum OpenRefused {
     /// There is no such volume, or no such group.
     #[error("no such volume")]
     NoVolume,
+    /// It is not started.
+    #[error("the volume is not started")]
+    NotStarted,
     /// The group's mode here does not allow it.
     #[error("the disk group is not activated for this on this node")]
     NotActivated,
@@ -44,6 +47,8 @@ pub(super) struct Opens {
     holders: BTreeMap<VolumeName, NodeId>,
     /// Those that this node has, and has not begun to give back.
     held: BTreeSet<VolumeName>,
+    /// Groups that are about to be off here: nothing of them is opened.
+    off: BTreeSet<UniqueId>,
     /// Programs that wait until this node has one.
     waiting: BTreeMap<VolumeName, Vec<OpenTicket>>,
 }
@@ -57,6 +62,19 @@ impl Opens {
     pub(super) fn of_group(&self, group: &UniqueId) -> bool {
         let mut all = self.counts.keys().chain(self.waiting.keys());
         all.any(|(open, _)| open == group)
+    }
+
+    pub(super) fn going_off(&mut self, group: UniqueId) {
+        self.off.insert(group);
+    }
+
+    pub(super) fn went_off(&mut self, group: &UniqueId) {
+        self.off.remove(group);
+    }
+
+    /// This node is in no cluster any more.
+    pub(super) fn go_nowhere(&mut self) {
+        self.off.clear();
     }
 
     pub(super) fn holders(&self) -> Vec<Holder> {
@@ -116,12 +134,16 @@ impl Iod {
         let table = self.tables.get(group).ok_or(OpenRefused::NoVolume)?;
         let volume = table.image.group.volumes.get(name).filter(|volume| !volume.layer);
         let volume = volume.ok_or(OpenRefused::NoVolume)?;
+        if volume.kernel != KernelState::Enabled {
+            return Err(OpenRefused::NotStarted);
+        }
         if table.is_shared() {
             let mode = self.mode_of(group, self.me.node);
             if !mode.reads() || writable && !mode.writes() {
                 return Err(OpenRefused::NotActivated);
             }
-            if self.membership().is_none_or(|m| m.leaving != Leaving::No) {
+            let leaves = self.membership().is_none_or(|m| m.leaving != Leaving::No);
+            if leaves || self.opens.off.contains(group) {
                 return Err(OpenRefused::GoingAway);
             }
         }

@@ -45,6 +45,11 @@ impl Repair {
         Self { txn, is_shared, epoch, number: 0, state: State::Idle }
     }
 
+    /// What was abandoned.
+    pub(super) const fn txn(&self) -> &Txn {
+        &self.txn
+    }
+
     pub(super) const fn is_shared(&self) -> bool {
         self.is_shared
     }

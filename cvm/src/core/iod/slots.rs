@@ -90,6 +90,6 @@ impl Iod {
     }
 }
 
-fn disks_of(group: &crate::model::Group) -> Vec<UniqueId> {
+pub(super) fn disks_of(group: &crate::model::Group) -> Vec<UniqueId> {
     group.disks.values().filter_map(|disk| disk.disk.clone()).collect()
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use llt::{Id, Instant, NodeId, NodeSet};
 
+use super::drain::After;
 use super::io::Purpose;
 use super::repair::Repair;
 use super::{DiskError, Iod, IodNotice, IodOutput, Table, Upcall, Write, table};
@@ -29,8 +30,11 @@ pub(super) struct Open {
     image: Option<Arc<Image>>,
     /// All nodes take part, by port v.
     pub(super) is_shared: bool,
-    /// This node has said that its I/O stands still: from here on the master may write.
-    has_quiesced: bool,
+    /// The master's vxiod has made it: no vxconfigd knows of it.
+    is_own: bool,
+    /// QUIESCE was delivered: from here on all say the same of whether the master may have written,
+    /// however long the I/O of each of them goes on.
+    is_quiescing: bool,
     phase: Phase,
 }
 
@@ -58,7 +62,7 @@ enum Phase {
 impl Open {
     /// Something of it may be on a disk.
     const fn may_be_written(&self) -> bool {
-        self.has_quiesced
+        self.is_quiescing
     }
 
     /// Master: its decision is said, and not delivered yet.
@@ -72,6 +76,11 @@ pub const RECONFIGURES: &str = "a cluster reconfiguration is in progress";
 
 impl Iod {
     pub(super) fn load(&mut self, precheck: Precheck) {
+        // One that a vxiod has made goes first: what comes of this one is seen afterwards.
+        if self.detaches.is_loading() || self.open.as_ref().is_some_and(|open| open.is_own) {
+            self.late_load = Some(Box::new(precheck));
+            return;
+        }
         let in_force = self.tables.get(&precheck.id.group).map(|table| &table.image);
         let id = precheck.id.clone();
         let txn = match Txn::of(&precheck, in_force) {
@@ -92,15 +101,30 @@ impl Iod {
         }
         let refused = self.unloadable(&txn);
         if refused.is_none() {
-            let is_shared = self.concerns_all(&txn);
-            // While the others load it and stand still, its bytes are made.
-            let writes = !is_shared || self.is_master();
-            let image = writes.then(|| Arc::new(self.image_of(&txn, self.me)));
-            self.out.extend(image.iter().cloned().map(IodOutput::Prepare));
-            let phase = Phase::Loaded;
-            self.open = Some(Open { txn, image, is_shared, has_quiesced: false, phase });
+            self.take(txn, false);
         }
         self.tell(Upcall::Loaded { id, refused });
+    }
+
+    /// Loads what a vxiod has made; `false` if it does not fit.
+    pub(super) fn load_own(&mut self, precheck: &Precheck) -> bool {
+        let in_force = self.tables.get(&precheck.id.group).map(|table| &table.image);
+        let txn = Txn::of(precheck, in_force).ok().filter(|txn| self.unloadable(txn).is_none());
+        let fits = txn.is_some();
+        if let Some(txn) = txn {
+            self.take(txn, true);
+        }
+        fits
+    }
+
+    fn take(&mut self, txn: Txn, is_own: bool) {
+        let is_shared = self.concerns_all(&txn);
+        // While the others load it and stand still, its bytes are made.
+        let writes = !is_shared || self.is_master();
+        let image = writes.then(|| Arc::new(self.image_of(&txn, self.me)));
+        self.out.extend(image.iter().cloned().map(IodOutput::Prepare));
+        let (is_quiescing, phase) = (false, Phase::Loaded);
+        self.open = Some(Open { txn, image, is_shared, is_own, is_quiescing, phase });
     }
 
     /// The view is settled, or is not to be.
@@ -170,14 +194,12 @@ impl Iod {
         if open.is_shared {
             self.broadcast(&VMessage::Quiesce { id: id.clone() });
         } else {
-            open.has_quiesced = true;
-            self.start_writing(now);
+            self.quiesce(id);
         }
     }
 
-    /// I/O of the volumes stands still from here on. There is none yet: the data plane will have to
-    /// drain first.
-    pub(super) fn on_quiesce(&mut self, now: Instant, from: NodeId, id: &TxnId) {
+    /// I/O of the volumes stands still from here on.
+    pub(super) fn on_quiesce(&mut self, from: NodeId, id: &TxnId) {
         let Some(membership) = self.membership() else { return };
         if membership.master != Some(from)
             || membership.reconfig != id.reconfig
@@ -185,17 +207,33 @@ impl Iod {
         {
             return;
         }
-        let Some(open) = self.open.as_mut().filter(|open| open.txn.id == *id) else {
+        if self.open.as_ref().is_some_and(|open| open.txn.id == *id) {
+            self.quiesce(id);
+        } else {
             let why = "the transaction is not loaded".to_owned();
             self.send_to_master(&VMessage::Refuse { id: id.clone(), why });
-            return;
-        };
-        open.has_quiesced = true;
+        }
+    }
+
+    fn quiesce(&mut self, id: &TxnId) {
+        if let Some(open) = &mut self.open {
+            open.is_quiescing = true;
+        }
         if let Some(table) = self.tables.get_mut(&id.group) {
             table.frozen = Some(id.clone());
         }
-        if from == self.me.node {
-            self.on_quiesced(now, from, id);
+        self.drain(After::Quiesced(id.clone()));
+    }
+
+    /// No I/O of the volumes runs here any more.
+    pub(super) fn quiesced(&mut self, now: Instant, id: &TxnId) {
+        let me = self.me.node;
+        let is_master = self.is_master();
+        let Some(open) = self.open.as_ref().filter(|open| open.txn.id == *id) else { return };
+        if !open.is_shared {
+            self.start_writing(now);
+        } else if is_master {
+            self.on_quiesced(now, me, id);
         } else {
             self.send_to_master(&VMessage::Quiesced { id: id.clone() });
         }
@@ -368,7 +406,7 @@ impl Iod {
         }
     }
 
-    pub(super) fn on_commit(&mut self, _: Instant, from: NodeId, id: &TxnId, failed: &[UniqueId]) {
+    pub(super) fn on_commit(&mut self, from: NodeId, id: &TxnId, failed: &[UniqueId]) {
         let Some(membership) = self.membership() else { return };
         let known = self.open.as_ref().is_some_and(|open| open.txn.id == *id);
         let writer = membership.id_of(from);
@@ -388,7 +426,9 @@ impl Iod {
             self.open.as_ref().filter(|open| !open.is_shared).and_then(|o| o.image.clone());
         let made = |open: &Open| Arc::new(self.image_of(&open.txn, writer));
         let image = written.or_else(|| self.open.as_ref().map(made));
-        let (Some(image), Some(Open { txn, .. })) = (image, self.open.take()) else { return };
+        let (Some(image), Some(Open { txn, is_own, .. })) = (image, self.open.take()) else {
+            return;
+        };
         let id = txn.id.clone();
         self.note_decided(&id.group, id.stamp);
         self.disabled.remove(&id.group);
@@ -401,12 +441,27 @@ impl Iod {
             self.modes.retain(|(group, _), _| *group != id.group);
             self.forget_opens();
         }
+        self.note_detached(&id.group);
         self.tell_tables();
         let (request, outcome) = (txn.request, Decision::Committed);
-        self.tell(Upcall::Decided { id, request, outcome, fault: None });
+        if !is_own {
+            self.tell(Upcall::Decided { id, request, outcome, fault: None });
+        }
+        self.load_late();
         self.resume_if_repaired();
         self.tell_joiners();
         self.leave_if_closed();
+    }
+
+    /// vxconfigd gives up what it has made: one that a vxiod has made may have the same name.
+    pub(super) fn abandon_asked(&mut self, now: Instant, id: &TxnId, node: NodeId, why: String) {
+        if let Some(late) = self.late_load.take_if(|late| late.id == *id) {
+            // Nobody has loaded it.
+            let (id, request, outcome) = (late.id, late.request, Decision::Abandoned);
+            self.tell(Upcall::Decided { id, request, outcome, fault: Some((node, why)) });
+        } else if self.open.as_ref().is_some_and(|open| !open.is_own) {
+            self.give_up(now, id, node, why);
+        }
     }
 
     /// This node wants the transaction to end.
@@ -433,7 +488,8 @@ impl Iod {
     pub(super) fn lose_configd(&mut self, now: Instant) {
         self.late_load = None;
         let me = self.me.node;
-        if let Some(id) = self.open.as_ref().map(|open| open.txn.id.clone()) {
+        let own = self.open.as_ref().filter(|open| !open.is_own);
+        if let Some(id) = own.map(|open| open.txn.id.clone()) {
             self.give_up(now, &id, me, "vxconfigd is gone".to_owned());
         }
     }
@@ -505,7 +561,7 @@ impl Iod {
         writer: Option<Id>,
     ) {
         let Some(open) = self.open.take() else { return };
-        let Open { txn, is_shared, .. } = open;
+        let Open { txn, is_shared, is_own, .. } = open;
         let (id, request) = (txn.id.clone(), txn.request);
         self.note_decided(&id.group, id.stamp);
         if let Some(writer) = writer.filter(|_| wrote) {
@@ -523,7 +579,11 @@ impl Iod {
         let fault = Some((node, why.clone()));
         self.notice(IodNotice::TxnFailed { id: id.clone(), node, why });
         self.tell_tables();
-        self.tell(Upcall::Decided { id, request, outcome: Decision::Abandoned, fault });
+        if is_own {
+            self.detach_came_to_nothing(now);
+        } else {
+            self.tell(Upcall::Decided { id, request, outcome: Decision::Abandoned, fault });
+        }
         // In a view of which not everybody has spoken yet, that comes when they have.
         let in_view = self
             .membership()

@@ -9,6 +9,7 @@
 use gab::PortView;
 use llt::{Id, Instant, NodeId, NodeSet};
 
+use super::drain::After;
 use super::{Announces, Cluster, Iod, IodOutput, Role, Upcall, node_set};
 use crate::core::wire::v::{Announce, GroupState, VMessage};
 use crate::disk::Decision;
@@ -61,7 +62,6 @@ impl Membership {
 
 impl Iod {
     pub(super) fn on_view(&mut self, now: Instant, view: &PortView) {
-        let me = self.me;
         let Some(membership) = self.membership_mut() else { return };
         membership.view = Some(*view);
         membership.announces.clear();
@@ -80,6 +80,7 @@ impl Iod {
             }
             self.modes.retain(|(_, node), _| !view.left.contains(*node));
             self.opens.nodes_left(view.left);
+            self.forget_detaches();
             if let Some(writer) = writer {
                 self.leave_repairs_alone(now, writer);
             }
@@ -87,10 +88,20 @@ impl Iod {
             // It is of the reconfiguration before, and refused.
             self.load_late();
         }
+        self.drain(After::Announce(view.generation));
+        self.tell(Upcall::Role(self.role()));
+    }
+
+    /// I/O of before the view is over: what is announced is what this node is now.
+    pub(super) fn announce(&mut self, generation: u64) {
+        let me = self.me;
         let is_master = self.is_master();
         let (config, Some(membership)) = (self.config.clone(), self.membership()) else { return };
+        if membership.generation() != generation {
+            return;
+        }
         let announce = Announce {
-            generation: view.generation,
+            generation,
             id: me,
             reconfig: membership.reconfig,
             preference: config.preference,
@@ -100,7 +111,6 @@ impl Iod {
             abandoned: self.abandoned.clone(),
         };
         self.broadcast(&VMessage::Announce(announce));
-        self.tell(Upcall::Role(self.role()));
     }
 
     pub(super) fn on_announce(&mut self, now: Instant, from: NodeId, announce: Announce) {
@@ -272,6 +282,7 @@ impl Iod {
             && membership.master != Some(node)
             && membership.admitting.is_none()
             && self.open.is_none()
+            && self.detaches.is_empty()
             && self.repairs.values().all(|repair| !repair.is_shared());
         let is_member = membership.is_member(self.me.node);
         if !self.is_master() && may && is_member {
@@ -326,17 +337,22 @@ impl Iod {
             // What became of it this node does not know: no upcall but that it is out.
             self.open = None;
         }
-        (self.late_load, self.abandoned) = (None, None);
+        self.abandoned = None;
+        self.drains.leave();
+        self.opens.go_nowhere();
         self.disabled.retain(|_, image| !image.group.is_shared());
         self.tables.retain(|_, table| !table.is_shared());
         self.staged.clear();
         self.modes.clear();
         self.repairs.retain(|id, _| self.tables.contains_key(id));
         self.forget_opens();
+        self.forget_detaches();
         // First: who waits until something is written back is not to take this for that.
         self.tell(Upcall::Out { reason: reason.to_owned() });
         self.tell_tables();
         self.retry_repairs(now);
+        // One of a private group goes on; of others vxconfigd is told that nothing comes of them.
+        self.load_late();
     }
 
     pub(super) fn send_to_master(&mut self, message: &VMessage) {

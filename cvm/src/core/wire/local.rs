@@ -30,7 +30,13 @@ pub fn encode_command(command: &Command) -> Bytes {
             out.put_unique_id(group);
             out.put_text(mode.short());
         }
-        Command::Admit { node } => out.put_slice(&[3, node.get()]),
+        Command::Admit { node, groups } => {
+            out.put_slice(&[3, node.get()]);
+            out.put_list(groups, |out, (group, stamp)| {
+                out.put_unique_id(group);
+                out.put_stamp(*stamp);
+            });
+        }
         Command::Begin { id } => {
             out.put_u8(4);
             out.put_txn_id(id);
@@ -79,7 +85,10 @@ pub fn decode_command(bytes: Bytes) -> Result<Command, Malformed> {
         },
         1 => Command::AbortNode,
         2 => Command::Activate { group: reader.unique_id()?, mode: read_mode(&mut reader)? },
-        3 => Command::Admit { node: reader.node()? },
+        3 => Command::Admit {
+            node: reader.node()?,
+            groups: reader.list("groups", |reader| Ok((reader.unique_id()?, reader.stamp()?)))?,
+        },
         4 => Command::Begin { id: reader.txn_id()? },
         5 => Command::Load(Box::new(read_precheck(&mut reader)?)),
         6 => Command::Reject { node: reader.node()?, reason: reader.text("a reason")? },
@@ -423,7 +432,7 @@ mod tests {
             Command::Abandon { id: id.clone(), node, why: why.clone() },
             Command::AbortNode,
             Command::Activate { group: group.clone(), mode: crate::model::Activation::Off },
-            Command::Admit { node },
+            Command::Admit { node, groups: vec![(group.clone(), stamp)] },
             Command::Begin { id },
             Command::Drop { group },
             Command::Load(Box::new(precheck)),

@@ -4,8 +4,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use llt::{Id, NodeId};
 
 use super::codec::{Malformed, Put, Reader};
+use super::w::{put_copies, read_copies};
 use crate::core::txn::TxnId;
-use crate::disk::{RequestId, Slot};
+use crate::disk::{DiskCopies, RequestId, Slot};
 use crate::model::{Activation, Epoch, Name, Stamp, UniqueId};
 
 /// A message on port v. All are broadcast SAFE, but [`Quiesced`](Self::Quiesced),
@@ -64,6 +65,8 @@ pub enum VMessage {
         /// Which.
         volume: Name,
     },
+    /// A transaction of the master's vxiod that takes plexes off; [`Quiesce`](Self::Quiesce) follows.
+    Detach(Box<Detach>),
     /// That node is master from here on.
     Master {
         /// Which.
@@ -71,6 +74,15 @@ pub enum VMessage {
     },
     /// To a slave that wanted another master: nothing comes of it now.
     MasterStays,
+    /// The sender cannot write a plex: it is to be taken off.
+    PlexFailed {
+        /// Of this group.
+        group: UniqueId,
+        /// Which.
+        plex: Name,
+        /// When, in seconds since 1970.
+        time: u64,
+    },
     /// Stop I/O on the volumes of the transaction, and say so.
     Quiesce {
         /// Which.
@@ -154,6 +166,23 @@ pub struct Admit {
     pub busy: Vec<BusySlot>,
 }
 
+/// Plexes that are taken off; what comes of it everybody makes of the configuration in force.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Detach {
+    /// What the transaction is called.
+    pub id: TxnId,
+    /// The configuration that it changes.
+    pub base: Stamp,
+    /// Which.
+    pub plexes: Vec<Name>,
+    /// Where the copies of the configuration are after it.
+    pub copies: Vec<(UniqueId, DiskCopies)>,
+    /// When it was made, in seconds since 1970.
+    pub time: u64,
+    /// Where it is written.
+    pub slot: Slot,
+}
+
 /// Who has a volume that only one node may have open.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Holder {
@@ -207,6 +236,8 @@ const DISABLE: u8 = 15;
 const DROP: u8 = 16;
 const WANT_MASTER: u8 = 17;
 const MASTER_STAYS: u8 = 18;
+const DETACH: u8 = 19;
+const PLEX_FAILED: u8 = 20;
 
 impl VMessage {
     /// Its bytes.
@@ -226,35 +257,24 @@ impl VMessage {
                 out.put_unique_id(group);
                 out.put_text(mode.short());
             }
-            Self::Admit(admit) => {
-                out.put_u8(ADMIT);
-                out.put_u8(admit.node.get());
-                out.put_u64(admit.reconfig);
-                out.put_list(&admit.groups, put_group_state);
-                out.put_list(&admit.modes, |out, (group, node, mode)| {
-                    out.put_unique_id(group);
-                    out.put_u8(node.get());
-                    out.put_text(mode.short());
-                });
-                out.put_list(&admit.holders, |out, holder| {
-                    out.put_unique_id(&holder.group);
-                    out.put_text(holder.volume.as_str());
-                    out.put_u8(holder.node.get());
-                });
-                out.put_list(&admit.busy, put_busy);
-            }
+            Self::Admit(admit) => put_admit(&mut out, admit),
             Self::Announce(announce) => put_announce(&mut out, announce),
             Self::Commit { id, failed } => {
                 out.put_u8(COMMIT);
                 out.put_txn_id(id);
                 out.put_list(failed, |out, disk| out.put_unique_id(disk));
             }
+            Self::Detach(detach) => put_detach(&mut out, detach),
             Self::Disable { group } => put_group(&mut out, DISABLE, group),
             Self::Drop { group } => put_group(&mut out, DROP, group),
             Self::Goodbye => out.put_u8(GOODBYE),
             Self::Hold { group, volume } => put_volume(&mut out, HOLD, group, volume),
             Self::Master { node } => out.put_slice(&[MASTER, node.get()]),
             Self::MasterStays => out.put_u8(MASTER_STAYS),
+            Self::PlexFailed { group, plex, time } => {
+                put_volume(&mut out, PLEX_FAILED, group, plex);
+                out.put_u64(*time);
+            }
             Self::Quiesce { id } => put_txn(&mut out, QUIESCE, id),
             Self::Quiesced { id } => put_txn(&mut out, QUIESCED, id),
             Self::Refuse { id, why } => {
@@ -314,7 +334,20 @@ impl VMessage {
             GOODBYE => Self::Goodbye,
             HOLD => Self::Hold { group: reader.unique_id()?, volume: reader.name()? },
             RELEASE => Self::Release { group: reader.unique_id()?, volume: reader.name()? },
+            DETACH => Self::Detach(Box::new(Detach {
+                id: reader.txn_id()?,
+                base: reader.stamp()?,
+                plexes: reader.list("plexes", Reader::name)?,
+                copies: read_copies(&mut reader)?,
+                time: reader.counter("a time")?,
+                slot: reader.slot()?,
+            })),
             MASTER_STAYS => Self::MasterStays,
+            PLEX_FAILED => Self::PlexFailed {
+                group: reader.unique_id()?,
+                plex: reader.name()?,
+                time: reader.counter("a time")?,
+            },
             WANT_MASTER => Self::WantMaster { node: reader.node()? },
             MASTER => Self::Master { node: reader.node()? },
             QUIESCE => Self::Quiesce { id: reader.txn_id()? },
@@ -377,6 +410,34 @@ pub(super) fn read_announce(reader: &mut Reader) -> Result<Announce, Malformed> 
         return Reader::wrong("versions from the lowest to the highest");
     }
     Ok(announce)
+}
+
+fn put_detach(out: &mut BytesMut, detach: &Detach) {
+    out.put_u8(DETACH);
+    out.put_txn_id(&detach.id);
+    out.put_stamp(detach.base);
+    out.put_list(&detach.plexes, |out, plex| out.put_text(plex.as_str()));
+    put_copies(out, &detach.copies);
+    out.put_u64(detach.time);
+    out.put_slot(detach.slot);
+}
+
+fn put_admit(out: &mut BytesMut, admit: &Admit) {
+    out.put_u8(ADMIT);
+    out.put_u8(admit.node.get());
+    out.put_u64(admit.reconfig);
+    out.put_list(&admit.groups, put_group_state);
+    out.put_list(&admit.modes, |out, (group, node, mode)| {
+        out.put_unique_id(group);
+        out.put_u8(node.get());
+        out.put_text(mode.short());
+    });
+    out.put_list(&admit.holders, |out, holder| {
+        out.put_unique_id(&holder.group);
+        out.put_text(holder.volume.as_str());
+        out.put_u8(holder.node.get());
+    });
+    out.put_list(&admit.busy, put_busy);
 }
 
 fn put_group(out: &mut BytesMut, kind: u8, group: &UniqueId) {
@@ -469,9 +530,18 @@ mod tests {
             VMessage::Drop { group: txn.group.clone() },
             VMessage::Goodbye,
             VMessage::Hold { group: txn.group.clone(), volume: volume.clone() },
-            VMessage::Release { group: txn.group.clone(), volume },
+            VMessage::Release { group: txn.group.clone(), volume: volume.clone() },
+            VMessage::Detach(Box::new(Detach {
+                id: txn.clone(),
+                base: stamp,
+                plexes: vec![volume.clone()],
+                copies: vec![(txn.group.clone(), DiskCopies::default())],
+                time: 7,
+                slot: slot(1),
+            })),
             VMessage::Master { node },
             VMessage::MasterStays,
+            VMessage::PlexFailed { group: txn.group.clone(), plex: volume.clone(), time: 7 },
             VMessage::WantMaster { node },
             VMessage::Quiesce { id: txn.clone() },
             VMessage::Quiesced { id: txn.clone() },

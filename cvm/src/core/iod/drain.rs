@@ -1,0 +1,131 @@
+//! I/O of volumes comes to an end before this node says anything that promises so.
+//!
+//! What may run is a question to [`Iod::io_of`], whose answer changes with every table, transaction and
+//! view. [`IodOutput::Drain`] asks whoever does the I/O to look, to stop what may not run any more, and
+//! to say when disks have answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use llt::Instant;
+
+use super::{Iod, IodOutput, Table, VolumeName};
+use crate::core::txn::{Txn, TxnId};
+use crate::model::{Activation, Group, KernelState, Name};
+use crate::volume::VolumeMap;
+
+/// Names a wait for I/O that comes to an end.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct DrainTicket(pub u64);
+
+/// What the I/O of a volume may do on this node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum VolumeIo {
+    /// Nothing any more.
+    Gone,
+    /// Nothing for now.
+    Still,
+    /// It runs.
+    Runs {
+        /// Where its blocks lie.
+        map: Arc<VolumeMap>,
+        /// No other node writes it.
+        is_alone: bool,
+    },
+}
+
+/// What happens when I/O has come to its end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum After {
+    /// This node says who it is, in the view with this generation.
+    Announce(u64),
+    /// Port v is given up.
+    ClosePort,
+    /// This node has quiesced.
+    Quiesced(TxnId),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Drains {
+    next: u64,
+    waiting: BTreeMap<DrainTicket, After>,
+}
+
+impl Drains {
+    /// What this node would have said to the others is not said any more.
+    pub(super) fn leave(&mut self) {
+        // One of a private group goes on; of another, nothing is loaded any more.
+        self.waiting.retain(|_, after| !matches!(after, After::Announce(_)));
+    }
+
+    /// Port v is about to be given up.
+    pub(super) fn closes(&self) -> bool {
+        self.waiting.values().any(|after| *after == After::ClosePort)
+    }
+}
+
+impl Iod {
+    pub(super) fn drain(&mut self, after: After) {
+        self.drains.next += 1;
+        let ticket = DrainTicket(self.drains.next);
+        let group = match &after {
+            After::Announce(_) | After::ClosePort => None,
+            After::Quiesced(id) => Some(id.group.clone()),
+        };
+        self.drains.waiting.insert(ticket, after);
+        self.out.push_back(IodOutput::Drain(ticket, group));
+    }
+
+    /// I/O that may not run any more since the ticket was given has come to its end.
+    pub fn handle_drained(&mut self, now: Instant, ticket: DrainTicket) {
+        match self.drains.waiting.remove(&ticket) {
+            Some(After::Announce(generation)) => self.announce(generation),
+            Some(After::ClosePort) => self.out.push_back(IodOutput::ClosePort),
+            Some(After::Quiesced(id)) => self.quiesced(now, &id),
+            None => {}
+        }
+    }
+
+    /// What the I/O of a volume may do here.
+    pub fn io_of(&self, volume: &VolumeName) -> VolumeIo {
+        let (group, name) = volume;
+        let Some(table) = self.tables.get(group) else { return VolumeIo::Gone };
+        if !is_started(&table.image.group, name) {
+            return VolumeIo::Gone;
+        }
+        let waits = table.is_shared()
+            && self.membership().is_none_or(|membership| {
+                membership.is_suspended || !membership.is_member(self.me.node)
+            });
+        if waits || self.is_frozen(table, volume) {
+            return VolumeIo::Still;
+        }
+        let mode = self.mode_of(group, self.me.node);
+        if table.is_shared() && !mode.reads() {
+            return VolumeIo::Gone;
+        }
+        let is_alone = !table.is_shared() || mode == Activation::ExclusiveWrite;
+        match VolumeMap::new(&table.image.group, name.as_str()) {
+            Some(map) => VolumeIo::Runs { map: Arc::new(map), is_alone },
+            None => VolumeIo::Gone,
+        }
+    }
+
+    /// A transaction that changes the volume is about to be decided, or is being written back.
+    fn is_frozen(&self, table: &Table, (group, name): &VolumeName) -> bool {
+        let Some(id) = &table.frozen else { return false };
+        let open = self.open.as_ref().map(|open| &open.txn).filter(|txn| txn.id == *id);
+        let txn = open.or_else(|| self.repairs.get(group).map(super::repair::Repair::txn));
+        txn.is_none_or(|txn| touches(txn, &table.image.group, name))
+    }
+}
+
+fn is_started(group: &Group, name: &Name) -> bool {
+    group.volumes.get(name).is_some_and(|volume| volume.kernel == KernelState::Enabled)
+}
+
+/// It changes the volume, or where any block of it lies.
+fn touches(txn: &Txn, before: &Group, name: &Name) -> bool {
+    let map = |group| VolumeMap::new(group, name.as_str());
+    txn.volumes.contains(name) || map(before) != map(&txn.group)
+}

@@ -1,0 +1,65 @@
+//! The I/O of volumes: threads, each with some volumes, their clients and the disks below them.
+//!
+//! ```text
+//! client <--socket--> Client --Request--> Volume --DiskOp--> Disks --Operation--> Driver --> disks
+//!                              (pure)       |
+//!                                           +-- a plex failed, stands still --> vxiod's reactor
+//! ```
+//! All of a volume happens in one thread, its *shard*: a request that comes from a client goes to the
+//! disks, and its answer back, without a lock and without meeting another thread. The reactor of
+//! vxiod says which volumes there are and whether their I/O may run ([`ToShard`]), and hears what is
+//! to be agreed on with other nodes ([`FromShard`]).
+//!
+//! | file | what |
+//! |---|---|
+//! | `shard.rs` | the thread: what has happened, and what comes of it |
+//! | `client.rs` | a client of the NBD protocol: requests in, replies out |
+//! | `disks.rs` | files of disks, as they are found |
+//! | `driver/` | reads, writes and waits by `io_uring` or threads |
+
+mod client;
+mod disks;
+pub mod driver;
+mod shard;
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+pub(crate) use disks::Found;
+pub(crate) use driver::DiskFile;
+pub(crate) use shard::start;
+
+use crate::core::iod::VolumeIo;
+use crate::export::nbd::Session;
+use crate::model::{Name, UniqueId};
+
+/// Names an open volume.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct VolumeNumber(pub(crate) u64);
+
+/// What a shard is told.
+#[derive(Debug)]
+pub(crate) enum ToShard {
+    /// Nobody has the volume open any more.
+    Close(VolumeNumber),
+    /// A disk was looked for.
+    Disk(UniqueId, Option<Arc<Found>>),
+    /// What the I/O of a volume may do; the first time, it is opened. The number comes back when it
+    /// stands still.
+    Io(VolumeNumber, VolumeIo, u64),
+    /// A client of a volume.
+    Serve(VolumeNumber, OwnedFd, Box<Session>),
+}
+
+/// What a shard tells.
+#[derive(Debug)]
+pub(crate) enum FromShard {
+    /// Where is this disk?
+    Find(UniqueId),
+    /// A client has gone.
+    Left(VolumeNumber),
+    /// Nobody must use this plex any more.
+    PlexFailed(VolumeNumber, Name),
+    /// Disks have answered all that they were told for the volume before it was to stand still.
+    Still(VolumeNumber, u64),
+}

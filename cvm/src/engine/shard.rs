@@ -1,0 +1,384 @@
+//! A shard: one thread with some volumes, their clients, and its way to the disks.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::client::{Asked, Client, range};
+use super::disks::{Disks, Found, Way};
+use super::driver::{self, Choice, Driver, DriverError, Event, Operation, Pool};
+use super::{FromShard, ToShard, VolumeNumber};
+use crate::core::iod::VolumeIo;
+use crate::daemon::{Inbox, Mail};
+use crate::export::nbd::Session;
+use crate::model::size::SECTOR;
+use crate::model::{Sectors, UniqueId};
+use crate::volume::{DiskOp, DiskWork, OpId, Request, RequestId, Volume, VolumeNote, VolumeOutput};
+
+/// A shard.
+#[derive(Debug)]
+struct Shard {
+    inbox: Inbox<ToShard>,
+    out: Mail<FromShard>,
+    driver: Driver,
+    pool: Pool,
+    volumes: BTreeMap<VolumeNumber, Volume>,
+    /// What was said last of the I/O of each.
+    said: BTreeMap<VolumeNumber, u64>,
+    clients: Slab<Client>,
+    /// Requests that volumes have, by their number.
+    requests: Slab<Asking>,
+    disks: Disks<Flight>,
+    /// Operations that the driver has.
+    flights: Slab<Flight>,
+    /// Volumes and clients with which something may have to be done.
+    busy: Vec<VolumeNumber>,
+    stirred: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Asking {
+    client: usize,
+    asked: Asked,
+}
+
+/// An operation on its way to a disk and back.
+#[derive(Debug)]
+struct Flight {
+    volume: VolumeNumber,
+    op: DiskOp,
+    disk: UniqueId,
+}
+
+/// Starts the thread of a shard.
+///
+/// # Errors
+/// If there is no thread to be had, or it cannot get at disks.
+pub(crate) fn start(
+    number: usize,
+    inbox: Inbox<ToShard>,
+    out: Mail<FromShard>,
+) -> Result<(), DriverError> {
+    let (begun, wait) = crossbeam::channel::bounded(1);
+    let run = move || {
+        // It belongs to the thread that makes it.
+        match Driver::new(Choice::Auto) {
+            Ok(driver) => {
+                let _ = begun.send(Ok(()));
+                Shard::new(inbox, out, driver).run();
+            }
+            Err(error) => drop(begun.send(Err(error))),
+        }
+    };
+    let thread = std::thread::Builder::new().name(format!("vxiod-io-{number}")).spawn(run);
+    thread.map_err(DriverError::Threads)?;
+    wait.recv().unwrap_or_else(|_| Err(DriverError::Threads(io::ErrorKind::Other.into())))
+}
+
+impl Shard {
+    fn new(inbox: Inbox<ToShard>, out: Mail<FromShard>, driver: Driver) -> Self {
+        Self {
+            inbox,
+            out,
+            driver,
+            pool: Pool::new(POOL),
+            volumes: BTreeMap::new(),
+            said: BTreeMap::new(),
+            clients: Slab::new(),
+            requests: Slab::new(),
+            disks: Disks::default(),
+            flights: Slab::new(),
+            busy: Vec::new(),
+            stirred: Vec::new(),
+        }
+    }
+
+    /// For as long as the process lives.
+    fn run(&mut self) {
+        let mut events = Vec::new();
+        self.driver.watch(&self.inbox, INBOX, false);
+        loop {
+            let longest = if self.stirred.is_empty() { LONGEST } else { Duration::ZERO };
+            if let Err(error) = self.driver.wait(Some(longest), &mut events) {
+                tracing::error!(%error, "disks cannot be waited for");
+            }
+            for event in events.drain(..) {
+                self.handle_event(event);
+            }
+            self.settle();
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Done { key, result } => self.done(key, result),
+            Event::Ready { key: INBOX } => {
+                for message in self.inbox.take() {
+                    self.handle_message(message);
+                }
+                self.driver.watch(&self.inbox, INBOX, false);
+            }
+            Event::Ready { key } => {
+                let place = usize::try_from(key & !(HEARS | SPEAKS)).unwrap_or(usize::MAX);
+                let Some(client) = self.clients.get_mut(place) else { return };
+                if key & HEARS != 0 {
+                    client.is_heard = false;
+                } else {
+                    client.is_awaited = false;
+                }
+                self.stirred.push(place);
+            }
+        }
+    }
+
+    fn handle_message(&mut self, message: ToShard) {
+        match message {
+            ToShard::Close(volume) => {
+                self.volumes.remove(&volume);
+                self.said.remove(&volume);
+            }
+            ToShard::Disk(disk, found) => {
+                for flight in self.disks.found(disk, found.as_ref()) {
+                    match &found {
+                        Some(found) => self.launch(flight, found),
+                        None => self.landed(&flight, false),
+                    }
+                }
+            }
+            ToShard::Io(number, io, said) => {
+                self.said.insert(number, said);
+                self.set_io(number, io);
+            }
+            ToShard::Serve(volume, socket, session) => self.serve(volume, socket, *session),
+        }
+    }
+
+    fn set_io(&mut self, number: VolumeNumber, io: VolumeIo) {
+        let volume = self.volumes.entry(number).or_insert_with(waiting);
+        match io {
+            VolumeIo::Gone => volume.handle_gone(),
+            VolumeIo::Runs { map, is_alone } => volume.go_on(map, is_alone),
+            VolumeIo::Still => volume.stand_still(),
+        }
+        self.busy.push(number);
+    }
+
+    fn serve(&mut self, volume: VolumeNumber, socket: OwnedFd, session: Session) {
+        // It may be heard before there is word of the volume.
+        self.volumes.entry(volume).or_insert_with(waiting);
+        let place = self.clients.insert(Client::new(volume, socket, session));
+        self.stirred.push(place);
+    }
+
+    /// What has become possible. Clients have a few turns; whoever has more to say has it after the
+    /// disks and the reactor were heard.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS {
+            if self.busy.is_empty() && self.stirred.is_empty() {
+                return;
+            }
+            let mut stirred = std::mem::take(&mut self.stirred);
+            stirred.sort_unstable();
+            stirred.dedup();
+            for place in stirred {
+                self.attend(place);
+            }
+            while let Some(number) = self.busy.pop() {
+                while let Some(output) = self.volumes.get_mut(&number).and_then(Volume::poll_output)
+                {
+                    self.handle_output(number, output);
+                }
+            }
+        }
+    }
+
+    /// Hears a client and speaks to it, as far as its socket goes.
+    fn attend(&mut self, place: usize) {
+        let Some(client) = self.clients.get_mut(place) else { return };
+        client.speak(&mut self.pool);
+        let mut budget = BUDGET;
+        while let Some(client) = self.clients.get_mut(place)
+            && let Some(asked) = client.hear(&mut self.pool, &mut budget)
+        {
+            let number = client.volume;
+            self.ask(number, place, asked);
+        }
+        let Some(client) = self.clients.get_mut(place) else { return };
+        client.speak(&mut self.pool);
+        if client.is_over() {
+            let volume = client.volume;
+            for key in [HEARS, SPEAKS] {
+                self.driver.unwatch(key | place as u64);
+            }
+            self.clients.remove(place);
+            self.out.send(FromShard::Left(volume));
+            return;
+        }
+        if client.is_cut_short() || client.listens() && budget == 0 {
+            self.stirred.push(place);
+        } else if client.listens() && !client.is_heard {
+            client.is_heard = true;
+            self.driver.watch(&client.socket(), HEARS | place as u64, false);
+        }
+        if client.has_unsent() && !client.is_awaited {
+            client.is_awaited = true;
+            self.driver.watch(&client.socket(), SPEAKS | place as u64, true);
+        }
+    }
+
+    fn ask(&mut self, number: VolumeNumber, client: usize, asked: Asked) {
+        let (at, len) = range(&asked.head);
+        let what = asked.what;
+        let place = self.requests.insert(Asking { client, asked });
+        let request = Request { id: RequestId(place as u64), what, at, len };
+        if let Some(volume) = self.volumes.get_mut(&number) {
+            volume.submit(request);
+            self.busy.push(number);
+        } else {
+            self.answer(request.id, Err(crate::volume::IoFailed::Gone));
+        }
+    }
+
+    fn handle_output(&mut self, number: VolumeNumber, output: VolumeOutput) {
+        match output {
+            VolumeOutput::Disk(op) => self.send(number, op),
+            VolumeOutput::Done(request, result) => self.answer(request, result),
+            VolumeOutput::Note(note) => tell(&note),
+            VolumeOutput::PlexFailed { plex } => {
+                self.out.send(FromShard::PlexFailed(number, plex));
+            }
+            VolumeOutput::Still => {
+                let said = self.said.get(&number).copied().unwrap_or(0);
+                self.out.send(FromShard::Still(number, said));
+            }
+        }
+    }
+
+    fn answer(&mut self, request: RequestId, result: Result<(), crate::volume::IoFailed>) {
+        let place = usize::try_from(request.0).unwrap_or(usize::MAX);
+        let Some(Asking { client: place, asked }) = self.requests.try_remove(place) else { return };
+        if let Some(client) = self.clients.get_mut(place) {
+            client.answer(asked, result, &mut self.pool);
+            self.stirred.push(place);
+        }
+    }
+
+    /// An operation of a volume goes to its disk, wherever that is.
+    fn send(&mut self, number: VolumeNumber, op: DiskOp) {
+        let Some(volume) = self.volumes.get(&number) else { return };
+        let Some(disk) = volume.map().disks().get(op.disk.0).cloned() else { return };
+        let flight = || Flight { volume: number, op, disk: disk.clone() };
+        match self.disks.way(&disk, flight) {
+            Way::Go(found) => self.launch(flight(), &found),
+            Way::Seek => {
+                self.out.send(FromShard::Find(disk));
+            }
+            Way::Wait => {}
+        }
+    }
+
+    fn launch(&mut self, flight: Flight, found: &Found) {
+        let op = flight.op;
+        let end = op.at.checked_add(op.len);
+        let what = end.filter(|end| *end <= found.public_len).and_then(|_| self.what(found, &op));
+        let Some(what) = what else {
+            // The disk is not the one that the configuration means.
+            self.landed(&flight, false);
+            return;
+        };
+        let key = self.flights.insert(flight) as u64;
+        self.driver.submit(key, Operation { file: Arc::clone(&found.file), what });
+    }
+
+    fn what(&self, found: &Found, op: &DiskOp) -> Option<driver::What> {
+        let at = found.public_at.checked_add(op.at)?.checked_mul(SECTOR)?;
+        let bytes = op.len.checked_mul(SECTOR)?;
+        let from = usize::try_from(op.offset.checked_mul(SECTOR)?).ok()?;
+        let buffer = || {
+            let asking = self.requests.get(usize::try_from(op.request.0).ok()?)?;
+            Some((asking.asked.buffer.clone()?, u32::try_from(bytes).ok()?))
+        };
+        Some(match op.work {
+            DiskWork::Flush => driver::What::Flush,
+            DiskWork::Read => {
+                let (buffer, len) = buffer()?;
+                driver::What::Read { buffer, from, len, at }
+            }
+            DiskWork::Write { durable } => {
+                let (buffer, len) = buffer()?;
+                driver::What::Write { buffer, from, len, at, durable }
+            }
+            DiskWork::Zero { may_unmap } => driver::What::Zero { at, len: bytes, may_unmap },
+        })
+    }
+
+    fn done(&mut self, key: u64, result: Result<(), i32>) {
+        let place = usize::try_from(key).unwrap_or(usize::MAX);
+        let Some(flight) = self.flights.try_remove(place) else { return };
+        if let Err(errno) = result {
+            let (disk, at, len) = (&flight.disk, flight.op.at, flight.op.len);
+            let error = io::Error::from_raw_os_error(errno);
+            tracing::warn!("disk {disk}: {} of {len} sectors at {at}: {error}", word(&flight.op));
+            self.disks.forget(&flight.disk);
+        }
+        self.landed(&flight, result.is_ok());
+    }
+
+    fn landed(&mut self, flight: &Flight, is_done: bool) {
+        if let Some(volume) = self.volumes.get_mut(&flight.volume) {
+            let OpId(_) = flight.op.id;
+            volume.handle_done(flight.op.id, is_done);
+            self.busy.push(flight.volume);
+        }
+    }
+}
+
+/// A volume that nothing is known of yet.
+fn waiting() -> Volume {
+    let mut volume = Volume::new(Arc::default(), false);
+    volume.stand_still();
+    volume
+}
+
+const fn word(op: &DiskOp) -> &'static str {
+    match op.work {
+        DiskWork::Flush => "flush",
+        DiskWork::Read => "read",
+        DiskWork::Write { .. } | DiskWork::Zero { .. } => "write",
+    }
+}
+
+/// One event, one line.
+fn tell(note: &VolumeNote) {
+    let sectors = |at: &Sectors, len: &Sectors| format!("{len} sectors at {at}");
+    match note {
+        // Facts 2.2.
+        VolumeNote::Corrected { plex, at, len } => {
+            let where_ = sectors(at, len);
+            tracing::info!("V-5-0-252 read error on object {plex} corrected: {where_}");
+        }
+        VolumeNote::ReadFailed { plex, at, len } => {
+            tracing::warn!("read error on object {plex}: {}", sectors(at, len));
+        }
+        VolumeNote::WriteFailed { plex, at, len } => {
+            tracing::warn!("write error on object {plex}: {}", sectors(at, len));
+        }
+    }
+}
+
+/// Keys of the driver beside those of operations, which are below them.
+const HEARS: u64 = 1 << 62;
+const SPEAKS: u64 = 1 << 61;
+const INBOX: u64 = u64::MAX;
+/// Buffers that are kept, in bytes.
+const POOL: usize = 32 << 20;
+/// What a client may have done for it in a turn, see [`Client::hear`].
+const BUDGET: usize = 256 << 10;
+/// Turns between two looks at disks.
+const ROUNDS: usize = 4;
+/// So that a wake-up that was missed costs no more than this.
+const LONGEST: Duration = Duration::from_secs(1);

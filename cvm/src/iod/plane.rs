@@ -1,0 +1,196 @@
+//! Volumes that are open on this node: which shard has which, and what it was told of their I/O.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::core::iod::{DrainTicket, Iod, VolumeIo, VolumeName};
+use crate::daemon::{Inbox, Mail, mailbox};
+use crate::engine::{Found, FromShard, ToShard, VolumeNumber, start};
+use crate::export::nbd::Session;
+use crate::model::UniqueId;
+
+/// The shards, and the volumes in them.
+#[derive(Debug)]
+pub(super) struct Plane {
+    shards: Vec<Mail<ToShard>>,
+    news: Inbox<FromShard>,
+    volumes: BTreeMap<VolumeNumber, Served>,
+    /// Those that new clients get.
+    by_name: BTreeMap<VolumeName, VolumeNumber>,
+    /// What is to be told when all that must stands still.
+    drains: Vec<(DrainTicket, Option<UniqueId>)>,
+    next: u64,
+    said: u64,
+}
+
+/// A volume that clients have open.
+#[derive(Debug)]
+struct Served {
+    name: VolumeName,
+    shard: usize,
+    clients: usize,
+    /// What was told last, and the number of that.
+    told: Option<VolumeIo>,
+    said: u64,
+    /// Its shard has said that disks have answered.
+    is_still: bool,
+    /// It is of a shared group, or was.
+    is_shared: bool,
+}
+
+impl Served {
+    /// It was told to stand still, and does not yet.
+    fn moves(&self) -> bool {
+        !self.is_still && matches!(self.told, Some(VolumeIo::Gone | VolumeIo::Still))
+    }
+}
+
+impl Plane {
+    /// # Errors
+    /// If there are no threads, or they cannot get at disks.
+    pub(super) fn new() -> Result<Self> {
+        let (out, news) = mailbox()?;
+        let count = std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX);
+        let shard = |number| -> Result<Mail<ToShard>> {
+            let (mail, inbox) = mailbox()?;
+            start(number, inbox, Mail::clone(&out))?;
+            Ok(mail)
+        };
+        let shards = (0..count).map(shard).collect::<Result<Vec<_>>>()?;
+        let (volumes, by_name) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { shards, news, volumes, by_name, drains: Vec::new(), next: 0, said: 0 })
+    }
+
+    /// What shards have told.
+    pub(super) fn news(&self) -> Vec<FromShard> {
+        self.news.take()
+    }
+
+    /// A client of a volume that the core has opened for it.
+    pub(super) fn serve(&mut self, name: &VolumeName, socket: OwnedFd, session: Session) {
+        let number = self.by_name.get(name).copied().unwrap_or_else(|| self.add(name));
+        let Some(served) = self.volumes.get_mut(&number) else { return };
+        served.clients += 1;
+        let shard = served.shard;
+        self.send(shard, ToShard::Serve(number, socket, Box::new(session)));
+    }
+
+    fn add(&mut self, name: &VolumeName) -> VolumeNumber {
+        self.next += 1;
+        let number = VolumeNumber(self.next);
+        let shard = usize::try_from(self.next).unwrap_or(0) % self.shards.len().max(1);
+        let name = name.clone();
+        self.by_name.insert(name.clone(), number);
+        let (told, is_still, is_shared) = (None, false, true);
+        let served = Served { name, shard, clients: 0, told, said: 0, is_still, is_shared };
+        self.volumes.insert(number, served);
+        number
+    }
+
+    /// A client has gone: the volume that the core is to close, if it has it open.
+    pub(super) fn left(&mut self, number: VolumeNumber) -> Option<VolumeName> {
+        let served = self.volumes.get_mut(&number)?;
+        served.clients -= 1;
+        let (name, shard, is_over) = (served.name.clone(), served.shard, served.clients == 0);
+        let is_open = self.by_name.get(&name) == Some(&number);
+        if is_over {
+            self.volumes.remove(&number);
+            self.by_name.retain(|_, of| *of != number);
+            self.send(shard, ToShard::Close(number));
+        }
+        is_open.then_some(name)
+    }
+
+    /// The name of an open volume.
+    pub(super) fn name(&self, number: VolumeNumber) -> Option<&VolumeName> {
+        self.volumes.get(&number).map(|served| &served.name)
+    }
+
+    /// Tells shards what has changed. Of those volumes that have gone, the core is to close what
+    /// clients had open.
+    pub(super) fn look(&mut self, iod: &Iod) -> Vec<VolumeName> {
+        let mut gone = Vec::new();
+        for (number, served) in &mut self.volumes {
+            if served.told == Some(VolumeIo::Gone) {
+                continue;
+            }
+            let io = iod.io_of(&served.name);
+            if let Some(table) = iod.tables().get(&served.name.0) {
+                served.is_shared = table.is_shared();
+            }
+            // Under another table it goes on when disks have answered; that is then looked at again.
+            let is_early = served.moves() && matches!(io, VolumeIo::Runs { .. });
+            if served.told.as_ref() == Some(&io) || is_early {
+                continue;
+            }
+            self.said += 1;
+            (served.said, served.is_still) = (self.said, false);
+            if io == VolumeIo::Gone {
+                gone.extend(std::iter::repeat_n(served.name.clone(), served.clients));
+                self.by_name.remove(&served.name);
+            }
+            served.told = Some(io.clone());
+            if let Some(shard) = self.shards.get(served.shard) {
+                shard.send(ToShard::Io(*number, io, self.said));
+            }
+        }
+        gone
+    }
+
+    /// To be told when everything that must stands still.
+    pub(super) fn drain(&mut self, ticket: DrainTicket, group: Option<UniqueId>) {
+        self.drains.push((ticket, group));
+    }
+
+    /// A volume stands still.
+    pub(super) fn still(&mut self, number: VolumeNumber, said: u64) {
+        if let Some(served) = self.volumes.get_mut(&number).filter(|served| served.said == said) {
+            served.is_still = true;
+        }
+    }
+
+    /// Tickets of what has come to its end.
+    pub(super) fn drained(&mut self) -> Vec<DrainTicket> {
+        let moving: Vec<&Served> = self.volumes.values().filter(|served| served.moves()).collect();
+        let waits = |group: &Option<UniqueId>| {
+            moving.iter().any(|served| match group {
+                Some(group) => served.name.0 == *group,
+                None => served.is_shared,
+            })
+        };
+        let (still, waiting) = self.drains.drain(..).partition(|(_, group)| !waits(group));
+        self.drains = waiting;
+        let still: Vec<(DrainTicket, Option<UniqueId>)> = still;
+        still.into_iter().map(|(ticket, _)| ticket).collect()
+    }
+
+    /// Clients that have a volume.
+    pub(super) fn clients(&self) -> usize {
+        self.volumes.values().map(|served| served.clients).sum()
+    }
+
+    /// A disk was looked for; who does not wait for it keeps it for later.
+    pub(super) fn found(&self, disk: &UniqueId, found: Option<&Arc<Found>>) {
+        for shard in &self.shards {
+            shard.send(ToShard::Disk(disk.clone(), found.cloned()));
+        }
+    }
+
+    fn send(&self, shard: usize, message: ToShard) {
+        if let Some(shard) = self.shards.get(shard) {
+            shard.send(message);
+        }
+    }
+}
+
+impl AsFd for Plane {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.news.as_fd()
+    }
+}
+
+/// Threads for the I/O of volumes: one for each processor, and not more than this.
+const SHARDS_MAX: usize = 4;

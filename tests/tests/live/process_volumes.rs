@@ -1,0 +1,337 @@
+//! Volumes served to programs that others wrote: what they write is what every node reads, through
+//! disks that die, changes of the configuration and daemons that are killed.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use cvm::model::{Group, KernelState, PlexState};
+use cvm::volume::{MirrorIndex, PlexMode, Target, VolumeMap};
+use tools::muster::temporary::Temporary;
+use tools::muster::testbed::UpOptions;
+use tools::muster::{programs, volumes, wait};
+
+use crate::process::{LIMIT, beside_another, options};
+
+/// Programs that are needed: libnbd's, QEMU's, and fio. In CI they have to be there.
+fn are_missing() -> bool {
+    let missing = |program: &&str| Command::new(program).arg("--version").output().is_err();
+    let missing: Vec<&str> =
+        ["nbdinfo", "nbdcopy", "qemu-io", "fio"].into_iter().filter(missing).collect();
+    if !missing.is_empty() {
+        assert!(std::env::var_os("CI").is_none(), "CI must have {missing:?}");
+        println!("skipped: {missing:?} are not installed");
+    }
+    !missing.is_empty()
+}
+
+fn run(cluster: &Temporary, node: u8, line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    programs::run(cluster, node, &words, "").unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// Three nodes and a group on four disks, which the first two nodes write.
+fn prepared(made: &[&str]) -> Temporary {
+    let options = UpOptions { disks: 4, disk_size: 64 << 20, ..options() };
+    let cluster = Temporary::up(&options).unwrap_or_else(|error| panic!("{error:#}"));
+    for disk in 0..4 {
+        run(&cluster, 0, &format!("vxdisksetup -i disk_{disk} privlen=4m"));
+    }
+    run(&cluster, 0, "vxdg -s init shdg disk_0 disk_1 disk_2 disk_3");
+    for volume in made {
+        run(&cluster, 0, &format!("vxassist -g shdg make {volume}"));
+    }
+    for node in 0..2 {
+        run(&cluster, node, "vxdg -g shdg set activation=sw");
+    }
+    cluster
+}
+
+fn uri(cluster: &Temporary, node: u8, volume: &str) -> String {
+    let socket = cluster.cluster.root(node).join("run/nbd.sock");
+    format!("nbd+unix:///shdg/{volume}?socket={}", socket.display())
+}
+
+fn output(program: &str, arguments: &[&str]) -> Output {
+    Command::new(program).args(arguments).output().unwrap()
+}
+
+#[track_caller]
+fn succeeds(program: &str, arguments: &[&str]) -> String {
+    let output = output(program, arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn group(cluster: &Temporary, node: u8) -> Group {
+    let snapshot = volumes::snapshot(&cluster.cluster, node).unwrap();
+    let mut groups = snapshot.groups.into_iter().map(|shown| shown.group);
+    groups.find(|group| group.name.as_str() == "shdg").unwrap()
+}
+
+/// What a mirror holds according to one plex of it, read past all daemons.
+fn contents(
+    cluster: &Temporary,
+    map: &VolumeMap,
+    mirror: MirrorIndex,
+    at: u64,
+    len: u64,
+) -> Vec<Vec<u8>> {
+    let paths = volumes::disk_paths(&cluster.cluster);
+    let devices: Vec<_> = paths.iter().map(|path| cvm::io::Device::open(path).unwrap()).collect();
+    let bytes = |disk: &cvm::model::UniqueId, at: u64, len: u64| {
+        let is_it = |device: &&cvm::io::Device| device.label().is_ok_and(|l| l.disk == *disk);
+        let device = devices.iter().find(is_it).expect("a disk that is in use is there");
+        let begin = device.label().unwrap().geometry.public().offset + at;
+        let mut bytes = vec![0; usize::try_from(len * 512).unwrap()];
+        let file = std::fs::File::open(device.path()).unwrap();
+        file.read_exact_at(&mut bytes, begin * 512).unwrap();
+        bytes
+    };
+    let plexes = map.mirror(mirror).plexes.iter().map(|index| map.plex(*index));
+    let current = plexes.filter(|plex| plex.mode == PlexMode::ReadWrite);
+    current
+        .map(|plex| {
+            let part = |part: cvm::volume::Part| match part.target.unwrap() {
+                Target::Disk { disk, at } => bytes(&map.disks()[disk.0], at, part.len),
+                Target::Layer { mirror, at } => {
+                    let copies = contents(cluster, map, mirror, at, part.len);
+                    assert!(copies.iter().all(|copy| *copy == copies[0]), "copies of a layer");
+                    copies.into_iter().next().unwrap()
+                }
+            };
+            plex.parts(at, len).flat_map(part).collect()
+        })
+        .collect()
+}
+
+/// All copies are equal, and are what a node reads.
+fn check(cluster: &Temporary, volume: &str) {
+    let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
+    let copies = contents(cluster, &map, MirrorIndex::VOLUME, 0, map.len());
+    assert!(!copies.is_empty());
+    let copied = tempfile::NamedTempFile::new().unwrap();
+    let path = copied.path().to_str().unwrap();
+    succeeds("nbdcopy", &[&uri(cluster, 1, volume), path]);
+    let read = std::fs::read(path).unwrap();
+    for copy in &copies {
+        assert!(*copy == read, "a copy of {volume} differs from what is read");
+    }
+}
+
+/// Writes and verifies in a part of a volume for some seconds; `--offset` keeps nodes apart.
+fn fio(cluster: &Temporary, node: u8, volume: &str, offset: &str) -> Child {
+    let uri = format!("--uri={}", uri(cluster, node, volume));
+    let mut command = Command::new("fio");
+    command.args(["--name=verify", "--ioengine=nbd", &uri, "--rw=randrw", "--bsrange=512-64k"]);
+    command.args(["--iodepth=8", "--size=4m", &format!("--offset={offset}"), "--time_based"]);
+    command.args(["--runtime=5", "--verify=crc32c", "--verify_backlog=32", "--verify_fatal=1"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+#[track_caller]
+fn verified(fio: Child) {
+    let output = fio.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("err= 0"), "{said}");
+}
+
+/// A disk that can be read and not written, also by those who have it open.
+struct Unwritable(PathBuf);
+
+impl Unwritable {
+    /// Where the file system, or this user, cannot do that, it says so.
+    fn new(disk: PathBuf) -> Option<Self> {
+        let output = Command::new("chattr").arg("+i").arg(&disk).output().ok()?;
+        if !output.status.success() {
+            println!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+            return None;
+        }
+        Some(Self(disk))
+    }
+}
+
+impl Drop for Unwritable {
+    fn drop(&mut self) {
+        let _ = Command::new("chattr").arg("-i").arg(&self.0).status();
+    }
+}
+
+/// A connection with a volume open, as a client makes it that knows no newer way.
+fn hold(cluster: &Temporary, node: u8, export: &str) -> UnixStream {
+    let mut socket = UnixStream::connect(cluster.cluster.root(node).join("run/nbd.sock")).unwrap();
+    let mut greeting = [0; 18];
+    socket.read_exact(&mut greeting).unwrap();
+    // Fixed newstyle, no zeros; EXPORT_NAME.
+    let len = u32::try_from(export.len()).unwrap().to_be_bytes();
+    let option = [&3_u32.to_be_bytes(), &b"IHAVEOPT"[..], &1_u32.to_be_bytes(), &len].concat();
+    socket.write_all(&[&option, export.as_bytes()].concat()).unwrap();
+    let mut answer = [0; 10];
+    socket.read_exact(&mut answer).unwrap();
+    socket
+}
+
+/// CVM-46: every layout.
+#[test]
+fn what_one_node_writes_the_other_reads() {
+    if are_missing() {
+        return;
+    }
+    let _room = beside_another();
+    let made = [
+        "concat 8m",
+        "stripe 8m layout=stripe ncol=2",
+        "mirror 8m layout=mirror",
+        "ms 8m layout=mirror-stripe ncol=2",
+        "sm 8m layout=stripe-mirror ncol=2",
+    ];
+    let cluster = prepared(&made);
+    let mut data = vec![0; 8 << 20];
+    let mut state = 7_u64;
+    for byte in &mut data {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *byte = state.to_le_bytes()[7];
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &data).unwrap();
+    let path = file.path().to_str().unwrap();
+    for volume in made.map(|line| line.split(' ').next().unwrap()) {
+        let (here, there) = (uri(&cluster, 0, volume), uri(&cluster, 1, volume));
+        succeeds("nbdcopy", &["--flush", path, &here]);
+        let back = tempfile::NamedTempFile::new().unwrap();
+        succeeds("nbdcopy", &[&there, back.path().to_str().unwrap()]);
+        assert!(std::fs::read(back.path()).unwrap() == data, "{volume}");
+        let commands = [
+            "write -P 0xab 1m 512k",
+            "read -P 0xab 1m 512k",
+            "write -z 1m 64k",
+            "read -P 0 1m 64k",
+            "discard 2m 1m",
+            "read -P 0 2m 1m",
+            "write -f -P 7 512 512",
+            "read -P 7 512 512",
+            "flush",
+        ];
+        let arguments = commands.iter().flat_map(|command| ["-c", command]);
+        let arguments: Vec<&str> =
+            ["-f", "raw"].into_iter().chain(arguments).chain([here.as_str()]).collect();
+        succeeds("qemu-io", &arguments);
+        check(&cluster, volume);
+    }
+    assert!(succeeds("nbdinfo", &["--list", &uri(&cluster, 0, "")]).contains("shdg/ms"));
+}
+
+/// Facts 2.10, CVM-48: what is acknowledged is on every plex that is in use.
+#[test]
+fn a_disk_dies_under_load_and_no_write_is_lost() {
+    if are_missing() {
+        return;
+    }
+    let _room = beside_another();
+    let cluster = prepared(&["vol1 8m layout=mirror", "sm 8m layout=stripe-mirror ncol=2"]);
+    let load = [
+        fio(&cluster, 0, "vol1", "0"),
+        fio(&cluster, 1, "vol1", "4m"),
+        fio(&cluster, 1, "sm", "0"),
+    ];
+    wait::until("something is written", LIMIT, || {
+        let map = VolumeMap::new(&group(&cluster, 0), "vol1").unwrap();
+        let copies = contents(&cluster, &map, MirrorIndex::VOLUME, 0, map.len());
+        Ok(copies.iter().all(|copy| copy.iter().any(|byte| *byte != 0)).then_some(()))
+    })
+    .unwrap();
+    let disk = volumes::disk_paths(&cluster.cluster)[1].clone();
+    let Some(dead) = Unwritable::new(disk) else { return };
+    load.into_iter().for_each(verified);
+    let groups = [0, 1, 2].map(|node| group(&cluster, node));
+    assert!(groups.iter().all(|other| *other == groups[0]));
+    let off: Vec<&str> = groups[0]
+        .plexes
+        .iter()
+        .filter(|(_, plex)| (plex.kernel, plex.state) == (KernelState::Detached, PlexState::IoFail))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(off.len(), 2, "one of vol1, one of a layer of sm: {off:?}");
+    drop(dead);
+    for volume in ["vol1", "sm"] {
+        check(&cluster, volume);
+    }
+}
+
+/// Facts 3.7: killing vxconfigd leaves I/O untouched; nor do changes of the volume harm it.
+#[test]
+fn volumes_grow_and_vxconfigd_dies_under_load() {
+    if are_missing() {
+        return;
+    }
+    let _room = beside_another();
+    let mut cluster = prepared(&["vol1 8m layout=mirror"]);
+    let load = [fio(&cluster, 0, "vol1", "0"), fio(&cluster, 1, "vol1", "4m")];
+    for _ in 0..3 {
+        run(&cluster, 2, "vxassist -g shdg growby vol1 1m");
+    }
+    for node in 0..3 {
+        let process = cluster.cluster.node(node).vxconfigd.unwrap();
+        process.signal(rustix::process::Signal::KILL).unwrap();
+    }
+    load.into_iter().for_each(verified);
+    for node in 0..3 {
+        cluster.start_volumes(node).unwrap();
+    }
+    assert_eq!(group(&cluster, 0).volumes["vol1"].len, 11 * 2048);
+    check(&cluster, "vol1");
+}
+
+/// CVM-39, CVM-28, facts 3.8: who may not is told why, and who has a volume open keeps it.
+#[test]
+fn a_volume_is_opened_by_those_who_may_and_stays_while_it_is_open() {
+    if are_missing() {
+        return;
+    }
+    let _room = beside_another();
+    let cluster = prepared(&["vol1 1m layout=mirror"]);
+    let refused = |node, volume: &str| {
+        let output = output("qemu-io", &["-f", "raw", "-c", "quit", &uri(&cluster, node, volume)]);
+        assert!(!output.status.success(), "{volume} on {node}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    // Node 2 has the group off.
+    let said = refused(2, "vol1");
+    assert!(said.contains("the disk group is not activated for this on this node"), "{said}");
+    let said = refused(0, "vol9");
+    assert!(said.contains("no volume \"shdg/vol9\": expected GROUP/VOLUME"), "{said}");
+    run(&cluster, 2, "vxdg -g shdg set activation=sr");
+    let shown = succeeds("nbdinfo", &[&uri(&cluster, 2, "vol1")]);
+    assert!(shown.contains("is_read_only: true"), "{shown}");
+    let mut held = hold(&cluster, 1, "shdg/vol1");
+    let deport = || programs::run(&cluster, 0, &["vxdg", "deport", "shdg"], "");
+    let refused = deport().unwrap_err().to_string();
+    assert!(refused.contains("Some volumes in the disk group are in use"), "{refused}");
+    // As much as it likes at once, of what is refused and of what needs no disk.
+    for (command, length, error) in [(5_u16, 512_u32, 22_u32), (0, 0, 0)] {
+        let request = [
+            &0x2560_9513_u32.to_be_bytes(),
+            &[0, 0][..],
+            &command.to_be_bytes(),
+            &7_u64.to_be_bytes(),
+            &0_u64.to_be_bytes(),
+            &length.to_be_bytes(),
+        ];
+        let mut sender = held.try_clone().unwrap();
+        let requests = request.concat().repeat(3000);
+        let sending = std::thread::spawn(move || sender.write_all(&requests));
+        let mut replies = vec![0; 16 * 3000];
+        held.read_exact(&mut replies).unwrap();
+        sending.join().unwrap().unwrap();
+        assert!(replies.chunks(16).all(|reply| reply[4..8] == error.to_be_bytes()));
+    }
+    drop(held);
+    wait::until("it is closed", LIMIT, || Ok(deport().is_ok().then_some(()))).unwrap();
+}
