@@ -22,8 +22,10 @@ const PURE: &[&str] = &[
     "gab/src/client/llt_core.rs",
     "cvm/src/core",
     "cvm/src/disk",
+    "cvm/src/export",
     "cvm/src/model",
     "cvm/src/sim",
+    "cvm/src/volume",
 ];
 
 /// What they must not even mention.

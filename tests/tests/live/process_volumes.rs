@@ -326,10 +326,12 @@ fn a_volume_is_opened_by_those_who_may_and_stays_while_it_is_open() {
         ];
         let mut sender = held.try_clone().unwrap();
         let requests = request.concat().repeat(3000);
-        let sending = std::thread::spawn(move || sender.write_all(&requests));
         let mut replies = vec![0; 16 * 3000];
-        held.read_exact(&mut replies).unwrap();
-        sending.join().unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(move || sender.write_all(&requests));
+            held.read_exact(&mut replies).unwrap();
+            sending.join().unwrap().unwrap();
+        });
         assert!(replies.chunks(16).all(|reply| reply[4..8] == error.to_be_bytes()));
     }
     drop(held);

@@ -120,6 +120,11 @@ impl Configd {
         }
         group.serial.0 += 1;
         for (name, dm) in &mut group.disks {
+            // It is another group's by now: forced or not, it stays that.
+            let is_others = dm.disk.as_ref().and_then(|disk| self.found_by_id(disk)).is_some();
+            if is_others && choice.missing.contains_key(name) {
+                dm.disk = None;
+            }
             if !choice.missing.contains_key(name) && dm.disk.is_some() {
                 dm.serial.0 += 1;
             }

@@ -36,6 +36,8 @@ impl Iod {
         if self.membership().is_some_and(|membership| membership.master == Some(from)) {
             self.disable(group);
             self.resume_if_repaired();
+            // Who was to be admitted meanwhile waits for that to be over.
+            self.tell_joiners();
         }
     }
 

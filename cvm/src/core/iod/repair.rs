@@ -8,7 +8,7 @@ use llt::time::earliest;
 use llt::{Id, Instant};
 
 use super::io::Purpose;
-use super::transaction::{all_disks, config_disks, outcome};
+use super::transaction::{config_disks, disks_of_txn, outcome};
 use super::{DiskError, Iod, IodNotice, Write, table};
 use crate::core::txn::{Before, Txn};
 use crate::core::wire::v::GroupState;
@@ -114,7 +114,7 @@ impl Iod {
     /// All disks that are written.
     pub(super) fn disks_of_repair(&self, repair: &Repair) -> Vec<UniqueId> {
         let before = self.before(&repair.txn);
-        all_disks(before.as_deref(), &repair.txn.group).into_iter().collect()
+        disks_of_txn(&repair.txn, before.as_deref()).into_iter().collect()
     }
 
     /// Not the slot in force, not the transaction's, and none that somebody may still write.
@@ -262,7 +262,7 @@ fn written_back(before: &Image, txn: &Txn) -> Image {
 /// What is written back: the configuration before, and on each disk what it was.
 fn writes(txn: &Txn, before: Option<&Image>, stamp: Stamp, slot: Slot, me: Id) -> Vec<Write> {
     let tenure = |disk: &UniqueId| txn.tenures.get(disk).copied().unwrap_or(0);
-    let disks = all_disks(before, &txn.group);
+    let disks = disks_of_txn(txn, before);
     let Some(before) = before else {
         // The group is not made: its disks are nobody's again.
         let free = |disk: &UniqueId| table::free(slot, disk, tenure(disk), (stamp, me), txn.time);
@@ -276,7 +276,7 @@ fn writes(txn: &Txn, before: Option<&Image>, stamp: Stamp, slot: Slot, me: Id) -
     let claim = |disk: &UniqueId| table::claim(&image, floor, disk, tenure(disk), txn.time);
     let mut writes: Vec<Write> =
         disks.iter().map(|disk| Write::Claim(Box::new(claim(disk)))).collect();
-    for disk in config_disks(&image) {
+    for disk in config_disks(&image, txn) {
         writes.push(Write::Image(disk, Arc::clone(&image)));
     }
     writes

@@ -161,6 +161,9 @@ impl Iod {
         if !fits || !newer || !free || self.repairs.contains_key(&txn.id.group) {
             return Some("its configuration is not the one in force here".to_owned());
         }
+        if self.is_being_written_back(txn) {
+            return Some("what was abandoned is being written back to its disks".to_owned());
+        }
         if self.concerns_all(txn) {
             let membership = self.membership();
             let ready = membership.is_some_and(|membership| {
@@ -182,6 +185,18 @@ impl Iod {
                 format!("Volume {volume} is in use")
             }
         })
+    }
+
+    /// Another group that was not made, or not imported, still writes to disks of this one, which look
+    /// free. Whoever writes sees to it; others may hear later that it is over.
+    fn is_being_written_back(&self, txn: &Txn) -> bool {
+        let writes = !self.concerns_all(txn) || self.is_master();
+        let disks = disks_of_txn(txn, self.before(txn).as_deref());
+        let meets = |repair: &Repair| {
+            repair.txn().id.group != txn.id.group
+                && self.disks_of_repair(repair).iter().any(|disk| disks.contains(disk))
+        };
+        writes && self.repairs.values().any(meets)
     }
 
     pub(super) fn begin(&mut self, now: Instant, id: &TxnId) {
@@ -300,14 +315,14 @@ impl Iod {
         let mut claims = Vec::new();
         // On every disk, also where it says the same: so the newest claim is always in the slot of
         // the configuration in force, which is never the one that is written.
-        for disk in all_disks(before.as_deref(), &image.group) {
+        for disk in disks_of_txn(&txn, before.as_deref()) {
             let tenure = txn.tenures.get(&disk).copied().unwrap_or(0);
             let floor = before.as_ref().map_or_else(Stamp::default, |before| before.stamp);
             let claim = table::claim(&image, floor, &disk, tenure, txn.time);
             claims.push(Write::Claim(Box::new(claim)));
         }
         // Also where only the one before has copies: no import may take that for the newest.
-        let copies = config_disks(&image).into_iter();
+        let copies = config_disks(&image, &txn).into_iter();
         let mut writes: Vec<Write> =
             copies.map(|disk| Write::Image(disk, Arc::clone(&image))).collect();
         // An import raises serials: where claims had theirs before any image did, it would look as
@@ -599,15 +614,18 @@ impl Iod {
 /// Groups whose newest stamp is remembered; ids begin with the time when they were made.
 const DECIDED_MAX: usize = 1024;
 
-/// All disks of two configurations.
-pub(super) fn all_disks(before: Option<&Image>, after: &Group) -> BTreeSet<UniqueId> {
+/// All disks of both configurations of a transaction. One that the configuration before counts and
+/// that is another group's by now has no tenure in it, and is left alone.
+pub(super) fn disks_of_txn(txn: &Txn, before: Option<&Image>) -> BTreeSet<UniqueId> {
     let before = before.into_iter().flat_map(|image| image.group.disks.values());
-    before.chain(after.disks.values()).filter_map(|disk| disk.disk.clone()).collect()
+    let all = before.chain(txn.group.disks.values()).filter_map(|disk| disk.disk.clone());
+    all.filter(|disk| txn.tenures.contains_key(disk)).collect()
 }
 
-/// Disks with an active copy that an image names.
-pub(super) fn config_disks(image: &Image) -> BTreeSet<UniqueId> {
-    image.lists().flat_map(|list| list.active(CopyKind::Config)).cloned().collect()
+/// Disks with an active copy that an image names, of those of the transaction.
+pub(super) fn config_disks(image: &Image, txn: &Txn) -> BTreeSet<UniqueId> {
+    let active = image.lists().flat_map(|list| list.active(CopyKind::Config)).cloned();
+    active.filter(|disk| txn.tenures.contains_key(disk)).collect()
 }
 
 pub(super) fn outcome(id: &TxnId, request: RequestId, decision: Decision) -> Outcome {
