@@ -7,8 +7,8 @@
 //! ```
 //! All of a volume happens in one thread, its *shard*: a request that comes from a client goes to the
 //! disks, and its answer back, without a lock and without meeting another thread. The reactor of
-//! vxiod says which volumes there are and whether their I/O may run ([`ToShard`]), and hears what is
-//! to be agreed on with other nodes ([`FromShard`]).
+//! vxiod says which volumes there are and whether their I/O may run (`ToShard`), and hears what is
+//! to be agreed on with other nodes (`FromShard`).
 //!
 //! | file | what |
 //! |---|---|
