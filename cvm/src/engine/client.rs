@@ -145,11 +145,14 @@ impl Client {
     pub(super) fn hear(&mut self, pool: &mut Pool, budget: &mut usize) -> Option<Asked> {
         while self.listens() && *budget > 0 {
             *budget = budget.saturating_sub(STEP);
-            if let Some(payload) = &mut self.payload {
-                if payload.has < payload.buffer_len() {
+            if let Some(payload) = &self.payload {
+                let has = payload.has;
+                if has < payload.buffer_len() {
                     if !self.fill_payload() {
                         return None;
                     }
+                    let got = self.payload.as_ref().map_or(0, |payload| payload.has - has);
+                    *budget = budget.saturating_sub(got);
                 } else if let Some(asked) = self.take_payload() {
                     return Some(asked);
                 }

@@ -2,7 +2,7 @@
 
 use cvm::model::op::{Make, Op, VolumeLayout};
 use cvm::model::{KernelState, PlexState, UniqueId};
-use cvm::request::Reply;
+use cvm::request::{ClusterRequest, Reply, Request};
 use cvm::sim::Fate;
 use llt::{Duration, NodeId};
 
@@ -73,6 +73,10 @@ fn the_last_plex_stays() {
         world.fail_plex(node(0), &group, plex);
         world.settle();
     }
+    assert_eq!(states, ["vol1-01", "vol1-02"].map(|plex| state(&world, &group, plex)));
+    // Nobody waits for it: any other may become master.
+    let switch = Request::Cluster(ClusterRequest::SetMaster(node(2)));
+    assert_eq!(world.ask(node(1), switch), Reply::Done, "{:?}", world.said);
     assert_eq!(states, ["vol1-01", "vol1-02"].map(|plex| state(&world, &group, plex)));
 }
 

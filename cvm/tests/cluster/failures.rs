@@ -3,11 +3,12 @@
 use cvm::disk::CopyState;
 use cvm::model::op::{GroupAttribute, Op};
 use cvm::model::{FailPolicy, UniqueId};
-use cvm::request::{Reply, Request};
+use cvm::request::{GroupRequest, Import, Reply, Request};
+use cvm::sim::Fate;
 use llt::NodeId;
 
 use crate::crashes::{deport, disks, import, init, make, op};
-use crate::world::{World, failure, node};
+use crate::world::{World, failure, name, node};
 
 /// Three nodes, four disks, and a group on the first three.
 fn prepared() -> (World, UniqueId) {
@@ -45,6 +46,40 @@ fn a_missing_vxconfigd_is_named_and_comes_back_to_the_same_configuration() {
     assert_eq!(volumes.len(), 2);
 }
 
+/// What an import with -f does not see is given up: it does not wait for copies that were given away.
+#[test]
+fn a_forced_import_goes_on_with_what_is_left() {
+    let (mut world, group) = prepared();
+    assert_eq!(world.ask(node(0), make("vol1")), Reply::Done, "{:?}", world.said);
+    let names = vec![name("shdg02"), name("shdg03")];
+    let removed = world.ask(node(0), op(Op::RemoveDisks { names, keep: false }));
+    if removed != Reply::Done {
+        // The volume lies on one of them.
+        let volume = name("vol1");
+        let gone = world.ask(node(0), op(Op::RemoveVolume { volume, force: true }));
+        assert_eq!(gone, Reply::Done, "{:?}", world.said);
+        let names = vec![name("shdg02"), name("shdg03")];
+        let removed = world.ask(node(0), op(Op::RemoveDisks { names, keep: false }));
+        assert_eq!(removed, Reply::Done, "{:?}", world.said);
+    }
+    for number in 0..3 {
+        world.crash(node(number), Fate::Landed);
+    }
+    for number in 0..3 {
+        world.boot(node(number));
+        world.settle();
+    }
+    if world.image(node(0), &group).is_none() {
+        let Request::Group(GroupRequest::Import(import)) = import() else { panic!("an import") };
+        let forced = Request::Group(GroupRequest::Import(Import { force: true, ..import }));
+        assert_eq!(world.ask(node(0), forced), Reply::Done, "{:?}", world.said);
+    }
+    let image = world.image(node(1), &group).unwrap();
+    assert_eq!(image.group.disks.len(), 1);
+    assert!(image.earlier.is_empty());
+    assert_eq!(world.ask(node(2), op(Op::AddDisks(disks(4..=4)))), Reply::Done, "{:?}", world.said);
+}
+
 fn add_disk() -> Request {
     op(Op::AddDisks(disks(4..=4)))
 }
@@ -68,7 +103,7 @@ fn cvm_04_a_disk_that_a_slave_does_not_reach_is_not_added() {
 #[test]
 fn cvm_32_a_node_that_does_not_reach_a_disk_does_not_join() {
     let (mut world, group) = prepared();
-    world.crash(node(2), cvm::sim::Fate::Lost);
+    world.crash(node(2), Fate::Lost);
     world.settle();
     cut(&mut world, node(2), [1]);
     world.boot(node(2));

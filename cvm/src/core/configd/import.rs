@@ -9,7 +9,7 @@ use super::disks::highest_stamp;
 use super::plan::{Plan, free_base};
 use crate::core::txn::Before;
 use crate::disk::{self, Choice, FoundDisk, ImportError, Slot, choose, next_slot};
-use crate::model::apply::{Env, apply};
+use crate::model::apply::{Env, apply, lose_disk};
 use crate::model::op::Op;
 use crate::model::{Epoch, Group, Stamp, Tid, UniqueId};
 use crate::request::{Failure, GroupRequest, Import, Request};
@@ -28,7 +28,7 @@ impl Configd {
             }
         }
         let found: Vec<FoundDisk> = self.found().cloned().collect();
-        let choice = self.choose_import(import, &found)?;
+        let mut choice = self.choose_import(import, &found)?;
         let id = choice.image.group.id.clone();
         let group = self.renumbered(import, self.imported_group(import, &choice))?;
         let missing: BTreeSet<UniqueId> = choice.missing.values().cloned().collect();
@@ -44,9 +44,15 @@ impl Configd {
         let highest = highest_stamp(found.iter(), &id).max(over);
         let epoch = Epoch(choice.epoch.max(highest.epoch).0 + 1);
         let stamp = Stamp { epoch, tid: Tid(highest.tid.max(choice.image.stamp.tid).0 + 1) };
+        let copies = choice.image.copies.assign(&group, &missing);
+        if choice.forced {
+            // What was not seen is given up: neither the import nor writing back waits for it.
+            choice.image.earlier.clear();
+            choice.image.copies = copies.only_active();
+        }
         Ok(Plan {
             is_shared: import.shared,
-            copies: choice.image.copies.assign(&group, &missing),
+            copies,
             before: Before::OnDisk(Arc::new(choice.image)),
             stamp,
             slot,
@@ -119,12 +125,12 @@ impl Configd {
             group.name = name.clone();
         }
         group.serial.0 += 1;
+        // What is there and is another group's by now stays that, forced or not.
+        let others = choice.missing.iter().filter(|(_, disk)| self.found_by_id(disk).is_some());
+        for (name, _) in others {
+            lose_disk(&mut group, name);
+        }
         for (name, dm) in &mut group.disks {
-            // It is another group's by now: forced or not, it stays that.
-            let is_others = dm.disk.as_ref().and_then(|disk| self.found_by_id(disk)).is_some();
-            if is_others && choice.missing.contains_key(name) {
-                dm.disk = None;
-            }
             if !choice.missing.contains_key(name) && dm.disk.is_some() {
                 dm.serial.0 += 1;
             }

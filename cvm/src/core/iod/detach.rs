@@ -97,12 +97,22 @@ impl Iod {
             return;
         }
         self.detaches.not_before = None;
+        self.forget_what_stays();
         let groups: Vec<UniqueId> = self.detaches.wanted.keys().cloned().collect();
         for group in groups {
             if self.may_take_off(&group) && self.take_off_of(now, &group) {
                 return;
             }
         }
+    }
+
+    /// What is off already, and what is the last plex of a volume; on every node, for any may become
+    /// master.
+    fn forget_what_stays(&mut self) {
+        let tables = &self.tables;
+        self.detaches.wanted.retain(|id, (plexes, _)| {
+            tables.get(id).is_some_and(|table| !detached(&table.image.group, plexes).1.is_empty())
+        });
     }
 
     /// The master, for shared groups, while the cluster stands.
@@ -119,15 +129,7 @@ impl Iod {
     fn take_off_of(&mut self, now: Instant, id: &UniqueId) -> bool {
         let Some((plexes, time)) = self.detaches.wanted.get(id).cloned() else { return false };
         let after = self.tables.get(id).map(|table| detached(&table.image.group, &plexes));
-        let (Some(table), Some((group, volumes))) = (self.tables.get(id), after) else {
-            self.detaches.wanted.remove(id);
-            return false;
-        };
-        if volumes.is_empty() {
-            // It was done already, or the last plex of a volume would go.
-            self.detaches.wanted.remove(id);
-            return false;
-        }
+        let (Some(table), Some((group, _))) = (self.tables.get(id), after) else { return false };
         let disks = disks_of(&table.image.group);
         let Some(slot) = self.free_slot(Some(table.slot()), &disks) else {
             self.detaches.not_before = Some(now + self.config.retry);

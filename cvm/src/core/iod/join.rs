@@ -8,7 +8,7 @@ use super::drain::After;
 use super::{Cluster, Iod, IodOutput, Table, Tenures, Upcall, without};
 use crate::core::wire::v::{Admit, VMessage};
 use crate::disk::Image;
-use crate::model::{Activation, Stamp, UniqueId};
+use crate::model::{Activation, Name, Stamp, UniqueId};
 
 /// Does the node want to leave?
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -20,6 +20,14 @@ pub(super) enum Leaving {
     Said,
     /// When the last volume is closed (CVM-22, CVM-25): there is no limit to that.
     Waiting,
+}
+
+/// What a joiner has heard of how groups stand, and has not done.
+#[derive(Clone, Debug)]
+pub(super) enum Missed {
+    Activate(UniqueId, Activation),
+    Hold(UniqueId, Name),
+    Release(UniqueId, Name),
 }
 
 impl Iod {
@@ -133,6 +141,26 @@ impl Iod {
         }
     }
 
+    /// A joiner takes part in nothing yet; what it misses between the master's look at how things stand
+    /// and ADMIT it does when it is a member.
+    pub(super) fn note_missed(&mut self, from: NodeId, missed: impl FnOnce() -> Missed) {
+        let me = self.me.node;
+        if let Some(membership) = self.membership_mut().filter(|m| !m.is_member(me)) {
+            membership.missed.push((from, missed()));
+        }
+    }
+
+    fn make_up_for_what_was_missed(&mut self) {
+        let missed = self.membership_mut().map(|membership| std::mem::take(&mut membership.missed));
+        for (from, missed) in missed.into_iter().flatten() {
+            match missed {
+                Missed::Activate(group, mode) => self.on_activate(from, group, mode),
+                Missed::Hold(group, volume) => self.on_hold(from, group, volume),
+                Missed::Release(group, volume) => self.on_release(from, group, volume),
+            }
+        }
+    }
+
     pub(super) fn on_admit(&mut self, now: Instant, from: NodeId, admit: Admit) {
         let me = self.me.node;
         let Some(membership) = self.membership_mut() else { return };
@@ -156,6 +184,7 @@ impl Iod {
             return;
         }
         if admit.node == me {
+            self.make_up_for_what_was_missed();
             self.tell_tables();
         }
         self.tell(Upcall::Role(self.role()));

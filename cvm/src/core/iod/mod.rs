@@ -42,6 +42,7 @@ use llt::{Duration, Id, Instant, NodeId, NodeSet};
 pub use self::activation::ModeRefused;
 pub use self::drain::{DrainTicket, VolumeIo};
 pub use self::io::{DiskError, Token, Write, WriteDone};
+use self::join::Missed;
 pub use self::opens::{OpenRefused, OpenTicket, VolumeName};
 pub use self::table::{Table, TableView, Tables, TablesView, Tenures};
 pub use self::transaction::RECONFIGURES;
@@ -95,8 +96,8 @@ pub struct Iod {
     staged: Tables,
     /// At most one: the master makes one after the other.
     open: Option<transaction::Open>,
-    /// What is to be loaded when the view is settled.
-    late_load: Option<Box<Precheck>>,
+    /// What is to be loaded when the view is settled, or a plex is taken off.
+    late_loads: VecDeque<Box<Precheck>>,
     /// The newest stamp of each group that was decided on, or written back: what is not newer is
     /// about something that is over.
     decided: BTreeMap<UniqueId, Stamp>,
@@ -358,7 +359,7 @@ impl Iod {
             tables: Tables::new(),
             staged: Tables::new(),
             open: None,
-            late_load: None,
+            late_loads: VecDeque::new(),
             decided: BTreeMap::new(),
             disabled: BTreeMap::new(),
             repairs: BTreeMap::new(),
@@ -432,7 +433,10 @@ impl Iod {
             VMessage::Abandon { id, request, wrote, node, why } => {
                 self.on_abandon(now, from, &id, request, wrote, (node, why));
             }
-            VMessage::Activate { group, mode } => self.on_activate(from, group, mode),
+            VMessage::Activate { group, mode } => {
+                self.note_missed(from, || Missed::Activate(group.clone(), mode));
+                self.on_activate(from, group, mode);
+            }
             VMessage::Admit(admit) => self.on_admit(now, from, admit),
             VMessage::Announce(announce) => self.on_announce(now, from, announce),
             VMessage::Commit { id, failed } => self.on_commit(from, &id, &failed),
@@ -440,7 +444,10 @@ impl Iod {
             VMessage::Disable { group } => self.on_disable(from, &group),
             VMessage::Drop { group } => self.on_drop(&group),
             VMessage::Goodbye => self.on_goodbye(now, from),
-            VMessage::Hold { group, volume } => self.on_hold(from, group, volume),
+            VMessage::Hold { group, volume } => {
+                self.note_missed(from, || Missed::Hold(group.clone(), volume.clone()));
+                self.on_hold(from, group, volume);
+            }
             VMessage::Master { node } => self.on_master(now, from, node),
             VMessage::MasterStays => self.on_master_stays(),
             VMessage::PlexFailed { group, plex, time } => {
@@ -450,7 +457,10 @@ impl Iod {
             VMessage::Quiesced { id } => self.on_quiesced(now, from, &id),
             VMessage::Refuse { id, why } => self.give_up(now, &id, from, why),
             VMessage::Reject { node, reason } => self.on_reject(now, from, node, reason),
-            VMessage::Release { group, volume } => self.on_release(from, group, volume),
+            VMessage::Release { group, volume } => {
+                self.note_missed(from, || Missed::Release(group.clone(), volume.clone()));
+                self.on_release(from, group, volume);
+            }
             VMessage::Resume { generation, groups } => {
                 self.on_resume(from, generation, &groups);
             }

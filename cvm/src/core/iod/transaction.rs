@@ -78,7 +78,7 @@ impl Iod {
     pub(super) fn load(&mut self, precheck: Precheck) {
         // One that a vxiod has made goes first: what comes of this one is seen afterwards.
         if self.detaches.is_loading() || self.open.as_ref().is_some_and(|open| open.is_own) {
-            self.late_load = Some(Box::new(precheck));
+            self.late_loads.push_back(Box::new(precheck));
             return;
         }
         let in_force = self.tables.get(&precheck.id.group).map(|table| &table.image);
@@ -96,7 +96,7 @@ impl Iod {
             !membership.is_settled && !membership.is_suspended && membership.is_member(self.me.node)
         });
         if waits && !self.is_master() && self.concerns_all(&txn) {
-            self.late_load = Some(Box::new(precheck));
+            self.late_loads.push_back(Box::new(precheck));
             return;
         }
         let refused = self.unloadable(&txn);
@@ -129,7 +129,8 @@ impl Iod {
 
     /// The view is settled, or is not to be.
     pub(super) fn load_late(&mut self) {
-        if let Some(precheck) = self.late_load.take() {
+        // What still has to wait queues anew.
+        for precheck in std::mem::take(&mut self.late_loads) {
             self.load(*precheck);
         }
     }
@@ -449,7 +450,10 @@ impl Iod {
         self.disabled.remove(&id.group);
         let old = self.tables.remove(&id.group);
         if !txn.deports(old.as_ref().map(|table| &*table.image.group)) {
-            let mut table = Table::new(image, txn.tenures);
+            // A disk that is out may be given to others, and come back with another.
+            let is_in = |disk: &UniqueId| has_disk(&txn.group, disk);
+            let tenures = txn.tenures.into_iter().filter(|(disk, _)| is_in(disk)).collect();
+            let mut table = Table::new(image, tenures);
             table.failed = failed.iter().cloned().collect();
             self.tables.insert(id.group.clone(), table);
         } else {
@@ -470,10 +474,11 @@ impl Iod {
 
     /// vxconfigd gives up what it has made: one that a vxiod has made may have the same name.
     pub(super) fn abandon_asked(&mut self, now: Instant, id: &TxnId, node: NodeId, why: String) {
-        if let Some(late) = self.late_load.take_if(|late| late.id == *id) {
+        if let Some(place) = self.late_loads.iter().position(|late| late.id == *id) {
             // Nobody has loaded it.
-            let (id, request, outcome) = (late.id, late.request, Decision::Abandoned);
-            self.tell(Upcall::Decided { id, request, outcome, fault: Some((node, why)) });
+            self.late_loads.remove(place);
+            let why = format!("node {node}: {why}");
+            self.tell(Upcall::Loaded { id: id.clone(), refused: Some(why) });
         } else if self.open.as_ref().is_some_and(|open| !open.is_own) {
             self.give_up(now, id, node, why);
         }
@@ -501,7 +506,7 @@ impl Iod {
 
     /// vxconfigd is gone.
     pub(super) fn lose_configd(&mut self, now: Instant) {
-        self.late_load = None;
+        self.late_loads.clear();
         let me = self.me.node;
         let own = self.open.as_ref().filter(|open| !open.is_own);
         if let Some(id) = own.map(|open| open.txn.id.clone()) {

@@ -34,6 +34,9 @@ pub(super) struct Membership {
     /// The same of MASTER.
     pub(super) is_switching: bool,
     pub(super) leaving: super::join::Leaving,
+    /// Of modes and exclusive volumes, what was ordered since the view began and this node was no
+    /// member: ADMIT may tell how things stood before it.
+    pub(super) missed: Vec<(NodeId, super::join::Missed)>,
 }
 
 impl Membership {
@@ -65,6 +68,7 @@ impl Iod {
         let Some(membership) = self.membership_mut() else { return };
         membership.view = Some(*view);
         membership.announces.clear();
+        membership.missed.clear();
         membership.is_settled = false;
         if !view.left.is_empty() {
             membership.reconfig = view.generation;
@@ -229,7 +233,7 @@ impl Iod {
             for state in groups {
                 self.apply_state(state, writer);
             }
-            self.repairs.retain(|id, _| self.tables.get(id).is_some_and(|t| !t.is_shared()));
+            self.repairs.retain(|_, repair| !repair.is_shared());
             for table in self.tables.values_mut().filter(|table| table.is_shared()) {
                 table.frozen = self
                     .open
@@ -344,7 +348,7 @@ impl Iod {
         self.tables.retain(|_, table| !table.is_shared());
         self.staged.clear();
         self.modes.clear();
-        self.repairs.retain(|id, _| self.tables.contains_key(id));
+        self.repairs.retain(|_, repair| !repair.is_shared());
         self.forget_opens();
         self.forget_detaches();
         // First: who waits until something is written back is not to take this for that.

@@ -102,6 +102,24 @@ fn plexes_on(group: &Group, disk: &Name) -> Vec<Name> {
 /// The member has no disk any more. Plexes on it are not used; a volume that is enabled keeps a
 /// complete plex, or else nothing is done.
 fn take_out(group: &mut Group, name: &Name) -> Result<(), Refused> {
+    match without_disk(group, name).into_iter().next() {
+        Some(volume) => Err(Refused::NoCopy(volume)),
+        None => Ok(()),
+    }
+}
+
+/// The same of a disk that is gone, whatever that means: a volume that has no complete plex left is
+/// disabled.
+pub fn lose_disk(group: &mut Group, name: &Name) {
+    for volume in without_disk(group, name) {
+        if let Some(volume) = group.volumes.get_mut(&volume) {
+            volume.kernel = KernelState::Disabled;
+        }
+    }
+}
+
+/// Takes the disk of a member out; volumes that are enabled and have no complete plex then.
+fn without_disk(group: &mut Group, name: &Name) -> Vec<Name> {
     let plexes = plexes_on(group, name);
     for plex in &plexes {
         if let Some(plex) = group.plexes.get_mut(plex) {
@@ -111,19 +129,20 @@ fn take_out(group: &mut Group, name: &Name) -> Result<(), Refused> {
             }
         }
     }
+    let mut unserved = Vec::new();
     for plex in &plexes {
         let Some((volume_name, volume)) = group.volume_of(plex) else { continue };
         let mut data = tree::data_plexes(group, volume);
         let served = data.any(|(_, plex)| tree::is_current(group, volume, plex));
         if volume.kernel == KernelState::Enabled && !served {
-            return Err(Refused::NoCopy(volume_name.clone()));
+            unserved.push(volume_name.clone());
         }
     }
     if let Some(disk) = group.disks.get_mut(name) {
         disk.disk = None;
         disk.removed = true;
     }
-    Ok(())
+    unserved
 }
 
 /// `vxdg repldisk`, and `adddisk -k`

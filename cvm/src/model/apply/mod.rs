@@ -37,6 +37,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub use disks::lose_disk;
 pub use log::{drl_len, short_logs};
 pub use make::maxsize;
 pub use resize::maxgrow;
