@@ -220,7 +220,9 @@ impl Configd {
             }
             // It was meant for another, and who asked is told that that one is gone.
             Shipment::Ask(_, generation, _) if generation < self.requests.reachable_since => {}
-            Shipment::Ask(id, _, request) if self.is_master() && id.origin.node == from => {
+            Shipment::Ask(id, _, request)
+                if self.is_master() && id.origin.node == from && self.is_there(from) =>
+            {
                 self.requests.queue.push_back(Waiting { id, request: *request });
                 self.next_work(now);
             }
@@ -229,6 +231,11 @@ impl Configd {
                 self.ship(from, &Shipment::Answer(id, reply));
             }
         }
+    }
+
+    /// The last that a node has shipped may come after the news that it has left.
+    fn is_there(&self, node: NodeId) -> bool {
+        self.role.members.contains(node) || self.role.joiners.contains(node)
     }
 
     /// Whoever asked is told; once.
@@ -388,6 +395,7 @@ impl Configd {
             self.lose_masters();
             self.drop_work();
             self.refuse_others();
+            self.forget_requests_of(was.members.difference(self.role.members));
         }
         self.next_work(now);
     }
@@ -436,6 +444,21 @@ impl Configd {
         self.requests.queue = own;
         for waiting in others {
             self.fail(waiting.id, Failure::plain(SWITCHING));
+        }
+    }
+
+    /// What is not begun for who is gone never is. A node that leaves says so to whoever asked there,
+    /// on the strength of a view that perhaps nobody else installs.
+    fn forget_requests_of(&mut self, gone: NodeSet) {
+        let me = self.me.node;
+        let is_of = |waiting: &Waiting| {
+            waiting.id.origin.node != me && gone.contains(waiting.id.origin.node)
+        };
+        self.requests.queue.retain(|waiting| !is_of(waiting));
+        for scan in &mut self.scans {
+            if matches!(scan, Scan::Request(waiting) if is_of(waiting)) {
+                *scan = Scan::Look;
+            }
         }
     }
 
@@ -586,6 +609,7 @@ impl Configd {
             let text = "vxconfigd of the master is gone, and had not begun it; retry it";
             self.fail(id, Failure::plain(text));
         }
+        self.forget_requests_of(view.left);
         self.next_work(now);
     }
 

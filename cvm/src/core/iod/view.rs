@@ -346,6 +346,8 @@ impl Iod {
         self.opens.go_nowhere();
         self.disabled.retain(|_, image| !image.group.is_shared());
         self.tables.retain(|_, table| !table.is_shared());
+        // Decisions of this stay: alone it may have come further than those who go on without it.
+        self.decided.retain(|group, _| self.tables.contains_key(group));
         self.staged.clear();
         self.modes.clear();
         self.repairs.retain(|_, repair| !repair.is_shared());
