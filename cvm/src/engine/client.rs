@@ -317,7 +317,10 @@ impl Client {
                 }
                 return;
             }
-            (Ok(()), What::Flush | What::Write { .. } | What::Zero { .. }) => {
+            (
+                Ok(()),
+                What::Copy | What::Flush | What::Hold | What::Write { .. } | What::Zero { .. },
+            ) => {
                 self.replies.put_done(&mut out, head.cookie);
             }
         }

@@ -15,11 +15,13 @@
 //! | `shard.rs` | the thread: what has happened, and what comes of it |
 //! | `client.rs` | a client of the NBD protocol: requests in, replies out |
 //! | `disks.rs` | files of disks, as they are found |
+//! | `ranges.rs` | ranges of volumes that nobody changes, and the copies that are made of them |
 //! | `driver/` | reads, writes and waits by `io_uring` or threads |
 
 mod client;
 mod disks;
 pub mod driver;
+mod ranges;
 mod shard;
 
 use std::os::fd::OwnedFd;
@@ -29,9 +31,9 @@ pub(crate) use disks::Found;
 pub(crate) use driver::DiskFile;
 pub(crate) use shard::start;
 
-use crate::core::iod::VolumeIo;
+use crate::core::iod::{RangeNumber, VolumeIo};
 use crate::export::nbd::Session;
-use crate::model::{Name, UniqueId};
+use crate::model::{Name, Sectors, UniqueId};
 
 /// Names an open volume.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -47,6 +49,21 @@ pub(crate) enum ToShard {
     /// What the I/O of a volume may do; the first time, it is opened. The number comes back when it
     /// stands still.
     Io(VolumeNumber, VolumeIo, u64),
+    /// The range of a volume that is held is made equal on all copies.
+    Copy(VolumeNumber, RangeNumber),
+    /// Nobody changes a range of a volume from here on; one that was held before is not.
+    Hold {
+        /// Of which volume.
+        volume: VolumeNumber,
+        /// Names it.
+        number: RangeNumber,
+        /// From which sector on.
+        at: Sectors,
+        /// How many.
+        len: Sectors,
+    },
+    /// Nothing of the volume is held any more.
+    Release(VolumeNumber),
     /// A client of a volume.
     Serve(VolumeNumber, OwnedFd, Box<Session>),
 }
@@ -54,6 +71,12 @@ pub(crate) enum ToShard {
 /// What a shard tells.
 #[derive(Debug)]
 pub(crate) enum FromShard {
+    /// Nothing that was begun changes the range any more.
+    Clear(VolumeNumber, RangeNumber),
+    /// The copies of the range are equal, or could not be made so.
+    Copied(VolumeNumber, RangeNumber, bool),
+    /// A client wants to change a volume that this node does not write yet.
+    FirstChange(VolumeNumber),
     /// Where is this disk?
     Find(UniqueId),
     /// A client has gone.

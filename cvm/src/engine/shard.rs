@@ -10,40 +10,60 @@ use slab::Slab;
 
 use super::client::{Asked, Client, range};
 use super::disks::{Disks, Found, Way};
-use super::driver::{self, Choice, Driver, DriverError, Event, Operation, Pool};
+use super::driver::{self, Choice, Driver, DriverError, Event, IoBuffer, Operation, Pool};
+use super::ranges::Held;
 use super::{FromShard, ToShard, VolumeNumber};
-use crate::core::iod::VolumeIo;
+use crate::core::iod::{RangeNumber, VolumeIo};
 use crate::daemon::{Inbox, Mail};
 use crate::export::nbd::Session;
 use crate::model::size::SECTOR;
 use crate::model::{Sectors, UniqueId};
-use crate::volume::{DiskOp, DiskWork, OpId, Request, RequestId, Volume, VolumeNote, VolumeOutput};
+use crate::volume::{
+    DiskOp, DiskWork, OpId, Request, RequestId, Rules, Volume, VolumeNote, VolumeOutput,
+};
 
 /// A shard.
 #[derive(Debug)]
-struct Shard {
+pub(super) struct Shard {
     inbox: Inbox<ToShard>,
-    out: Mail<FromShard>,
+    pub(super) out: Mail<FromShard>,
     driver: Driver,
-    pool: Pool,
-    volumes: BTreeMap<VolumeNumber, Volume>,
+    pub(super) pool: Pool,
+    pub(super) volumes: BTreeMap<VolumeNumber, Volume>,
+    /// What nobody changes of each.
+    pub(super) ranges: BTreeMap<VolumeNumber, Held>,
     /// What was said last of the I/O of each.
     said: BTreeMap<VolumeNumber, u64>,
     clients: Slab<Client>,
     /// Requests that volumes have, by their number.
-    requests: Slab<Asking>,
+    pub(super) requests: Slab<Asking>,
     disks: Disks<Flight>,
     /// Operations that the driver has.
     flights: Slab<Flight>,
     /// Volumes and clients with which something may have to be done.
-    busy: Vec<VolumeNumber>,
+    pub(super) busy: Vec<VolumeNumber>,
     stirred: Vec<usize>,
 }
 
+/// Whose a request is.
 #[derive(Debug)]
-struct Asking {
-    client: usize,
-    asked: Asked,
+pub(super) enum Asking {
+    /// A client's.
+    Client(usize, Asked),
+    /// The cluster's, which makes copies equal.
+    Copy(VolumeNumber, RangeNumber, IoBuffer),
+    /// The same: nobody changes a range.
+    Hold(VolumeNumber, RangeNumber),
+}
+
+impl Asking {
+    const fn buffer(&self) -> Option<&IoBuffer> {
+        match self {
+            Self::Client(_, asked) => asked.buffer.as_ref(),
+            Self::Copy(.., buffer) => Some(buffer),
+            Self::Hold(..) => None,
+        }
+    }
 }
 
 /// An operation on its way to a disk and back.
@@ -87,6 +107,7 @@ impl Shard {
             driver,
             pool: Pool::new(POOL),
             volumes: BTreeMap::new(),
+            ranges: BTreeMap::new(),
             said: BTreeMap::new(),
             clients: Slab::new(),
             requests: Slab::new(),
@@ -139,8 +160,10 @@ impl Shard {
         match message {
             ToShard::Close(volume) => {
                 self.volumes.remove(&volume);
+                self.ranges.remove(&volume);
                 self.said.remove(&volume);
             }
+            ToShard::Copy(volume, number) => self.copy(volume, number),
             ToShard::Disk(disk, found) => {
                 for flight in self.disks.found(disk, found.as_ref()) {
                     match &found {
@@ -149,10 +172,12 @@ impl Shard {
                     }
                 }
             }
+            ToShard::Hold { volume, number, at, len } => self.hold(volume, number, at, len),
             ToShard::Io(number, io, said) => {
                 self.said.insert(number, said);
                 self.set_io(number, io);
             }
+            ToShard::Release(volume) => self.release(volume),
             ToShard::Serve(volume, socket, session) => self.serve(volume, socket, *session),
         }
     }
@@ -161,7 +186,7 @@ impl Shard {
         let volume = self.volumes.entry(number).or_insert_with(waiting);
         match io {
             VolumeIo::Gone => volume.handle_gone(),
-            VolumeIo::Runs { map, is_alone } => volume.go_on(map, is_alone),
+            VolumeIo::Runs { map, rules } => volume.go_on(map, rules),
             VolumeIo::Still => volume.stand_still(),
         }
         self.busy.push(number);
@@ -233,7 +258,7 @@ impl Shard {
     fn ask(&mut self, number: VolumeNumber, client: usize, asked: Asked) {
         let (at, len) = range(&asked.head);
         let what = asked.what;
-        let place = self.requests.insert(Asking { client, asked });
+        let place = self.requests.insert(Asking::Client(client, asked));
         let request = Request { id: RequestId(place as u64), what, at, len };
         if let Some(volume) = self.volumes.get_mut(&number) {
             volume.submit(request);
@@ -247,6 +272,10 @@ impl Shard {
         match output {
             VolumeOutput::Disk(op) => self.send(number, op),
             VolumeOutput::Done(request, result) => self.answer(request, result),
+            VolumeOutput::FirstChange => {
+                self.out.send(FromShard::FirstChange(number));
+            }
+            VolumeOutput::Held(request) => self.held(request),
             VolumeOutput::Note(note) => tell(&note),
             VolumeOutput::PlexFailed { plex } => {
                 self.out.send(FromShard::PlexFailed(number, plex));
@@ -260,10 +289,19 @@ impl Shard {
 
     fn answer(&mut self, request: RequestId, result: Result<(), crate::volume::IoFailed>) {
         let place = usize::try_from(request.0).unwrap_or(usize::MAX);
-        let Some(Asking { client: place, asked }) = self.requests.try_remove(place) else { return };
-        if let Some(client) = self.clients.get_mut(place) {
-            client.answer(asked, result, &mut self.pool);
-            self.stirred.push(place);
+        match self.requests.try_remove(place) {
+            Some(Asking::Client(place, asked)) => {
+                if let Some(client) = self.clients.get_mut(place) {
+                    client.answer(asked, result, &mut self.pool);
+                    self.stirred.push(place);
+                }
+            }
+            Some(Asking::Copy(volume, number, buffer)) => {
+                self.pool.give_back(buffer);
+                self.copied(volume, number, result.is_ok());
+            }
+            Some(Asking::Hold(volume, number)) => self.held_no_more(volume, number),
+            None => {}
         }
     }
 
@@ -300,7 +338,7 @@ impl Shard {
         let from = usize::try_from(op.offset.checked_mul(SECTOR)?).ok()?;
         let buffer = || {
             let asking = self.requests.get(usize::try_from(op.request.0).ok()?)?;
-            Some((asking.asked.buffer.clone()?, u32::try_from(bytes).ok()?))
+            Some((asking.buffer()?.clone(), u32::try_from(bytes).ok()?))
         };
         Some(match op.work {
             DiskWork::Flush => driver::What::Flush,
@@ -338,8 +376,8 @@ impl Shard {
 }
 
 /// A volume that nothing is known of yet.
-fn waiting() -> Volume {
-    let mut volume = Volume::new(Arc::default(), false);
+pub(super) fn waiting() -> Volume {
+    let mut volume = Volume::new(Arc::default(), Rules::default());
     volume.stand_still();
     volume
 }

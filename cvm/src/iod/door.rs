@@ -146,7 +146,7 @@ impl Door {
                 Some(Opens::Asked(name, _)) => {
                     self.deserted.insert(ticket, name);
                 }
-                Some(Opens::Has((group, volume))) => iod.close_volume(&group, &volume),
+                Some(Opens::Has((group, volume))) => iod.close_volume(crate::daemon::now(), &group, &volume),
                 Some(Opens::No) | None => {}
             },
             Course::Serve(name, session) => {
@@ -166,7 +166,7 @@ impl Door {
         iod: &mut Iod,
     ) {
         if let Some((group, volume)) = self.deserted.remove(&ticket).filter(|_| result.is_ok()) {
-            iod.close_volume(&group, &volume);
+            iod.close_volume(crate::daemon::now(), &group, &volume);
         }
         let Some(guest) = self.guests.get_mut(&ticket) else { return };
         let Opens::Asked(name, export) = std::mem::replace(&mut guest.opens, Opens::No) else {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::core::iod::{DrainTicket, Iod, VolumeIo, VolumeName};
+use crate::core::iod::{DrainTicket, Iod, RangeNumber, VolumeIo, VolumeName};
 use crate::daemon::{Inbox, Mail, mailbox};
 use crate::engine::{Found, FromShard, ToShard, VolumeNumber, start};
 use crate::export::nbd::Session;
-use crate::model::UniqueId;
+use crate::model::{Sectors, UniqueId};
 
 /// The shards, and the volumes in them.
 #[derive(Debug)]
@@ -20,18 +20,30 @@ pub(super) struct Plane {
     volumes: BTreeMap<VolumeNumber, Served>,
     /// Those that new clients get.
     by_name: BTreeMap<VolumeName, VolumeNumber>,
+    /// What nobody changes, also of volumes that nobody has open here.
+    ranges: BTreeMap<VolumeName, HeldRange>,
     /// What is to be told when all that must stands still.
     drains: Vec<(DrainTicket, Option<UniqueId>)>,
     next: u64,
     said: u64,
 }
 
-/// A volume that clients have open.
+/// A range of a volume that nobody changes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeldRange {
+    pub(super) number: RangeNumber,
+    pub(super) at: Sectors,
+    pub(super) len: Sectors,
+}
+
+/// A volume that clients have open, or that is copied.
 #[derive(Debug)]
 struct Served {
     name: VolumeName,
     shard: usize,
     clients: usize,
+    /// Its shard makes the copies of a range equal.
+    is_copied: bool,
     /// What was told last, and the number of that.
     told: Option<VolumeIo>,
     said: u64,
@@ -60,8 +72,8 @@ impl Plane {
             Ok(mail)
         };
         let shards = (0..count).map(shard).collect::<Result<Vec<_>>>()?;
-        let (volumes, by_name) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { shards, news, volumes, by_name, drains: Vec::new(), next: 0, said: 0 })
+        let (volumes, by_name, ranges) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Self { shards, news, volumes, by_name, ranges, drains: Vec::new(), next: 0, said: 0 })
     }
 
     /// What shards have told.
@@ -85,22 +97,77 @@ impl Plane {
         let name = name.clone();
         self.by_name.insert(name.clone(), number);
         let (told, is_still, is_shared) = (None, false, true);
-        let served = Served { name, shard, clients: 0, told, said: 0, is_still, is_shared };
+        let (range, clients, is_copied) = (self.ranges.get(&name).copied(), 0, false);
+        let served = Served { name, shard, clients, is_copied, told, said: 0, is_still, is_shared };
         self.volumes.insert(number, served);
+        if let Some(range) = range {
+            // Before anything else is asked of it.
+            self.send(shard, hold(number, range));
+        }
         number
+    }
+
+    /// Nobody changes a range of a volume; `true`: nobody has it open here.
+    pub(super) fn hold(&mut self, name: &VolumeName, range: HeldRange) -> bool {
+        self.ranges.insert(name.clone(), range);
+        let Some(number) = self.by_name.get(name).copied() else { return true };
+        if let Some(served) = self.volumes.get(&number) {
+            self.send(served.shard, hold(number, range));
+        }
+        false
+    }
+
+    /// The copies of a range that is held are made equal; [`FromShard::Copied`] says when.
+    pub(super) fn copy(&mut self, name: &VolumeName, range: RangeNumber) {
+        let number = self.by_name.get(name).copied().unwrap_or_else(|| self.add(name));
+        let Some(served) = self.volumes.get_mut(&number) else { return };
+        served.is_copied = true;
+        let shard = served.shard;
+        self.send(shard, ToShard::Copy(number, range));
+    }
+
+    /// A copy has come to its end: of which volume.
+    pub(super) fn copied(&mut self, number: VolumeNumber) -> Option<VolumeName> {
+        let served = self.volumes.get_mut(&number)?;
+        served.is_copied = false;
+        let name = served.name.clone();
+        self.close_unused();
+        Some(name)
+    }
+
+    /// Nothing of the volume is held any more.
+    pub(super) fn release(&mut self, name: &VolumeName) {
+        self.ranges.remove(name);
+        let number = self.by_name.get(name).copied();
+        if let Some((number, served)) = number.and_then(|n| Some((n, self.volumes.get(&n)?))) {
+            self.send(served.shard, ToShard::Release(number));
+        }
+        self.close_unused();
+    }
+
+    /// Volumes that nobody has open and nobody copies.
+    fn close_unused(&mut self) {
+        let is_unused = |served: &Served| {
+            let is_held = served.told != Some(VolumeIo::Gone);
+            let is_held = is_held && self.ranges.contains_key(&served.name);
+            served.clients == 0 && !served.is_copied && !is_held
+        };
+        let unused = self.volumes.iter().filter(|(_, served)| is_unused(served));
+        for number in unused.map(|(number, _)| *number).collect::<Vec<_>>() {
+            if let Some(served) = self.volumes.remove(&number) {
+                self.by_name.retain(|_, of| *of != number);
+                self.send(served.shard, ToShard::Close(number));
+            }
+        }
     }
 
     /// A client has gone: the volume that the core is to close, if it has it open.
     pub(super) fn left(&mut self, number: VolumeNumber) -> Option<VolumeName> {
         let served = self.volumes.get_mut(&number)?;
         served.clients -= 1;
-        let (name, shard, is_over) = (served.name.clone(), served.shard, served.clients == 0);
+        let name = served.name.clone();
         let is_open = self.by_name.get(&name) == Some(&number);
-        if is_over {
-            self.volumes.remove(&number);
-            self.by_name.retain(|_, of| *of != number);
-            self.send(shard, ToShard::Close(number));
-        }
+        self.close_unused();
         is_open.then_some(name)
     }
 
@@ -136,6 +203,9 @@ impl Plane {
             if let Some(shard) = self.shards.get(served.shard) {
                 shard.send(ToShard::Io(*number, io, self.said));
             }
+        }
+        if !self.volumes.is_empty() {
+            self.close_unused();
         }
         gone
     }
@@ -190,6 +260,10 @@ impl AsFd for Plane {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.news.as_fd()
     }
+}
+
+fn hold(volume: VolumeNumber, HeldRange { number, at, len }: HeldRange) -> ToShard {
+    ToShard::Hold { volume, number, at, len }
 }
 
 /// Threads for the I/O of volumes: one for each processor, and not more than this.

@@ -15,7 +15,7 @@ use llt::{Id, Incarnation, NodeId};
 
 use super::disks::{Disks, Done};
 use super::door::Door;
-use super::plane::Plane;
+use super::plane::{HeldRange, Plane};
 use crate::core::iod::{Command, Iod, IodConfig, IodNotice, IodOutput};
 use crate::core::wire::local::{UpcallWriter, decode_command};
 use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
@@ -180,7 +180,22 @@ impl Reactor {
             }
             FromShard::Left(volume) => {
                 if let Some((group, volume)) = self.plane.left(volume) {
-                    self.iod.close_volume(&group, &volume);
+                    self.iod.close_volume(now(), &group, &volume);
+                }
+            }
+            FromShard::Clear(volume, range) => {
+                if let Some(name) = self.plane.name(volume) {
+                    self.iod.handle_range_clear(name, range);
+                }
+            }
+            FromShard::Copied(volume, range, is_equal) => {
+                if let Some(name) = self.plane.copied(volume) {
+                    self.iod.handle_copied(now(), &name, range, is_equal);
+                }
+            }
+            FromShard::FirstChange(volume) => {
+                if let Some(name) = self.plane.name(volume) {
+                    self.iod.handle_first_change(now(), name, wall_seconds());
                 }
             }
             FromShard::PlexFailed(volume, plex) => {
@@ -198,7 +213,7 @@ impl Reactor {
             self.put_out();
             let gone = self.plane.look(&self.iod);
             for (group, volume) in &gone {
-                self.iod.close_volume(group, volume);
+                self.iod.close_volume(now(), group, volume);
             }
             let drained = self.plane.drained();
             let went_on = self.door.go_on(now(), &mut self.iod, &mut self.plane);
@@ -223,7 +238,14 @@ impl Reactor {
                         let _ = port.close();
                     }
                 }
+                IodOutput::CopyRange { volume, number } => self.plane.copy(&volume, number),
                 IodOutput::Drain(ticket, group) => self.plane.drain(ticket, group),
+                IodOutput::HoldRange { volume, number, at, len } => {
+                    if self.plane.hold(&volume, HeldRange { number, at, len }) {
+                        self.iod.handle_range_clear(&volume, number);
+                    }
+                }
+                IodOutput::ReleaseRange { volume } => self.plane.release(&volume),
                 IodOutput::Notice(notice) => tell(&notice),
                 IodOutput::Opened(ticket, result) => {
                     self.door.opened(ticket, result, &mut self.iod);
@@ -282,6 +304,9 @@ fn tell(notice: &IodNotice) {
         }
         IodNotice::CopyFailed { group, disk, error } => {
             tracing::warn!("disk {disk} of group {group}: a copy is not written: {error}");
+        }
+        IodNotice::CopyingFailed { group, volume } => {
+            tracing::error!("volume {volume} of group {group}: a range cannot be read of any copy");
         }
         IodNotice::Disabled { group } => {
             tracing::error!("Disk group {group}: Disabled by errors");

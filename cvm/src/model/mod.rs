@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod change;
 pub mod check;
+pub mod finding;
 pub mod group;
 pub mod ids;
 pub mod limits;
@@ -21,6 +22,7 @@ pub mod text;
 
 pub use apply::{Env, NewDisk, apply};
 pub use check::{Broken, Flaw, check};
+pub use finding::Finding;
 pub use group::{Copies, Group, Kind, Owner};
 pub use ids::{Epoch, Name, ParseIdError, Rid, Serial, Stamp, Tid, UniqueId};
 pub use record::{Common, Disk, Layout, Permissions, Piece, Plex, Source, Subdisk, Volume};

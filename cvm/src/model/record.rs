@@ -3,6 +3,8 @@
 //! A record names what it consists of: a volume its plexes, a plex its subdisks, a subdisk its disk.
 //! Who uses a record is looked up ([`super::Group::users`]), so that nothing is said twice.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Name, Rid, Serial, UniqueId};
@@ -135,6 +137,36 @@ impl Plex {
         self.log.is_some() && self.pieces.is_empty()
     }
 
+    /// It is written and not read, until somebody has copied to it.
+    pub const fn is_being_copied(&self) -> bool {
+        match (self.kernel, self.state) {
+            (
+                KernelState::Enabled,
+                PlexState::SnapAtt
+                | PlexState::SnapDis
+                | PlexState::SnapDone
+                | PlexState::SnapTmp
+                | PlexState::Stale
+                | PlexState::Temp
+                | PlexState::TempRm
+                | PlexState::TempRmSd,
+            ) => true,
+            (
+                KernelState::Enabled,
+                PlexState::Active
+                | PlexState::Clean
+                | PlexState::Empty
+                | PlexState::IoFail
+                | PlexState::Log
+                | PlexState::NoDevice
+                | PlexState::Offline
+                | PlexState::Recover
+                | PlexState::Removed,
+            )
+            | (KernelState::Detached | KernelState::Disabled, _) => false,
+        }
+    }
+
     /// All its subdisks, the log last.
     pub fn subdisks(&self) -> impl Iterator<Item = &Name> {
         self.pieces.iter().map(|piece| &piece.subdisk).chain(&self.log)
@@ -187,4 +219,21 @@ pub struct Volume {
     pub permissions: Permissions,
     /// Data plexes and log plexes.
     pub plexes: Vec<Name>,
+    /// Nodes that may be writing it: once they are lost its copies may differ. Never of a layer.
+    #[serde(default)]
+    pub writers: BTreeSet<u8>,
+}
+
+impl Volume {
+    /// Its copies may differ until they are made equal.
+    pub const fn needs_sync(&self) -> bool {
+        matches!(self.state, VolumeState::NeedSync | VolumeState::Sync)
+    }
+
+    /// The group has come from elsewhere: whoever was writing is lost.
+    pub fn lose_writers(&mut self) {
+        if !std::mem::take(&mut self.writers).is_empty() {
+            self.state = VolumeState::Sync;
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! A group for tests: two disks, a volume with a concatenated and a striped plex.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::group::{Group, Owner};
 use super::ids::{Name, Serial, UniqueId};
@@ -81,6 +81,7 @@ pub(crate) fn group() -> Group {
         layer: false,
         permissions: Permissions::default(),
         plexes: vec![name("vol1-01"), name("vol1-02")],
+        writers: BTreeSet::new(),
     };
     group.volumes.insert(name("vol1"), volume);
     group

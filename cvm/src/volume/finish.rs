@@ -12,11 +12,19 @@ impl Volume {
         let (what, step, is_lost) = (active.request.what, active.step, active.is_lost);
         match (what, step) {
             (What::Read, Step::Correct) => self.corrected(slot, &faults),
-            (What::Read, Step::Begin | Step::Flush | Step::Reread) => self.read(slot, faults),
+            (What::Read, Step::Begin | Step::Copy | Step::Flush | Step::Reread) => {
+                self.read(slot, &faults);
+            }
+            (What::Copy, Step::Begin | Step::Correct | Step::Flush | Step::Reread) => {
+                self.copy_read(slot, &faults);
+            }
             _ if !faults.is_empty() => self.not_written(slot, &faults),
             _ if is_lost => self.end(slot, Err(IoFailed::Io)),
             (What::Zero { durable: true, .. }, Step::Begin) => self.zeroed(slot),
-            (What::Flush | What::Write { .. } | What::Zero { .. }, _) => self.end(slot, Ok(())),
+            (What::Copy, Step::Copy) => self.copied(slot),
+            (What::Flush | What::Hold | What::Write { .. } | What::Zero { .. }, _) => {
+                self.end(slot, Ok(()));
+            }
         }
     }
 
@@ -30,12 +38,9 @@ impl Volume {
         }
     }
 
-    fn read(&mut self, slot: usize, faults: Vec<Op>) {
-        for op in &faults {
-            let (at, len) = (op.at, op.len);
-            self.note(op, |plex| VolumeNote::ReadFailed { plex, at, len });
-        }
-        let may_write = self.is_alone && self.state == State::Running;
+    fn read(&mut self, slot: usize, faults: &[Op]) {
+        // It may not have been alone in its blocks, and what was read there be old by now.
+        let may_write = self.rules.is_alone && self.state == State::Running && self.owns(slot);
         let Some(active) = self.active.get_mut(slot) else { return };
         if faults.is_empty() {
             // What stands still does not write: the next read meets it again.
@@ -47,10 +52,44 @@ impl Volume {
             }
             return;
         }
-        active.avoid.extend(faults.iter().map(|op| op.plex));
-        active.bad.extend(faults);
-        active.step = Step::Reread;
-        self.wait(slot);
+        active.bad.extend_from_slice(faults);
+        self.reread(slot, faults);
+    }
+
+    /// Another plex is read.
+    fn reread(&mut self, slot: usize, faults: &[Op]) {
+        for op in faults {
+            let (at, len) = (op.at, op.len);
+            self.note(op, |plex| VolumeNote::ReadFailed { plex, at, len });
+        }
+        if let Some(active) = self.active.get_mut(slot) {
+            active.avoid.extend(faults.iter().map(|op| op.plex));
+            active.step = Step::Reread;
+            self.wait(slot);
+        }
+    }
+
+    /// A copy was read, or not: the others are written now.
+    fn copy_read(&mut self, slot: usize, faults: &[Op]) {
+        if self.is_cancelled(slot) {
+            self.end(slot, Err(IoFailed::Gone));
+        } else if !faults.is_empty() {
+            self.reread(slot, faults);
+        } else if let Some(active) = self.active.get_mut(slot) {
+            if self.state == State::Running {
+                active.step = Step::Copy;
+                self.issue_copy(slot);
+            } else {
+                // Other copies may take part by then.
+                active.step = Step::Begin;
+                self.wait(slot);
+            }
+        }
+    }
+
+    fn copied(&mut self, slot: usize) {
+        let result = if self.is_cancelled(slot) { Err(IoFailed::Gone) } else { Ok(()) };
+        self.end(slot, result);
     }
 
     fn corrected(&mut self, slot: usize, faults: &[Op]) {
@@ -68,6 +107,10 @@ impl Volume {
         }
     }
 
+    fn is_cancelled(&self, slot: usize) -> bool {
+        self.active.get(slot).is_some_and(|active| active.is_cancelled)
+    }
+
     /// Something could not be written: it is not done before all nodes have stopped using the plex.
     fn not_written(&mut self, slot: usize, faults: &[Op]) {
         let mut waits = false;
@@ -76,7 +119,7 @@ impl Volume {
             self.note(op, |plex| VolumeNote::WriteFailed { plex, at, len });
             waits |= self.report(op.plex);
         }
-        if self.state == State::Gone {
+        if self.state == State::Gone || self.is_cancelled(slot) {
             self.end(slot, Err(IoFailed::Gone));
         } else if !waits {
             self.end(slot, Err(IoFailed::Io));

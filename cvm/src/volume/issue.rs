@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::map::{MirrorIndex, PlexIndex, PlexMode, Target, VolumeMap};
-use super::request::{DiskOp, DiskWork, IoFailed, OpId, VolumeOutput};
+use super::request::{DiskOp, DiskWork, IoFailed, OpId, VolumeOutput, What};
 use super::state::{Op, Volume};
 use crate::model::Sectors;
 
@@ -24,16 +24,40 @@ struct Span {
 }
 
 impl Volume {
-    /// Reads from one plex of each mirror, as the read policies say.
+    /// Reads from one plex of each mirror, as the read policies say, or the first one.
     pub(super) fn issue_read(&mut self, slot: usize) {
         let map = Arc::clone(&self.map);
         let span = self.whole(slot);
         self.plan.clear();
-        if self.plan_read(&map, slot, span) {
-            self.issue(slot);
-        } else {
+        let is_copy = self.active.get(slot).is_some_and(|active| active.request.what == What::Copy);
+        let reads_one = is_copy || self.rules.reads_one;
+        if !self.plan_read(&map, slot, span, reads_one) {
             self.end(slot, Err(IoFailed::Io));
+            return;
         }
+        if is_copy && let Some(active) = self.active.get_mut(slot) {
+            // Each part of a layer may come from another plex.
+            active.source.clear();
+            active.source.extend(self.plan.iter().map(|planned| planned.op));
+        }
+        self.issue(slot);
+    }
+
+    /// Writes what was read to the other copies; to all of them, or if they are known to be equal to
+    /// those that are not current.
+    pub(super) fn issue_copy(&mut self, slot: usize) {
+        let map = Arc::clone(&self.map);
+        let span = self.whole(slot);
+        self.plan.clear();
+        // It was read, so it is kept.
+        let _ = self.plan_change(&map, slot, span, DiskWork::Write { durable: false });
+        // A plex is cut into the same operations, whether it is read or written.
+        let Some(active) = self.active.get(slot) else { return };
+        let (source, reads_one) = (&active.source, self.rules.reads_one);
+        let is_written =
+            |op: &Op| if reads_one { !source.contains(op) } else { !map.is_current(op.plex) };
+        self.plan.retain(|planned| is_written(&planned.op));
+        self.issue(slot);
     }
 
     /// Writes, or zeroes, all plexes that take part.
@@ -87,13 +111,15 @@ impl Volume {
         Span { mirror: MirrorIndex::VOLUME, at, len, offset: 0 }
     }
 
-    /// `false`: there is no plex left that has it.
-    fn plan_read(&mut self, map: &VolumeMap, slot: usize, span: Span) -> bool {
+    /// `false`: there is no plex left that has it. `reads_one`: it is the first that has it, not the
+    /// one whose turn it is.
+    fn plan_read(&mut self, map: &VolumeMap, slot: usize, span: Span, reads_one: bool) -> bool {
         let mirror = map.mirror(span.mirror);
         let count = mirror.plexes.len();
-        let first = self.turn(span.mirror, count);
+        let first = if reads_one { 0 } else { self.turn(span.mirror, count) };
         let in_turn = (0..count).filter_map(|step| mirror.plexes.get((first + step) % count));
-        let candidates = mirror.preferred.iter().chain(in_turn);
+        let preferred = mirror.preferred.iter().filter(|_| !reads_one);
+        let candidates = preferred.chain(in_turn);
         let before = self.plan.len();
         for plex in candidates.copied() {
             if !self.is_readable(map, slot, plex, span) {
@@ -110,7 +136,7 @@ impl Volume {
                     }
                     Some(Target::Layer { mirror, at }) => {
                         let span = Span { mirror, at, len: part.len, offset };
-                        self.plan_read(map, slot, span)
+                        self.plan_read(map, slot, span, reads_one)
                     }
                 }
             });

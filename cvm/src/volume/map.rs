@@ -253,6 +253,19 @@ impl VolumeMap {
         self.plexes.iter().enumerate().map(|(index, plex)| (PlexIndex(index), plex))
     }
 
+    /// A plex is current, and so is all that it is a part of: what it holds is what may be read.
+    pub fn is_current(&self, plex: PlexIndex) -> bool {
+        let mut at = Some(plex);
+        while let Some(plex) = at {
+            let plex = self.plex(plex);
+            if plex.mode != PlexMode::ReadWrite {
+                return false;
+            }
+            at = self.mirror(plex.mirror).parent;
+        }
+        true
+    }
+
     /// Copies are kept equal somewhere: the order of writes matters.
     pub fn is_mirrored(&self) -> bool {
         self.mirrors.iter().any(|mirror| mirror.plexes.len() > 1)

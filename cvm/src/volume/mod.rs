@@ -6,6 +6,7 @@
 //! | `map.rs` | where blocks lie |
 //! | `request.rs` | the words between a volume, its programs and its disks |
 //! | `state.rs` | a volume with its requests: what runs, what waits, what stands still |
+//! | `wait.rs` | what waits for what |
 //! | `issue.rs` | a request becomes operations: which plex is read, all that are written |
 //! | `finish.rs` | what comes of it when the disks have answered |
 //!
@@ -18,6 +19,10 @@
 //! A request waits while the volume stands still, because its table changes or its cluster does, and
 //! behind writes of the same blocks where copies could become different. What was parked because a
 //! plex failed is made anew under whatever table comes next: the same bytes once more.
+//!
+//! Copies that may differ are made equal from outside, a range after the other: [`What::Hold`], then
+//! [`What::Copy`] in it, then [`Volume::release`]. Until all of them are, everybody reads the same
+//! copy ([`Rules::reads_one`]), and what was read once stays.
 
 mod finish;
 mod issue;
@@ -26,11 +31,12 @@ mod request;
 mod state;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 pub use map::{
     DiskIndex, Mirror, MirrorIndex, Part, Parts, PlexIndex, PlexMap, PlexMode, Target, VolumeMap,
 };
 pub use request::{
-    DiskOp, DiskWork, IoFailed, OpId, Request, RequestId, VolumeNote, VolumeOutput, What,
+    DiskOp, DiskWork, IoFailed, OpId, Request, RequestId, Rules, VolumeNote, VolumeOutput, What,
 };
 pub use state::Volume;

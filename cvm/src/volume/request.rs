@@ -7,11 +7,30 @@ use crate::model::{Name, Sectors};
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RequestId(pub u64);
 
-/// What a program wants.
+/// What a volume may do on this node while a table is in force.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Rules {
+    /// Nobody else writes: what cannot be read of one plex may be written from another.
+    pub is_alone: bool,
+    /// The cluster knows that this node writes: after its loss the copies are made equal.
+    pub is_marked: bool,
+    /// Copies may differ: all nodes read the same one of them.
+    pub reads_one: bool,
+}
+
+/// What is wanted of a volume.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum What {
+    /// Not for clients: all copies become equal, in blocks that a [`Hold`](Self::Hold) keeps on every
+    /// node that writes them. One copy is read into the data of the request, the others are written
+    /// from there; where copies are known to be equal, only those that are not read yet. Nothing is
+    /// durable before a flush. [`Volume::cancel`](super::Volume::cancel) ends it early.
+    Copy,
     /// What was written and reported as done is to be durable.
     Flush,
+    /// Not for clients: nobody changes blocks through this volume, from
+    /// [`VolumeOutput::Held`] until [`Volume::release`](super::Volume::release).
+    Hold,
     /// Blocks.
     Read,
     /// Blocks are replaced.
@@ -29,11 +48,11 @@ pub enum What {
 }
 
 impl What {
-    /// It changes blocks.
+    /// It changes blocks: what was read there before is not what is read there later.
     pub const fn changes(self) -> bool {
         match self {
             Self::Write { .. } | Self::Zero { .. } => true,
-            Self::Flush | Self::Read => false,
+            Self::Copy | Self::Flush | Self::Hold | Self::Read => false,
         }
     }
 }
@@ -116,6 +135,11 @@ pub enum VolumeOutput {
     Disk(DiskOp),
     /// The end of a request.
     Done(RequestId, Result<(), IoFailed>),
+    /// Something is to be changed for the first time under rules without a mark: it waits for
+    /// [`Volume::go_on`](super::Volume::go_on) with one.
+    FirstChange,
+    /// A [`What::Hold`] has its blocks.
+    Held(RequestId),
     /// For people, and for counters.
     Note(VolumeNote),
     /// Nobody must use this plex any more, which has to be agreed on: writes wait for that.

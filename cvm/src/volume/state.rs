@@ -7,24 +7,28 @@ use slab::Slab;
 
 use super::issue::Planned;
 use super::map::{DiskIndex, PlexIndex, VolumeMap};
-use super::request::{DiskWork, IoFailed, OpId, Request, VolumeNote, VolumeOutput, What};
+use super::request::{
+    DiskWork, IoFailed, OpId, Request, RequestId, Rules, VolumeNote, VolumeOutput, What,
+};
+use super::wait::Held;
 use crate::model::Sectors;
 
 /// An open volume on one node.
 #[derive(Clone, Debug)]
 pub struct Volume {
     pub(super) map: Arc<VolumeMap>,
-    /// Nobody else writes: what cannot be read of one plex may be written from another.
-    pub(super) is_alone: bool,
+    pub(super) rules: Rules,
     pub(super) state: State,
     /// It was asked to stand still, and has not said yet that it does.
     owes_still: bool,
     pub(super) active: Slab<Active>,
     pub(super) ops: Slab<Op>,
     /// Those of `active` that have not begun, in the order in which they came.
-    waiting: VecDeque<usize>,
+    pub(super) waiting: VecDeque<usize>,
     /// The blocks that nobody else may change while a request has begun and has not ended.
-    held: Vec<Held>,
+    pub(super) held: Vec<Held>,
+    /// It was said that something is to be changed and there is no mark.
+    pub(super) has_told_change: bool,
     /// Those whose step has come to its end.
     pub(super) ended: VecDeque<usize>,
     /// The plex of each mirror that is read next.
@@ -62,10 +66,16 @@ pub(super) struct Active {
     pub(super) faults: Vec<Op>,
     /// Reads that failed, to be corrected.
     pub(super) bad: Vec<Op>,
+    /// What is read of the copies, to be written to the others.
+    pub(super) source: Vec<Op>,
+    /// It ends when disks have answered.
+    pub(super) is_cancelled: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
+    /// It has its blocks, and does nothing with them.
+    Held,
     /// A plex that it was to be written to has failed.
     Parked,
     /// Disks work on it.
@@ -81,24 +91,12 @@ pub(super) enum Step {
     Begin,
     /// A plex could not be read: another is, and nobody writes there.
     Reread,
+    /// What was read is written to the other copies.
+    Copy,
     /// What could not be read is written.
     Correct,
     /// What was zeroed becomes durable.
     Flush,
-}
-
-/// Sectors of the volume that belong to a request for now.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    slot: usize,
-    begin: Sectors,
-    end: Sectors,
-}
-
-impl Held {
-    const fn meets(&self, other: &Self) -> bool {
-        self.begin < other.end && other.begin < self.end
-    }
 }
 
 /// An operation, beside what the disk is told.
@@ -114,17 +112,18 @@ pub(super) struct Op {
 }
 
 impl Volume {
-    /// A volume of which nothing has been asked yet. `is_alone`: no other node writes it.
-    pub fn new(map: Arc<VolumeMap>, is_alone: bool) -> Self {
+    /// A volume of which nothing has been asked yet.
+    pub fn new(map: Arc<VolumeMap>, rules: Rules) -> Self {
         let mut volume = Self {
             map: Arc::default(),
-            is_alone,
+            rules,
             state: State::Running,
             owes_still: false,
             active: Slab::new(),
             ops: Slab::new(),
             waiting: VecDeque::new(),
             held: Vec::new(),
+            has_told_change: false,
             ended: VecDeque::new(),
             turns: Vec::new(),
             failed: Vec::new(),
@@ -135,7 +134,7 @@ impl Volume {
         volume
     }
 
-    /// A program wants something.
+    /// Something is wanted.
     pub fn submit(&mut self, request: Request) {
         let slot = self.active.insert(Active {
             request,
@@ -146,9 +145,37 @@ impl Volume {
             avoid: Vec::new(),
             faults: Vec::new(),
             bad: Vec::new(),
+            source: Vec::new(),
+            is_cancelled: false,
         });
         self.wait(slot);
         self.settle();
+    }
+
+    /// The blocks of a [`What::Hold`] may be changed again, or it is not wanted any more.
+    pub fn release(&mut self, id: RequestId) {
+        if let Some(slot) = self.find(id, What::Hold) {
+            self.waiting.retain(|waiting| *waiting != slot);
+            self.end(slot, Ok(()));
+            self.settle();
+        }
+    }
+
+    /// A [`What::Copy`] is not wanted any more: it ends as soon as no disk works on it, and fails. What
+    /// it has written stays.
+    pub fn cancel(&mut self, id: RequestId) {
+        let Some(slot) = self.find(id, What::Copy) else { return };
+        let Some(active) = self.active.get_mut(slot) else { return };
+        active.is_cancelled = true;
+        if active.left == 0 {
+            self.waiting.retain(|waiting| *waiting != slot);
+            self.end(slot, Err(IoFailed::Gone));
+        }
+    }
+
+    fn find(&self, id: RequestId, what: What) -> Option<usize> {
+        let is_it = |active: &Active| active.request.id == id && active.request.what == what;
+        self.active.iter().find(|(_, active)| is_it(active)).map(|(slot, _)| slot)
     }
 
     /// A disk has done what it was told, or has not.
@@ -179,15 +206,16 @@ impl Volume {
         self.tell_still();
     }
 
-    /// I/O goes on, with this table. The volume stands still, or has done nothing yet.
+    /// I/O goes on, with this table and these rules. The volume stands still, or has done nothing yet.
+    /// What has its blocks by [`What::Hold`] keeps them.
     ///
     /// # Panics
     /// If disks still work under another table.
-    pub fn go_on(&mut self, map: Arc<VolumeMap>, is_alone: bool) {
+    pub fn go_on(&mut self, map: Arc<VolumeMap>, rules: Rules) {
         if self.state == State::Gone {
             return;
         }
-        self.is_alone = is_alone;
+        (self.rules, self.has_told_change) = (rules, false);
         (self.state, self.owes_still) = (State::Running, false);
         if !self.ops.is_empty() {
             assert!(*self.map == *map, "a table changes while I/O runs under it");
@@ -200,6 +228,7 @@ impl Volume {
             // Indices are of the map of before.
             active.avoid.clear();
             active.bad.clear();
+            active.source.clear();
             active.step = Step::Begin;
             if active.phase == Phase::Parked {
                 // It had begun before all that wait.
@@ -280,41 +309,6 @@ impl Volume {
         }
     }
 
-    fn start_waiting(&mut self) {
-        let mut place = 0;
-        while let Some(slot) = self.waiting.get(place).copied() {
-            if self.may_begin(slot, place) {
-                self.waiting.remove(place);
-                self.begin(slot);
-            } else {
-                place += 1;
-            }
-        }
-    }
-
-    /// Nothing is in its way: `place` is where it stands in the queue.
-    fn may_begin(&self, slot: usize, place: usize) -> bool {
-        if self.state != State::Running {
-            return false;
-        }
-        let Some(mine) = self.holds(slot) else { return true };
-        let before = self.waiting.iter().take(place).filter_map(|slot| self.holds(*slot));
-        !self.held.iter().copied().chain(before).any(|other| mine.meets(&other))
-    }
-
-    /// What a request holds once it has begun: two writes that meet could leave one of them on one
-    /// copy, and the other on another.
-    fn holds(&self, slot: usize) -> Option<Held> {
-        let active = self.active.get(slot)?;
-        let Request { what, at, len, .. } = active.request;
-        let holds = match active.step {
-            Step::Begin | Step::Flush => what.changes(),
-            Step::Correct | Step::Reread => self.is_alone,
-        };
-        let held = Held { slot, begin: at, end: at.saturating_add(len) };
-        (holds && self.map.is_mirrored()).then_some(held)
-    }
-
     /// A request is over.
     pub(super) fn end(&mut self, slot: usize, result: Result<(), IoFailed>) {
         if let Some(active) = self.active.try_remove(slot) {
@@ -323,16 +317,12 @@ impl Volume {
         }
     }
 
-    fn let_go(&mut self, slot: usize) {
-        self.held.retain(|held| held.slot != slot);
-    }
-
     pub(super) fn note(&mut self, op: &Op, note: impl FnOnce(crate::model::Name) -> VolumeNote) {
         let name = self.map.plex(op.plex).name.clone();
         self.out.push_back(VolumeOutput::Note(note(name)));
     }
 
-    fn begin(&mut self, slot: usize) {
+    pub(super) fn begin(&mut self, slot: usize) {
         let held = self.holds(slot);
         self.held.extend(held);
         let Some(active) = self.active.get_mut(slot) else { return };
@@ -343,8 +333,13 @@ impl Volume {
             return;
         }
         match what {
+            What::Copy | What::Read => self.issue_read(slot),
             What::Flush => self.issue_flush(slot),
-            What::Read => self.issue_read(slot),
+            What::Hold => {
+                active.phase = Phase::Held;
+                let id = active.request.id;
+                self.out.push_back(VolumeOutput::Held(id));
+            }
             What::Write { durable } => self.issue_change(slot, DiskWork::Write { durable }),
             What::Zero { may_unmap, .. } => self.issue_change(slot, DiskWork::Zero { may_unmap }),
         }

@@ -12,4 +12,5 @@ mod detach;
 mod failures;
 mod opens;
 mod requirements;
+mod resync;
 mod world;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{
     Command, DrainTicket, Iod, IodConfig, IodNotice, IodOutput, OpenRefused, OpenTicket, Upcall,
-    Write,
+    VolumeIo, Write,
 };
 use cvm::core::wire::parcel::{Parcels, Way};
 use cvm::core::wire::v::VMessage;
@@ -15,7 +15,7 @@ use cvm::core::wire::w::WMessage;
 use cvm::disk::Image;
 use cvm::model::{Activation, Name, UniqueId};
 use cvm::request::{ClusterRequest, Failure, Reply, Request};
-use cvm::sim::{Course, Disks, Fate, Writes};
+use cvm::sim::{Course, Disks, Fate, Ranges, Writes};
 use llt::{Duration, Id, Incarnation, Instant, NodeId};
 
 use crate::bus::{Bus, Event};
@@ -44,6 +44,7 @@ pub(crate) struct Node {
     pub(crate) configd: Configd,
     iod_out: VecDeque<IodOutput>,
     drains: VecDeque<DrainTicket>,
+    pub(crate) ranges: Ranges,
     configd_out: VecDeque<ConfigdOutput>,
     /// From vxiod to vxconfigd, and back.
     upcalls: VecDeque<Upcall>,
@@ -165,6 +166,7 @@ impl World {
             configd,
             iod_out: VecDeque::new(),
             drains: VecDeque::new(),
+            ranges: Ranges::default(),
             configd_out: VecDeque::new(),
             upcalls: VecDeque::new(),
             commands: VecDeque::new(),
@@ -215,9 +217,12 @@ impl World {
     pub(crate) fn thaw(&mut self, node: NodeId) {
         let Some(frozen) = self.nodes.get_mut(&node).filter(|node| node.is_frozen) else { return };
         frozen.is_frozen = false;
-        while self.iod_output(node) || self.complete(node) || self.drained(node) || self.local(node)
-        {
-        }
+        while self.iod_output(node)
+            || self.complete(node)
+            || self.drained(node)
+            || self.ranged(node)
+            || self.local(node)
+        {}
         let now = self.now;
         if let Some(frozen) = self.nodes.get_mut(&node) {
             frozen.iod.handle_closed(now, "this node was ejected from the cluster");
@@ -297,9 +302,20 @@ impl World {
         self.collect(node);
     }
 
+    /// A program is about to change a volume that it has open.
+    pub(crate) fn first_change(&mut self, node: NodeId, group: &UniqueId, volume: &str) {
+        let now = self.now;
+        if let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) {
+            let volume = (group.clone(), name(volume));
+            state.iod.handle_first_change(now, &volume, 1_283_432_400);
+        }
+        self.collect(node);
+    }
+
     /// A program closes a volume.
     pub(crate) fn close(&mut self, node: NodeId, group: &UniqueId, volume: &str) {
-        self.nodes.get_mut(&node).unwrap().iod.close_volume(group, &name(volume));
+        let now = self.now;
+        self.nodes.get_mut(&node).unwrap().iod.close_volume(now, group, &name(volume));
         self.collect(node);
         self.settle();
     }
@@ -350,7 +366,7 @@ impl World {
 
     /// One thing happens, if there is something.
     pub(crate) fn step(&mut self) -> bool {
-        const KINDS: usize = 8;
+        const KINDS: usize = 9;
         let nodes = self.running();
         let actors = nodes.len() * KINDS + 3;
         let first = self.draw(actors);
@@ -364,6 +380,7 @@ impl World {
                 (Some(&node), 4) => self.event(node, Port::V),
                 (Some(&node), 5) => self.event(node, Port::W),
                 (Some(&node), 6) => self.drained(node),
+                (Some(&node), 7) => self.ranged(node),
                 (Some(&node), _) => self.event(node, Port::U),
                 (None, 0) => self.u.order_next(),
                 (None, 1) => self.v.order_next(),
@@ -380,7 +397,20 @@ impl World {
                 self.trace.push(said_on_v(node, &payload));
                 self.v.broadcast(node, payload);
             }
+            IodOutput::CopyRange { volume, number } => {
+                state.ranges.copy(volume, number);
+                self.trace.push(format!("copy {node}"));
+                self.check_copies();
+            }
             IodOutput::Drain(ticket, _) => state.drains.push_back(ticket),
+            IodOutput::HoldRange { volume, number, .. } => {
+                state.ranges.hold(volume, number);
+                self.check_copies();
+            }
+            IodOutput::ReleaseRange { volume } => {
+                state.ranges.release(&volume);
+                self.check_copies();
+            }
             IodOutput::ClosePort => self.v.leave(node, usize::MAX / 2),
             IodOutput::Notice(notice) => self.said.push(Said::Iod(node, notice)),
             IodOutput::Opened(ticket, result) => {
@@ -407,10 +437,46 @@ impl World {
         true
     }
 
+    /// What disks copy nobody changes who may change anything.
+    fn check_copies(&self) {
+        let running = self.running();
+        let members = || running.iter().filter(|node| self.nodes[*node].iod.role().is_member);
+        for copier in members() {
+            for copy in self.nodes[copier].ranges.copies() {
+                for node in members() {
+                    let state = &self.nodes[node];
+                    let runs = matches!(state.iod.io_of(&copy.volume), VolumeIo::Runs { .. });
+                    let holds = state.ranges.held(&copy.volume) == Some(copy.number);
+                    // It is not told before it has done what was asked of it first.
+                    let is_told = state.iod_out.is_empty();
+                    assert!(holds || !runs || !is_told, "{node} changes what {copier} copies");
+                }
+            }
+        }
+    }
+
+    /// A range is held, or a copy has come to its end.
+    fn ranged(&mut self, node: NodeId) -> bool {
+        let now = self.now;
+        let Some(state) = self.nodes.get_mut(&node) else { return false };
+        if let Some((volume, number)) = state.ranges.cleared() {
+            state.iod.handle_range_clear(&volume, number);
+        } else if let Some(copy) = state.ranges.copied() {
+            state.iod.handle_copied(now, &copy.volume, copy.number, !copy.is_cancelled);
+        } else {
+            return false;
+        }
+        self.collect(node);
+        true
+    }
+
     /// I/O that was to stop has come to its end.
     fn drained(&mut self, node: NodeId) -> bool {
         let now = self.now;
         let Some(state) = self.nodes.get_mut(&node) else { return false };
+        if state.ranges.copies().next().is_some() {
+            return false;
+        }
         let Some(ticket) = state.drains.pop_front() else { return false };
         state.iod.handle_drained(now, ticket);
         self.collect(node);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use core::time::Duration;
 use cvm::core::configd::{Configd, ConfigdOutput};
 use cvm::core::iod::{Command, DrainTicket, Iod, IodOutput, Token, Upcall, WriteDone};
+use cvm::sim::Ranges;
 use llt::{Instant, NodeId};
 
 use super::port::Port;
@@ -47,6 +48,9 @@ pub struct Node {
     pub(super) ended: VecDeque<(Token, WriteDone)>,
     /// When I/O that vxiod has stopped has come to its end.
     pub(super) drains: VecDeque<(Instant, DrainTicket)>,
+    /// What is copied of volumes, and when the oldest of it has come to its end.
+    pub(super) ranges: Ranges,
+    pub(super) copy_at: Instant,
     /// When looks at all disks are done.
     pub(super) scans: VecDeque<Instant>,
     /// Requests of utilities that vxconfigd has not read yet.
@@ -88,6 +92,8 @@ impl Node {
             configd_hears: false,
             ended: VecDeque::new(),
             drains: VecDeque::new(),
+            ranges: Ranges::default(),
+            copy_at: Instant::ZERO,
             scans: VecDeque::new(),
             to_ask: VecDeque::new(),
             life: None,
@@ -116,6 +122,7 @@ impl Node {
             && self.to_iod.is_empty()
             && self.ended.is_empty()
             && self.drains.is_empty()
+            && self.ranges.is_quiet()
             && self.scans.is_empty()
             && self.to_ask.is_empty()
     }

@@ -7,7 +7,7 @@ use cvm::core::iod::IodOutput;
 use cvm::core::iod::{Iod, IodConfig};
 use cvm::model::Activation;
 use cvm::request::{ClusterRequest, Request};
-use cvm::sim::CLUSTER;
+use cvm::sim::{CLUSTER, Ranges};
 use llt::{Id, Incarnation, Instant};
 
 use super::driver::Driver;
@@ -71,6 +71,7 @@ impl Driver {
         self.storage.orphan(now, state.id);
         state.iod_out.clear();
         state.drains.clear();
+        state.ranges = Ranges::default();
         state.ended.clear();
         state.configd_hears = false;
         (state.iod_hears, state.generation) = (false, 0);
@@ -143,6 +144,22 @@ impl Driver {
         self.nodes[node].collect();
     }
 
+    /// A program on a node changes one of the volumes that the node has; `which` draws it.
+    pub fn change_volume(&mut self, node: usize, which: u64) {
+        let local = self.local(node);
+        let Some(iod) = self.nodes[node].iod.as_mut() else { return };
+        let volumes = iod.tables().iter().flat_map(|(id, table)| {
+            let volumes = table.image.group.volumes.iter().filter(|(_, volume)| !volume.layer);
+            volumes.map(|(volume, _)| (id.clone(), volume.clone()))
+        });
+        let volumes: Vec<_> = volumes.collect();
+        let place = usize::try_from(which % volumes.len().max(1) as u64).unwrap_or(0);
+        let Some(volume) = volumes.get(place) else { return };
+        iod.handle_first_change(local, volume, 1_283_432_400);
+        self.say(|| format!("node {node}: volume {} of {} is changed", volume.1, volume.0));
+        self.nodes[node].collect();
+    }
+
     /// vxconfigd answers nobody for a while.
     pub fn hang_configd(&mut self, node: usize, time: Duration) {
         self.say(|| format!("node {node}: vxconfigd hangs for {time:?}"));
@@ -189,6 +206,7 @@ impl Driver {
             quiesce_limit: Duration::from_secs(3),
             write_limit: Duration::from_secs(12),
             retry: Duration::from_millis(300),
+            rest_after: Duration::from_millis(500),
             ..IodConfig::default()
         };
         self.nodes[node].iod = Some(Iod::new(id, config));

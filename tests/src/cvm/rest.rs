@@ -68,7 +68,10 @@ impl Driver {
                 return Some(format!("node {name}: vxconfigd is told {told:?}, of {role:?}"));
             }
         }
-        (!self.storage.is_quiet()).then(|| "writes are under way".to_owned())
+        (!self.storage.is_quiet()).then(|| "writes are under way".to_owned()).or_else(|| {
+            let tables = self.nodes.first()?.iod.as_ref()?.tables().values();
+            tables.into_iter().find_map(unequal)
+        })
     }
 
     /// Waits for rest, imports what nobody has imported, changes every group once more and looks at
@@ -345,4 +348,14 @@ fn is_opposite(one: &Effect, other: &Effect) -> bool {
         ) => (group, volume, *made) == (g, v, !*m),
         _ => false,
     }
+}
+
+/// A volume of a group whose copies are not equal yet, or that somebody still seems to write.
+fn unequal(table: &Table) -> Option<String> {
+    let group = &table.image.group;
+    let unequal = group.volumes.iter().find(|(_, volume)| volume.needs_sync());
+    let written = group.volumes.iter().find(|(_, volume)| !volume.writers.is_empty());
+    let copied = group.plexes.iter().find(|(_, plex)| plex.is_being_copied());
+    let name = unequal.or(written).map(|(name, _)| name).or(copied.map(|(name, _)| name));
+    name.map(|name| format!("{name} of {} is not done with: {group:?}", group.name))
 }

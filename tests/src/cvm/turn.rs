@@ -7,17 +7,17 @@
 use core::time::Duration;
 
 use cvm::core::configd::ConfigdOutput;
-use cvm::core::iod::{Command, DrainTicket, IodOutput, Upcall};
+use cvm::core::iod::{Command, DrainTicket, IodOutput, Upcall, VolumeIo};
 use cvm::core::wire::parcel::Way;
 use cvm::request::Reply;
 use llt::Instant;
 
 use super::driver::Driver;
-use super::node::Heard;
+use super::node::{Heard, Node};
 use super::port::Event;
 
 /// What a process may do next, in no order.
-const KINDS: usize = 11;
+const KINDS: usize = 12;
 /// As much as a process does in one turn.
 const ROUNDS_MAX: usize = 400;
 /// How long I/O that runs takes to come to its end.
@@ -61,6 +61,7 @@ impl Driver {
             7 => configd_free && self.hear_u(node),
             8 => configd_free && self.scanned(node),
             9 => iod_free && self.drained(node),
+            10 => iod_free && self.ranged(node),
             _ => configd_free && self.hear_utility(node),
         }
     }
@@ -117,6 +118,23 @@ impl Driver {
                 }
             }
             IodOutput::ClosePort => state.v.close(world),
+            IodOutput::CopyRange { volume, number } => {
+                let takes = self.draw.exponential(DRAIN);
+                let state = &mut self.nodes[node];
+                if state.ranges.copies().next().is_none() {
+                    state.copy_at = self.world.now() + takes;
+                }
+                state.ranges.copy(volume, number);
+                self.check_copies();
+            }
+            IodOutput::HoldRange { volume, number, .. } => {
+                state.ranges.hold(volume, number);
+                self.check_copies();
+            }
+            IodOutput::ReleaseRange { volume } => {
+                state.ranges.release(&volume);
+                self.check_copies();
+            }
             IodOutput::Drain(ticket, _) => {
                 let takes = self.draw.exponential(DRAIN);
                 self.nodes[node].drains.push_back((self.world.now() + takes, ticket));
@@ -394,6 +412,9 @@ impl Driver {
     fn drained(&mut self, node: usize) -> bool {
         let (local, now) = (self.local(node), self.world.now());
         let state = &mut self.nodes[node];
+        if state.ranges.copies().next().is_some() {
+            return false;
+        }
         let is_due = |(at, _): &mut (Instant, DrainTicket)| *at <= now;
         let Some((_, ticket)) = state.drains.pop_front_if(is_due) else { return false };
         if let Some(iod) = &mut state.iod {
@@ -402,6 +423,54 @@ impl Driver {
         self.note(node, 8, ticket.0);
         self.collected(node);
         true
+    }
+
+    /// A range is held, or a copy has come to its end.
+    fn ranged(&mut self, node: usize) -> bool {
+        let (local, now) = (self.local(node), self.world.now());
+        let state = &mut self.nodes[node];
+        let Some(iod) = &mut state.iod else { return false };
+        let about = if let Some((volume, number)) = state.ranges.cleared() {
+            iod.handle_range_clear(&volume, number);
+            number.0
+        } else if state.copy_at <= now
+            && let Some(copy) = state.ranges.copied()
+        {
+            iod.handle_copied(local, &copy.volume, copy.number, !copy.is_cancelled);
+            state.copy_at = now + self.draw.exponential(DRAIN);
+            copy.number.0
+        } else {
+            return false;
+        };
+        self.note(node, 9, about);
+        self.collected(node);
+        true
+    }
+
+    /// What disks copy nobody changes who may change anything. A node that is about to be thrown out
+    /// is kept from it by its lease, which is not there yet.
+    fn check_copies(&mut self) {
+        let members = || self.nodes.iter().filter(|node| node.member().is_some());
+        let reconfig = |node: &Node| node.member().map(|iod| iod.role().reconfig);
+        let mut wrong = None;
+        for copier in members() {
+            let same = |node: &&Node| reconfig(node) == reconfig(copier);
+            for copy in copier.ranges.copies() {
+                for node in members().filter(|node| node.iod_out.is_empty()).filter(same) {
+                    let runs = node.iod.as_ref().is_some_and(|iod| {
+                        matches!(iod.io_of(&copy.volume), VolumeIo::Runs { .. })
+                    });
+                    if runs && node.ranges.held(&copy.volume) != Some(copy.number) {
+                        wrong = Some((copier.id, node.id, copy.volume.clone()));
+                    }
+                }
+            }
+        }
+        if let Some((copier, node, volume)) = wrong {
+            self.fault("cvm-copied", || {
+                format!("node {node} may change what node {copier} copies of {volume:?}")
+            });
+        }
     }
 
     fn scanned(&mut self, node: usize) -> bool {

@@ -110,14 +110,18 @@ fn contents(
         .collect()
 }
 
-/// All copies are equal, and are what a node reads.
+/// All copies are equal, and are what node 1 reads.
 fn check(cluster: &Temporary, volume: &str) {
+    check_on(cluster, 1, volume);
+}
+
+fn check_on(cluster: &Temporary, node: u8, volume: &str) {
     let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
     let copies = contents(cluster, &map, MirrorIndex::VOLUME, 0, map.len());
     assert!(!copies.is_empty());
     let copied = tempfile::NamedTempFile::new().unwrap();
     let path = copied.path().to_str().unwrap();
-    succeeds("nbdcopy", &[&uri(cluster, 1, volume), path]);
+    succeeds("nbdcopy", &[&uri(cluster, node, volume), path]);
     let read = std::fs::read(path).unwrap();
     for copy in &copies {
         assert!(*copy == read, "a copy of {volume} differs from what is read");
@@ -290,6 +294,103 @@ fn volumes_grow_and_vxconfigd_dies_under_load() {
         cluster.start_volumes(node).unwrap();
     }
     assert_eq!(group(&cluster, 0).volumes["vol1"].len, 11 * 2048);
+    check(&cluster, "vol1");
+}
+
+/// Bytes of one plex of a volume, changed past all daemons.
+fn damage(cluster: &Temporary, volume: &str, plex: usize, at: u64) {
+    let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
+    let index = map.mirror(MirrorIndex::VOLUME).plexes[plex];
+    let part = map.plex(index).parts(at, 8).next().unwrap();
+    let Some(Target::Disk { disk, at }) = part.target else { panic!("{part:?}") };
+    let paths = volumes::disk_paths(&cluster.cluster);
+    let devices = paths.iter().map(|path| cvm::io::Device::open(path).unwrap());
+    let is_it = |device: &cvm::io::Device| {
+        device.label().is_ok_and(|label| label.disk == map.disks()[disk.0])
+    };
+    let device = devices.into_iter().find(is_it).unwrap();
+    let begin = (device.label().unwrap().geometry.public().offset + at) * 512;
+    let file = std::fs::OpenOptions::new().write(true).open(device.path()).unwrap();
+    file.write_all_at(&[0xdd; 4096], begin).unwrap();
+    file.sync_all().unwrap();
+}
+
+/// Nobody that is lost is said to write the volume, and its copies are equal.
+fn wait_equal(cluster: &Temporary, volume: &str, lost: u8) {
+    wait::until("copies are made equal", LIMIT, || {
+        let group = group(cluster, 0);
+        let record = &group.volumes[volume];
+        let is_equal = !record.needs_sync() && !record.writers.contains(&lost);
+        let is_copied = group.plexes.values().any(cvm::model::Plex::is_being_copied);
+        Ok((is_equal && !is_copied).then_some(()))
+    })
+    .unwrap();
+}
+
+/// CVM-24: whoever is left goes on, and the copies of what the lost node was writing become equal.
+#[test]
+fn cvm_24_a_node_is_killed_under_load_and_copies_are_equal_again() {
+    if are_missing() {
+        return;
+    }
+    let _room = beside_another();
+    let mut cluster = prepared(&["vol1 16m layout=mirror", "sm 8m layout=stripe-mirror ncol=2"]);
+    for whole in [true, false] {
+        let load = fio(&cluster, 0, "vol1", "0");
+        let doomed = [fio(&cluster, 1, "vol1", "4m"), fio(&cluster, 1, "sm", "0")];
+        wait::until("both nodes write", LIMIT, || {
+            let group = group(&cluster, 0);
+            let vol1 = &group.volumes["vol1"].writers;
+            let all = vol1.contains(&0) && vol1.contains(&1);
+            Ok((all && group.volumes["sm"].writers.contains(&1)).then_some(()))
+        })
+        .unwrap();
+        // As though a write had reached one copy only, where nobody writes any more.
+        damage(&cluster, "vol1", 1, 24_000);
+        if whole {
+            cluster.kill(1).unwrap();
+        } else {
+            let vxiod = cluster.cluster.node(1).vxiod.unwrap();
+            vxiod.signal(rustix::process::Signal::KILL).unwrap();
+        }
+        for fio in doomed {
+            let output = fio.wait_with_output().unwrap();
+            assert!(!output.status.success(), "its node is lost");
+        }
+        verified(load);
+        for volume in ["vol1", "sm"] {
+            wait_equal(&cluster, volume, 1);
+            check_on(&cluster, 0, volume);
+        }
+        if whole {
+            cluster.start(1).unwrap();
+        }
+        cluster.start_volumes(1).unwrap();
+        wait::until("node 1 is back", LIMIT, || {
+            Ok(programs::run(&cluster, 1, &["vxdg", "-g", "shdg", "set", "activation=sw"], "").ok())
+        })
+        .unwrap();
+        for volume in ["vol1", "sm"] {
+            check(&cluster, volume);
+        }
+    }
+}
+
+/// A plex is added while two nodes write.
+#[test]
+fn a_mirror_is_made_under_load() {
+    if are_missing() {
+        return;
+    }
+    let _room = beside_another();
+    let cluster = prepared(&["vol1 16m"]);
+    let load = [fio(&cluster, 0, "vol1", "0"), fio(&cluster, 1, "vol1", "4m")];
+    run(&cluster, 2, "vxassist -g shdg mirror vol1");
+    wait_equal(&cluster, "vol1", 9);
+    load.into_iter().for_each(verified);
+    let map = VolumeMap::new(&group(&cluster, 0), "vol1").unwrap();
+    let modes: Vec<PlexMode> = map.plexes().map(|(_, plex)| plex.mode).collect();
+    assert_eq!(modes, [PlexMode::ReadWrite; 2]);
     check(&cluster, "vol1");
 }
 

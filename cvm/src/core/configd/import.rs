@@ -11,7 +11,7 @@ use crate::core::txn::Before;
 use crate::disk::{self, Choice, FoundDisk, ImportError, Slot, choose, next_slot};
 use crate::model::apply::{Env, apply, lose_disk};
 use crate::model::op::Op;
-use crate::model::{Epoch, Group, Stamp, Tid, UniqueId};
+use crate::model::{Epoch, Group, Stamp, Tid, UniqueId, Volume};
 use crate::request::{Failure, GroupRequest, Import, Request};
 
 fn failed(import: &Import, reason: &str) -> Failure {
@@ -135,6 +135,8 @@ impl Configd {
                 dm.serial.0 += 1;
             }
         }
+        // All of them were closed, or whoever had them open is lost.
+        group.volumes.values_mut().for_each(Volume::lose_writers);
         let volumes = group.volumes.values_mut().map(|volume| &mut volume.common);
         let plexes = group.plexes.values_mut().map(|plex| &mut plex.common);
         for common in volumes.chain(plexes) {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use llt::Instant;
+use llt::{Instant, NodeId};
 
 use super::disks::{highest_stamp, images};
 use super::requests::Waiting;
@@ -15,7 +15,9 @@ use crate::disk::{CopyKind, CopyList, FoundDisk, Held, SLOTS, Slot, next_slot};
 use crate::model::apply::{Env, NewDisk, apply};
 use crate::model::op::{DiskName, Op};
 use crate::model::text::read_group;
-use crate::model::{Copies, Epoch, Group, Name, Owner, Serial, Stamp, Tid, UniqueId};
+use crate::model::{
+    Copies, Epoch, Group, KernelState, Name, Owner, Serial, Stamp, Tid, UniqueId, Volume,
+};
 use crate::request::{DiskRequest, Failure, GroupRequest, Reply, Request};
 
 /// A transaction to be.
@@ -121,7 +123,6 @@ impl Configd {
         let slot = Slot::ALL.into_iter().find(free).ok_or_else(|| {
             Failure::plain("a node that was lost may still write to the disks. Retry operation.")
         })?;
-        let removed = old.volumes.keys().filter(|name| !group.volumes.contains_key(*name));
         Ok(Plan {
             is_shared: old.is_shared(),
             before: Before::InForce(table.image.stamp),
@@ -131,7 +132,7 @@ impl Configd {
             tenures: self.tenures(&old.id, all.iter().copied()),
             time: self.wall,
             volumes: touched(old, &group),
-            closed: removed.cloned().collect(),
+            closed: taken_away(old, &group),
             check: after.difference(&before).cloned().collect(),
             group,
         })
@@ -146,7 +147,16 @@ impl Configd {
         }
         let minors = self.minors_taken(Some(&table.image.group.id));
         let env = Env { disks: &free, minors_taken: &minors, nodes: self.node_count() };
-        let group = apply(&table.image.group, op, &env)?;
+        let before = &*table.image.group;
+        let group = if let Op::StopVolume(name) = op {
+            let mut closed = before.clone();
+            if let Some(volume) = closed.volumes.get_mut(name) {
+                self.close(before.is_shared(), volume);
+            }
+            apply(&closed, op, &env)?
+        } else {
+            apply(before, op, &env)?
+        };
         self.plan_of(table, group)
     }
 
@@ -167,10 +177,23 @@ impl Configd {
         if let Some(rename) = rename {
             group.name = rename.clone();
         }
+        let is_shared = table.image.group.is_shared();
+        group.volumes.values_mut().for_each(|volume| self.close(is_shared, volume));
         let mut plan = self.plan_of(table, group)?;
         plan.closed = plan.group.volumes.keys().cloned().collect();
         plan.volumes.clone_from(&plan.closed);
         Ok(plan)
+    }
+
+    /// What is planned is carried out when all members have closed the volume; writers that are lost
+    /// have not.
+    fn close(&self, is_shared: bool, volume: &mut Volume) {
+        let is_here = |node: &u8| {
+            let is_member = NodeId::new(*node).is_some_and(|node| self.role.members.contains(node));
+            is_member || !is_shared
+        };
+        volume.writers.retain(|node| !is_here(node));
+        volume.lose_writers();
     }
 
     fn plan_destroy(&self, name: &Name) -> Result<Plan, Failure> {
@@ -257,6 +280,7 @@ impl Configd {
         }
         group.owner = self.owner(shared);
         group.serial.0 += 1;
+        group.volumes.values_mut().for_each(Volume::lose_writers);
         for dm in group.disks.values_mut() {
             dm.serial = group.serial;
         }
@@ -393,6 +417,15 @@ fn new_disk(disk: &FoundDisk) -> NewDisk {
     }
 }
 
+/// Volumes that nobody may have open: they are removed, or not started any more.
+fn taken_away(old: &Group, new: &Group) -> Vec<Name> {
+    let is_started = |volume: &Volume| volume.kernel == KernelState::Enabled;
+    let stays = |(name, volume): &(&Name, &Volume)| {
+        new.volumes.get(*name).is_some_and(|new| is_started(new) || !is_started(volume))
+    };
+    old.volumes.iter().filter(|volume| !stays(volume)).map(|(name, _)| name.clone()).collect()
+}
+
 /// Volumes of both configurations of which anything is different.
 fn touched(old: &Group, new: &Group) -> Vec<Name> {
     let same = |name: &Name| {
@@ -408,4 +441,32 @@ fn touched(old: &Group, new: &Group) -> Vec<Name> {
     };
     let names: BTreeSet<&Name> = old.volumes.keys().chain(new.volumes.keys()).collect();
     names.into_iter().filter(|name| !same(name)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::op::{Make, VolumeLayout};
+    use crate::model::sample::{self, name};
+
+    fn done(group: &Group, op: &Op) -> Group {
+        let env = Env { nodes: 2, ..Env::default() };
+        apply(group, op, &env).unwrap_or_else(|error| panic!("{op:?}: {error}"))
+    }
+
+    #[test]
+    fn what_is_removed_or_stopped_has_to_be_closed_and_what_is_started_has_not() {
+        let group = sample::group();
+        let make = Make::new(name("vol2"), Some(2048), VolumeLayout::Concat);
+        let more = done(&group, &Op::Make(Box::new(make)));
+        assert_eq!(taken_away(&group, &more), []);
+        assert_eq!(taken_away(&more, &group), [name("vol2")]);
+        let stopped = done(&more, &Op::StopVolume(name("vol1")));
+        assert_eq!(taken_away(&more, &stopped), [name("vol1")]);
+        assert_eq!(touched(&more, &stopped), [name("vol1")]);
+        assert_eq!(taken_away(&stopped, &more), []);
+        // Nobody has it open.
+        let gone = done(&stopped, &Op::RemoveVolume { volume: name("vol1"), force: false });
+        assert_eq!(taken_away(&stopped, &gone), [name("vol1")]);
+    }
 }

@@ -12,7 +12,7 @@ use llt::Instant;
 use super::{Iod, IodOutput, Table, VolumeName};
 use crate::core::txn::{Txn, TxnId};
 use crate::model::{Activation, Group, KernelState, Name};
-use crate::volume::VolumeMap;
+use crate::volume::{Rules, VolumeMap};
 
 /// Names a wait for I/O that comes to an end.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -29,8 +29,8 @@ pub enum VolumeIo {
     Runs {
         /// Where its blocks lie.
         map: Arc<VolumeMap>,
-        /// No other node writes it.
-        is_alone: bool,
+        /// How.
+        rules: Rules,
     },
 }
 
@@ -90,9 +90,9 @@ impl Iod {
     pub fn io_of(&self, volume: &VolumeName) -> VolumeIo {
         let (group, name) = volume;
         let Some(table) = self.tables.get(group) else { return VolumeIo::Gone };
-        if !is_started(&table.image.group, name) {
-            return VolumeIo::Gone;
-        }
+        let record = table.image.group.volumes.get(name);
+        let started = record.filter(|volume| volume.kernel == KernelState::Enabled);
+        let Some(record) = started else { return VolumeIo::Gone };
         let waits = table.is_shared()
             && self.membership().is_none_or(|membership| {
                 membership.is_suspended || !membership.is_member(self.me.node)
@@ -101,12 +101,17 @@ impl Iod {
             return VolumeIo::Still;
         }
         let mode = self.mode_of(group, self.me.node);
-        if table.is_shared() && !mode.reads() {
+        // The master copies, whatever programs may do there.
+        if table.is_shared() && !mode.reads() && !self.resyncs.has_range(volume) {
             return VolumeIo::Gone;
         }
-        let is_alone = !table.is_shared() || mode == Activation::ExclusiveWrite;
+        let rules = Rules {
+            is_alone: !table.is_shared() || mode == Activation::ExclusiveWrite,
+            is_marked: self.is_marked(table, record),
+            reads_one: self.may_differ(table, record),
+        };
         match VolumeMap::new(&table.image.group, name.as_str()) {
-            Some(map) => VolumeIo::Runs { map: Arc::new(map), is_alone },
+            Some(map) => VolumeIo::Runs { map: Arc::new(map), rules },
             None => VolumeIo::Gone,
         }
     }
@@ -118,10 +123,6 @@ impl Iod {
         let txn = open.or_else(|| self.repairs.get(group).map(super::repair::Repair::txn));
         txn.is_none_or(|txn| touches(txn, &table.image.group, name))
     }
-}
-
-fn is_started(group: &Group, name: &Name) -> bool {
-    group.volumes.get(name).is_some_and(|volume| volume.kernel == KernelState::Enabled)
 }
 
 /// It changes the volume, or where any block of it lies.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use llt::{Instant, NodeId};
 
 use super::drain::After;
-use super::{Cluster, Iod, IodOutput, Table, Tenures, Upcall, without};
-use crate::core::wire::v::{Admit, VMessage};
+use super::{Cluster, Iod, IodOutput, Table, Tenures, Upcall, VolumeName, without};
+use crate::core::wire::v::{Admit, CopyRange, VMessage};
 use crate::disk::Image;
 use crate::model::{Activation, Name, Stamp, UniqueId};
 
@@ -28,6 +28,8 @@ pub(super) enum Missed {
     Activate(UniqueId, Activation),
     Hold(UniqueId, Name),
     Release(UniqueId, Name),
+    CopyOver(VolumeName, u64),
+    CopyRange(CopyRange),
 }
 
 impl Iod {
@@ -60,7 +62,10 @@ impl Iod {
     /// reconfiguration.
     pub(super) fn leave_if_closed(&mut self) {
         let is_open = self.has_shared_opens();
-        let is_busy = self.open.as_ref().is_some_and(|open| open.is_shared);
+        // What this node copies, and what it writes by the configuration, comes to an end first.
+        let is_busy = self.open.as_ref().is_some_and(|open| open.is_shared)
+            || self.is_master() && self.resyncs.is_copying()
+            || !self.writes_nothing();
         let Some(membership) = self.membership_mut() else { return };
         let ready =
             membership.is_settled && membership.admitting.is_none() && !membership.is_switching;
@@ -104,7 +109,8 @@ impl Iod {
     /// CVM-14, CVM-15: between two transactions.
     pub(super) fn admit(&mut self, node: NodeId, given: &[(UniqueId, Stamp)]) {
         let is_free = self.open.is_none()
-            && !self.detaches.is_loading()
+            && !self.wanted.is_loading()
+            && !self.has_lost_writers()
             && self.repairs.values().all(|repair| !repair.is_shared());
         let is_master = self.is_master();
         let groups = self.shared_states();
@@ -118,6 +124,7 @@ impl Iod {
         }
         let modes = self.modes.iter().map(|((group, node), mode)| (group.clone(), *node, *mode));
         let (modes, busy) = (modes.collect(), self.busy_slots());
+        let ranges = self.copy_ranges();
         let holders = self.opens.holders();
         let Some(membership) = self.membership_mut() else { return };
         let waits = membership.present().contains(node) && !membership.is_member(node);
@@ -136,6 +143,7 @@ impl Iod {
                 groups,
                 modes,
                 holders,
+                ranges,
                 busy,
             }));
         }
@@ -157,6 +165,8 @@ impl Iod {
                 Missed::Activate(group, mode) => self.on_activate(from, group, mode),
                 Missed::Hold(group, volume) => self.on_hold(from, group, volume),
                 Missed::Release(group, volume) => self.on_release(from, group, volume),
+                Missed::CopyOver(volume, reconfig) => self.on_copy_over(from, &volume, reconfig),
+                Missed::CopyRange(range) => self.on_copy_range(from, range),
             }
         }
     }
@@ -212,6 +222,9 @@ impl Iod {
             self.note_busy(now, busy.clone());
         }
         self.opens.take_holders(&admit.holders);
+        for range in &admit.ranges {
+            self.hold_range(range.clone());
+        }
         let modes = admit.modes.iter().filter(|(.., mode)| *mode != Activation::Off);
         self.modes = modes.map(|(group, node, mode)| ((group.clone(), *node), *mode)).collect();
         true

@@ -8,7 +8,8 @@
 //! | `repair.rs` | what may be half written is written back |
 //! | `disable.rs` | what happens if it cannot be |
 //! | `join.rs` | a node becomes a member; a member leaves |
-//! | `detach.rs` | plexes that a node cannot write are taken off |
+//! | `findings.rs` | what a vxiod finds out by itself becomes configuration: plexes that fail, who writes |
+//! | `resync.rs` | copies of volumes are made equal, range by range |
 //! | `drain.rs` | which I/O may run, and what waits until the rest has come to its end |
 //! | `activation.rs` | who may do what with the volumes of a group |
 //! | `opens.rs` | which volumes are open, and who has those that only one node may open |
@@ -19,13 +20,14 @@
 //! depends on nothing else.
 
 mod activation;
-mod detach;
 mod disable;
 mod drain;
+mod findings;
 mod io;
 mod join;
 mod opens;
 mod repair;
+mod resync;
 mod slots;
 mod table;
 mod transaction;
@@ -44,13 +46,14 @@ pub use self::drain::{DrainTicket, VolumeIo};
 pub use self::io::{DiskError, Token, Write, WriteDone};
 use self::join::Missed;
 pub use self::opens::{OpenRefused, OpenTicket, VolumeName};
+pub use self::resync::{RangeNumber, Resync};
 pub use self::table::{Table, TableView, Tables, TablesView, Tenures};
 pub use self::transaction::RECONFIGURES;
 use super::txn::TxnId;
 use super::wire::v::{Announce, VMessage};
 use super::wire::w::Precheck;
 use crate::disk::{Decision, Image, RequestId};
-use crate::model::{Activation, Epoch, Name, Stamp, Tid, UniqueId};
+use crate::model::{Activation, Epoch, Name, Sectors, Stamp, Tid, UniqueId};
 
 /// How a vxiod is set up.
 #[derive(Clone, Debug)]
@@ -66,6 +69,8 @@ pub struct IodConfig {
     pub write_limit: Duration,
     /// Between tries to write a configuration back.
     pub retry: Duration,
+    /// A volume that was closed so long ago is said to be written no more.
+    pub rest_after: Duration,
 }
 
 impl Default for IodConfig {
@@ -76,6 +81,7 @@ impl Default for IodConfig {
             quiesce_limit: Duration::from_secs(30),
             write_limit: Duration::from_secs(60),
             retry: Duration::from_secs(1),
+            rest_after: Duration::from_secs(5),
         }
     }
 }
@@ -109,7 +115,8 @@ pub struct Iod {
     modes: BTreeMap<(UniqueId, NodeId), Activation>,
     opens: opens::Opens,
     drains: drain::Drains,
-    detaches: detach::Detaches,
+    wanted: findings::Wanted,
+    resyncs: resync::Resyncs,
     /// vxconfigd is connected.
     has_configd: bool,
     writes: io::Writes,
@@ -117,6 +124,8 @@ pub struct Iod {
     busy: Vec<slots::Busy>,
     /// The newest view has abandoned it, and is not settled yet.
     abandoned: Option<(TxnId, RequestId)>,
+    /// The latest time that was heard of, in seconds since 1970; for people.
+    wall: u64,
     alarms: u64,
     out: VecDeque<IodOutput>,
 }
@@ -285,6 +294,26 @@ pub enum IodOutput {
     /// What I/O may run has changed ([`Iod::io_of`]): [`Iod::handle_drained`] when that of which
     /// it may not has come to its end, in this group, or in all shared ones.
     Drain(DrainTicket, Option<UniqueId>),
+    /// All members hold the range: one copy of it is read, the others are written;
+    /// [`Iod::handle_copied`].
+    CopyRange {
+        /// Of which volume.
+        volume: VolumeName,
+        /// As it is held.
+        number: RangeNumber,
+    },
+    /// No program changes the range of a volume from here on, but for what it has begun: when that
+    /// has come to its end, [`Iod::handle_range_clear`]. What was held of the volume before is not.
+    HoldRange {
+        /// Of which volume.
+        volume: VolumeName,
+        /// Names it.
+        number: RangeNumber,
+        /// From which sector on.
+        at: Sectors,
+        /// How many.
+        len: Sectors,
+    },
     /// For the log.
     Notice(IodNotice),
     /// A volume was opened for a program, or why not.
@@ -294,6 +323,11 @@ pub enum IodOutput {
     /// It will be written, unless something comes in between: what is to be made of it before can
     /// begin.
     Prepare(Arc<Image>),
+    /// Programs may change everything of the volume again; a copy that runs begins nothing more.
+    ReleaseRange {
+        /// Which volume.
+        volume: VolumeName,
+    },
     /// To one member of port v.
     SendTo(NodeId, Bytes),
     /// To vxconfigd.
@@ -318,6 +352,13 @@ pub enum IodNotice {
         disk: UniqueId,
         /// How.
         error: DiskError,
+    },
+    /// A range of a volume could not be read of any copy: they are not made equal for now.
+    CopyingFailed {
+        /// Of which group.
+        group: UniqueId,
+        /// Which volume.
+        volume: Name,
     },
     /// Nothing of a group could be written: it is disabled on all nodes.
     Disabled {
@@ -366,7 +407,9 @@ impl Iod {
             modes: BTreeMap::new(),
             opens: opens::Opens::default(),
             drains: drain::Drains::default(),
-            detaches: detach::Detaches::default(),
+            wanted: findings::Wanted::default(),
+            resyncs: resync::Resyncs::default(),
+            wall: 0,
             has_configd: false,
             writes: io::Writes::default(),
             busy: Vec::new(),
@@ -416,6 +459,13 @@ impl Iod {
             Command::StartNode => self.start_node(),
             Command::StopNode => self.stop_node(now),
         }
+        self.go_on(now);
+    }
+
+    /// What this vxiod does of its own accord, if nothing is in the way any more.
+    fn go_on(&mut self, now: Instant) {
+        self.look_at_copies(now);
+        self.make_findings_true(now);
     }
 
     /// Port v is registered or has another membership.
@@ -440,9 +490,21 @@ impl Iod {
             VMessage::Admit(admit) => self.on_admit(now, from, admit),
             VMessage::Announce(announce) => self.on_announce(now, from, announce),
             VMessage::Commit { id, failed } => self.on_commit(from, &id, &failed),
-            VMessage::Detach(detach) => self.on_detach(now, from, *detach),
+            VMessage::CopyOver { group, volume, reconfig } => {
+                let volume = (group, volume);
+                self.note_missed(from, || Missed::CopyOver(volume.clone(), reconfig));
+                self.on_copy_over(from, &volume, reconfig);
+            }
+            VMessage::CopyRange(range) => {
+                self.note_missed(from, || Missed::CopyRange(range.clone()));
+                self.on_copy_range(from, range);
+            }
             VMessage::Disable { group } => self.on_disable(from, &group),
             VMessage::Drop { group } => self.on_drop(&group),
+            VMessage::Finding { group, finding, time } => {
+                self.on_finding(now, from, &group, finding, time);
+            }
+            VMessage::Findings(findings) => self.on_findings(now, from, *findings),
             VMessage::Goodbye => self.on_goodbye(now, from),
             VMessage::Hold { group, volume } => {
                 self.note_missed(from, || Missed::Hold(group.clone(), volume.clone()));
@@ -450,11 +512,11 @@ impl Iod {
             }
             VMessage::Master { node } => self.on_master(now, from, node),
             VMessage::MasterStays => self.on_master_stays(),
-            VMessage::PlexFailed { group, plex, time } => {
-                self.on_plex_failed(now, from, &group, plex, time);
-            }
             VMessage::Quiesce { id } => self.on_quiesce(from, &id),
             VMessage::Quiesced { id } => self.on_quiesced(now, from, &id),
+            VMessage::RangeClear { number, reconfig } => {
+                self.on_range_clear(from, number, reconfig);
+            }
             VMessage::Refuse { id, why } => self.give_up(now, &id, from, why),
             VMessage::Reject { node, reason } => self.on_reject(now, from, node, reason),
             VMessage::Release { group, volume } => {
@@ -466,7 +528,7 @@ impl Iod {
             }
             VMessage::WantMaster { node } => self.on_want_master(from, node),
         }
-        self.take_off(now);
+        self.go_on(now);
     }
 
     /// GAB closed port v, or this daemon did.
@@ -477,7 +539,7 @@ impl Iod {
     /// A disk has done, or not done, what was asked of it.
     pub fn handle_write(&mut self, now: Instant, token: Token, done: WriteDone) {
         self.on_write(now, token, done);
-        self.take_off(now);
+        self.go_on(now);
     }
 
     /// Time has passed. Harmless when called too early.
@@ -485,13 +547,14 @@ impl Iod {
         self.check_quiesce(now);
         self.free_slots(now);
         self.retry_repairs(now);
-        self.take_off(now);
+        self.go_on(now);
     }
 
     /// When [`handle_timer`](Self::handle_timer) has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let own = earliest(self.quiesce_deadline(), self.detach_deadline());
-        earliest(earliest(own, self.repair_deadline()), self.slot_deadline())
+        let own = earliest(self.quiesce_deadline(), self.findings_deadline());
+        let copies = earliest(self.resync_deadline(), self.slot_deadline());
+        earliest(earliest(own, self.repair_deadline()), copies)
     }
 
     /// What is to be done, one after the other.
@@ -564,6 +627,7 @@ impl Iod {
 
     /// After every change of what is imported.
     fn tell_tables(&mut self) {
+        self.resyncs.look();
         let next = |id: &UniqueId| self.next_stamp(id, Stamp::default());
         let view = |(id, table): (&UniqueId, &Table)| {
             let (image, next) = (Arc::clone(&table.image), next(id));

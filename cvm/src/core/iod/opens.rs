@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use llt::{NodeId, NodeSet};
+use llt::{Instant, NodeId, NodeSet};
 
 use super::join::Leaving;
 use super::{Iod, IodOutput, Table};
@@ -125,6 +125,7 @@ impl Iod {
     }
 
     fn opened(&mut self, ticket: OpenTicket, result: Result<(), OpenRefused>) {
+        self.resyncs.look();
         self.out.push_back(IodOutput::Opened(ticket, result));
     }
 
@@ -199,7 +200,7 @@ impl Iod {
     }
 
     /// A program closes a volume that it has opened.
-    pub fn close_volume(&mut self, group: &UniqueId, volume: &Name) {
+    pub fn close_volume(&mut self, now: Instant, group: &UniqueId, volume: &Name) {
         let key = (group.clone(), volume.clone());
         let Some(count) = self.opens.counts.get_mut(&key) else { return };
         *count -= 1;
@@ -209,6 +210,8 @@ impl Iod {
                 let (group, volume) = key;
                 self.broadcast(&VMessage::Release { group, volume });
             }
+            self.resyncs.look();
+            self.look_at_copies(now);
         }
         self.leave_if_closed();
     }

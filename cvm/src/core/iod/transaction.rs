@@ -77,7 +77,8 @@ pub const RECONFIGURES: &str = "a cluster reconfiguration is in progress";
 impl Iod {
     pub(super) fn load(&mut self, precheck: Precheck) {
         // One that a vxiod has made goes first: what comes of this one is seen afterwards.
-        if self.detaches.is_loading() || self.open.as_ref().is_some_and(|open| open.is_own) {
+        self.wall = self.wall.max(precheck.time);
+        if self.wanted.is_loading() || self.open.as_ref().is_some_and(|open| open.is_own) {
             self.late_loads.push_back(Box::new(precheck));
             return;
         }
@@ -460,7 +461,6 @@ impl Iod {
             self.modes.retain(|(group, _), _| *group != id.group);
             self.forget_opens();
         }
-        self.note_detached(&id.group);
         self.tell_tables();
         let (request, outcome) = (txn.request, Decision::Committed);
         if !is_own {
@@ -600,7 +600,7 @@ impl Iod {
         self.notice(IodNotice::TxnFailed { id: id.clone(), node, why });
         self.tell_tables();
         if is_own {
-            self.detach_came_to_nothing(now);
+            self.findings_came_to_nothing(now);
         } else {
             self.tell(Upcall::Decided { id, request, outcome: Decision::Abandoned, fault });
         }

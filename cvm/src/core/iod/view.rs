@@ -84,7 +84,8 @@ impl Iod {
             }
             self.modes.retain(|(_, node), _| !view.left.contains(*node));
             self.opens.nodes_left(view.left);
-            self.forget_detaches();
+            self.forget_findings();
+            self.release_ranges(view.left);
             if let Some(writer) = writer {
                 self.leave_repairs_alone(now, writer);
             }
@@ -258,6 +259,7 @@ impl Iod {
         }
         membership.master = Some(node);
         membership.is_settled = false;
+        self.release_ranges(NodeSet::EMPTY);
         self.take_over();
         if node == me {
             self.start_repairs(now);
@@ -269,9 +271,15 @@ impl Iod {
     /// A slave asks for another master, and is told if nothing comes of it.
     pub(super) fn on_want_master(&mut self, from: NodeId, node: NodeId) {
         self.ask_master(node);
-        if !self.membership().is_some_and(|membership| membership.is_switching) {
+        if !self.switches() {
             self.out.push_back(IodOutput::SendTo(from, VMessage::MasterStays.encode()));
         }
+    }
+
+    /// Another node is about to be master.
+    pub(super) fn switches(&self) -> bool {
+        self.resyncs.awaits_switch()
+            || self.membership().is_some_and(|membership| membership.is_switching)
     }
 
     /// Nothing comes of it, which the role shows.
@@ -286,7 +294,7 @@ impl Iod {
             && membership.master != Some(node)
             && membership.admitting.is_none()
             && self.open.is_none()
-            && self.detaches.is_empty()
+            && self.wanted.is_empty()
             && self.repairs.values().all(|repair| !repair.is_shared());
         let is_member = membership.is_member(self.me.node);
         if !self.is_master() && may && is_member {
@@ -296,6 +304,11 @@ impl Iod {
         if !self.is_master() || !may {
             // Nothing comes of it, which the role shows.
             self.tell(Upcall::Role(self.role()));
+            return;
+        }
+        if self.resyncs.is_copying() {
+            // The disks are still to answer.
+            self.resyncs.switch_later(node);
             return;
         }
         if let Some(membership) = self.membership_mut() {
@@ -352,7 +365,8 @@ impl Iod {
         self.modes.clear();
         self.repairs.retain(|_, repair| !repair.is_shared());
         self.forget_opens();
-        self.forget_detaches();
+        self.forget_findings();
+        self.leave_resyncs();
         // First: who waits until something is written back is not to take this for that.
         self.tell(Upcall::Out { reason: reason.to_owned() });
         self.tell_tables();

@@ -7,11 +7,11 @@ use super::codec::{Malformed, Put, Reader};
 use super::w::{put_copies, read_copies};
 use crate::core::txn::TxnId;
 use crate::disk::{DiskCopies, RequestId, Slot};
-use crate::model::{Activation, Epoch, Name, Stamp, UniqueId};
+use crate::model::{Activation, Epoch, Finding, Name, Sectors, Stamp, UniqueId};
 
 /// A message on port v. All are broadcast SAFE, but [`Quiesced`](Self::Quiesced),
-/// [`Refuse`](Self::Refuse) and [`WantMaster`](Self::WantMaster), which go to the master alone, and
-/// [`MasterStays`](Self::MasterStays), which answers the last.
+/// [`RangeClear`](Self::RangeClear), [`Refuse`](Self::Refuse) and [`WantMaster`](Self::WantMaster),
+/// which go to the master alone, and [`MasterStays`](Self::MasterStays), which answers the last.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum VMessage {
     /// The transaction ends as though it had never been.
@@ -65,8 +65,30 @@ pub enum VMessage {
         /// Which.
         volume: Name,
     },
-    /// A transaction of the master's vxiod that takes plexes off; [`Quiesce`](Self::Quiesce) follows.
-    Detach(Box<Detach>),
+    /// The master is about to make the copies of a range of a volume equal: nobody changes it, and who
+    /// has no change of it under way any more says [`RangeClear`](Self::RangeClear). The range before,
+    /// of the same volume, is done.
+    CopyRange(CopyRange),
+    /// Nothing of the volume is copied any more, or for now.
+    CopyOver {
+        /// Of this group.
+        group: UniqueId,
+        /// Which.
+        volume: Name,
+        /// The reconfiguration in which that was said.
+        reconfig: u64,
+    },
+    /// The sender has found out something that belongs into the configuration.
+    Finding {
+        /// Of this group.
+        group: UniqueId,
+        /// What.
+        finding: Finding,
+        /// When, in seconds since 1970.
+        time: u64,
+    },
+    /// A transaction of the master's vxiod with what was found; [`Quiesce`](Self::Quiesce) follows.
+    Findings(Box<Findings>),
     /// That node is master from here on.
     Master {
         /// Which.
@@ -74,15 +96,6 @@ pub enum VMessage {
     },
     /// To a slave that wanted another master: nothing comes of it now.
     MasterStays,
-    /// The sender cannot write a plex: it is to be taken off.
-    PlexFailed {
-        /// Of this group.
-        group: UniqueId,
-        /// Which.
-        plex: Name,
-        /// When, in seconds since 1970.
-        time: u64,
-    },
     /// Stop I/O on the volumes of the transaction, and say so.
     Quiesce {
         /// Which.
@@ -92,6 +105,13 @@ pub enum VMessage {
     Quiesced {
         /// Of which transaction.
         id: TxnId,
+    },
+    /// To the master: the sender changes nothing in the range.
+    RangeClear {
+        /// Which.
+        number: u64,
+        /// The reconfiguration in which that was said.
+        reconfig: u64,
     },
     /// The transaction cannot go on at the sender.
     Refuse {
@@ -162,19 +182,42 @@ pub struct Admit {
     pub modes: Vec<(UniqueId, NodeId, Activation)>,
     /// Who has volumes that only one node may have open.
     pub holders: Vec<Holder>,
+    /// Ranges of volumes that nobody changes for now.
+    pub ranges: Vec<CopyRange>,
     /// Slots that are left alone.
     pub busy: Vec<BusySlot>,
 }
 
-/// Plexes that are taken off; what comes of it everybody makes of the configuration in force.
+/// A range of a volume whose copies are made equal.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Detach {
+pub struct CopyRange {
+    /// Of this group.
+    pub group: UniqueId,
+    /// Which volume.
+    pub volume: Name,
+    /// Names the range.
+    pub number: u64,
+    /// The reconfiguration in which that was said.
+    pub reconfig: u64,
+    /// From which sector on.
+    pub at: Sectors,
+    /// How many sectors.
+    pub len: Sectors,
+    /// Plexes that are current when all is done, and were not before.
+    pub plexes: Vec<Name>,
+    /// All copies are made equal, not only those plexes.
+    pub is_whole: bool,
+}
+
+/// What vxiods have found; what comes of it everybody makes of the configuration in force.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Findings {
     /// What the transaction is called.
     pub id: TxnId,
     /// The configuration that it changes.
     pub base: Stamp,
-    /// Which.
-    pub plexes: Vec<Name>,
+    /// What.
+    pub findings: Vec<Finding>,
     /// Where the copies of the configuration are after it.
     pub copies: Vec<(UniqueId, DiskCopies)>,
     /// When it was made, in seconds since 1970.
@@ -236,8 +279,17 @@ const DISABLE: u8 = 15;
 const DROP: u8 = 16;
 const WANT_MASTER: u8 = 17;
 const MASTER_STAYS: u8 = 18;
-const DETACH: u8 = 19;
-const PLEX_FAILED: u8 = 20;
+const FINDINGS: u8 = 19;
+const FINDING: u8 = 20;
+const COPY_RANGE: u8 = 21;
+const COPY_OVER: u8 = 22;
+const RANGE_CLEAR: u8 = 23;
+
+const PLEX_FAILED: u8 = 1;
+const WRITES: u8 = 2;
+const RESTS: u8 = 3;
+const LOST: u8 = 4;
+const EQUAL: u8 = 5;
 
 impl VMessage {
     /// Its bytes.
@@ -264,19 +316,34 @@ impl VMessage {
                 out.put_txn_id(id);
                 out.put_list(failed, |out, disk| out.put_unique_id(disk));
             }
-            Self::Detach(detach) => put_detach(&mut out, detach),
+            Self::CopyOver { group, volume, reconfig } => {
+                put_volume(&mut out, COPY_OVER, group, volume);
+                out.put_u64(*reconfig);
+            }
+            Self::CopyRange(range) => {
+                out.put_u8(COPY_RANGE);
+                put_copy_range(&mut out, range);
+            }
             Self::Disable { group } => put_group(&mut out, DISABLE, group),
             Self::Drop { group } => put_group(&mut out, DROP, group),
+            Self::Finding { group, finding, time } => {
+                out.put_u8(FINDING);
+                out.put_unique_id(group);
+                put_finding(&mut out, finding);
+                out.put_u64(*time);
+            }
+            Self::Findings(findings) => put_findings(&mut out, findings),
             Self::Goodbye => out.put_u8(GOODBYE),
             Self::Hold { group, volume } => put_volume(&mut out, HOLD, group, volume),
             Self::Master { node } => out.put_slice(&[MASTER, node.get()]),
             Self::MasterStays => out.put_u8(MASTER_STAYS),
-            Self::PlexFailed { group, plex, time } => {
-                put_volume(&mut out, PLEX_FAILED, group, plex);
-                out.put_u64(*time);
-            }
             Self::Quiesce { id } => put_txn(&mut out, QUIESCE, id),
             Self::Quiesced { id } => put_txn(&mut out, QUIESCED, id),
+            Self::RangeClear { number, reconfig } => {
+                out.put_u8(RANGE_CLEAR);
+                out.put_u64(*number);
+                out.put_u64(*reconfig);
+            }
             Self::Refuse { id, why } => {
                 out.put_u8(REFUSE);
                 out.put_txn_id(id);
@@ -322,6 +389,7 @@ impl VMessage {
                     let (group, volume) = (reader.unique_id()?, reader.name()?);
                     Ok(Holder { group, volume, node: reader.node()? })
                 })?,
+                ranges: reader.list("ranges", read_copy_range)?,
                 busy: reader.list("busy slots", read_busy)?,
             }),
             ANNOUNCE => Self::Announce(read_announce(&mut reader)?),
@@ -334,19 +402,29 @@ impl VMessage {
             GOODBYE => Self::Goodbye,
             HOLD => Self::Hold { group: reader.unique_id()?, volume: reader.name()? },
             RELEASE => Self::Release { group: reader.unique_id()?, volume: reader.name()? },
-            DETACH => Self::Detach(Box::new(Detach {
+            COPY_OVER => Self::CopyOver {
+                group: reader.unique_id()?,
+                volume: reader.name()?,
+                reconfig: reader.counter("a reconfiguration")?,
+            },
+            COPY_RANGE => Self::CopyRange(read_copy_range(&mut reader)?),
+            FINDING => Self::Finding {
+                group: reader.unique_id()?,
+                finding: read_finding(&mut reader)?,
+                time: reader.counter("a time")?,
+            },
+            FINDINGS => Self::Findings(Box::new(Findings {
                 id: reader.txn_id()?,
                 base: reader.stamp()?,
-                plexes: reader.list("plexes", Reader::name)?,
+                findings: reader.list("findings", read_finding)?,
                 copies: read_copies(&mut reader)?,
                 time: reader.counter("a time")?,
                 slot: reader.slot()?,
             })),
             MASTER_STAYS => Self::MasterStays,
-            PLEX_FAILED => Self::PlexFailed {
-                group: reader.unique_id()?,
-                plex: reader.name()?,
-                time: reader.counter("a time")?,
+            RANGE_CLEAR => Self::RangeClear {
+                number: reader.u64("the number of a range")?,
+                reconfig: reader.counter("a reconfiguration")?,
             },
             WANT_MASTER => Self::WantMaster { node: reader.node()? },
             MASTER => Self::Master { node: reader.node()? },
@@ -412,14 +490,87 @@ pub(super) fn read_announce(reader: &mut Reader) -> Result<Announce, Malformed> 
     Ok(announce)
 }
 
-fn put_detach(out: &mut BytesMut, detach: &Detach) {
-    out.put_u8(DETACH);
-    out.put_txn_id(&detach.id);
-    out.put_stamp(detach.base);
-    out.put_list(&detach.plexes, |out, plex| out.put_text(plex.as_str()));
-    put_copies(out, &detach.copies);
-    out.put_u64(detach.time);
-    out.put_slot(detach.slot);
+fn put_findings(out: &mut BytesMut, findings: &Findings) {
+    out.put_u8(FINDINGS);
+    out.put_txn_id(&findings.id);
+    out.put_stamp(findings.base);
+    out.put_list(&findings.findings, put_finding);
+    put_copies(out, &findings.copies);
+    out.put_u64(findings.time);
+    out.put_slot(findings.slot);
+}
+
+fn put_finding(out: &mut BytesMut, finding: &Finding) {
+    let (kind, name) = match finding {
+        Finding::PlexFailed(plex) => (PLEX_FAILED, plex),
+        Finding::Writes(volume, _) => (WRITES, volume),
+        Finding::Rests(volume, _) => (RESTS, volume),
+        Finding::Lost(volume, _) => (LOST, volume),
+        Finding::Equal(volume, _) => (EQUAL, volume),
+    };
+    out.put_u8(kind);
+    out.put_text(name.as_str());
+    match finding {
+        Finding::PlexFailed(_) => {}
+        Finding::Writes(_, node) | Finding::Rests(_, node) => out.put_u8(*node),
+        Finding::Lost(_, nodes) => {
+            let nodes: Vec<u8> = nodes.iter().copied().collect();
+            out.put_list(&nodes, |out, node| out.put_u8(*node));
+        }
+        Finding::Equal(_, plexes) => {
+            let plexes: Vec<Name> = plexes.iter().cloned().collect();
+            put_names(out, &plexes);
+        }
+    }
+}
+
+fn read_finding(reader: &mut Reader) -> Result<Finding, Malformed> {
+    let kind = reader.u8("a kind of finding")?;
+    let name = reader.name()?;
+    Ok(match kind {
+        PLEX_FAILED => Finding::PlexFailed(name),
+        WRITES => Finding::Writes(name, reader.u8("a node")?),
+        RESTS => Finding::Rests(name, reader.u8("a node")?),
+        LOST => {
+            let nodes = reader.list("nodes", |reader| reader.u8("a node"))?;
+            Finding::Lost(name, nodes.into_iter().collect())
+        }
+        EQUAL => Finding::Equal(name, read_names(reader)?.into_iter().collect()),
+        _ => return Reader::wrong("a kind of finding that this version knows"),
+    })
+}
+
+pub(super) fn put_copy_range(out: &mut BytesMut, range: &CopyRange) {
+    out.put_unique_id(&range.group);
+    out.put_text(range.volume.as_str());
+    out.put_u64(range.number);
+    out.put_u64(range.reconfig);
+    out.put_u64(range.at);
+    out.put_u64(range.len);
+    put_names(out, &range.plexes);
+    out.put_u8(u8::from(range.is_whole));
+}
+
+fn read_copy_range(reader: &mut Reader) -> Result<CopyRange, Malformed> {
+    let range = CopyRange {
+        group: reader.unique_id()?,
+        volume: reader.name()?,
+        number: reader.u64("the number of a range")?,
+        reconfig: reader.counter("a reconfiguration")?,
+        at: reader.counter("where a range begins")?,
+        len: reader.counter("the length of a range")?,
+        plexes: read_names(reader)?,
+        is_whole: reader.flag("whether all copies are meant")?,
+    };
+    Ok(range)
+}
+
+fn put_names(out: &mut BytesMut, names: &[Name]) {
+    out.put_list(names, |out, name| out.put_text(name.as_str()));
+}
+
+fn read_names(reader: &mut Reader) -> Result<Vec<Name>, Malformed> {
+    reader.list("names", Reader::name)
 }
 
 fn put_admit(out: &mut BytesMut, admit: &Admit) {
@@ -437,6 +588,7 @@ fn put_admit(out: &mut BytesMut, admit: &Admit) {
         out.put_text(holder.volume.as_str());
         out.put_u8(holder.node.get());
     });
+    out.put_list(&admit.ranges, put_copy_range);
     out.put_list(&admit.busy, put_busy);
 }
 
@@ -479,6 +631,8 @@ pub(super) fn read_mode(reader: &mut Reader) -> Result<Activation, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use llt::Incarnation;
 
     use super::*;
@@ -522,6 +676,7 @@ mod tests {
                 groups: vec![state.clone()],
                 modes,
                 holders,
+                ranges: Vec::new(),
                 busy,
             }),
             VMessage::Announce(announce),
@@ -531,17 +686,38 @@ mod tests {
             VMessage::Goodbye,
             VMessage::Hold { group: txn.group.clone(), volume: volume.clone() },
             VMessage::Release { group: txn.group.clone(), volume: volume.clone() },
-            VMessage::Detach(Box::new(Detach {
+            VMessage::CopyOver { group: txn.group.clone(), volume: volume.clone(), reconfig: 9 },
+            VMessage::CopyRange(CopyRange {
+                group: txn.group.clone(),
+                volume: volume.clone(),
+                number: 4,
+                reconfig: 9,
+                at: 2048,
+                len: 1024,
+                plexes: vec![volume.clone()],
+                is_whole: true,
+            }),
+            VMessage::Finding {
+                group: txn.group.clone(),
+                finding: Finding::Lost(volume.clone(), BTreeSet::from([3, 5])),
+                time: 7,
+            },
+            VMessage::Findings(Box::new(Findings {
                 id: txn.clone(),
                 base: stamp,
-                plexes: vec![volume.clone()],
+                findings: vec![
+                    Finding::Equal(volume.clone(), BTreeSet::from([volume.clone()])),
+                    Finding::PlexFailed(volume.clone()),
+                    Finding::Rests(volume.clone(), 1),
+                    Finding::Writes(volume.clone(), 2),
+                ],
                 copies: vec![(txn.group.clone(), DiskCopies::default())],
                 time: 7,
                 slot: slot(1),
             })),
             VMessage::Master { node },
             VMessage::MasterStays,
-            VMessage::PlexFailed { group: txn.group.clone(), plex: volume.clone(), time: 7 },
+            VMessage::RangeClear { number: 4, reconfig: 9 },
             VMessage::WantMaster { node },
             VMessage::Quiesce { id: txn.clone() },
             VMessage::Quiesced { id: txn.clone() },

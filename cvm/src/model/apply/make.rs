@@ -1,5 +1,7 @@
 //! `vxassist make`: the records of a volume.
 
+use std::collections::BTreeSet;
+
 use super::build::{self, Naming};
 use super::plan::{Most, Placed, Plan};
 use super::space::{Extent, Space};
@@ -204,6 +206,7 @@ impl Maker<'_> {
             layer,
             permissions,
             plexes,
+            writers: BTreeSet::new(),
         })
     }
 }

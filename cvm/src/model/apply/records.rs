@@ -135,6 +135,10 @@ fn make_one(group: &mut Group, mut record: Description<'_>, env: &Env<'_>) -> Re
         Some(Kind::Disk) | None => {}
     }
     text::read_into(group, vec![record])?;
+    if let Some(volume) = group.volumes.get_mut(&name) {
+        // Whoever was writing it there does not write it here.
+        volume.lose_writers();
+    }
     let empty = |volume: &VolumeState| *volume == VolumeState::Empty;
     let new = group.volumes.get(&name);
     let Some(volume) = new.filter(|volume| empty(&volume.state) || volume.len == 0) else {

@@ -1,5 +1,7 @@
 //! From descriptions to records.
 
+use std::collections::BTreeSet;
+
 use super::parse::{Description, Field, TextError, parse};
 use super::{GROUP, PUTIL, TUTIL, word};
 use crate::model::group::{Copies, Group, Kind, Owner};
@@ -189,6 +191,10 @@ fn read_volume(mut record: Description<'_>) -> Result<Volume, TextError> {
     let mode = record.take("mode")?.map_or(Ok(standard.mode), |field| {
         u32::from_str_radix(&field.value, 8).map_err(|_| field.wrong("is no octal number"))
     })?;
+    let writers = record.take("writers")?.map_or(Ok(BTreeSet::new()), |field| {
+        let nodes: Result<_, _> = field.value.split(',').map(str::parse).collect();
+        nodes.map_err(|_| field.wrong("is no list of nodes"))
+    })?;
     let volume = Volume {
         kernel: record.required("kstate")?,
         state: record.required("state")?,
@@ -206,6 +212,7 @@ fn read_volume(mut record: Description<'_>) -> Result<Volume, TextError> {
             mode,
         },
         plexes,
+        writers,
         common: read_common(&mut record)?,
     };
     record.end()?;

@@ -204,6 +204,9 @@ impl Text {
         self.unless(&LogType::None, "logtype", &volume.log_type);
         self.flag("exclusive", volume.exclusive);
         self.flag("layer", volume.layer);
+        if !volume.writers.is_empty() {
+            self.field("writers", List(volume.writers.iter()));
+        }
         let standard = Permissions::default();
         self.unless(&standard.user, "user", &volume.permissions.user);
         self.unless(&standard.group, "group", &volume.permissions.group);

@@ -1,5 +1,9 @@
 //! Volumes against disks in memory that fail, and a model of what a read may return.
 
+mod copies;
+mod groups;
+mod holds;
+mod marks;
 mod random;
 mod steps;
 mod world;

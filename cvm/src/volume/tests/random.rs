@@ -1,14 +1,15 @@
-//! Random requests, answers in any order, disks that die, and tables that change.
+//! Random requests, answers in any order, disks that die, tables that change, marks that come late,
+//! and copies that are made equal meanwhile.
 
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::world::World;
-use crate::model::apply::{Env, apply};
-use crate::model::op::{Make, Op, VolumeLayout};
-use crate::model::sample::{self, name};
-use crate::model::{Group, ReadPolicy};
-use crate::volume::What;
+use super::groups::{deep, made, make_current, make_stale};
+use super::world::{JUNK, World};
+use crate::model::op::VolumeLayout;
+use crate::model::sample;
+use crate::model::{Group, KernelState, Name, ReadPolicy, Sectors};
+use crate::volume::{IoFailed, RequestId, Rules, VolumeMap, What};
 
 struct Dice(Xoshiro256PlusPlus);
 
@@ -20,25 +21,12 @@ impl Dice {
     fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(u64::try_from(len).unwrap())).unwrap()
     }
-}
 
-/// A volume of four stripe units over eight disks.
-fn group(layout: VolumeLayout, policy: ReadPolicy) -> Group {
-    let mut group = sample::group();
-    for number in 4..=8 {
-        let disk = sample::disk(&mut group, number);
-        group.disks.insert(name(&format!("mydg0{number}")), disk);
+    /// Few places, so that they meet.
+    fn range(&mut self, len: Sectors) -> (Sectors, Sectors) {
+        let at = self.below(len / 32) * 32;
+        (at, (1 + self.below(200)).min(len - at))
     }
-    let striped = matches!(
-        layout,
-        VolumeLayout::MirrorStripe | VolumeLayout::Stripe | VolumeLayout::StripeMirror
-    );
-    let columns = striped.then_some(2);
-    let make = Make { columns, ..Make::new(name("new"), Some(512), layout) };
-    let env = Env { nodes: 3, ..Env::default() };
-    let mut group = apply(&group, &Op::Make(Box::new(make)), &env).unwrap();
-    group.volumes.get_mut("new").unwrap().read_policy = policy;
-    group
 }
 
 fn request(dice: &mut Dice, world: &mut World) {
@@ -48,55 +36,309 @@ fn request(dice: &mut Dice, world: &mut World) {
         2..=5 => What::Read,
         _ => What::Write { durable: dice.below(4) == 0 },
     };
-    let len = world.len();
-    // Few places, so that they meet.
-    let at = dice.below(len / 32) * 32;
-    let count = (1 + dice.below(200)).min(len - at);
+    let (at, count) = dice.range(world.len());
     let (at, count) = if what == What::Flush { (0, 0) } else { (at, count) };
     world.ask(what, at, count);
 }
 
-fn run(seed: u64, layout: VolumeLayout, policy: ReadPolicy) {
-    let mut dice = Dice(Xoshiro256PlusPlus::seed_from_u64(seed));
-    let is_alone = dice.below(2) == 0;
-    let mut world = World::new(group(layout, policy), "new", is_alone);
-    let may_die = dice.below(3);
-    for _ in 0..300 {
-        match dice.below(100) {
-            0..=39 => request(&mut dice, &mut world),
-            40..=89 if !world.pending.is_empty() => {
-                let index = dice.index(world.pending.len());
-                world.answer(index);
+fn answer(dice: &mut Dice, world: &mut World) {
+    if !world.pending.is_empty() {
+        let index = dice.index(world.pending.len());
+        world.answer(index);
+    }
+}
+
+/// Somebody makes the copies equal, a range after the other.
+struct Pass {
+    at: Sectors,
+    stage: Stage,
+    /// How rarely it gives up what takes long.
+    patience: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Idle,
+    Holds(RequestId),
+    Copies { hold: RequestId, copy: RequestId },
+    Over,
+}
+
+impl Pass {
+    const fn new(patience: u64) -> Self {
+        Self { at: 0, stage: Stage::Idle, patience }
+    }
+
+    const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
+    /// The next step of it, if that is possible by now.
+    fn go(&mut self, dice: &mut Dice, world: &mut World) {
+        self.stage = match self.stage {
+            Stage::Idle if self.at == world.len() => Stage::Over,
+            Stage::Idle => {
+                let len = (1 + dice.below(200)).min(world.len() - self.at);
+                Stage::Holds(world.ask(What::Hold, self.at, len))
             }
-            90 if may_die > 0 && world.dead.len() < 2 => {
+            Stage::Holds(hold) => match world.held.get(&hold).cloned() {
+                Some(held) => {
+                    let copy = world.ask(What::Copy, held.start, held.end - held.start);
+                    Stage::Copies { hold, copy }
+                }
+                None if dice.below(self.patience) == 0 => {
+                    world.release(hold);
+                    assert_eq!(world.ended[&hold], Ok(()));
+                    Stage::Idle
+                }
+                None => self.stage,
+            },
+            Stage::Copies { hold, copy } => match world.ended.get(&copy) {
+                // It is given back although disks may work on the copy.
+                None if dice.below(self.patience) == 0 => {
+                    world.cancel(copy);
+                    world.release(hold);
+                    Stage::Idle
+                }
+                None if dice.below(self.patience) == 0 => {
+                    world.cancel(copy);
+                    self.stage
+                }
+                None => self.stage,
+                Some(result) => {
+                    if result.is_ok() {
+                        self.at = world.held[&hold].end;
+                    }
+                    world.release(hold);
+                    assert_eq!(world.ended[&hold], Ok(()));
+                    Stage::Idle
+                }
+            },
+            Stage::Over => Stage::Over,
+        };
+    }
+
+    /// It is given up.
+    fn stop(&mut self, world: &mut World) {
+        match self.stage {
+            Stage::Idle | Stage::Over => {}
+            Stage::Holds(hold) => world.release(hold),
+            Stage::Copies { hold, copy } => {
+                world.cancel(copy);
+                world.answer_all();
+                world.release(hold);
+            }
+        }
+        if !self.is_over() {
+            self.stage = Stage::Idle;
+        }
+    }
+}
+
+/// A run of one volume.
+struct Run {
+    dice: Dice,
+    world: World,
+    /// A plex that is written and not read.
+    stale: Option<Name>,
+    pass: Pass,
+    /// What others hold.
+    holds: Vec<RequestId>,
+}
+
+impl Run {
+    fn new(seed: u64, layout: Option<VolumeLayout>, policy: ReadPolicy) -> Self {
+        let mut dice = Dice(Xoshiro256PlusPlus::seed_from_u64(seed));
+        let mut group = layout.map_or_else(|| deep(policy), |layout| made(layout, policy));
+        let stale = stale(&mut dice, &mut group);
+        let rules = Rules {
+            is_alone: dice.below(2) == 0,
+            is_marked: dice.below(2) == 0,
+            reads_one: dice.below(2) == 0,
+        };
+        let mut world = World::new(group, "new", rules);
+        world.is_sound = dice.below(3) == 0;
+        for leaf in world.leaves() {
+            if !world.volume.map().is_current(leaf.plex) {
+                world.put(&leaf, 0..512, JUNK);
+            }
+        }
+        let (pass, holds) = (Pass::new(16), Vec::new());
+        let mut run = Self { dice, world, stale, pass, holds };
+        if rules.reads_one {
+            run.diverge();
+        }
+        run
+    }
+
+    /// A node was lost while it wrote: some copies have it, others not.
+    fn diverge(&mut self) {
+        for number in 1..8 {
+            let (at, len) = self.dice.range(self.world.len());
+            let (range, tag) = (at..at + len, JUNK - number);
+            self.world.may_have(range.clone(), tag);
+            for leaf in self.world.leaves() {
+                let is_current = self.world.volume.map().is_current(leaf.plex);
+                if is_current && self.dice.below(2) == 0 {
+                    self.world.put(&leaf, range.clone(), tag);
+                }
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        let Self { dice, world, .. } = self;
+        let may_fail = !world.is_sound;
+        match dice.below(120) {
+            0..=39 => request(dice, world),
+            40..=89 if !world.pending.is_empty() => answer(dice, world),
+            90 if may_fail && world.dead.len() < 2 => {
                 let disks = world.volume.map().disks();
                 let disk = disks[dice.index(disks.len())].to_string();
                 world.dead.insert(disk);
             }
-            91..=93 => {
+            91..=93 if may_fail => {
                 let disks = world.volume.map().disks();
                 let disk = disks[dice.index(disks.len())].to_string();
                 let at = dice.below(64);
                 world.bad.insert((disk, at));
             }
             94..=95 => world.stand_still(),
-            _ if world.is_still => world.detach(),
+            96..=98 if world.is_to_be_marked => {
+                // The table is the same: disks may work.
+                world.rules.is_marked = true;
+                world.go_on();
+            }
+            99..=108 => {
+                self.pass.go(dice, world);
+                // From now on nothing that fails can make them differ.
+                world.rules.reads_one &= !self.pass.is_over();
+            }
+            109 if self.holds.len() < 2 => {
+                let (at, len) = dice.range(world.len());
+                self.holds.push(world.ask(What::Hold, at, len));
+            }
+            110..=112 if !self.holds.is_empty() => {
+                let hold = self.holds.swap_remove(dice.index(self.holds.len()));
+                world.release(hold);
+            }
+            // Nobody has these.
+            113 => {
+                world.release(RequestId(u64::MAX));
+                world.cancel(RequestId(u64::MAX));
+            }
+            _ if world.is_still => self.table(),
             _ if !world.to_detach.is_empty() => world.stand_still(),
             _ => {}
         }
     }
-    // Everything comes to an end: who waits for a plex to be taken off gets it.
-    for _ in 0..100 {
-        world.answer_all();
-        if world.volume.requests() == 0 && world.to_detach.is_empty() && !world.is_still {
-            world.assert_equal();
-            return;
+
+    /// Another table.
+    fn table(&mut self) {
+        let world = &mut self.world;
+        if world.is_to_be_marked {
+            world.rules.is_marked = true;
+        } else if self.dice.below(4) == 0 {
+            world.rules.is_marked = false;
         }
-        world.stand_still();
-        world.answer_all();
-        world.detach();
+        // A write that failed on the last plex that is current may be on others.
+        let has_lost = world.ended.values().any(|result| *result == Err(IoFailed::Io));
+        if self.pass.is_over() && !has_lost {
+            self.promote();
+        }
+        self.world.detach();
     }
-    panic!("{} requests never end", world.volume.requests());
+
+    /// What was copied to is read.
+    fn promote(&mut self) {
+        let Some(plex) = self.stale.take() else { return };
+        let is_there = self.world.group.plexes[&plex].kernel == KernelState::Enabled;
+        if is_there && !self.world.to_detach.contains(&plex) {
+            make_current(&mut self.world.group, plex.as_str());
+        }
+    }
+
+    /// Everything comes to an end: who waits for a plex to be taken off gets it, and who needs a mark.
+    fn settle(&mut self) {
+        for _ in 0..100 {
+            self.world.answer_all();
+            self.pass.stop(&mut self.world);
+            for hold in self.holds.drain(..) {
+                self.world.release(hold);
+            }
+            self.world.answer_all();
+            let world = &mut self.world;
+            if world.volume.requests() == 0 && world.to_detach.is_empty() && !world.is_still {
+                return;
+            }
+            world.rules.is_marked |= world.is_to_be_marked;
+            world.stand_still();
+            world.answer_all();
+            world.detach();
+        }
+        panic!("{} requests never end", self.world.volume.requests());
+    }
+
+    /// All copies are made equal while programs go on; no disk fails any more.
+    fn copy_all(&mut self) {
+        self.world.dead.clear();
+        self.world.bad.clear();
+        self.pass = Pass::new(300);
+        for _ in 0..20_000 {
+            let Self { dice, world, pass, .. } = self;
+            if world.is_to_be_marked {
+                world.rules.is_marked = true;
+                world.go_on();
+            }
+            match dice.below(8) {
+                0 if world.volume.requests() < 20 => request(dice, world),
+                0..=4 => answer(dice, world),
+                _ => pass.go(dice, world),
+            }
+            if pass.is_over() {
+                return;
+            }
+        }
+        panic!("copies never become equal");
+    }
+
+    fn go(&mut self) {
+        let may_differ = self.world.rules.reads_one;
+        for _ in 0..400 {
+            self.step();
+        }
+        self.settle();
+        if !may_differ || self.pass.is_over() {
+            self.world.assert_equal();
+        }
+        self.copy_all();
+        self.settle();
+        self.world.assert_all_equal();
+        // Whichever copy is read has it.
+        self.promote();
+        self.world.rules.reads_one = false;
+        self.world.stand_still();
+        self.world.detach();
+        for _ in 0..4 {
+            let id = self.world.ask(What::Read, 0, self.world.len());
+            self.world.answer_all();
+            assert_eq!(self.world.ended[&id], Ok(()));
+        }
+        self.world.assert_equal();
+    }
+}
+
+/// One of several copies is not current yet, of whatever layer.
+fn stale(dice: &mut Dice, group: &mut Group) -> Option<Name> {
+    let map = VolumeMap::new(group, "new").unwrap();
+    let plexes = map.plexes().filter(|(_, plex)| map.mirror(plex.mirror).plexes.len() > 1);
+    let plexes: Vec<Name> = plexes.map(|(_, plex)| plex.name.clone()).collect();
+    if plexes.is_empty() || dice.below(2) == 0 {
+        return None;
+    }
+    let plex = plexes[dice.index(plexes.len())].clone();
+    make_stale(group, plex.as_str());
+    Some(plex)
 }
 
 /// Invariants 4, 5 and 7 of `docs/cvm.md`: what was acknowledged is read, and copies are equal.
@@ -105,9 +347,9 @@ fn what_was_acknowledged_is_read_whatever_fails() {
     // Set when it is compiled: nothing here reads what it runs in.
     let seeds = option_env!("VOLUME_SEEDS").and_then(|count| count.parse().ok());
     for seed in 0..seeds.unwrap_or(12) {
-        for layout in sample::LAYOUTS {
+        for layout in sample::LAYOUTS.into_iter().map(Some).chain([None]) {
             for policy in [ReadPolicy::Round, ReadPolicy::Select] {
-                run(seed, layout, policy);
+                Run::new(seed, layout, policy).go();
             }
         }
     }

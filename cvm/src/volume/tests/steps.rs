@@ -1,21 +1,21 @@
 //! One thing at a time.
 
-use super::world::World;
+use super::world::{MARKED, World};
 use crate::model::sample;
-use crate::volume::{DiskWork, IoFailed, RequestId, VolumeNote, What};
+use crate::volume::{DiskWork, IoFailed, RequestId, Rules, VolumeNote, What};
 
-const WRITE: What = What::Write { durable: false };
+pub(super) const WRITE: What = What::Write { durable: false };
 
 /// `vol1` of the sample: 8192 sectors, a concatenation and a stripe of two columns of 128 sectors.
 fn world(is_alone: bool) -> World {
-    World::new(sample::group(), "vol1", is_alone)
+    World::new(sample::group(), "vol1", Rules { is_alone, ..MARKED })
 }
 
 fn works(world: &World) -> Vec<DiskWork> {
     world.pending.iter().map(|op| op.work).collect()
 }
 
-fn ok(world: &World, id: RequestId) -> bool {
+pub(super) fn ok(world: &World, id: RequestId) -> bool {
     world.ended.get(&id) == Some(&Ok(()))
 }
 
@@ -170,7 +170,7 @@ fn a_volume_that_goes_takes_its_requests_along() {
     let mut world = world(true);
     let running = world.ask(WRITE, 0, 8);
     let waiting = world.ask(WRITE, 0, 8);
-    world.volume.handle_gone();
+    world.handle_gone();
     world.answer_all();
     assert!(ok(&world, running));
     assert_eq!(world.ended.get(&waiting), Some(&Err(IoFailed::Gone)));

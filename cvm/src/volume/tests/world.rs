@@ -1,30 +1,53 @@
 //! A volume, its disks, and everything that a program may expect of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::{Group, KernelState, Name, PlexState, Sectors};
 use crate::volume::{
-    DiskOp, DiskWork, IoFailed, MirrorIndex, PlexMode, Request, RequestId, Target, Volume,
-    VolumeMap, VolumeNote, VolumeOutput, What,
+    DiskOp, DiskWork, IoFailed, MirrorIndex, PlexIndex, PlexMode, Request, RequestId, Rules,
+    Target, Volume, VolumeMap, VolumeNote, VolumeOutput, What,
 };
 
 /// What a sector holds: the number of the write that it is of, 0 if of none.
 pub(super) type Tag = u64;
+
+/// What a copy holds that is being copied to: nobody reads it.
+pub(super) const JUNK: Tag = Tag::MAX;
+
+/// Rules of a volume that one node writes, and is known to.
+pub(super) const MARKED: Rules = Rules { is_alone: true, is_marked: true, reads_one: false };
 
 /// A request as the program sees it.
 struct Asked {
     request: Request,
     /// Of a read: what each sector may hold.
     allowed: BTreeMap<Sectors, BTreeSet<Tag>>,
-    /// Of a read: what came.
+    /// Of a read: the sectors that nobody was writing when it was asked for.
+    quiet: BTreeSet<Sectors>,
+    /// Of a read or a copy: what came.
     data: Vec<Option<Tag>>,
+}
+
+/// A piece of a copy that lies on a disk.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf {
+    pub(super) plex: PlexIndex,
+    pub(super) disk: String,
+    /// Where on the disk.
+    pub(super) at: Sectors,
+    pub(super) len: Sectors,
+    /// Where in the volume.
+    pub(super) begin: Sectors,
 }
 
 pub(super) struct World {
     pub(super) group: Group,
     pub(super) volume: Volume,
     name: Name,
+    /// Those of the next table.
+    pub(super) rules: Rules,
     /// By number of disk in the group's names and sector.
     sectors: BTreeMap<(String, Sectors), Tag>,
     /// Disks that do nothing any more.
@@ -41,16 +64,27 @@ pub(super) struct World {
     pub(super) to_detach: BTreeSet<Name>,
     pub(super) notes: Vec<VolumeNote>,
     pub(super) is_still: bool,
+    /// Something was to be changed for the first time under these rules.
+    pub(super) is_to_be_marked: bool,
+    /// Blocks that nobody changes.
+    pub(super) held: BTreeMap<RequestId, Range<Sectors>>,
+    /// The node does not use the volume any more.
+    is_gone: bool,
+    /// Copies that are not wanted any more.
+    cancelled: BTreeSet<RequestId>,
+    /// Nothing fails: what was read once stays as long as nobody writes there.
+    pub(super) is_sound: bool,
     next: u64,
 }
 
 impl World {
-    pub(super) fn new(group: Group, name: &str, is_alone: bool) -> Self {
+    pub(super) fn new(group: Group, name: &str, rules: Rules) -> Self {
         let map = VolumeMap::new(&group, name).unwrap();
         Self {
-            volume: Volume::new(Arc::new(map), is_alone),
+            volume: Volume::new(Arc::new(map), rules),
             group,
             name: name.parse().unwrap(),
+            rules,
             sectors: BTreeMap::new(),
             dead: BTreeSet::new(),
             bad: BTreeSet::new(),
@@ -62,6 +96,11 @@ impl World {
             to_detach: BTreeSet::new(),
             notes: Vec::new(),
             is_still: false,
+            is_to_be_marked: false,
+            held: BTreeMap::new(),
+            is_gone: false,
+            cancelled: BTreeSet::new(),
+            is_sound: false,
             next: 0,
         }
     }
@@ -72,6 +111,11 @@ impl World {
 
     fn may_hold(&self, sector: Sectors) -> BTreeSet<Tag> {
         self.possible.get(&sector).cloned().unwrap_or_else(|| BTreeSet::from([0]))
+    }
+
+    /// Nobody is writing one of them.
+    fn are_over(&self, tags: &BTreeSet<Tag>) -> bool {
+        tags.iter().all(|tag| self.over.contains_key(tag))
     }
 
     pub(super) fn ask(&mut self, what: What, at: Sectors, len: Sectors) -> RequestId {
@@ -90,12 +134,16 @@ impl World {
                 }
             }
         }
-        let allowed = match what {
+        let allowed: BTreeMap<Sectors, BTreeSet<Tag>> = match what {
             What::Read => range.map(|sector| (sector, self.may_hold(sector))).collect(),
-            What::Flush | What::Write { .. } | What::Zero { .. } => BTreeMap::new(),
+            What::Copy | What::Flush | What::Hold | What::Write { .. } | What::Zero { .. } => {
+                BTreeMap::new()
+            }
         };
+        let quiet = allowed.iter().filter(|(_, tags)| self.are_over(tags));
+        let quiet = quiet.map(|(sector, _)| *sector).collect();
         let data = vec![None; usize::try_from(len).unwrap_or(0)];
-        self.asked.insert(id, Asked { request, allowed, data });
+        self.asked.insert(id, Asked { request, allowed, quiet, data });
         self.volume.submit(request);
         self.drain();
         id
@@ -111,6 +159,7 @@ impl World {
     }
 
     fn perform(&mut self, disk: &str, op: &DiskOp) -> bool {
+        self.check_held(op);
         let Some(asked) = self.asked.get_mut(&op.request) else { panic!("{op:?} of nothing") };
         for step in 0..op.len {
             let place = (disk.to_owned(), op.at + step);
@@ -146,9 +195,19 @@ impl World {
             match output {
                 VolumeOutput::Disk(op) => {
                     assert!(!self.is_still, "{op:?} while it stands still");
+                    assert!(!self.cancelled.contains(&op.request), "{op:?} is not wanted");
+                    self.check_held(&op);
+                    self.check_mark(&op);
                     self.pending.push(op);
                 }
                 VolumeOutput::Done(id, result) => self.done(id, result),
+                VolumeOutput::FirstChange => {
+                    assert!(!self.is_still && !self.rules.is_marked, "a mark for nothing");
+                    assert!(self.volume.map().is_mirrored(), "a mark where there are no copies");
+                    assert!(!self.is_to_be_marked, "it was said already");
+                    self.is_to_be_marked = true;
+                }
+                VolumeOutput::Held(id) => self.hold(id),
                 VolumeOutput::Note(note) => self.notes.push(note),
                 VolumeOutput::PlexFailed { plex } => {
                     self.to_detach.insert(plex);
@@ -159,6 +218,59 @@ impl World {
                 }
             }
         }
+    }
+
+    fn hold(&mut self, id: RequestId) {
+        assert!(!self.is_still, "{id:?} is held while it stands still");
+        let Request { what, at, len, .. } = self.asked[&id].request;
+        assert_eq!(what, What::Hold);
+        let range = at..at + len;
+        let mut others = self.held.values();
+        assert!(!others.any(|other| meet(other, &range)), "{id:?} meets one, or is held twice");
+        self.check_copies(&range);
+        self.held.insert(id, at..at + len);
+        for op in &self.pending {
+            self.check_held(op);
+        }
+    }
+
+    /// Where blocks are held nobody writes but who makes copies equal, and that one nowhere else.
+    fn check_held(&self, op: &DiskOp) {
+        let Request { what, at, .. } = self.asked[&op.request].request;
+        let range = at + op.offset..at + op.offset + op.len;
+        let mut held = self.held.values();
+        match (op.work, what) {
+            // It holds nothing any more, and what disks have comes back all the same.
+            _ if self.is_gone => {}
+            (DiskWork::Flush | DiskWork::Read, _) => {}
+            (DiskWork::Write { .. } | DiskWork::Zero { .. }, What::Copy) => {
+                if self.cancelled.contains(&op.request) {
+                    return;
+                }
+                let is_held = held.any(|held| held.start <= range.start && range.end <= held.end);
+                assert!(is_held, "{op:?} copies what may change");
+            }
+            (DiskWork::Write { .. } | DiskWork::Zero { .. }, _) => {
+                assert!(!held.any(|held| meet(held, &range)), "{op:?} changes what is held");
+                self.check_copies(&range);
+            }
+        }
+    }
+
+    /// No disk has anything of a copy there, be it wanted or not.
+    fn check_copies(&self, range: &Range<Sectors>) {
+        for op in &self.pending {
+            let Request { what, at, .. } = self.asked[&op.request].request;
+            let copied = at + op.offset..at + op.offset + op.len;
+            let meets = what == What::Copy && meet(&copied, range);
+            assert!(!meets, "{op:?} is under way in {range:?}");
+        }
+    }
+
+    fn check_mark(&self, op: &DiskOp) {
+        let may_change = self.rules.is_marked || !self.volume.map().is_mirrored();
+        let what = self.asked[&op.request].request.what;
+        assert!(may_change || !what.changes(), "{op:?} without a mark");
     }
 
     fn done(&mut self, id: RequestId, result: Result<(), IoFailed>) {
@@ -181,9 +293,14 @@ impl World {
                     let held = held.expect("all of it was read");
                     let allowed = &asked.allowed[&sector];
                     assert!(allowed.contains(&held), "{sector}: {held}, not of {allowed:?}");
+                    let is_quiet = asked.quiet.contains(&sector) && self.are_over(allowed);
+                    if self.is_sound && is_quiet && self.may_hold(sector) == *allowed {
+                        self.possible.insert(sector, BTreeSet::from([held]));
+                    }
                 }
             }
         }
+        self.held.remove(&id);
         if let Some(tag) = tag(&asked.request) {
             self.over.insert(tag, self.next);
         }
@@ -201,9 +318,19 @@ impl World {
 
     pub(super) fn go_on(&mut self) {
         let map = VolumeMap::new(&self.group, self.name.as_str()).unwrap();
-        self.is_still = false;
-        let is_alone = self.volume.is_alone;
-        self.volume.go_on(Arc::new(map), is_alone);
+        (self.is_still, self.is_to_be_marked) = (false, false);
+        self.volume.go_on(Arc::new(map), self.rules);
+        self.drain();
+    }
+
+    pub(super) fn release(&mut self, id: RequestId) {
+        self.volume.release(id);
+        self.drain();
+    }
+
+    pub(super) fn cancel(&mut self, id: RequestId) {
+        self.cancelled.insert(id);
+        self.volume.cancel(id);
         self.drain();
     }
 
@@ -212,37 +339,132 @@ impl World {
         self.drain();
     }
 
-    /// All copies that are current are equal, in all layers.
-    pub(super) fn assert_equal(&self) {
-        self.assert_mirror(MirrorIndex::VOLUME, 0, self.len());
+    pub(super) fn handle_gone(&mut self) {
+        self.is_gone = true;
+        self.volume.handle_gone();
+        self.drain();
     }
 
-    fn assert_mirror(&self, mirror: MirrorIndex, at: Sectors, len: Sectors) {
+    /// All copies that are current are equal, in all layers.
+    pub(super) fn assert_equal(&self) {
+        self.assert_mirror(MirrorIndex::VOLUME, 0, self.len(), |mode| mode == PlexMode::ReadWrite);
+    }
+
+    /// Those that are being copied to are, too.
+    pub(super) fn assert_all_equal(&self) {
+        self.assert_mirror(MirrorIndex::VOLUME, 0, self.len(), |mode| mode != PlexMode::Off);
+    }
+
+    /// What is in the copies that take part.
+    fn assert_mirror(
+        &self,
+        mirror: MirrorIndex,
+        at: Sectors,
+        len: Sectors,
+        takes_part: fn(PlexMode) -> bool,
+    ) -> Vec<Tag> {
         let map = self.volume.map();
-        let current = |index: &&_| map.plex(**index).mode == PlexMode::ReadWrite;
-        let current = map.mirror(mirror).plexes.iter().filter(current);
-        let mut first: Option<Vec<Option<Tag>>> = None;
-        for index in current {
+        let plexes = map.mirror(mirror).plexes.iter().map(|index| map.plex(*index));
+        let mut first: Option<Vec<Tag>> = None;
+        for plex in plexes.filter(|plex| takes_part(plex.mode)) {
             let mut contents = Vec::new();
-            for part in map.plex(*index).parts(at, len) {
+            for part in plex.parts(at, len) {
                 match part.target.unwrap() {
                     Target::Disk { disk, at } => {
                         let disk = map.disks()[disk.0].to_string();
                         let sectors = at..at + part.len;
                         contents.extend(sectors.map(|sector| {
-                            Some(self.sectors.get(&(disk.clone(), sector)).copied().unwrap_or(0))
+                            self.sectors.get(&(disk.clone(), sector)).copied().unwrap_or(0)
                         }));
                     }
                     Target::Layer { mirror, at } => {
-                        self.assert_mirror(mirror, at, part.len);
-                        contents.extend((0..part.len).map(|_| None));
+                        contents.extend(self.assert_mirror(mirror, at, part.len, takes_part));
                     }
                 }
             }
             let first = first.get_or_insert_with(|| contents.clone());
             assert!(*first == contents, "copies of {mirror:?} differ");
         }
+        first.unwrap_or_else(|| vec![0; usize::try_from(len).unwrap()])
     }
+
+    /// All pieces of all copies, in all layers.
+    pub(super) fn leaves(&self) -> Vec<Leaf> {
+        let mut leaves = Vec::new();
+        self.add_leaves(MirrorIndex::VOLUME, 0..self.len(), 0, &mut leaves);
+        leaves
+    }
+
+    fn add_leaves(
+        &self,
+        mirror: MirrorIndex,
+        range: Range<Sectors>,
+        begin: Sectors,
+        leaves: &mut Vec<Leaf>,
+    ) {
+        let map = self.volume.map();
+        for plex in map.mirror(mirror).plexes.iter().copied() {
+            for part in map.plex(plex).parts(range.start, range.end - range.start) {
+                let (len, begin) = (part.len, begin + (part.at - range.start));
+                match part.target {
+                    None => {}
+                    Some(Target::Disk { disk, at }) => {
+                        let disk = map.disks()[disk.0].to_string();
+                        leaves.push(Leaf { plex, disk, at, len, begin });
+                    }
+                    Some(Target::Layer { mirror, at }) => {
+                        self.add_leaves(mirror, at..at + len, begin, leaves);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The plex that an operation is for.
+    pub(super) fn plex_of(&self, op: &DiskOp) -> PlexIndex {
+        let disk = self.volume.map().disks()[op.disk.0].to_string();
+        let has = |leaf: &Leaf| {
+            leaf.disk == disk && leaf.at <= op.at && op.at + op.len <= leaf.at + leaf.len
+        };
+        self.leaves().into_iter().find(has).unwrap().plex
+    }
+
+    /// What a plex holds there, whoever wrote it.
+    pub(super) fn put(&mut self, leaf: &Leaf, range: Range<Sectors>, tag: Tag) {
+        for sector in range.start.max(leaf.begin)..range.end.min(leaf.begin + leaf.len) {
+            self.sectors.insert((leaf.disk.clone(), leaf.at + sector - leaf.begin), tag);
+        }
+    }
+
+    /// Another node was writing there when it was lost: any copy may have it or not.
+    pub(super) fn may_have(&mut self, range: Range<Sectors>, tag: Tag) {
+        self.over.insert(tag, 0);
+        for sector in range {
+            let before = self.may_hold(sector);
+            self.possible.insert(sector, before.into_iter().chain([tag]).collect());
+        }
+    }
+
+    /// A plex by its name.
+    pub(super) fn plex(&self, name: &str) -> PlexIndex {
+        let mut plexes = self.volume.map().plexes();
+        plexes.find(|(_, plex)| plex.name.as_str() == name).unwrap().0
+    }
+
+    /// The disks of a plex do nothing any more.
+    pub(super) fn kill(&mut self, plex: PlexIndex) {
+        let leaves = self.leaves().into_iter().filter(|leaf| leaf.plex == plex);
+        self.dead.extend(leaves.map(|leaf| leaf.disk));
+    }
+
+    /// A piece of a copy cannot be read any more, until it is written.
+    pub(super) fn spoil(&mut self, leaf: &Leaf) {
+        self.bad.extend((leaf.at..leaf.at + leaf.len).map(|at| (leaf.disk.clone(), at)));
+    }
+}
+
+fn meet(one: &Range<Sectors>, other: &Range<Sectors>) -> bool {
+    one.start < other.end && other.start < one.end
 }
 
 /// The number of what it writes.
@@ -251,6 +473,6 @@ fn tag(request: &Request) -> Option<Tag> {
         What::Write { .. } => Some(request.id.0),
         // Zeros of two requests are told apart here, though they are alike.
         What::Zero { .. } => Some(request.id.0),
-        What::Flush | What::Read => None,
+        What::Copy | What::Flush | What::Hold | What::Read => None,
     }
 }

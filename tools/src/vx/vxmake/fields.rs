@@ -65,6 +65,7 @@ enum Value {
     Mode,
     Name,
     Names,
+    Nodes,
     Number,
     Owner,
     PlexState,
@@ -125,6 +126,12 @@ fn write(what: Value, value: &str) -> Result<String, String> {
         Value::Name => name(value)?.to_string(),
         Value::Names => {
             value.split(',').try_for_each(|text| name(text).map(|_| ()))?;
+            value.to_owned()
+        }
+        Value::Nodes => {
+            if value.split(',').any(|node| node.parse::<u8>().is_err()) {
+                return Err("expected a list of nodes".to_owned());
+            }
             value.to_owned()
         }
         Value::Pieces => {
@@ -214,6 +221,7 @@ const VOLUME: &[(&str, &str, Value)] = &[
     ("logtype", "logtype", Value::LogType),
     ("exclusive", "exclusive", Value::Switch),
     ("layer", "layer", Value::Switch),
+    ("writers", "writers", Value::Nodes),
     ("user", "user", Value::Owner),
     ("group", "group", Value::Owner),
     ("mode", "mode", Value::Mode),

@@ -1,0 +1,520 @@
+//! Copies of volumes are made equal: after a node was lost that was writing, and for plexes that are
+//! new.
+//!
+//! ```text
+//! master    v COPY_RANGE -> every member: nobody changes the range from here on, and when what is
+//!           under way has come to its end -> RANGE_CLEAR
+//! master    all have said so: one copy of the range is read, the others are written; the next
+//!           COPY_RANGE, which gives this one back; at the end a finding: the copies are equal
+//! ```
+//! How far it has come everybody knows from that: a new master goes on there. Meanwhile all nodes read
+//! the same copy ([`VolumeIo`](super::VolumeIo)), so that nobody sees that they differ. In a view in
+//! which somebody left all ranges are given back before I/O goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use llt::{Duration, Instant, NodeId, NodeSet};
+
+use super::join::Leaving;
+use super::{Iod, IodNotice, IodOutput, Table, VolumeName};
+use crate::core::wire::v::{CopyRange, VMessage};
+use crate::model::{Finding, KernelState, Name, Plex, Sectors, UniqueId, Volume};
+use crate::volume::{PlexMode, VolumeMap};
+
+/// Names a range that nobody changes.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct RangeNumber(pub u64);
+
+/// How far a volume is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Resync {
+    /// Everything before this sector is equal.
+    pub at: Sectors,
+    /// Plexes that are current when all is.
+    pub plexes: BTreeSet<Name>,
+    /// All copies are made equal, not only those plexes.
+    pub is_whole: bool,
+    range: Option<Range>,
+    /// After an error.
+    not_before: Option<Instant>,
+}
+
+/// What nobody changes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Range {
+    number: RangeNumber,
+    at: Sectors,
+    len: Sectors,
+    phase: Phase,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Phase {
+    /// The master has said so, and has not heard it yet.
+    Said,
+    /// Members that change nothing in it any more are counted by the master.
+    Clearing(NodeSet),
+    /// The master's disks are at work.
+    Copying,
+    /// They have done it; the range is still to be given back.
+    Copied,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Resyncs {
+    of: BTreeMap<VolumeName, Resync>,
+    /// The last number.
+    numbers: u64,
+    /// What is in force has changed, or what is open.
+    looks: bool,
+    /// This node is to be master when no range is copied any more.
+    switch: Option<NodeId>,
+    /// Volumes that this node writes and has closed: when that is to be said, or it is said already.
+    resting: BTreeMap<VolumeName, Option<Instant>>,
+}
+
+impl Resync {
+    fn is_copying(&self) -> bool {
+        self.range.as_ref().is_some_and(|range| range.phase != Phase::Copied)
+    }
+}
+
+impl Resyncs {
+    /// Something has changed that decides what is to be done.
+    pub(super) const fn look(&mut self) {
+        self.looks = true;
+    }
+
+    /// A range is being copied, or is about to be.
+    pub(super) fn is_copying(&self) -> bool {
+        self.of.values().any(Resync::is_copying)
+    }
+
+    /// This node becomes master when no range is copied any more.
+    pub(super) const fn switch_later(&mut self, node: NodeId) {
+        self.switch = Some(node);
+    }
+
+    /// Another node waits to become master.
+    pub(super) const fn awaits_switch(&self) -> bool {
+        self.switch.is_some()
+    }
+
+    /// Ranges of this volume are held here, or copied.
+    pub(super) fn has_range(&self, volume: &VolumeName) -> bool {
+        self.of.get(volume).is_some_and(|resync| resync.range.is_some())
+    }
+}
+
+impl Iod {
+    /// Volumes whose copies are being made equal.
+    pub fn resyncs(&self) -> impl Iterator<Item = (&VolumeName, &Resync)> {
+        self.resyncs.of.iter()
+    }
+
+    /// Whatever has changed: what is lost, what rests, and what is to be copied next.
+    pub(super) fn look_at_copies(&mut self, now: Instant) {
+        if std::mem::take(&mut self.resyncs.looks) {
+            self.forget_resyncs();
+            self.find_resyncs();
+            self.find_resting(now);
+            self.find_lost(now);
+        }
+        self.say_what_rests(now);
+        for volume in self.resyncs.of.keys().cloned().collect::<Vec<_>>() {
+            self.copy_next(now, &volume);
+        }
+        let may_switch = !self.resyncs.is_copying();
+        if let Some(node) = self.resyncs.switch.take_if(|_| may_switch) {
+            self.ask_master(node);
+            if !self.switches() {
+                // Whoever asked is to know.
+                for node in self.peers().iter() {
+                    self.out.push_back(IodOutput::SendTo(node, VMessage::MasterStays.encode()));
+                }
+            }
+        }
+    }
+
+    pub(super) fn resync_deadline(&self) -> Option<Instant> {
+        let again = self.resyncs.of.values().filter_map(|resync| resync.not_before);
+        let resting = self.resyncs.resting.values().copied().flatten();
+        again.chain(resting).min()
+    }
+
+    // ---- who writes ----
+
+    /// Its copies may differ: all nodes read the same one.
+    pub(super) fn may_differ(&self, table: &Table, volume: &Volume) -> bool {
+        volume.needs_sync() || table.is_shared() && !self.lost_writers(volume).is_empty()
+    }
+
+    /// The configuration says that this node writes the volume.
+    pub(super) fn is_marked(&self, table: &Table, volume: &Volume) -> bool {
+        if table.is_shared() {
+            volume.writers.contains(&self.me.node.get())
+        } else {
+            // A private group has one host, whatever its node is called.
+            !volume.writers.is_empty()
+        }
+    }
+
+    /// This node writes no shared volume any more.
+    pub(super) fn writes_nothing(&self) -> bool {
+        let shared = self.tables.values().filter(|table| table.is_shared());
+        let me = self.me.node.get();
+        let mut volumes = shared.flat_map(|table| table.image.group.volumes.values());
+        volumes.all(|volume| !volume.writers.contains(&me))
+    }
+
+    /// A node that was writing is lost, and the configuration does not say yet what that means. It
+    /// cannot join again before, for then nobody could tell.
+    pub(super) fn has_lost_writers(&self) -> bool {
+        let shared = self.tables.values().filter(|table| table.is_shared());
+        let mut volumes = shared.flat_map(|table| table.image.group.volumes.values());
+        volumes.any(|volume| !self.lost_writers(volume).is_empty())
+    }
+
+    fn lost_writers(&self, volume: &Volume) -> BTreeSet<u8> {
+        let members = self.membership().map_or(NodeSet::EMPTY, |membership| membership.members);
+        let is_lost = |node: &u8| NodeId::new(*node).is_none_or(|node| !members.contains(node));
+        volume.writers.iter().copied().filter(is_lost).collect()
+    }
+
+    /// The master: writers that are no members any more have left copies that may differ.
+    fn find_lost(&mut self, now: Instant) {
+        if !self.is_master() || !self.membership().is_some_and(|m| m.is_settled) {
+            return;
+        }
+        let mut lost = Vec::new();
+        for (id, table) in self.tables.iter().filter(|(_, table)| table.is_shared()) {
+            for (name, volume) in &table.image.group.volumes {
+                let gone = self.lost_writers(volume);
+                if !gone.is_empty() {
+                    lost.push((id.clone(), Finding::Lost(name.clone(), gone)));
+                }
+            }
+        }
+        for (group, finding) in lost {
+            self.want(now, &group, finding, self.wall);
+        }
+    }
+
+    /// Volumes that this node writes and that are open no more.
+    fn find_resting(&mut self, now: Instant) {
+        let due = Some(now + self.config.rest_after);
+        let mut resting = BTreeMap::new();
+        let mut opened = Vec::new();
+        for (id, table) in &self.tables {
+            for (name, volume) in &table.image.group.volumes {
+                if !self.is_marked(table, volume) {
+                    continue;
+                }
+                let key = (id.clone(), name.clone());
+                let known = self.resyncs.resting.get(&key).copied();
+                if self.open_count(id, name) == 0 {
+                    resting.insert(key, known.unwrap_or(due));
+                } else if known == Some(None) {
+                    opened.push(key);
+                }
+            }
+        }
+        self.resyncs.resting = resting;
+        // It was said, and does not hold any more.
+        for volume in opened {
+            self.handle_first_change(now, &volume, self.wall);
+        }
+    }
+
+    /// Of volumes that were closed a while ago, or now if the node leaves.
+    fn say_what_rests(&mut self, now: Instant) {
+        let leaves = self.membership().is_some_and(|m| m.leaving != Leaving::No);
+        let is_due = |due: &Option<Instant>| due.is_some_and(|due| due <= now || leaves);
+        let due = self.resyncs.resting.iter().filter(|(_, due)| is_due(due));
+        for volume in due.map(|(volume, _)| volume.clone()).collect::<Vec<_>>() {
+            self.resyncs.resting.insert(volume.clone(), None);
+            let Some(table) = self.tables.get(&volume.0) else { continue };
+            let (me, is_shared) = (self.me.node.get(), table.is_shared());
+            let writers = table.image.group.volumes.get(&volume.1).map(|v| v.writers.clone());
+            let ours = writers.into_iter().flatten().filter(|node| *node == me || !is_shared);
+            for node in ours {
+                self.find(now, &volume.0, Finding::Rests(volume.1.clone(), node), self.wall);
+            }
+        }
+    }
+
+    // ---- what is copied ----
+
+    /// What is not to be copied any more.
+    fn forget_resyncs(&mut self) {
+        let over = self.resyncs.of.keys().filter(|volume| self.needed(volume).is_none());
+        for volume in over.cloned().collect::<Vec<_>>() {
+            self.release(&volume);
+            self.resyncs.of.remove(&volume);
+        }
+    }
+
+    /// What is to be copied. A volume of which more has to be copied than was begun begins anew.
+    fn find_resyncs(&mut self) {
+        let mut needed = Vec::new();
+        for (id, table) in &self.tables {
+            let group = &table.image.group;
+            let is_new = group.plexes.values().any(Plex::is_being_copied);
+            let volumes = group.volumes.iter().filter(|(_, v)| is_new || v.needs_sync());
+            needed.extend(volumes.map(|(name, _)| (id.clone(), name.clone())));
+        }
+        for volume in needed {
+            let Some((plexes, is_whole)) = self.needed(&volume) else { continue };
+            let known = self.resyncs.of.get(&volume);
+            // Ranges of before may be too small a promise: those who copy begin anew by themselves.
+            if known.is_none_or(|known| known.is_whole != is_whole) {
+                self.release(&volume);
+                let resync = Resync { at: 0, plexes, is_whole, range: None, not_before: None };
+                self.resyncs.of.insert(volume, resync);
+            }
+        }
+    }
+
+    /// Which plexes of a volume become current by a copy, and whether all are copied to.
+    fn needed(&self, (group, name): &VolumeName) -> Option<(BTreeSet<Name>, bool)> {
+        let group = &self.tables.get(group)?.image.group;
+        let volume = group.volumes.get(name)?;
+        if volume.layer || volume.kernel != KernelState::Enabled {
+            return None;
+        }
+        let map = VolumeMap::new(group, name.as_str())?;
+        let new = map.plexes().filter(|(_, plex)| plex.mode == PlexMode::WriteOnly);
+        let plexes: BTreeSet<Name> = new.map(|(_, plex)| plex.name.clone()).collect();
+        let is_whole = volume.needs_sync();
+        (is_whole || !plexes.is_empty()).then_some((plexes, is_whole))
+    }
+
+    /// The master, or the only host: the next range of a volume, or its end.
+    fn copy_next(&mut self, now: Instant, volume: &VolumeName) {
+        let Some(resync) = self.resyncs.of.get(volume) else { return };
+        let Some(table) = self.tables.get(&volume.0) else { return };
+        let (at, is_shared) = (resync.at, table.is_shared());
+        if resync.is_copying() || is_shared && !self.is_master() {
+            return;
+        }
+        let leaves = self.membership().is_some_and(|m| is_shared && m.leaving != Leaving::No);
+        let waits = resync.not_before.is_some_and(|at| at > now);
+        let may = self.may_make_true(&volume.0) && !leaves && !self.resyncs.awaits_switch();
+        let others = self.resyncs.of.values().filter(|resync| resync.is_copying()).count();
+        let len = table.image.group.volumes.get(&volume.1).map_or(0, |volume| volume.len);
+        let len = len.saturating_sub(at).min(RANGE);
+        if may && !waits && len > 0 && others < RANGES_MAX {
+            self.say_range(volume, len);
+            return;
+        }
+        let plexes = resync.plexes.clone();
+        self.give_back(volume);
+        if len == 0 && may {
+            self.want(now, &volume.0, Finding::Equal(volume.1.clone(), plexes), self.wall);
+        }
+    }
+
+    fn say_range(&mut self, volume: &VolumeName, len: Sectors) {
+        self.resyncs.numbers += 1;
+        let number = RangeNumber(self.resyncs.numbers);
+        let is_shared = self.tables.get(&volume.0).is_some_and(Table::is_shared);
+        let Some(resync) = self.resyncs.of.get_mut(volume) else { return };
+        let range = Range { number, at: resync.at, len, phase: Phase::Said };
+        resync.range = Some(range);
+        let Some(range) = self.copy_range(volume) else { return };
+        if is_shared {
+            self.broadcast(&VMessage::CopyRange(range));
+        } else {
+            self.hold_range(range);
+        }
+    }
+
+    fn copy_range(&self, volume: &VolumeName) -> Option<CopyRange> {
+        let resync = self.resyncs.of.get(volume)?;
+        let range = resync.range.as_ref()?;
+        Some(CopyRange {
+            group: volume.0.clone(),
+            volume: volume.1.clone(),
+            number: range.number.0,
+            reconfig: self.membership().map_or(0, |membership| membership.reconfig),
+            at: range.at,
+            len: range.len,
+            plexes: resync.plexes.iter().cloned().collect(),
+            is_whole: resync.is_whole,
+        })
+    }
+
+    /// What a joiner has to hold, too.
+    pub(super) fn copy_ranges(&self) -> Vec<CopyRange> {
+        let is_shared = |id: &UniqueId| self.tables.get(id).is_some_and(Table::is_shared);
+        let is_heard = |resync: &Resync| {
+            resync.range.as_ref().is_some_and(|range| range.phase != Phase::Said)
+        };
+        let of = self.resyncs.of.iter();
+        let shared = of.filter(|((group, _), resync)| is_shared(group) && is_heard(resync));
+        shared.filter_map(|(volume, _)| self.copy_range(volume)).collect()
+    }
+
+    pub(super) fn on_copy_range(&mut self, from: NodeId, range: CopyRange) {
+        let Some(membership) = self.membership() else { return };
+        if membership.master == Some(from)
+            && membership.reconfig == range.reconfig
+            && membership.is_member(self.me.node)
+        {
+            self.hold_range(range);
+        }
+    }
+
+    /// Nobody changes the range here from now on.
+    pub(super) fn hold_range(&mut self, range: CopyRange) {
+        let CopyRange { group, volume, number, at, len, plexes, is_whole, .. } = range;
+        let (volume, number) = ((group, volume), RangeNumber(number));
+        // More has to be copied than the master knew when it said so: it begins anew.
+        if self.needed(&volume).is_none_or(|(_, is_needed)| is_needed != is_whole) {
+            return;
+        }
+        // Whoever becomes master after this one goes on with numbers of its own.
+        self.resyncs.numbers = self.resyncs.numbers.max(number.0);
+        let range = Range { number, at, len, phase: Phase::Clearing(NodeSet::EMPTY) };
+        let (plexes, range) = (plexes.into_iter().collect(), Some(range));
+        let resync = Resync { at, plexes, is_whole, range, not_before: None };
+        self.resyncs.of.insert(volume.clone(), resync);
+        self.out.push_back(IodOutput::HoldRange { volume, number, at, len });
+    }
+
+    /// No change of the range is under way on this node any more.
+    pub fn handle_range_clear(&mut self, volume: &VolumeName, number: RangeNumber) {
+        let Some(table) = self.tables.get(&volume.0) else { return };
+        if !table.is_shared() || self.is_master() {
+            self.count_clear(self.me.node, number);
+        } else {
+            let reconfig = self.membership().map_or(0, |membership| membership.reconfig);
+            self.send_to_master(&VMessage::RangeClear { number: number.0, reconfig });
+        }
+    }
+
+    pub(super) fn on_range_clear(&mut self, from: NodeId, number: u64, reconfig: u64) {
+        if self.is_master() && self.membership().is_some_and(|m| m.reconfig == reconfig) {
+            self.count_clear(from, RangeNumber(number));
+        }
+    }
+
+    /// A member has nothing under way there; when none has, it is copied.
+    fn count_clear(&mut self, from: NodeId, number: RangeNumber) {
+        let members = self.membership().map_or(NodeSet::EMPTY, |membership| membership.members);
+        let tables = &self.tables;
+        for (volume, resync) in &mut self.resyncs.of {
+            let Some(range) = resync.range.as_mut().filter(|range| range.number == number) else {
+                continue;
+            };
+            let Phase::Clearing(clear) = &mut range.phase else { continue };
+            clear.insert(from);
+            let is_shared = tables.get(&volume.0).is_some_and(Table::is_shared);
+            if !is_shared || members.difference(*clear).is_empty() {
+                range.phase = Phase::Copying;
+                let volume = volume.clone();
+                self.out.push_back(IodOutput::CopyRange { volume, number });
+            }
+        }
+    }
+
+    /// The copies of the range are equal, or could not be made so.
+    pub fn handle_copied(
+        &mut self,
+        now: Instant,
+        volume: &VolumeName,
+        number: RangeNumber,
+        is_equal: bool,
+    ) {
+        let Some(resync) = self.resyncs.of.get_mut(volume) else { return };
+        let is_it = |range: &&mut Range| range.number == number && range.phase == Phase::Copying;
+        let Some(range) = resync.range.as_mut().filter(is_it) else { return };
+        range.phase = Phase::Copied;
+        if is_equal {
+            resync.at = range.at + range.len;
+        } else {
+            resync.not_before = Some(now + COPY_RETRY);
+            let (group, volume) = volume.clone();
+            self.notice(IodNotice::CopyingFailed { group, volume });
+        }
+        self.look_at_copies(now);
+        self.leave_if_closed();
+    }
+
+    /// The master: what is held of a volume is held no more, everywhere.
+    fn give_back(&mut self, volume: &VolumeName) {
+        let Some(resync) = self.resyncs.of.get_mut(volume) else { return };
+        if resync.range.take().is_none() {
+            return;
+        }
+        if self.tables.get(&volume.0).is_some_and(Table::is_shared) {
+            let reconfig = self.membership().map_or(0, |membership| membership.reconfig);
+            let (group, name) = volume.clone();
+            self.broadcast(&VMessage::CopyOver { group, volume: name, reconfig });
+        } else {
+            self.out.push_back(IodOutput::ReleaseRange { volume: volume.clone() });
+        }
+    }
+
+    pub(super) fn on_copy_over(&mut self, from: NodeId, volume: &VolumeName, reconfig: u64) {
+        let is_current = self.membership().is_some_and(|membership| {
+            membership.master == Some(from) && membership.reconfig == reconfig
+        });
+        if !is_current {
+            return;
+        }
+        if let Some(resync) = self.resyncs.of.get_mut(volume) {
+            // The master may have begun another one since.
+            resync.range.take_if(|range| range.phase != Phase::Said);
+        }
+        self.out.push_back(IodOutput::ReleaseRange { volume: volume.clone() });
+    }
+
+    /// What is held of a volume is held no more on this node.
+    fn release(&mut self, volume: &VolumeName) {
+        let held = self.resyncs.of.get_mut(volume).and_then(|resync| resync.range.take());
+        if held.is_some_and(|range| range.phase != Phase::Said) {
+            self.out.push_back(IodOutput::ReleaseRange { volume: volume.clone() });
+        }
+    }
+
+    /// Nodes have left, or there is another master: before I/O goes on, all that was held is given
+    /// back. What the lost ones were writing begins anew.
+    pub(super) fn release_ranges(&mut self, left: NodeSet) {
+        self.resyncs.switch = None;
+        self.resyncs.resting.clear();
+        for volume in self.resyncs.of.keys().cloned().collect::<Vec<_>>() {
+            let Some(table) = self.tables.get(&volume.0).filter(|table| table.is_shared()) else {
+                continue;
+            };
+            let record = table.image.group.volumes.get(&volume.1);
+            let writes = |node: &u8| NodeId::new(*node).is_some_and(|node| left.contains(node));
+            let begins_anew = record.is_some_and(|record| record.writers.iter().any(writes));
+            self.release(&volume);
+            if let Some(resync) = self.resyncs.of.get_mut(&volume).filter(|_| begins_anew) {
+                resync.at = 0;
+            }
+        }
+        self.resyncs.look();
+    }
+
+    /// This node is in no cluster any more.
+    pub(super) fn leave_resyncs(&mut self) {
+        let tables = &self.tables;
+        let is_shared = |(group, _): &&VolumeName| tables.get(group).is_none_or(Table::is_shared);
+        let shared = self.resyncs.of.keys().filter(is_shared).cloned().collect::<Vec<_>>();
+        for volume in shared {
+            self.release(&volume);
+            self.resyncs.of.remove(&volume);
+        }
+        self.resyncs.switch = None;
+        self.resyncs.look();
+    }
+}
+
+/// A range, in sectors: while it is copied nobody changes it, so it is soon over.
+const RANGE: Sectors = 2048;
+/// So many volumes are copied at the same time.
+const RANGES_MAX: usize = 4;
+/// After a copy that could not be read.
+const COPY_RETRY: Duration = Duration::from_secs(30);

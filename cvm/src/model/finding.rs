@@ -1,0 +1,209 @@
+//! What vxiods find out about volumes by themselves, and what a configuration becomes by it.
+//!
+//! Pure, and the same on every node: findings travel as they are, and what they change everybody makes
+//! of the configuration in force.
+
+use std::collections::BTreeSet;
+
+use super::group::Group;
+use super::ids::Name;
+use super::record::Volume;
+use super::states::{KernelState, PlexState, VolumeState};
+
+/// Something that belongs into the configuration without anybody having asked for it.
+/// Their order is the order in which they are applied: what was made equal is lost after that.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Finding {
+    /// A node cannot write this plex.
+    PlexFailed(Name),
+    /// All copies have been made equal, and these plexes with them, which were not current before.
+    Equal(Name, BTreeSet<Name>),
+    /// The node begins to write a volume with copies: from here on they may differ if it is lost.
+    Writes(Name, u8),
+    /// It has closed the volume: all copies have what it has written.
+    Rests(Name, u8),
+    /// Nodes that were writing the volume are lost: its copies may differ.
+    Lost(Name, BTreeSet<u8>),
+}
+
+/// What findings make of a group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Found {
+    /// The group after it; as before if nothing of it was new.
+    pub group: Group,
+    /// Volumes whose I/O has to stand still meanwhile.
+    pub volumes: BTreeSet<Name>,
+}
+
+impl Finding {
+    /// What it is about, volume or plex.
+    pub const fn name(&self) -> &Name {
+        match self {
+            Self::PlexFailed(name)
+            | Self::Writes(name, _)
+            | Self::Rests(name, _)
+            | Self::Lost(name, _)
+            | Self::Equal(name, _) => name,
+        }
+    }
+
+    /// The opposite of it, which does not hold any more.
+    pub fn undone(&self) -> Option<Self> {
+        match self {
+            Self::Writes(name, node) => Some(Self::Rests(name.clone(), *node)),
+            Self::Rests(name, node) => Some(Self::Writes(name.clone(), *node)),
+            Self::PlexFailed(_) | Self::Lost(..) | Self::Equal(..) => None,
+        }
+    }
+
+    /// A group with these findings. What it has already, what is about records that are gone, and
+    /// what would take off the last good plex of a volume, changes nothing.
+    pub fn apply<'a>(group: &Group, findings: impl IntoIterator<Item = &'a Self>) -> Found {
+        let mut found = Found { group: group.clone(), volumes: BTreeSet::new() };
+        for finding in findings {
+            match finding {
+                Self::PlexFailed(plex) => found.take_off(plex),
+                Self::Writes(volume, node) => {
+                    if let Some(volume) = found.group.volumes.get_mut(volume) {
+                        volume.writers.insert(*node);
+                    }
+                }
+                Self::Rests(volume, node) => found.rests(volume, *node),
+                Self::Lost(volume, nodes) => {
+                    if let Some(volume) = found.group.volumes.get_mut(volume) {
+                        lose_writers(volume, nodes);
+                    }
+                }
+                Self::Equal(volume, plexes) => found.equal(volume, plexes),
+            }
+        }
+        found
+    }
+}
+
+/// Writers that are lost leave copies that may differ.
+fn lose_writers(volume: &mut Volume, nodes: &BTreeSet<u8>) {
+    let before = volume.writers.len();
+    volume.writers.retain(|node| !nodes.contains(node));
+    if volume.writers.len() < before {
+        volume.state = VolumeState::Sync;
+    }
+}
+
+impl Found {
+    /// Of two plexes that have failed the first goes: one stays.
+    fn take_off(&mut self, name: &Name) {
+        let group = &mut self.group;
+        let is_on = group.plexes.get(name).is_some_and(|p| p.kernel == KernelState::Enabled);
+        let Some((volume, record)) = group.volume_of(name).filter(|_| is_on) else { return };
+        let is_current = |other: &Name| {
+            other != name
+                && group.plexes.get(other).is_some_and(|plex| {
+                    let is_good = matches!(
+                        plex.state,
+                        PlexState::Active | PlexState::Clean | PlexState::Empty
+                    );
+                    is_good && plex.kernel == KernelState::Enabled
+                })
+        };
+        if !record.plexes.iter().any(is_current) {
+            return;
+        }
+        self.volumes.insert(volume.clone());
+        if let Some(plex) = group.plexes.get_mut(name) {
+            (plex.kernel, plex.state) = (KernelState::Detached, PlexState::IoFail);
+        }
+    }
+
+    /// Whoever has it open again before that is in force asks anew.
+    fn rests(&mut self, name: &Name, node: u8) {
+        if let Some(volume) = self.group.volumes.get_mut(name)
+            && volume.writers.remove(&node)
+        {
+            self.volumes.insert(name.clone());
+        }
+    }
+
+    fn equal(&mut self, name: &Name, plexes: &BTreeSet<Name>) {
+        let Some(volume) = self.group.volumes.get_mut(name) else { return };
+        if volume.needs_sync() {
+            volume.state = VolumeState::Active;
+        }
+        for plex in plexes {
+            if let Some(plex) = self.group.plexes.get_mut(plex)
+                && plex.is_being_copied()
+            {
+                plex.state = PlexState::Active;
+                self.volumes.insert(name.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample;
+
+    // The sample group: see its description.
+    fn mirrored() -> (Group, Name) {
+        let group = sample::group();
+        let mut volumes = group.volumes.iter();
+        let mirrored = volumes.find(|(_, volume)| volume.plexes.len() > 1).unwrap().0.clone();
+        (group, mirrored)
+    }
+
+    #[test]
+    fn whoever_writes_and_is_lost_leaves_copies_that_may_differ() {
+        let (group, name) = mirrored();
+        let writes = [Finding::Writes(name.clone(), 3), Finding::Writes(name.clone(), 5)];
+        let group = Finding::apply(&group, &writes).group;
+        assert_eq!(group.volumes[&name].writers, BTreeSet::from([3, 5]));
+
+        let other = [Finding::Lost(name.clone(), BTreeSet::from([1]))];
+        assert_eq!(Finding::apply(&group, &other).group, group);
+
+        let lost = [Finding::Lost(name.clone(), BTreeSet::from([1, 5]))];
+        let group = Finding::apply(&group, &lost).group;
+        assert_eq!(group.volumes[&name].writers, BTreeSet::from([3]));
+        assert_eq!(group.volumes[&name].state, VolumeState::Sync);
+
+        let equal = [Finding::Equal(name.clone(), BTreeSet::new())];
+        let group = Finding::apply(&group, &equal).group;
+        assert_eq!(group.volumes[&name].state, VolumeState::Active);
+    }
+
+    #[test]
+    fn whoever_has_closed_it_leaves_nothing_behind() {
+        let (before, name) = mirrored();
+        let group = Finding::apply(&before, &[Finding::Writes(name.clone(), 3)]).group;
+        let found = Finding::apply(&group, &[Finding::Rests(name.clone(), 3)]);
+        assert_eq!((found.group, found.volumes), (before.clone(), BTreeSet::from([name.clone()])));
+        let found = Finding::apply(&before, &[Finding::Rests(name, 3)]);
+        assert_eq!((found.group, found.volumes), (before, BTreeSet::new()));
+    }
+
+    #[test]
+    fn what_was_copied_is_current_and_the_rest_is_not() {
+        let (mut group, name) = mirrored();
+        let plexes = group.volumes[&name].plexes.clone();
+        for plex in &plexes[1..] {
+            group.plexes.get_mut(plex).unwrap().state = PlexState::Stale;
+        }
+        let none = Finding::Equal(name.clone(), BTreeSet::new());
+        assert_eq!(Finding::apply(&group, [&none]).group, group);
+        let copied = Finding::Equal(name, BTreeSet::from([plexes[1].clone()]));
+        let found = Finding::apply(&group, [&copied]);
+        assert_eq!(found.group.plexes[&plexes[1]].state, PlexState::Active);
+    }
+
+    #[test]
+    fn the_last_good_plex_is_never_taken_off() {
+        let (group, name) = mirrored();
+        let plexes = group.volumes[&name].plexes.clone();
+        let all: Vec<Finding> = plexes.iter().cloned().map(Finding::PlexFailed).collect();
+        let after = Finding::apply(&group, &all).group;
+        let good = plexes.iter().filter(|name| after.plexes[*name].state == PlexState::Active);
+        assert_eq!(good.count(), 1);
+    }
+}

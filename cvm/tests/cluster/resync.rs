@@ -1,0 +1,200 @@
+//! Who writes a volume is known, and its copies are made equal when that one is lost (CVM-23, CVM-24,
+//! CVM-27, facts 2.4, 2.5, 3.15).
+
+use std::collections::BTreeSet;
+
+use cvm::model::op::{Make, Op, VolumeLayout};
+use cvm::model::{Activation, UniqueId, VolumeState};
+use cvm::request::{ClusterRequest, Reply, Request};
+use cvm::sim::Fate;
+
+use crate::crashes::{deport, import, init, op};
+use crate::world::{World, name, node};
+
+/// Three nodes that may write, and a mirrored volume of several ranges.
+fn prepared(seed: u64) -> (World, UniqueId) {
+    let mut world = World::new(seed, 3);
+    world.activation = Activation::SharedWrite;
+    for number in 0..3 {
+        world.boot(node(number));
+        world.settle();
+    }
+    assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
+    let make = Make::new(name("vol1"), Some(8192), VolumeLayout::Mirror);
+    assert_eq!(world.ask(node(0), op(Op::Make(Box::new(make)))), Reply::Done);
+    let group = world.nodes[&node(0)].iod.tables().keys().next().unwrap().clone();
+    world.trace.clear();
+    (world, group)
+}
+
+/// A program has the volume open and changes it.
+fn write(world: &mut World, number: u8, group: &UniqueId) {
+    world.open(node(number), group, "vol1").unwrap();
+    world.first_change(node(number), group, "vol1");
+    world.settle();
+}
+
+/// Who writes the volume, and how it stands: the same on all members and on the disks.
+fn record(world: &World, group: &UniqueId) -> (BTreeSet<u8>, VolumeState) {
+    let images: Vec<_> = world.members().iter().map(|node| world.image(*node, group)).collect();
+    assert!(images.iter().all(|image| *image == images[0]), "all have the same");
+    let image = images[0].as_ref().expect("it is imported");
+    let found = world.disks.import(group).expect("it can be imported").image;
+    assert_eq!((found.stamp, &found.group), (image.stamp, &image.group), "on disk");
+    for (number, node) in &world.nodes {
+        assert_eq!(node.iod.alarms(), 0, "{number}");
+    }
+    let volume = &image.group.volumes["vol1"];
+    (volume.writers.clone(), volume.state)
+}
+
+/// How many ranges were copied.
+fn copied(world: &World) -> usize {
+    world.trace.iter().filter(|what| what.starts_with("copy ")).count()
+}
+
+fn writers(nodes: impl IntoIterator<Item = u8>) -> BTreeSet<u8> {
+    nodes.into_iter().collect()
+}
+
+/// What a volume of 8192 sectors has.
+const RANGES: usize = 4;
+
+#[test]
+fn cvm_23_who_writes_is_known_everywhere_and_on_the_disks_until_the_volume_is_closed() {
+    let (mut world, group) = prepared(1);
+    assert_eq!(record(&world, &group), (writers([]), VolumeState::Active));
+    write(&mut world, 1, &group);
+    write(&mut world, 2, &group);
+    assert_eq!(record(&world, &group), (writers([1, 2]), VolumeState::Active));
+    world.close(node(1), &group, "vol1");
+    assert_eq!(record(&world, &group), (writers([2]), VolumeState::Active));
+    assert_eq!(copied(&world), 0);
+}
+
+/// Whoever closes it and opens it again goes on.
+#[test]
+fn a_volume_that_is_open_again_is_written_by_a_node_that_says_so() {
+    for seed in 0..20 {
+        let (mut world, group) = prepared(seed);
+        write(&mut world, 1, &group);
+        let leaving = world.nodes[&node(1)].iod.clone();
+        world.close(node(1), &group, "vol1");
+        drop(leaving);
+        world.open(node(1), &group, "vol1").unwrap();
+        world.first_change(node(1), &group, "vol1");
+        world.settle();
+        assert_eq!(record(&world, &group).0, writers([1]), "seed {seed}");
+    }
+}
+
+#[test]
+fn cvm_24_the_copies_of_what_a_lost_node_was_writing_are_made_equal_by_the_master() {
+    let (mut world, group) = prepared(2);
+    write(&mut world, 1, &group);
+    write(&mut world, 2, &group);
+    world.crash(node(2), Fate::Lost);
+    world.settle();
+    assert_eq!(record(&world, &group), (writers([1]), VolumeState::Active));
+    assert_eq!(copied(&world), RANGES);
+    assert!(world.trace.iter().all(|what| what != "copy 1"), "{:?}", world.trace);
+}
+
+/// CVM-27, and what nobody writes.
+#[test]
+fn cvm_27_nothing_is_copied_after_a_node_that_left_in_order_or_wrote_nothing() {
+    let (mut world, group) = prepared(3);
+    write(&mut world, 1, &group);
+    let leaving = world.request(node(1), Request::Cluster(ClusterRequest::Stop));
+    world.settle();
+    assert_eq!(world.reply(node(1), leaving), None, "the volume is open");
+    world.close(node(1), &group, "vol1");
+    assert_eq!(world.reply(node(1), leaving), Some(&Reply::Done));
+    world.open(node(2), &group, "vol1").unwrap();
+    world.crash(node(2), Fate::Lost);
+    world.settle();
+    assert_eq!(record(&world, &group), (writers([]), VolumeState::Active));
+    assert_eq!(copied(&world), 0);
+}
+
+#[test]
+fn after_a_total_outage_copies_are_made_equal_when_the_group_is_imported() {
+    let (mut world, group) = prepared(4);
+    write(&mut world, 1, &group);
+    for number in 0..3 {
+        world.crash(node(number), Fate::Lost);
+    }
+    for number in 0..3 {
+        world.boot(node(number));
+        world.settle();
+    }
+    assert_eq!(record(&world, &group), (writers([]), VolumeState::Active));
+    assert_eq!(copied(&world), RANGES);
+    // Once is enough.
+    assert_eq!(world.ask(node(0), deport()), Reply::Done, "{:?}", world.said);
+    assert_eq!(world.ask(node(0), import()), Reply::Done, "{:?}", world.said);
+    world.settle();
+    assert_eq!(copied(&world), RANGES);
+}
+
+/// Whatever breaks while copies are made equal: they are, in the end.
+#[test]
+fn nodes_are_lost_at_every_step_of_a_resync() {
+    for seed in 0..3 {
+        let (mut world, group) = prepared(seed);
+        write(&mut world, 1, &group);
+        write(&mut world, 2, &group);
+        world.crash(node(2), Fate::Lost);
+        for at in 0_u64.. {
+            for number in 0..2 {
+                let mut world = world.clone();
+                world.crash(node(number), Fate::Torn);
+                world.settle();
+                let what = format!("seed {seed}, step {at}, node {number}: {:?}", world.said);
+                let other = if number == 0 { writers([1]) } else { writers([]) };
+                assert_eq!(record(&world, &group), (other, VolumeState::Active), "{what}");
+                assert!(copied(&world) >= RANGES, "{what}");
+                // Whoever was lost comes back, and goes on.
+                world.boot(node(2));
+                world.boot(node(number));
+                world.settle();
+                assert_eq!(world.members().len(), 3, "{what}");
+            }
+            if !world.step() {
+                break;
+            }
+        }
+    }
+}
+
+/// The same with what administrators do meanwhile: a join, a change, another master, a node that leaves.
+#[test]
+fn a_resync_goes_on_through_everything_else() {
+    for seed in 0..3 {
+        let (mut world, group) = prepared(seed);
+        write(&mut world, 1, &group);
+        write(&mut world, 2, &group);
+        world.crash(node(2), Fate::Lost);
+        for at in 0_u64.. {
+            let make = || Make::new(name("vol2"), Some(2048), VolumeLayout::Mirror);
+            let requests = [
+                op(Op::Make(Box::new(make()))),
+                Request::Cluster(ClusterRequest::SetMaster(node(1))),
+                Request::Cluster(ClusterRequest::Stop),
+            ];
+            for request in requests {
+                let mut world = world.clone();
+                world.request(node(0), request.clone());
+                world.boot(node(2));
+                world.settle();
+                let what = format!("seed {seed}, step {at}, {request:?}: {:?}", world.said);
+                let state = (writers([1]), VolumeState::Active);
+                assert_eq!(record(&world, &group), state, "{what}");
+                assert!(copied(&world) >= RANGES, "{what}");
+            }
+            if !world.step() {
+                break;
+            }
+        }
+    }
+}
