@@ -215,7 +215,7 @@ fn outcome(seed: u64) -> Outcome {
 
 /// Those that found something: ADMIT overtaken by a view; and a fault of the checker, which took a
 /// master that stands still for one that decides.
-const FOUND: [u64; 8] = [
+const FOUND: [u64; 11] = [
     20_261_129_810,
     20_261_129_020,
     20_261_202_784,
@@ -224,6 +224,9 @@ const FOUND: [u64; 8] = [
     20_261_207_478,
     20_261_208_197,
     20_261_208_364,
+    20_261_212_070,
+    20_261_213_130,
+    20_261_213_627,
 ];
 
 #[test]

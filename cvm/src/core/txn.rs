@@ -42,7 +42,8 @@ pub struct Txn {
     pub group: Arc<Group>,
     /// Where the copies of the configuration are after it.
     pub copies: CopyList,
-    /// How often each disk of both configurations was given to a group, this time included.
+    /// How often each disk was given to a group, this time included: of both configurations, and those
+    /// that only have a copy. No other is written.
     pub tenures: BTreeMap<UniqueId, u64>,
     /// When it was made, in seconds since 1970; for people.
     pub time: u64,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use cvm::core::iod::{Iod, Table};
 use cvm::disk::{FoundDisk, FoundSlot, ImportError, groups};
-use cvm::model::{Name, Owner, UniqueId};
+use cvm::model::{Name, Owner, UniqueId, Volume};
 use cvm::request::{GroupRequest, Reply, Request};
 use cvm::sim::access;
 use llt::NodeSet;
@@ -353,9 +353,12 @@ fn is_opposite(one: &Effect, other: &Effect) -> bool {
 /// A volume of a group whose copies are not equal yet, or that somebody still seems to write.
 fn unequal(table: &Table) -> Option<String> {
     let group = &table.image.group;
-    let unequal = group.volumes.iter().find(|(_, volume)| volume.needs_sync());
-    let written = group.volumes.iter().find(|(_, volume)| !volume.writers.is_empty());
+    let name = &group.name;
+    let is_done = |volume: &Volume| !volume.needs_sync() && volume.writers.is_empty();
+    if let Some((volume, record)) = group.volumes.iter().find(|(_, volume)| !is_done(volume)) {
+        let (state, writers) = (record.state, &record.writers);
+        return Some(format!("volume {volume} of {name} is {state}, written by {writers:?}"));
+    }
     let copied = group.plexes.iter().find(|(_, plex)| plex.is_being_copied());
-    let name = unequal.or(written).map(|(name, _)| name).or(copied.map(|(name, _)| name));
-    name.map(|name| format!("{name} of {} is not done with: {group:?}", group.name))
+    copied.map(|(plex, record)| format!("plex {plex} of {name} is {} for ever", record.state))
 }

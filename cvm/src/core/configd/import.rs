@@ -8,7 +8,7 @@ use super::Configd;
 use super::disks::highest_stamp;
 use super::plan::{Plan, free_base};
 use crate::core::txn::Before;
-use crate::disk::{self, Choice, FoundDisk, ImportError, Slot, choose, next_slot};
+use crate::disk::{self, Choice, CopyKind, FoundDisk, ImportError, Slot, choose, next_slot};
 use crate::model::apply::{Env, apply, lose_disk};
 use crate::model::op::Op;
 use crate::model::{Epoch, Group, Stamp, Tid, UniqueId, Volume};
@@ -50,13 +50,21 @@ impl Configd {
             choice.image.earlier.clear();
             choice.image.copies = copies.only_active();
         }
+        // A disk that has only a copy, and is nobody else's, has a say in what counts.
+        let lists = std::iter::once(&choice.image.copies).chain(&choice.image.earlier);
+        let is_ours = |disk: &&UniqueId| {
+            let found = self.found_by_id(disk);
+            found.is_some_and(|found| found.claims.member().is_none_or(|of| of.group == id))
+        };
+        let copies_of = lists.flat_map(|list| list.active(CopyKind::Config)).filter(is_ours);
+        let written: BTreeSet<UniqueId> = ids.iter().chain(copies_of).cloned().collect();
         Ok(Plan {
             is_shared: import.shared,
             copies,
             before: Before::OnDisk(Arc::new(choice.image)),
             stamp,
             slot,
-            tenures: self.tenures(&id, ids.iter()),
+            tenures: self.tenures(&id, written.iter()),
             time: self.wall,
             volumes: Vec::new(),
             closed: Vec::new(),

@@ -64,6 +64,7 @@ impl Iod {
     /// more. `time` is in seconds since 1970.
     pub fn handle_first_change(&mut self, now: Instant, volume: &VolumeName, time: u64) {
         let writes = Finding::Writes(volume.1.clone(), self.me.node.get());
+        self.resyncs.is_written(volume);
         self.find(now, &volume.0, writes, time);
     }
 

@@ -45,6 +45,11 @@ impl Repair {
         Self { txn, is_shared, epoch, number: 0, state: State::Idle }
     }
 
+    /// All disks that may be written.
+    pub(super) fn disks(&self) -> Vec<UniqueId> {
+        self.txn.tenures.keys().cloned().collect()
+    }
+
     /// What was abandoned.
     pub(super) const fn txn(&self) -> &Txn {
         &self.txn
@@ -111,11 +116,6 @@ impl Iod {
         }
     }
 
-    /// All disks that are written.
-    pub(super) fn disks_of_repair(&self, repair: &Repair) -> Vec<UniqueId> {
-        let before = self.before(&repair.txn);
-        disks_of_txn(&repair.txn, before.as_deref()).into_iter().collect()
-    }
 
     /// Not the slot in force, not the transaction's, and none that somebody may still write.
     pub(super) fn repair_slot(&self, id: &UniqueId) -> Option<Slot> {
@@ -125,7 +125,7 @@ impl Iod {
             (Before::OnDisk(image), None) => Some(image.slot),
             (Before::InForce(_) | Before::Nothing, None) => None,
         };
-        let all = self.repairs.get(id).map(|repair| self.disks_of_repair(repair))?;
+        let all = self.repairs.get(id).map(Repair::disks)?;
         let free = |slot: &Slot| {
             Some(*slot) != in_force && *slot != txn.slot && !self.is_busy(*slot, &all)
         };

@@ -85,6 +85,12 @@ impl Resyncs {
         self.looks = true;
     }
 
+    /// That it rests, if it was said, does not hold any more.
+    pub(super) fn is_written(&mut self, volume: &VolumeName) {
+        self.resting.remove(volume);
+        self.look();
+    }
+
     /// A range is being copied, or is about to be.
     pub(super) fn is_copying(&self) -> bool {
         self.of.values().any(Resync::is_copying)

@@ -37,11 +37,7 @@ impl Iod {
 
     /// The master of a transaction is gone, and may have written.
     pub(super) fn leave_slot_alone(&mut self, now: Instant, txn: &Txn, writer: Id) {
-        let before = self.before(txn);
-        let mut disks = disks_of(&txn.group);
-        disks.extend(before.iter().flat_map(|image| disks_of(&image.group)));
-        disks.sort();
-        disks.dedup();
+        let disks = txn.tenures.keys().cloned().collect();
         self.note_busy(now, BusySlot { slot: txn.slot, writer, disks });
     }
 
@@ -52,7 +48,7 @@ impl Iod {
             Some(BusySlot {
                 slot: self.repair_slot(id)?,
                 writer,
-                disks: self.disks_of_repair(repair),
+                disks: repair.disks(),
             })
         });
         for slot in slots.collect::<Vec<_>>() {

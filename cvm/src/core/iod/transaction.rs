@@ -193,10 +193,9 @@ impl Iod {
     /// free. Whoever writes sees to it; others may hear later that it is over.
     fn is_being_written_back(&self, txn: &Txn) -> bool {
         let writes = !self.concerns_all(txn) || self.is_master();
-        let disks = disks_of_txn(txn, self.before(txn).as_deref());
         let meets = |repair: &Repair| {
             repair.txn().id.group != txn.id.group
-                && self.disks_of_repair(repair).iter().any(|disk| disks.contains(disk))
+                && repair.disks().iter().any(|disk| txn.tenures.contains_key(disk))
         };
         writes && self.repairs.values().any(meets)
     }
