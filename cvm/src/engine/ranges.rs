@@ -81,10 +81,26 @@ impl Shard {
         self.out.send(FromShard::Copied(volume, number, is_equal));
     }
 
-    /// Its request is over, and may soon be another one's number.
-    pub(super) fn held_no_more(&mut self, volume: VolumeNumber, number: RangeNumber) {
+    /// Its request is over, and may soon be another one's number. Of a volume that is gone, or ends
+    /// before, nothing is changed there.
+    pub(super) fn held_no_more(
+        &mut self,
+        volume: VolumeNumber,
+        number: RangeNumber,
+        is_refused: bool,
+    ) {
+        if is_refused {
+            self.out.send(FromShard::Clear(volume, number));
+        }
         if self.ranges.get(&volume).is_some_and(|held| held.number == number) {
             self.ranges.remove(&volume);
+        }
+    }
+
+    /// Nobody asks for anything of the volume any more.
+    pub(super) fn forget_range(&mut self, volume: VolumeNumber) {
+        if let Some(held) = self.ranges.remove(&volume) {
+            self.requests.try_remove(usize::try_from(held.hold.0).unwrap_or(usize::MAX));
         }
     }
 

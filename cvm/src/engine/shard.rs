@@ -160,7 +160,7 @@ impl Shard {
         match message {
             ToShard::Close(volume) => {
                 self.volumes.remove(&volume);
-                self.ranges.remove(&volume);
+                self.forget_range(volume);
                 self.said.remove(&volume);
             }
             ToShard::Copy(volume, number) => self.copy(volume, number),
@@ -300,7 +300,9 @@ impl Shard {
                 self.pool.give_back(buffer);
                 self.copied(volume, number, result.is_ok());
             }
-            Some(Asking::Hold(volume, number)) => self.held_no_more(volume, number),
+            Some(Asking::Hold(volume, number)) => {
+                self.held_no_more(volume, number, result.is_err());
+            }
             None => {}
         }
     }

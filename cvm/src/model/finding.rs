@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::group::Group;
 use super::ids::Name;
-use super::record::Volume;
+use super::record::{Plex, Volume};
 use super::states::{KernelState, PlexState, VolumeState};
 
 /// Something that belongs into the configuration without anybody having asked for it.
@@ -56,6 +56,27 @@ impl Finding {
         }
     }
 
+    /// It changes something of the group.
+    pub fn is_new(&self, group: &Group) -> bool {
+        match self {
+            Self::PlexFailed(plex) => can_be_taken_off(group, plex),
+            Self::Writes(volume, node) => {
+                group.volumes.get(volume).is_some_and(|volume| !volume.writers.contains(node))
+            }
+            Self::Rests(volume, node) => {
+                group.volumes.get(volume).is_some_and(|volume| volume.writers.contains(node))
+            }
+            Self::Lost(volume, nodes) => {
+                group.volumes.get(volume).is_some_and(|volume| !volume.writers.is_disjoint(nodes))
+            }
+            Self::Equal(volume, plexes) => {
+                let is_copied = |plex| group.plexes.get(plex).is_some_and(Plex::is_being_copied);
+                let volume = group.volumes.get(volume);
+                volume.is_some_and(|v| v.needs_sync() || plexes.iter().any(is_copied))
+            }
+        }
+    }
+
     /// A group with these findings. What it has already, what is about records that are gone, and
     /// what would take off the last good plex of a volume, changes nothing.
     pub fn apply<'a>(group: &Group, findings: impl IntoIterator<Item = &'a Self>) -> Found {
@@ -81,6 +102,23 @@ impl Finding {
     }
 }
 
+/// It is in use, and not the last good one of its volume.
+fn can_be_taken_off(group: &Group, name: &Name) -> bool {
+    let is_on = group.plexes.get(name).is_some_and(|plex| plex.kernel == KernelState::Enabled);
+    let Some((_, volume)) = group.volume_of(name).filter(|_| is_on) else { return false };
+    let is_current = |other: &Name| {
+        other != name
+            && group.plexes.get(other).is_some_and(|plex| {
+                let is_good = matches!(
+                    plex.state,
+                    PlexState::Active | PlexState::Clean | PlexState::Empty
+                );
+                is_good && plex.kernel == KernelState::Enabled
+            })
+    };
+    volume.plexes.iter().any(is_current)
+}
+
 /// Writers that are lost leave copies that may differ.
 fn lose_writers(volume: &mut Volume, nodes: &BTreeSet<u8>) {
     let before = volume.writers.len();
@@ -93,24 +131,12 @@ fn lose_writers(volume: &mut Volume, nodes: &BTreeSet<u8>) {
 impl Found {
     /// Of two plexes that have failed the first goes: one stays.
     fn take_off(&mut self, name: &Name) {
-        let group = &mut self.group;
-        let is_on = group.plexes.get(name).is_some_and(|p| p.kernel == KernelState::Enabled);
-        let Some((volume, record)) = group.volume_of(name).filter(|_| is_on) else { return };
-        let is_current = |other: &Name| {
-            other != name
-                && group.plexes.get(other).is_some_and(|plex| {
-                    let is_good = matches!(
-                        plex.state,
-                        PlexState::Active | PlexState::Clean | PlexState::Empty
-                    );
-                    is_good && plex.kernel == KernelState::Enabled
-                })
-        };
-        if !record.plexes.iter().any(is_current) {
+        if !can_be_taken_off(&self.group, name) {
             return;
         }
-        self.volumes.insert(volume.clone());
-        if let Some(plex) = group.plexes.get_mut(name) {
+        let volume = self.group.volume_of(name).map(|(volume, _)| volume.clone());
+        self.volumes.extend(volume);
+        if let Some(plex) = self.group.plexes.get_mut(name) {
             (plex.kernel, plex.state) = (KernelState::Detached, PlexState::IoFail);
         }
     }
@@ -169,6 +195,10 @@ mod tests {
         assert_eq!(group.volumes[&name].state, VolumeState::Sync);
 
         let equal = [Finding::Equal(name.clone(), BTreeSet::new())];
+        for finding in lost.iter().chain(&equal) {
+            let is_new = Finding::apply(&group, [finding]).group != group;
+            assert_eq!(finding.is_new(&group), is_new, "{finding:?}");
+        }
         let group = Finding::apply(&group, &equal).group;
         assert_eq!(group.volumes[&name].state, VolumeState::Active);
     }

@@ -261,11 +261,15 @@ pub(super) fn short(image: &Image) -> String {
     format!("{count}: {}", newest.collect::<Vec<_>>().join(", "))
 }
 
-/// The vxiod of the master, if all members agree on it and it can speak for itself.
+/// The vxiod of the master, if all members agree on it and it can speak for itself. One whose members
+/// are somewhere else stood still: the others have had a successor since, and may be gone by now.
 fn settled_master(nodes: &[Node], members: &[&Iod]) -> Option<Id> {
     let roles: Vec<_> = members.iter().map(|iod| iod.role()).collect();
     let master = roles.first()?.master?;
-    let agree = roles.iter().all(|role| role.master == Some(master) && !role.is_suspended);
+    let is_there = |node: NodeId| nodes[node.index()].member().is_some();
+    let agree = roles.iter().all(|role| {
+        role.master == Some(master) && !role.is_suspended && role.members.iter().all(is_there)
+    });
     let iod = nodes[master.index()].member().filter(|_| agree)?;
     Some(iod.id())
 }

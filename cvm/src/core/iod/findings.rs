@@ -18,12 +18,12 @@ use llt::{Id, Incarnation, Instant, NodeId};
 
 use super::slots::disks_of;
 use super::{Iod, IodNotice, Table, VolumeName};
-use crate::core::txn::TxnId;
+use crate::core::txn::{Txn, TxnId};
 use crate::core::wire::v::{Findings, VMessage};
 use crate::core::wire::w::{Base, Precheck};
 use crate::disk::RequestId;
 use crate::model::change::Change;
-use crate::model::{Finding, Name, UniqueId};
+use crate::model::{Finding, Group, Name, UniqueId};
 
 /// What is to become configuration.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,13 @@ impl Wanted {
     /// Something of it is on its way.
     pub(super) const fn is_loading(&self) -> bool {
         self.loading.is_some()
+    }
+
+    /// A volume is copied anew.
+    pub(super) fn forget_equal(&mut self, (group, volume): &VolumeName) {
+        if let Some((findings, _)) = self.wanted.get_mut(group) {
+            findings.retain(|finding| !matches!(finding, Finding::Equal(name, _) if name == volume));
+        }
     }
 
     /// Nothing is wanted.
@@ -140,10 +147,7 @@ impl Iod {
         let tables = &self.tables;
         for (id, (findings, _)) in &mut self.wanted.wanted {
             let group = tables.get(id).map(|table| &*table.image.group);
-            let is_new = |finding: &Finding| {
-                group.is_some_and(|group| Finding::apply(group, [finding]).group != *group)
-            };
-            findings.retain(is_new);
+            findings.retain(|finding| group.is_some_and(|group| finding.is_new(group)));
         }
         self.wanted.wanted.retain(|_, (findings, _)| !findings.is_empty());
     }
@@ -160,7 +164,10 @@ impl Iod {
 
     /// `false`: there is nothing to be done, or nowhere to write it for now.
     fn make_true(&mut self, now: Instant, id: &UniqueId) -> bool {
-        let Some((findings, time)) = self.wanted.wanted.get(id).cloned() else { return false };
+        let Some((all, time)) = self.wanted.wanted.get(id) else { return false };
+        // The rest goes with the next one: a message has its bounds.
+        let findings: Vec<Finding> = all.iter().take(FINDINGS_MAX).cloned().collect();
+        let time = *time;
         let Some(table) = self.tables.get(id) else { return false };
         let group = Finding::apply(&table.image.group, &findings).group;
         let disks = disks_of(&table.image.group);
@@ -175,7 +182,7 @@ impl Iod {
         let findings = Findings {
             id: TxnId { group: id.clone(), stamp, reconfig },
             base: table.stamp(),
-            findings: findings.into_iter().collect(),
+            findings,
             copies: copies.iter().map(|(disk, copies)| (disk.clone(), copies)).collect(),
             time,
             slot,
@@ -205,8 +212,7 @@ impl Iod {
         let id = findings.id.clone();
         // Who cannot load it refuses when it is to quiesce.
         let begins = from == self.me.node;
-        let fits = !self.is_open_again(&findings);
-        let table = self.tables.get(&id.group).filter(|_| fits);
+        let table = self.tables.get(&id.group);
         let precheck = table.map(|table| precheck(table, from, findings));
         if precheck.is_some_and(|precheck| self.load_own(&precheck)) {
             if begins {
@@ -217,18 +223,23 @@ impl Iod {
         }
     }
 
-    /// It would say that this node has closed a volume, which it has opened again since.
-    fn is_open_again(&self, findings: &Findings) -> bool {
+    /// A volume that this node would be said to write no more, and has opened again since: that is taken
+    /// back. From here on to the decision it stands still.
+    pub(super) fn is_open_again(&mut self, now: Instant, txn: &Txn) -> bool {
+        let Some(table) = self.tables.get(&txn.id.group).filter(|table| table.is_shared()) else {
+            return false;
+        };
         let me = self.me.node.get();
-        findings.findings.iter().any(|finding| match finding {
-            Finding::Rests(volume, node) => {
-                *node == me && self.open_count(&findings.id.group, volume) > 0
-            }
-            Finding::PlexFailed(_)
-            | Finding::Writes(..)
-            | Finding::Lost(..)
-            | Finding::Equal(..) => false,
-        })
+        let writes = |group: &Group, name: &Name| {
+            group.volumes.get(name).is_some_and(|volume| volume.writers.contains(&me))
+        };
+        let rests = |name: &&Name| writes(&table.image.group, name) && !writes(&txn.group, name);
+        let is_open = |name: &&Name| self.open_count(&txn.id.group, name) > 0;
+        let again: Vec<Name> = txn.volumes.iter().filter(rests).filter(is_open).cloned().collect();
+        for name in &again {
+            self.handle_first_change(now, &(txn.id.group.clone(), name.clone()), self.wall);
+        }
+        !again.is_empty()
     }
 
     /// Somebody has left, or this node: whoever still needs it will say so again.
@@ -250,6 +261,9 @@ impl Iod {
         self.wanted.not_before.filter(|_| waits)
     }
 }
+
+/// So many findings go into one transaction.
+const FINDINGS_MAX: usize = 256;
 
 /// The transaction, as everybody makes it of the same table.
 fn precheck(table: &Table, from: NodeId, findings: Findings) -> Precheck {

@@ -32,6 +32,17 @@ pub(super) enum Missed {
     CopyRange(CopyRange),
 }
 
+impl Missed {
+    /// The volume, if it is about a range that is copied.
+    fn copied(&self) -> Option<VolumeName> {
+        match self {
+            Self::CopyOver(volume, _) => Some(volume.clone()),
+            Self::CopyRange(range) => Some((range.group.clone(), range.volume.clone())),
+            Self::Activate(..) | Self::Hold(..) | Self::Release(..) => None,
+        }
+    }
+}
+
 impl Iod {
     pub(super) fn start_node(&mut self) {
         if self.drains.closes() {
@@ -61,10 +72,13 @@ impl Iod {
     /// CVM-26, CVM-27: not before all shared volumes are closed here, nor in a transaction or a
     /// reconfiguration.
     pub(super) fn leave_if_closed(&mut self) {
+        if self.membership().is_none_or(|membership| membership.leaving != Leaving::Waiting) {
+            return;
+        }
         let is_open = self.has_shared_opens();
         // What this node copies, and what it writes by the configuration, comes to an end first.
         let is_busy = self.open.as_ref().is_some_and(|open| open.is_shared)
-            || self.is_master() && self.resyncs.is_copying()
+            || self.is_master() && self.copies_shared()
             || !self.writes_nothing();
         let Some(membership) = self.membership_mut() else { return };
         let ready =
@@ -154,7 +168,12 @@ impl Iod {
     pub(super) fn note_missed(&mut self, from: NodeId, missed: impl FnOnce() -> Missed) {
         let me = self.me.node;
         if let Some(membership) = self.membership_mut().filter(|m| !m.is_member(me)) {
-            membership.missed.push((from, missed()));
+            let missed = missed();
+            if let Some(volume) = missed.copied() {
+                // Of what is copied only the newest counts.
+                membership.missed.retain(|(_, other)| other.copied().as_ref() != Some(&volume));
+            }
+            membership.missed.push((from, missed));
         }
     }
 

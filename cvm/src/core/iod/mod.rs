@@ -466,6 +466,7 @@ impl Iod {
     fn go_on(&mut self, now: Instant) {
         self.look_at_copies(now);
         self.make_findings_true(now);
+        self.leave_if_closed();
     }
 
     /// Port v is registered or has another membership.
@@ -512,7 +513,7 @@ impl Iod {
             }
             VMessage::Master { node } => self.on_master(now, from, node),
             VMessage::MasterStays => self.on_master_stays(),
-            VMessage::Quiesce { id } => self.on_quiesce(from, &id),
+            VMessage::Quiesce { id } => self.on_quiesce(now, from, &id),
             VMessage::Quiesced { id } => self.on_quiesced(now, from, &id),
             VMessage::RangeClear { number, reconfig } => {
                 self.on_range_clear(from, number, reconfig);

@@ -45,19 +45,30 @@ struct Range {
     number: RangeNumber,
     at: Sectors,
     len: Sectors,
+    /// Members that change nothing in it any more; the master counts them, and may hear of the first
+    /// before it has heard itself.
+    clear: NodeSet,
     phase: Phase,
 }
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
     /// The master has said so, and has not heard it yet.
     Said,
-    /// Members that change nothing in it any more are counted by the master.
-    Clearing(NodeSet),
+    /// It is held; not all members have said that it is clear.
+    Clearing,
     /// The master's disks are at work.
     Copying,
     /// They have done it; the range is still to be given back.
     Copied,
+}
+
+/// What there is to copy.
+#[derive(Clone, Debug)]
+struct Needed {
+    plexes: BTreeSet<Name>,
+    is_whole: bool,
+    len: Sectors,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -91,11 +102,6 @@ impl Resyncs {
         self.look();
     }
 
-    /// A range is being copied, or is about to be.
-    pub(super) fn is_copying(&self) -> bool {
-        self.of.values().any(Resync::is_copying)
-    }
-
     /// This node becomes master when no range is copied any more.
     pub(super) const fn switch_later(&mut self, node: NodeId) {
         self.switch = Some(node);
@@ -127,10 +133,11 @@ impl Iod {
             self.find_lost(now);
         }
         self.say_what_rests(now);
+        let mut others = self.resyncs.of.values().filter(|resync| resync.is_copying()).count();
         for volume in self.resyncs.of.keys().cloned().collect::<Vec<_>>() {
-            self.copy_next(now, &volume);
+            self.copy_next(now, &volume, &mut others);
         }
-        let may_switch = !self.resyncs.is_copying();
+        let may_switch = !self.copies_shared();
         if let Some(node) = self.resyncs.switch.take_if(|_| may_switch) {
             self.ask_master(node);
             if !self.switches() {
@@ -270,19 +277,38 @@ impl Iod {
             needed.extend(volumes.map(|(name, _)| (id.clone(), name.clone())));
         }
         for volume in needed {
-            let Some((plexes, is_whole)) = self.needed(&volume) else { continue };
-            let known = self.resyncs.of.get(&volume);
-            // Ranges of before may be too small a promise: those who copy begin anew by themselves.
-            if known.is_none_or(|known| known.is_whole != is_whole) {
-                self.release(&volume);
-                let resync = Resync { at: 0, plexes, is_whole, range: None, not_before: None };
-                self.resyncs.of.insert(volume, resync);
+            if let Some(needed) = self.needed(&volume) {
+                self.adapt(volume, needed);
             }
         }
     }
 
-    /// Which plexes of a volume become current by a copy, and whether all are copied to.
-    fn needed(&self, (group, name): &VolumeName) -> Option<(BTreeSet<Name>, bool)> {
+    /// The same on all nodes, for it depends on what is in force and on nothing else. A plex that was
+    /// off meanwhile has missed what was copied: a volume of which more has to be copied than was begun
+    /// begins anew, and ranges of before promise too little.
+    fn adapt(&mut self, volume: VolumeName, needed: Needed) {
+        let known = self.resyncs.of.get_mut(&volume);
+        let goes_on = known.as_ref().is_some_and(|known| {
+            known.is_whole == needed.is_whole && known.plexes.is_superset(&needed.plexes)
+        });
+        if let Some(known) = known.filter(|_| goes_on) {
+            known.plexes = needed.plexes;
+            known.at = known.at.min(needed.len);
+            let is_cut = |range: &Range| range.at + range.len > needed.len;
+            if known.range.as_ref().is_some_and(is_cut) {
+                self.release(&volume);
+            }
+            return;
+        }
+        self.release(&volume);
+        self.wanted.forget_equal(&volume);
+        let Needed { plexes, is_whole, .. } = needed;
+        let resync = Resync { at: 0, plexes, is_whole, range: None, not_before: None };
+        self.resyncs.of.insert(volume, resync);
+    }
+
+    /// What there is to copy of a volume.
+    fn needed(&self, (group, name): &VolumeName) -> Option<Needed> {
         let group = &self.tables.get(group)?.image.group;
         let volume = group.volumes.get(name)?;
         if volume.layer || volume.kernel != KernelState::Enabled {
@@ -292,24 +318,29 @@ impl Iod {
         let new = map.plexes().filter(|(_, plex)| plex.mode == PlexMode::WriteOnly);
         let plexes: BTreeSet<Name> = new.map(|(_, plex)| plex.name.clone()).collect();
         let is_whole = volume.needs_sync();
-        (is_whole || !plexes.is_empty()).then_some((plexes, is_whole))
+        let needed = Needed { plexes, is_whole, len: volume.len };
+        (is_whole || !needed.plexes.is_empty()).then_some(needed)
     }
 
-    /// The master, or the only host: the next range of a volume, or its end.
-    fn copy_next(&mut self, now: Instant, volume: &VolumeName) {
-        let Some(resync) = self.resyncs.of.get(volume) else { return };
+    /// The master, or the only host: the next range of a volume, or its end. `others` are copied now.
+    ///
+    /// What was copied is not flushed by itself: the finding that copies are equal is a transaction, which
+    /// flushes every disk of the group before it commits.
+    fn copy_next(&mut self, now: Instant, volume: &VolumeName, others: &mut usize) {
         let Some(table) = self.tables.get(&volume.0) else { return };
-        let (at, is_shared) = (resync.at, table.is_shared());
-        if resync.is_copying() || is_shared && !self.is_master() {
+        let is_shared = table.is_shared();
+        let is_ours = !is_shared || self.is_master();
+        let may = self.may_make_true(&volume.0)
+            && !(is_shared && (self.is_about_to_leave() || self.resyncs.awaits_switch()));
+        let len = table.image.group.volumes.get(&volume.1).map_or(0, |volume| volume.len);
+        let Some(resync) = self.resyncs.of.get_mut(volume) else { return };
+        resync.not_before.take_if(|at| *at <= now || !is_ours);
+        if resync.is_copying() || !is_ours {
             return;
         }
-        let leaves = self.membership().is_some_and(|m| is_shared && m.leaving != Leaving::No);
-        let waits = resync.not_before.is_some_and(|at| at > now);
-        let may = self.may_make_true(&volume.0) && !leaves && !self.resyncs.awaits_switch();
-        let others = self.resyncs.of.values().filter(|resync| resync.is_copying()).count();
-        let len = table.image.group.volumes.get(&volume.1).map_or(0, |volume| volume.len);
-        let len = len.saturating_sub(at).min(RANGE);
-        if may && !waits && len > 0 && others < RANGES_MAX {
+        let len = len.saturating_sub(resync.at).min(RANGE);
+        if may && resync.not_before.is_none() && len > 0 && *others < RANGES_MAX {
+            *others += 1;
             self.say_range(volume, len);
             return;
         }
@@ -320,13 +351,26 @@ impl Iod {
         }
     }
 
+    /// Nothing is open or written here any more: what is copied is the last thing to be waited for.
+    fn is_about_to_leave(&self) -> bool {
+        let leaves = self.membership().is_some_and(|m| m.leaving != Leaving::No);
+        leaves && !self.has_shared_opens() && self.writes_nothing()
+    }
+
+    /// A range of a shared volume is being copied, or is about to be.
+    pub(super) fn copies_shared(&self) -> bool {
+        let is_shared = |group| self.tables.get(group).is_some_and(Table::is_shared);
+        let mut of = self.resyncs.of.iter();
+        of.any(|((group, _), resync)| resync.is_copying() && is_shared(group))
+    }
+
     fn say_range(&mut self, volume: &VolumeName, len: Sectors) {
         self.resyncs.numbers += 1;
         let number = RangeNumber(self.resyncs.numbers);
         let is_shared = self.tables.get(&volume.0).is_some_and(Table::is_shared);
         let Some(resync) = self.resyncs.of.get_mut(volume) else { return };
-        let range = Range { number, at: resync.at, len, phase: Phase::Said };
-        resync.range = Some(range);
+        let (at, clear) = (resync.at, NodeSet::EMPTY);
+        resync.range = Some(Range { number, at, len, clear, phase: Phase::Said });
         let Some(range) = self.copy_range(volume) else { return };
         if is_shared {
             self.broadcast(&VMessage::CopyRange(range));
@@ -375,14 +419,18 @@ impl Iod {
     pub(super) fn hold_range(&mut self, range: CopyRange) {
         let CopyRange { group, volume, number, at, len, plexes, is_whole, .. } = range;
         let (volume, number) = ((group, volume), RangeNumber(number));
-        // More has to be copied than the master knew when it said so: it begins anew.
-        if self.needed(&volume).is_none_or(|(_, is_needed)| is_needed != is_whole) {
+        let Some(needed) = self.needed(&volume) else { return };
+        let plexes: BTreeSet<Name> = plexes.into_iter().filter(|p| needed.plexes.contains(p)).collect();
+        // More has to be copied than the master knew when it said so, or there is less to copy from: it
+        // begins anew.
+        if needed.is_whole != is_whole || plexes != needed.plexes || at + len > needed.len {
             return;
         }
         // Whoever becomes master after this one goes on with numbers of its own.
         self.resyncs.numbers = self.resyncs.numbers.max(number.0);
-        let range = Range { number, at, len, phase: Phase::Clearing(NodeSet::EMPTY) };
-        let (plexes, range) = (plexes.into_iter().collect(), Some(range));
+        let said = self.resyncs.of.get(&volume).and_then(|resync| resync.range.as_ref());
+        let clear = said.filter(|said| said.number == number).map_or(NodeSet::EMPTY, |r| r.clear);
+        let range = Some(Range { number, at, len, clear, phase: Phase::Clearing });
         let resync = Resync { at, plexes, is_whole, range, not_before: None };
         self.resyncs.of.insert(volume.clone(), resync);
         self.out.push_back(IodOutput::HoldRange { volume, number, at, len });
@@ -391,8 +439,9 @@ impl Iod {
     /// No change of the range is under way on this node any more.
     pub fn handle_range_clear(&mut self, volume: &VolumeName, number: RangeNumber) {
         let Some(table) = self.tables.get(&volume.0) else { return };
-        if !table.is_shared() || self.is_master() {
-            self.count_clear(self.me.node, number);
+        let is_shared = table.is_shared();
+        if !is_shared || self.is_master() {
+            self.count_clear(self.me.node, number, is_shared);
         } else {
             let reconfig = self.membership().map_or(0, |membership| membership.reconfig);
             self.send_to_master(&VMessage::RangeClear { number: number.0, reconfig });
@@ -401,22 +450,22 @@ impl Iod {
 
     pub(super) fn on_range_clear(&mut self, from: NodeId, number: u64, reconfig: u64) {
         if self.is_master() && self.membership().is_some_and(|m| m.reconfig == reconfig) {
-            self.count_clear(from, RangeNumber(number));
+            self.count_clear(from, RangeNumber(number), true);
         }
     }
 
     /// A member has nothing under way there; when none has, it is copied.
-    fn count_clear(&mut self, from: NodeId, number: RangeNumber) {
+    fn count_clear(&mut self, from: NodeId, number: RangeNumber, is_shared: bool) {
         let members = self.membership().map_or(NodeSet::EMPTY, |membership| membership.members);
         let tables = &self.tables;
-        for (volume, resync) in &mut self.resyncs.of {
+        let is_of = |group| tables.get(group).is_some_and(|table| table.is_shared() == is_shared);
+        for (volume, resync) in self.resyncs.of.iter_mut().filter(|((group, _), _)| is_of(group)) {
             let Some(range) = resync.range.as_mut().filter(|range| range.number == number) else {
                 continue;
             };
-            let Phase::Clearing(clear) = &mut range.phase else { continue };
-            clear.insert(from);
-            let is_shared = tables.get(&volume.0).is_some_and(Table::is_shared);
-            if !is_shared || members.difference(*clear).is_empty() {
+            range.clear.insert(from);
+            let is_clear = !is_shared || members.difference(range.clear).is_empty();
+            if is_clear && range.phase == Phase::Clearing {
                 range.phase = Phase::Copying;
                 let volume = volume.clone();
                 self.out.push_back(IodOutput::CopyRange { volume, number });
@@ -478,8 +527,9 @@ impl Iod {
 
     /// What is held of a volume is held no more on this node.
     fn release(&mut self, volume: &VolumeName) {
-        let held = self.resyncs.of.get_mut(volume).and_then(|resync| resync.range.take());
-        if held.is_some_and(|range| range.phase != Phase::Said) {
+        let range = self.resyncs.of.get_mut(volume).and_then(|resync| resync.range.take());
+        if range.is_some() {
+            // Of one that was only said, the one before it.
             self.out.push_back(IodOutput::ReleaseRange { volume: volume.clone() });
         }
     }

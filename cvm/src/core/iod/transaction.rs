@@ -215,7 +215,7 @@ impl Iod {
     }
 
     /// I/O of the volumes stands still from here on.
-    pub(super) fn on_quiesce(&mut self, from: NodeId, id: &TxnId) {
+    pub(super) fn on_quiesce(&mut self, now: Instant, from: NodeId, id: &TxnId) {
         let Some(membership) = self.membership() else { return };
         if membership.master != Some(from)
             || membership.reconfig != id.reconfig
@@ -223,11 +223,21 @@ impl Iod {
         {
             return;
         }
-        if self.open.as_ref().is_some_and(|open| open.txn.id == *id) {
+        let own = self.open.as_ref().filter(|open| open.txn.id == *id && open.is_own);
+        let own = own.map(|open| open.txn.clone());
+        let why = if own.is_some_and(|txn| self.is_open_again(now, &txn)) {
+            "a volume is open again"
+        } else if self.open.as_ref().is_some_and(|open| open.txn.id == *id) {
             self.quiesce(id);
+            return;
         } else {
-            let why = "the transaction is not loaded".to_owned();
-            self.send_to_master(&VMessage::Refuse { id: id.clone(), why });
+            "the transaction is not loaded"
+        };
+        let (id, why) = (id.clone(), why.to_owned());
+        if self.is_master() {
+            self.give_up(now, &id, self.me.node, why);
+        } else {
+            self.send_to_master(&VMessage::Refuse { id, why });
         }
     }
 

@@ -306,7 +306,7 @@ impl Iod {
             self.tell(Upcall::Role(self.role()));
             return;
         }
-        if self.resyncs.is_copying() {
+        if self.copies_shared() {
             // The disks are still to answer.
             self.resyncs.switch_later(node);
             return;

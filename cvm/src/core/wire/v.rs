@@ -555,7 +555,7 @@ fn read_copy_range(reader: &mut Reader) -> Result<CopyRange, Malformed> {
     let range = CopyRange {
         group: reader.unique_id()?,
         volume: reader.name()?,
-        number: reader.u64("the number of a range")?,
+        number: reader.counter("the number of a range")?,
         reconfig: reader.counter("a reconfiguration")?,
         at: reader.counter("where a range begins")?,
         len: reader.counter("the length of a range")?,
