@@ -53,8 +53,11 @@ pub fn commands() -> Vec<Command> {
         vx::vxmake::command(),
         vx::vxmend::command(),
         vx::vxnotify::command(),
+        vx::vxplex::command(),
         vx::vxprint::command(),
+        vx::vxrecover::command(),
         vx::vxsplitlines::command(),
+        vx::vxvol::command(),
     ]
 }
 

@@ -78,6 +78,13 @@ impl<T> Disks<T> {
         }
     }
 
+    /// It could only be read when it was found: who is to write it has it looked for.
+    pub(super) fn forget_unwritable(&mut self, disk: &UniqueId) {
+        if matches!(self.known.get(disk), Some(Known::Here(found)) if !found.file.is_writable()) {
+            self.known.remove(disk);
+        }
+    }
+
     /// It has failed: whoever wants it next has it looked for.
     pub(super) fn forget(&mut self, disk: &UniqueId) {
         if matches!(self.known.get(disk), Some(Known::Here(_))) {

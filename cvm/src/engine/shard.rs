@@ -312,6 +312,9 @@ impl Shard {
         let Some(volume) = self.volumes.get(&number) else { return };
         let Some(disk) = volume.map().disks().get(op.disk.0).cloned() else { return };
         let flight = || Flight { volume: number, op, disk: disk.clone() };
+        if op.work.changes() {
+            self.disks.forget_unwritable(&disk);
+        }
         match self.disks.way(&disk, flight) {
             Way::Go(found) => self.launch(flight(), &found),
             Way::Seek => {

@@ -146,7 +146,9 @@ impl Door {
                 Some(Opens::Asked(name, _)) => {
                     self.deserted.insert(ticket, name);
                 }
-                Some(Opens::Has((group, volume))) => iod.close_volume(crate::daemon::now(), &group, &volume),
+                Some(Opens::Has((group, volume))) => {
+                    iod.close_volume(crate::daemon::now(), &group, &volume)
+                }
                 Some(Opens::No) | None => {}
             },
             Course::Serve(name, session) => {

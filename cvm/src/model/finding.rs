@@ -109,10 +109,8 @@ fn can_be_taken_off(group: &Group, name: &Name) -> bool {
     let is_current = |other: &Name| {
         other != name
             && group.plexes.get(other).is_some_and(|plex| {
-                let is_good = matches!(
-                    plex.state,
-                    PlexState::Active | PlexState::Clean | PlexState::Empty
-                );
+                let is_good =
+                    matches!(plex.state, PlexState::Active | PlexState::Clean | PlexState::Empty);
                 is_good && plex.kernel == KernelState::Enabled
             })
     };

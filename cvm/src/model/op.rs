@@ -1,5 +1,5 @@
-//! What an administrator asks of a group: the typed form of `vxassist`, `vxmake`, `vxedit`, `vxmend`
-//! and of the parts of `vxdg` that change a group that is imported.
+//! What an administrator asks of a group: the typed form of `vxassist`, `vxmake`, `vxedit`, `vxmend`,
+//! `vxplex`, `vxvol` and of the parts of `vxdg` that change a group that is imported.
 //!
 //! [`super::apply()`] makes the new configuration of the old one; it decides names, places and states.
 //! Nothing of it is carried out before a transaction has committed it.
@@ -10,7 +10,7 @@ use super::group::Copies;
 use super::ids::Name;
 use super::record::Permissions;
 use super::size::Sectors;
-use super::states::{DetachPolicy, FailPolicy, LogType, PlexState};
+use super::states::{DetachPolicy, FailPolicy, LogType, PlexState, ReadPolicy};
 
 /// A change of one group.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -34,12 +34,57 @@ pub enum Op {
         /// Where.
         storage: Vec<Storage>,
     },
+    /// `vxplex att`: plexes of the volume that are off, or of none, become copies of it.
+    AttachPlexes {
+        /// Which volume.
+        volume: Name,
+        /// Which plexes.
+        plexes: Vec<Name>,
+        /// Even if one does not hold all of the volume.
+        force: bool,
+    },
+    /// `vxplex det`: plexes are not read or written any more, and stay plexes of their volumes.
+    DetachPlexes {
+        /// Which.
+        plexes: Vec<Name>,
+        /// Even the last good ones of a volume that is not started.
+        force: bool,
+    },
+    /// `vxplex dis`: plexes belong to no volume any more.
+    DissociatePlexes {
+        /// Which.
+        plexes: Vec<Name>,
+        /// With their subdisks they are removed (`-o rm`).
+        remove: bool,
+        /// Even the last good ones of a volume.
+        force: bool,
+    },
     /// `vxedit set`: attributes of records.
     Edit {
         /// Records of any kind, or the group itself by its name.
         names: Vec<Name>,
         /// What they get.
         set: Vec<Attribute>,
+    },
+    /// `vxvol init`
+    InitVolume {
+        /// Which volume.
+        volume: Name,
+        /// What becomes of it.
+        how: InitVolume,
+        /// The only good plex; all of them are if not given.
+        plex: Option<Name>,
+        /// Although it has data.
+        force: bool,
+    },
+    /// `vxvol rdpol`
+    ReadPolicy {
+        /// Which volume.
+        volume: Name,
+        /// How plexes are chosen.
+        policy: ReadPolicy,
+        /// The plex that [`ReadPolicy::Prefer`] means.
+        plex: Option<Name>,
     },
     /// `vxassist growby`, `growto`, `shrinkby`, `shrinkto`
     Resize {
@@ -82,8 +127,8 @@ pub enum Op {
         /// Where.
         storage: Vec<Storage>,
     },
-    /// `vxassist move vol !from to`: what lies on some disks goes to others. Configuration only: the
-    /// volume must have no data, or another plex.
+    /// `vxassist move vol !from to`: what lies on some disks goes to others. It is copied from another
+    /// plex: the volume must have one, or no data.
     Move {
         /// Which volume.
         volume: Name,
@@ -152,6 +197,19 @@ pub enum Op {
     Set(
         /// Attributes of the group.
         Vec<GroupAttribute>,
+    ),
+    /// `vxvol start`
+    StartVolume {
+        /// Which volume.
+        volume: Name,
+        /// If no plex is good, the only one that may be counts as good.
+        force: bool,
+    },
+    /// `vxvol stop`. Everybody has closed it, and who was writing it and is lost is in its writers no
+    /// more: that is for the caller to see to.
+    StopVolume(
+        /// Which volume.
+        Name,
     ),
 }
 
@@ -275,6 +333,17 @@ pub enum Init {
     None,
     /// Enabled, and zeroed first.
     Zero,
+}
+
+/// `vxvol init`
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum InitVolume {
+    /// It is started with whatever is on the disks: the good plexes count as equal.
+    Active,
+    /// The same, not started.
+    Clean,
+    /// It is started and stays EMPTY, for somebody to load its data.
+    Enable,
 }
 
 /// `vxmend`

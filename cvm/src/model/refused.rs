@@ -113,6 +113,9 @@ pub enum Refused {
     /// A dirty region log tells mirrors apart; there are none.
     #[error("Volume {0} is not mirrored: a dirty region log needs at least two mirrors")]
     Unmirrored(Name),
+    /// Nothing of a volume could be read.
+    #[error("Volume {0} has no complete plex that is CLEAN or ACTIVE and has all its disks")]
+    Unstartable(Name),
     /// The disk was named, and nothing can be put on it.
     #[error("Disk {disk} {why}: nothing is put there")]
     Unusable {
@@ -160,6 +163,7 @@ impl Refused {
             | Self::Parts { .. }
             | Self::Text(_)
             | Self::Unmirrored(_)
+            | Self::Unstartable(_)
             | Self::Unusable { .. }
             | Self::WrongKind { .. } => None,
         }
@@ -192,6 +196,7 @@ impl Refused {
             | Self::ShortLog { .. }
             | Self::Text(_)
             | Self::Unmirrored(_)
+            | Self::Unstartable(_)
             | Self::Unusable { .. }
             | Self::WrongKind { .. } => 1,
         }

@@ -94,6 +94,16 @@ pub enum DiskWork {
     },
 }
 
+impl DiskWork {
+    /// It needs a disk that can be written.
+    pub const fn changes(self) -> bool {
+        match self {
+            Self::Write { .. } | Self::Zero { .. } => true,
+            Self::Flush | Self::Read => false,
+        }
+    }
+}
+
 /// An operation on one disk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DiskOp {

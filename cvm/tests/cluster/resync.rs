@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use cvm::model::op::{Make, Op, VolumeLayout};
-use cvm::model::{Activation, UniqueId, VolumeState};
+use cvm::model::op::{Make, NewLength, Op, VolumeLayout};
+use cvm::model::{Activation, KernelState, PlexState, UniqueId, VolumeState};
 use cvm::request::{ClusterRequest, Reply, Request};
 use cvm::sim::Fate;
 
@@ -197,4 +197,45 @@ fn a_resync_goes_on_through_everything_else() {
             }
         }
     }
+}
+
+/// What a plex has missed while it was off is copied, however far the others are.
+#[test]
+fn a_plex_that_comes_back_while_others_are_copied_is_copied_from_the_beginning() {
+    const ALL: usize = 16;
+    let (mut world, group) = prepared(7);
+    let to = NewLength::GrowTo(2048 * ALL as u64);
+    let resize = Op::Resize { volume: name("vol1"), to, storage: Vec::new(), force: false };
+    assert_eq!(world.ask(node(0), op(resize)), Reply::Done, "{:?}", world.said);
+    let off = Op::DetachPlexes { plexes: vec![name("vol1-02")], force: false };
+    assert_eq!(world.ask(node(0), op(off)), Reply::Done, "{:?}", world.said);
+    let volume = name("vol1");
+    let mirror = Op::Mirror { volume, count: 1, layout: None, storage: Vec::new() };
+    world.request(node(0), op(mirror));
+    let mut at = 0_u64;
+    while world.step() {
+        at += 1;
+        if !at.is_multiple_of(20) || copied(&world) == 0 {
+            continue;
+        }
+        let mut world = world.clone();
+        let (volume, plexes) = (name("vol1"), vec![name("vol1-02")]);
+        let session = world.request(node(1), op(Op::AttachPlexes { volume, plexes, force: false }));
+        while world.reply(node(1), session).is_none_or(|reply| matches!(reply, Reply::Named(_))) {
+            assert!(world.step(), "it is answered: {:?}", world.said);
+        }
+        world.trace.clear();
+        world.settle();
+        // A few were copied before that was told.
+        assert!(copied(&world) >= ALL - 4, "step {at}: {} ranges", copied(&world));
+        let image = world.image(node(0), &group).unwrap();
+        let states = image.group.plexes.values().map(|plex| (plex.kernel, plex.state));
+        let on = (KernelState::Enabled, PlexState::Active);
+        assert!(
+            states.clone().all(|state| state == on),
+            "step {at}: {:?}",
+            states.collect::<Vec<_>>()
+        );
+    }
+    assert_eq!(copied(&world), ALL, "it was copied while that was tried");
 }

@@ -72,6 +72,28 @@ fn show(cluster: &Temporary, name: &str, path: &Path) {
     }
 }
 
+/// Of volumes and plexes.
+const WRONG: &[(&str, i32, &str)] = &[
+    ("vxvol -g shdg start nosuch", 1, "nosuch"),
+    ("vxvol -g shdg start vol1", 1, "Volume vol1 is started already"),
+    ("vxvol -g shdg stop nosuch vol1-01", 1, "vol1-01 is a plex, not a volume"),
+    ("vxvol -g nosuch startall", 1, "V-5-1-2275"),
+    ("vxvol -g shdg init active vol1", 1, "Volume vol1 is enabled"),
+    ("vxvol -g shdg init zero vol1", 2, "zero"),
+    ("vxvol -g shdg rdpol prefer vol1", 2, "prefer"),
+    ("vxvol -g shdg rdpol prefer vol1 nosuch", 1, "nosuch"),
+    ("vxvol start vol1", 2, "no disk group"),
+    ("vxplex -g shdg att vol1 vol1-01", 1, "Plex vol1-01 is attached already"),
+    ("vxplex -g shdg att vol1 nosuch", 1, "nosuch"),
+    ("vxplex -g shdg det vol1-01 vol1-02", 1, "without a complete copy of its data"),
+    ("vxplex -g shdg -f det vol1-01 vol1-02", 1, "without a complete copy of its data"),
+    ("vxplex -g shdg -o rm det vol1-01", 2, "-o rm is for dis"),
+    ("vxplex -g shdg dis nosuch", 1, "nosuch"),
+    ("vxrecover -g shdg nosuch", 1, "nosuch"),
+    ("vxrecover -g nosuch", 1, "V-5-1-2275"),
+    ("vxrecover -c", 2, "no meaning here"),
+];
+
 #[test]
 fn arguments_that_mean_nothing_are_told_and_change_nothing() {
     let _room = beside_another();
@@ -79,6 +101,7 @@ fn arguments_that_mean_nothing_are_told_and_change_nothing() {
     let list = cluster.folder().join("list.desc");
     fs::write(&list, "vol v\n\tlen=8\n\tcolour=red\n").unwrap();
     let make = format!("vxmake -g shdg -d {}", list.display());
+    all_fail(&cluster, WRONG);
     all_fail(
         &cluster,
         &[
@@ -110,24 +133,6 @@ fn arguments_that_mean_nothing_are_told_and_change_nothing() {
             ("vxedit -g shdg rm nosuch", 1, "nosuch"),
             ("vxedit -g shdg set colour=red vol1", 2, "colour"),
             ("vxmend -g shdg fix clean nosuch", 1, "nosuch"),
-            ("vxvol -g shdg start nosuch", 1, "nosuch"),
-            ("vxvol -g shdg start vol1", 1, "Volume vol1 is started already"),
-            ("vxvol -g shdg stop nosuch vol1-01", 1, "vol1-01 is a plex, not a volume"),
-            ("vxvol -g nosuch startall", 1, "V-5-1-2275"),
-            ("vxvol -g shdg init active vol1", 1, "Volume vol1 is enabled"),
-            ("vxvol -g shdg init zero vol1", 2, "zero"),
-            ("vxvol -g shdg rdpol prefer vol1", 2, "prefer"),
-            ("vxvol -g shdg rdpol prefer vol1 nosuch", 1, "nosuch"),
-            ("vxvol start vol1", 2, "no disk group"),
-            ("vxplex -g shdg att vol1 vol1-01", 1, "Plex vol1-01 is attached already"),
-            ("vxplex -g shdg att vol1 nosuch", 1, "nosuch"),
-            ("vxplex -g shdg det vol1-01 vol1-02", 1, "without a complete copy of its data"),
-            ("vxplex -g shdg -f det vol1-01 vol1-02", 1, "without a complete copy of its data"),
-            ("vxplex -g shdg -o rm det vol1-01", 2, "-o rm is for dis"),
-            ("vxplex -g shdg dis nosuch", 1, "nosuch"),
-            ("vxrecover -g shdg nosuch", 1, "nosuch"),
-            ("vxrecover -g nosuch", 1, "V-5-1-2275"),
-            ("vxrecover -c", 2, "no meaning here"),
             (&make, 1, "list.desc:3"),
             ("vxmake -g shdg -d /nowhere", 1, "/nowhere"),
             ("vxprint -g nosuch", 1, "nosuch"),

@@ -271,6 +271,18 @@ fn a_disk_dies_under_load_and_no_write_is_lost() {
     for volume in ["vol1", "sm"] {
         check(&cluster, volume);
     }
+    // The disk is as good as new, and what it has missed is copied while programs write.
+    let load = [fio(&cluster, 0, "vol1", "0"), fio(&cluster, 1, "sm", "0")];
+    run(&cluster, 1, "vxrecover -g shdg");
+    let all = group(&cluster, 0).plexes;
+    let is_on = |plex: &cvm::model::Plex| {
+        (plex.kernel, plex.state) == (KernelState::Enabled, PlexState::Active)
+    };
+    assert!(all.values().all(is_on), "vxrecover waits: {all:?}");
+    load.into_iter().for_each(verified);
+    for volume in ["vol1", "sm"] {
+        check(&cluster, volume);
+    }
 }
 
 /// Facts 3.7: killing vxconfigd leaves I/O untouched; nor do changes of the volume harm it.

@@ -12,6 +12,8 @@ use crate::common::{Failure, Root};
 #[derive(Debug)]
 pub struct Daemon {
     client: Client,
+    /// The connection broke: nothing more is to be had of it.
+    is_lost: bool,
 }
 
 impl Daemon {
@@ -20,7 +22,7 @@ impl Daemon {
     /// # Errors
     /// [`Failure::NoDaemon`] if it does not run.
     pub fn connect(root: &Root) -> Result<Self, Failure> {
-        Ok(Self { client: Client::connect(root.path())? })
+        Ok(Self { client: Client::connect(root.path())?, is_lost: false })
     }
 
     /// All that it knows.
@@ -43,6 +45,21 @@ impl Daemon {
             Reply::Done => Ok(()),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Has several things done, whatever becomes of one of them: what was not done.
+    pub fn change_each<'a>(
+        &mut self,
+        requests: impl IntoIterator<Item = &'a Request>,
+    ) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        for request in requests {
+            failures.extend(self.change(request).err());
+            if self.is_lost {
+                break;
+            }
+        }
+        failures
     }
 
     /// Asks, and waits for the answer; refusals are failures.
@@ -70,7 +87,9 @@ impl Daemon {
         &mut self,
         ask: impl FnOnce(&mut Client) -> Result<Reply, ClientError>,
     ) -> Result<Reply, Failure> {
-        match ask(&mut self.client)? {
+        let answer = ask(&mut self.client);
+        self.is_lost |= answer.is_err();
+        match answer? {
             Reply::Failed(failure) => {
                 Err(Failure::Operation { id: failure.id, text: failure.text })
             }
@@ -94,6 +113,18 @@ impl From<ClientError> for Failure {
             error => Self::because(&error),
         }
     }
+}
+
+/// Of several failures all are told: the last one by whoever ends the program with it, the others here.
+///
+/// # Errors
+/// If there is one.
+pub fn several(command: &str, mut failures: Vec<Failure>) -> Result<(), Failure> {
+    let Some(last) = failures.pop() else { return Ok(()) };
+    for failure in failures {
+        exit(command, Err(failure));
+    }
+    Err(last)
 }
 
 /// Says what went wrong as the original words it, `VxVM vxdg ERROR V-5-1-587 ...`, and gives the exit

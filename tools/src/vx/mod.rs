@@ -1,6 +1,7 @@
 //! The commands of CVM (facts part 4). Each is a module as the other commands are; this one has what
 //! they share: the conversation with vxconfigd, the group that is meant, lengths and names.
 
+mod copies;
 mod daemon;
 mod device;
 mod group;
@@ -25,10 +26,13 @@ pub mod vxinfo;
 pub mod vxmake;
 pub mod vxmend;
 pub mod vxnotify;
+pub mod vxplex;
 pub mod vxprint;
+pub mod vxrecover;
 pub mod vxsplitlines;
+pub mod vxvol;
 
-pub use daemon::{Daemon, exit};
+pub use daemon::{Daemon, exit, several};
 pub use group::GroupOption;
 
 use cvm::model::size::{self, SizeError};

@@ -219,3 +219,30 @@ pub(super) fn chosen<'a>(
         _ => Ok(groups),
     }
 }
+
+/// The group that is called so, or has this id; none if it is not imported here.
+pub(super) fn named<'a>(snapshot: &'a Snapshot, group: &Name) -> Option<&'a Group> {
+    let mut groups = snapshot.groups.iter().map(|shown| &shown.group);
+    groups.find(|known| known.name == *group || known.id.to_string() == group.as_str())
+}
+
+/// The same of a group that was there a moment ago.
+///
+/// # Errors
+/// If it is not any more.
+pub(super) fn still<'a>(snapshot: &'a Snapshot, group: &Name) -> Result<&'a Group, Failure> {
+    let gone = || Failure::operation(format!("Disk group {group} was just deported"));
+    named(snapshot, group).ok_or_else(gone)
+}
+
+/// A volume, and those of its layers.
+pub(super) fn with_layers<'a>(group: &'a Group, volume: &Name) -> Vec<(&'a Name, &'a Volume)> {
+    let Some((name, volume)) = group.volumes.get_key_value(volume) else { return Vec::new() };
+    let plexes = volume.plexes.iter().filter_map(|plex| group.plexes.get(plex));
+    let subdisks = plexes.flat_map(|plex| &plex.pieces).map(|piece| &piece.subdisk);
+    let layers = subdisks.filter_map(|subdisk| match &group.subdisks.get(subdisk)?.source {
+        Source::Disk { .. } => None,
+        Source::Volume(layer) => group.volumes.get_key_value(layer),
+    });
+    std::iter::once((name, volume)).chain(layers).collect()
+}

@@ -45,7 +45,8 @@ impl Wanted {
     /// A volume is copied anew.
     pub(super) fn forget_equal(&mut self, (group, volume): &VolumeName) {
         if let Some((findings, _)) = self.wanted.get_mut(group) {
-            findings.retain(|finding| !matches!(finding, Finding::Equal(name, _) if name == volume));
+            findings
+                .retain(|finding| !matches!(finding, Finding::Equal(name, _) if name == volume));
         }
     }
 

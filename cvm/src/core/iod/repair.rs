@@ -116,7 +116,6 @@ impl Iod {
         }
     }
 
-
     /// Not the slot in force, not the transaction's, and none that somebody may still write.
     pub(super) fn repair_slot(&self, id: &UniqueId) -> Option<Slot> {
         let txn = &self.repairs.get(id)?.txn;

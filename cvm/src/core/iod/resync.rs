@@ -397,9 +397,8 @@ impl Iod {
     /// What a joiner has to hold, too.
     pub(super) fn copy_ranges(&self) -> Vec<CopyRange> {
         let is_shared = |id: &UniqueId| self.tables.get(id).is_some_and(Table::is_shared);
-        let is_heard = |resync: &Resync| {
-            resync.range.as_ref().is_some_and(|range| range.phase != Phase::Said)
-        };
+        let is_heard =
+            |resync: &Resync| resync.range.as_ref().is_some_and(|range| range.phase != Phase::Said);
         let of = self.resyncs.of.iter();
         let shared = of.filter(|((group, _), resync)| is_shared(group) && is_heard(resync));
         shared.filter_map(|(volume, _)| self.copy_range(volume)).collect()
@@ -420,7 +419,8 @@ impl Iod {
         let CopyRange { group, volume, number, at, len, plexes, is_whole, .. } = range;
         let (volume, number) = ((group, volume), RangeNumber(number));
         let Some(needed) = self.needed(&volume) else { return };
-        let plexes: BTreeSet<Name> = plexes.into_iter().filter(|p| needed.plexes.contains(p)).collect();
+        let plexes: BTreeSet<Name> =
+            plexes.into_iter().filter(|p| needed.plexes.contains(p)).collect();
         // More has to be copied than the master knew when it said so, or there is less to copy from: it
         // begins anew.
         if needed.is_whole != is_whole || plexes != needed.plexes || at + len > needed.len {

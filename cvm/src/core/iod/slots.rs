@@ -45,11 +45,7 @@ impl Iod {
     pub(super) fn leave_repairs_alone(&mut self, now: Instant, writer: Id) {
         let shared = self.repairs.iter().filter(|(_, repair)| repair.is_shared());
         let slots = shared.filter_map(|(id, repair)| {
-            Some(BusySlot {
-                slot: self.repair_slot(id)?,
-                writer,
-                disks: repair.disks(),
-            })
+            Some(BusySlot { slot: self.repair_slot(id)?, writer, disks: repair.disks() })
         });
         for slot in slots.collect::<Vec<_>>() {
             self.note_busy(now, slot);

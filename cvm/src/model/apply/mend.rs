@@ -150,12 +150,7 @@ impl Target {
     fn off(&self, group: &mut Group, force: bool) -> Result<(), Refused> {
         let volume = self.record(group)?;
         let started = volume.kernel != KernelState::Disabled;
-        let others =
-            || tree::data_plexes(group, volume).filter(|(name, _)| !self.plexes.contains(name));
-        let kept = others().any(|(_, plex)| {
-            let usable = plex.kernel == KernelState::Enabled || !started;
-            usable && tree::is_current(group, volume, plex)
-        });
+        let kept = tree::has_copy(group, volume, |name| !self.plexes.contains(name));
         if !kept && (started || !force) {
             return Err(Refused::NoCopy(self.volume.clone()));
         }

@@ -134,20 +134,21 @@ impl Wanted<'_> {
     }
 }
 
-/// A new plex of a volume with data is a copy only after somebody copied them; where there are no
-/// data, it is as good as the others.
-fn begin(volume: &Volume) -> (KernelState, PlexState) {
-    match (volume.state, volume.kernel) {
-        (VolumeState::Empty, _) => (KernelState::Disabled, PlexState::Empty),
-        (_, KernelState::Disabled) => (KernelState::Disabled, PlexState::Stale),
-        (_, KernelState::Detached | KernelState::Enabled) => {
-            (KernelState::Detached, PlexState::Stale)
+/// A new plex of a volume with data is a copy only after somebody copied them, which begins when both
+/// are enabled; where there are no data, it is as good as the others.
+pub(super) const fn begin(volume: &Volume) -> (KernelState, PlexState) {
+    match (volume.kernel, volume.state) {
+        (KernelState::Enabled, _) => (KernelState::Enabled, PlexState::Stale),
+        (KernelState::Detached | KernelState::Disabled, VolumeState::Empty) => {
+            (KernelState::Disabled, PlexState::Empty)
         }
+        (KernelState::Disabled, _) => (KernelState::Disabled, PlexState::Stale),
+        (KernelState::Detached, _) => (KernelState::Detached, PlexState::Stale),
     }
 }
 
 /// Before the logs, which listings have last.
-fn associate(group: &mut Group, volume: &Name, plex: Name) {
+pub(super) fn associate(group: &mut Group, volume: &Name, plex: Name) {
     let Some(record) = group.volumes.get(volume) else { return };
     let data = tree::data_plexes(group, record).map(|(name, _)| name);
     let place = data.filter_map(|name| record.plexes.iter().position(|other| other == name)).max();

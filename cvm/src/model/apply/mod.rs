@@ -3,7 +3,7 @@
 //! Pure: the same group, request and surroundings give the same result on every node and in every
 //! run. [`apply`] changes nothing that it is given; what it returns is sent to all nodes, written and
 //! committed by others. No data are copied here: a plex that would have to be copied is STALE, and
-//! whoever does volume I/O recovers it.
+//! whoever does volume I/O copies to it once it is ENABLED.
 //!
 //! | file | requests |
 //! |---|---|
@@ -11,12 +11,15 @@
 //! | `resize`, `shrink` | `vxassist growby` ... `shrinkto`, `maxgrow` |
 //! | `mirror`, `log`, `relocate` | `vxassist mirror`, `addlog`, `remove mirror`, `remove log`, `move` |
 //! | `records` | `vxmake` |
+//! | `attach` | `vxplex` |
+//! | `run` | `vxvol` |
 //! | `remove`, `edit`, `mend` | `vxedit`, `vxmend`, `vxassist remove volume`, `vxdg set`, `reminor` |
 //! | `disks` | `vxdg adddisk`, `rmdisk`, `repldisk` |
 //! | `space`, `place`, `build`, `tree` | what the others share |
 
 use std::ops::Range;
 
+mod attach;
 mod build;
 mod disks;
 mod edit;
@@ -30,6 +33,7 @@ mod records;
 mod relocate;
 mod remove;
 mod resize;
+mod run;
 mod shrink;
 mod space;
 mod tree;
@@ -99,7 +103,18 @@ fn carry_out(group: &mut Group, op: &Op, env: &Env<'_>) -> Result<(), Refused> {
         Op::AddLog { volume, log_type, count, len, storage } => {
             log::add(group, volume, (*log_type, *count, *len), storage, env)
         }
+        Op::AttachPlexes { volume, plexes, force } => attach::attach(group, volume, plexes, *force),
+        Op::DetachPlexes { plexes, force } => attach::detach(group, plexes, *force),
+        Op::DissociatePlexes { plexes, remove, force } => {
+            attach::dissociate(group, plexes, *remove, *force)
+        }
         Op::Edit { names, set } => edit::set(group, names, set),
+        Op::InitVolume { volume, how, plex, force } => {
+            run::init(group, volume, *how, plex.as_ref(), *force)
+        }
+        Op::ReadPolicy { volume, policy, plex } => {
+            run::read_policy(group, volume, *policy, plex.as_ref())
+        }
         Op::Resize { volume, to, storage, force } => {
             resize::resize(group, volume, *to, storage, *force)
         }
@@ -123,6 +138,8 @@ fn carry_out(group: &mut Group, op: &Op, env: &Env<'_>) -> Result<(), Refused> {
         Op::Reminor { base } => edit::reminor(group, *base, env),
         Op::ReplaceDisks(pairs) => disks::replace(group, pairs, env),
         Op::Set(set) => edit::set_group(group, set),
+        Op::StartVolume { volume, force } => run::start(group, volume, *force),
+        Op::StopVolume(volume) => run::stop(group, volume),
     }
 }
 
@@ -135,9 +152,14 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::MakeRecords { .. }
         | Op::ReplaceDisks(_) => true,
         Op::AddLog { .. }
+        | Op::AttachPlexes { .. }
+        | Op::DetachPlexes { .. }
+        | Op::DissociatePlexes { .. }
+        | Op::InitVolume { .. }
         | Op::Mend { .. }
         | Op::Mirror { .. }
         | Op::Move { .. }
+        | Op::ReadPolicy { .. }
         | Op::Reminor { .. }
         | Op::RemoveDisks { .. }
         | Op::RemoveLog { .. }
@@ -146,7 +168,9 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::RemoveVolume { .. }
         | Op::Rename { .. }
         | Op::Resize { .. }
-        | Op::Set(_) => false,
+        | Op::Set(_)
+        | Op::StartVolume { .. }
+        | Op::StopVolume(_) => false,
     }
 }
 

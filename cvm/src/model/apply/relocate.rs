@@ -1,10 +1,11 @@
 //! `vxassist move`: what lies on some disks goes to others, in the configuration. Nobody copies data
-//! here, so that a mirror that is moved is stale afterwards and another one must be complete.
+//! here, so that a mirror that is moved is stale afterwards and another one must be complete: it is
+//! copied from that.
 
 use std::collections::BTreeSet;
 
 use super::log::{self, Words};
-use super::mirror::Take;
+use super::mirror::{self, Take};
 use super::place::{self, Lane};
 use super::space::{Extent, Space};
 use super::{build, resize, tree};
@@ -15,7 +16,7 @@ use crate::model::op::Storage;
 use crate::model::record::{Piece, Plex, Source};
 use crate::model::refused::Refused;
 use crate::model::size::{Sectors, round_up};
-use crate::model::states::{KernelState, PlexState, VolumeState};
+use crate::model::states::VolumeState;
 
 pub(super) fn volume(group: &mut Group, name: &Name, storage: &[Storage]) -> Result<(), Refused> {
     tree::top(group, name)?;
@@ -31,6 +32,7 @@ pub(super) fn volume(group: &mut Group, name: &Name, storage: &[Storage]) -> Res
     }
     let columns: Vec<Leaving> =
         volumes.iter().flat_map(|volume| Leaving::of(group, volume, from)).collect();
+    check_copies(group, &columns)?;
     let logs = leaving_logs(group, &volumes, from);
     if columns.is_empty() && logs.is_empty() {
         let disks: Vec<&str> = from.iter().map(Name::as_str).collect();
@@ -40,6 +42,19 @@ pub(super) fn volume(group: &mut Group, name: &Name, storage: &[Storage]) -> Res
     let space = move_columns(group, name, &columns, space)?;
     make_stale(group, &volumes, &columns)?;
     move_logs(group, name, &logs, space)
+}
+
+/// Whoever copies goes on where he was, and what was copied would be left behind.
+fn check_copies(group: &Group, columns: &[Leaving]) -> Result<(), Refused> {
+    let copied =
+        |column: &&Leaving| group.plexes.get(&column.plex).is_some_and(Plex::is_being_copied);
+    match columns.iter().find(copied) {
+        None => Ok(()),
+        Some(Leaving { plex, .. }) => {
+            let what = format!("Plex {plex} is being copied: it is moved when it is ACTIVE");
+            Err(Refused::Invalid(what))
+        }
+    }
 }
 
 /// A column with subdisks that have to go.
@@ -139,22 +154,14 @@ fn make_stale(group: &mut Group, volumes: &[Name], columns: &[Leaving]) -> Resul
         if !tree::data_plexes(group, volume).any(kept) {
             return Err(Refused::NoCopy(name.clone()));
         }
-        let started = volume.kernel != KernelState::Disabled;
+        let states = mirror::begin(volume);
         for plex in moved {
-            if let Some(plex) = group.plexes.get_mut(plex) {
-                stale(plex, started);
+            if let Some(plex) = group.plexes.get_mut(plex).filter(|p| tree::is_good(p.state)) {
+                (plex.kernel, plex.state) = states;
             }
         }
     }
     Ok(())
-}
-
-/// It was a copy, and is none.
-fn stale(plex: &mut Plex, started: bool) {
-    if matches!(plex.state, PlexState::Active | PlexState::Clean) {
-        plex.state = PlexState::Stale;
-        plex.kernel = if started { KernelState::Detached } else { KernelState::Disabled };
-    }
 }
 
 /// Log subdisks that have to go, with the volume and the plex that they are in.

@@ -124,11 +124,68 @@ pub(super) const fn column_len(layout: Layout, volume: Sectors) -> Sectors {
     }
 }
 
+/// It has every block of a volume of this length: it is not too short, and there are no holes.
+pub(super) fn is_complete(group: &Group, len: Sectors, plex: &Plex) -> bool {
+    let needed = column_len(plex.layout, len);
+    let whole = |column: u16| {
+        let pieces = plex.pieces.iter().filter(|piece| piece.column == column);
+        pieces.fold(0, |end: Sectors, piece| {
+            let len = subdisk(group, piece).map_or(0, |subdisk| subdisk.len);
+            // They are in order: behind a hole nothing counts.
+            if piece.offset > end { end } else { end.max(piece.offset.saturating_add(len)) }
+        })
+    };
+    (0..plex.layout.columns()).all(|column| whole(column) >= needed)
+}
+
+/// What a plex of a volume with data has to be to be read.
+pub(super) const fn is_good(state: PlexState) -> bool {
+    matches!(state, PlexState::Active | PlexState::Clean)
+}
+
+/// The same where there are no data yet.
+pub(super) const fn is_any(_: PlexState) -> bool {
+    true
+}
+
 /// It holds all the data as they are now (or there are no data yet).
 pub(super) fn is_current(group: &Group, volume: &Volume, plex: &Plex) -> bool {
     let empty = volume.state == VolumeState::Empty && plex.state == PlexState::Empty;
-    let current = matches!(plex.state, PlexState::Active | PlexState::Clean) || empty;
-    current && group.plex_len(plex) >= volume.len
+    (is_good(plex.state) || empty) && is_complete(group, volume.len, plex)
+}
+
+/// Of the plexes that are kept one is current and, if the volume is started, in use.
+pub(super) fn has_copy(group: &Group, volume: &Volume, kept: impl Fn(&Name) -> bool) -> bool {
+    let started = volume.kernel != KernelState::Disabled;
+    data_plexes(group, volume).any(|(name, plex)| {
+        let usable = plex.kernel == KernelState::Enabled || !started;
+        kept(name) && usable && is_current(group, volume, plex)
+    })
+}
+
+/// A volume could be started if plexes in these states were good: one of them is complete, and has
+/// all its disks.
+pub(super) fn serves(group: &Group, name: &Name, good: fn(PlexState) -> bool) -> bool {
+    group.volumes.get(name).is_some_and(|volume| {
+        data_plexes(group, volume).any(|(_, plex)| {
+            let complete = is_complete(group, volume.len, plex);
+            good(plex.state) && complete && is_there(group, plex, good)
+        })
+    })
+}
+
+/// All that a plex consists of is there: disks, and layers that could be started.
+pub(super) fn is_there(group: &Group, plex: &Plex, good: fn(PlexState) -> bool) -> bool {
+    plex.pieces.iter().all(|piece| match subdisk(group, piece).map(|subdisk| &subdisk.source) {
+        Some(Source::Disk { dm, .. }) => group.disks.get(dm).is_some_and(|dm| dm.disk.is_some()),
+        Some(Source::Volume(layer)) => serves(group, layer, good),
+        None => false,
+    })
+}
+
+/// The volumes of layers that a plex consists of.
+pub(super) fn layers(group: &Group, plex: &Plex) -> Vec<Name> {
+    plex.pieces.iter().filter_map(|piece| layer(group, &piece.subdisk)).cloned().collect()
 }
 
 /// Puts a volume right after plexes were taken from it: what it says of them must be true.

@@ -189,6 +189,19 @@ fn a_read_waits_for_no_mark() {
 }
 
 #[test]
+fn what_others_may_write_by_now_is_not_corrected() {
+    let mut world = world(Rules { reads_one: true, ..MARKED });
+    let first = world.plex("vol1-01");
+    spoil(&mut world, first);
+    let read = world.ask(What::Read, 0, 8);
+    world.answer(0);
+    world.rules.is_alone = false;
+    world.go_on();
+    world.answer(0);
+    assert!(ok(&world, read) && world.pending.is_empty());
+}
+
+#[test]
 fn what_was_read_when_others_wrote_is_written_nowhere() {
     let mut world = world(Rules { is_alone: false, reads_one: true, ..MARKED });
     let first = world.plex("vol1-01");

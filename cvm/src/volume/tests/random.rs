@@ -198,10 +198,9 @@ impl Run {
                 world.dead.insert(disk);
             }
             91..=93 if may_fail => {
-                let disks = world.volume.map().disks();
-                let disk = disks[dice.index(disks.len())].to_string();
-                let at = dice.below(64);
-                world.bad.insert((disk, at));
+                let mut leaves = world.leaves();
+                let leaf = leaves.swap_remove(dice.index(leaves.len()));
+                world.bad.insert((leaf.disk, leaf.at + dice.below(leaf.len)));
             }
             94..=95 => world.stand_still(),
             96..=98 if world.is_to_be_marked => {

@@ -57,6 +57,30 @@ fn a_read_that_fails_is_made_elsewhere_and_corrected() {
 }
 
 #[test]
+fn nobody_writes_what_is_being_corrected() {
+    let mut world = world(true);
+    let first = world.plex("vol1-02");
+    for leaf in world.leaves().into_iter().filter(|leaf| leaf.plex == first) {
+        world.spoil(&leaf);
+    }
+    let read = world.ask(What::Read, 0, 8);
+    world.answer(0);
+    let write = world.ask(WRITE, 4, 8);
+    assert_eq!(works(&world), [DiskWork::Read], "the other copy");
+    let other = world.ask(What::Read, 0, 8);
+    world.answer(1);
+    assert_eq!(works(&world), [DiskWork::Read], "another read would correct it as well");
+    world.answer(0);
+    assert_eq!(works(&world), [DiskWork::Write { durable: false }], "the correction");
+    world.answer(0);
+    assert!(ok(&world, read));
+    assert_eq!(works(&world), [DiskWork::Write { durable: false }; 2], "what came first");
+    world.answer_all();
+    assert!(ok(&world, write) && ok(&world, other));
+    world.assert_equal();
+}
+
+#[test]
 fn where_others_write_too_nothing_is_corrected() {
     let mut world = world(false);
     world.ask(WRITE, 0, 8);
@@ -151,6 +175,20 @@ fn what_stands_still_says_so_when_disks_have_answered() {
     world.go_on();
     world.answer_all();
     assert!(ok(&world, late));
+}
+
+#[test]
+fn what_stands_still_corrects_nothing() {
+    let mut world = world(true);
+    let first = world.plex("vol1-02");
+    for leaf in world.leaves().into_iter().filter(|leaf| leaf.plex == first) {
+        world.spoil(&leaf);
+    }
+    let read = world.ask(What::Read, 0, 8);
+    world.answer(0);
+    world.stand_still();
+    world.answer(0);
+    assert!(ok(&world, read) && world.is_still);
 }
 
 #[test]

@@ -145,8 +145,8 @@ mirror=ctlr, target and enclr are refused: controllers, targets and enclosures a
 const OPTIONS: &str = "\
 Options, before the action:
   -g GROUP   the disk group
-  -b         in the background: data are always copied in the background here, and the command ends
-             when the change is committed on all nodes
+  -b         in the background: mirror and move end when the change is committed on all nodes,
+             not when data are copied
   -d FILE    defaults from there instead of etc/default/vxassist
   -f         shrink although a file system could be cut; remove a volume that is started
   -o force   the same

@@ -15,7 +15,8 @@ use cvm::model::{LogType, Name, Sectors};
 use cvm::request::{Reply, Request};
 use serde::Serialize;
 
-use super::{Daemon, GroupOption, exit, length, name};
+use super::copies::Pending;
+use super::{Daemon, GroupOption, exit, length, name, several, view};
 use crate::common::output::{print, print_json};
 use crate::common::{Failure, Root};
 
@@ -30,7 +31,7 @@ struct Cli {
     root: Root,
     #[command(flatten)]
     dg: GroupOption,
-    /// In the background: data are copied in the background anyway, so that this changes nothing
+    /// In the background: mirror and move do not wait until data are copied
     #[arg(short = 'b')]
     background: bool,
     /// Defaults from this file instead of etc/default/vxassist
@@ -192,15 +193,18 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Action::Maxgrow { json, of } => {
             let length = ask_length(&mut daemon, &request)?;
             let snapshot = daemon.snapshot()?;
-            let groups = snapshot.groups.iter().map(|group| &group.group);
-            let volume = groups
-                .filter(|known| known.name == group || known.id.to_string() == group.as_str())
-                .find_map(|group| group.volumes.get(&of.volume));
+            let volume = view::still(&snapshot, &group)?.volumes.get(&of.volume);
             // It was there a moment ago.
             let gone = || Failure::operation(format!("Volume {} was just removed", of.volume));
             let now = volume.ok_or_else(gone)?.len;
             let grown = Grown { volume: of.volume.clone(), by: length.saturating_sub(now), length };
             if *json { print_json(&grown) } else { print(&grown.text()) }
+        }
+        Action::Mirror(of) | Action::Move(of) if !cli.background => {
+            daemon.change(&request)?;
+            let mut pending = Pending::default();
+            pending.add(view::still(&daemon.snapshot()?, &group)?, &of.volume);
+            several("vxassist", pending.wait(&cli.root)?)
         }
         _ => daemon.change(&request),
     }
@@ -433,6 +437,7 @@ Examples:
   vxassist -g mydg make vol1 maxsize layout=stripe '!mydg01'
                        as long as possible, without mydg01
   vxassist -g mydg mirror vol1 mydg02
+                       ends when the mirror has all data; with -b when it is begun
   vxassist -g mydg remove mirror vol1 '!mydg01'
                        the one on mydg01
   vxassist -g mydg growto vol1 2g

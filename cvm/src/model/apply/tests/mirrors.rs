@@ -12,7 +12,7 @@ fn unmirror(count: u16, words: &str) -> Op {
 }
 
 #[test]
-fn a_new_mirror_of_a_running_volume_is_stale() {
+fn a_new_mirror_of_a_running_volume_is_copied_to() {
     let group = with(&group_of(&[10_000; 2]), plain("vol1", 2048, VolumeLayout::Concat));
     let mirrored = done(&group, &mirror(None, ""));
     shows(
@@ -21,7 +21,7 @@ fn a_new_mirror_of_a_running_volume_is_stale() {
         v vol1 ENABLED ACTIVE 2048
         pl vol1-01 ENABLED ACTIVE 2048 CONCAT
         sd mydg01-01 mydg01 0 2048 0/0
-        pl vol1-02 DETACHED STALE 2048 CONCAT
+        pl vol1-02 ENABLED STALE 2048 CONCAT
         sd mydg02-01 mydg02 0 2048 0/0",
     );
     assert_eq!(
@@ -31,6 +31,9 @@ fn a_new_mirror_of_a_running_volume_is_stale() {
     let empty = Make { init: Init::None, ..plain("vol1", 2048, VolumeLayout::Concat) };
     let mirrored = done(&with(&group_of(&[10_000; 2]), empty), &mirror(None, ""));
     assert_eq!(show(&mirrored)[3], "pl vol1-02 DISABLED EMPTY 2048 CONCAT");
+    let stopped = done(&group, &Op::StopVolume(name("vol1")));
+    let mirrored = done(&stopped, &mirror(None, ""));
+    assert_eq!(show(&mirrored)[3], "pl vol1-02 DISABLED STALE 2048 CONCAT");
 }
 
 #[test]
@@ -45,7 +48,7 @@ fn a_mirror_comes_before_the_logs() {
 fn a_mirror_may_have_another_layout() {
     let group = with(&group_of(&[10_000; 4]), plain("vol1", 2000, VolumeLayout::Concat));
     let mirrored = done(&group, &mirror(Some(VolumeLayout::Stripe), ""));
-    assert_eq!(show(&mirrored)[3], "pl vol1-02 DETACHED STALE 2304 STRIPE 3/128");
+    assert_eq!(show(&mirrored)[3], "pl vol1-02 ENABLED STALE 2304 STRIPE 3/128");
     assert_eq!(
         refused(&group, &mirror(Some(VolumeLayout::StripeMirror), "")),
         "Volume vol1 is not layered: neither are its mirrors"
@@ -62,9 +65,9 @@ fn a_layered_volume_gets_a_mirror_in_each_layer() {
     assert_eq!(
         new,
         [
-            "  pl vol1-P05 DETACHED STALE 256 CONCAT",
+            "  pl vol1-P05 ENABLED STALE 256 CONCAT",
             "  sd mydg05-01 mydg05 0 256 0/0",
-            "  pl vol1-P06 DETACHED STALE 256 CONCAT",
+            "  pl vol1-P06 ENABLED STALE 256 CONCAT",
             "  sd mydg06-01 mydg06 0 256 0/0",
         ]
     );

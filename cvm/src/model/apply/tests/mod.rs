@@ -1,5 +1,6 @@
 //! Requests and what comes of them.
 
+mod attach;
 mod disks;
 mod edit;
 mod logs;
@@ -10,6 +11,7 @@ mod random;
 mod relocate;
 mod remove;
 mod resize;
+mod run;
 mod vxmake;
 
 use super::*;

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::change::Change;
-use crate::model::op::{Attribute, Mend, NewLength};
+use crate::model::op::{Attribute, InitVolume, Mend, NewLength};
 use crate::model::record::Piece;
 use crate::model::sample::LAYOUTS;
-use crate::model::states::PlexState;
+use crate::model::states::{KernelState, PlexState};
 
 fn groups() -> impl Strategy<Value = Group> {
     prop::collection::vec(0_u64..20_000, 2..8).prop_map(|lens| group_of(&lens))
@@ -44,7 +44,7 @@ struct Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let words = prop::collection::vec((any::<usize>(), any::<bool>()), 0..4);
-    let step = (0_u8..16, any::<usize>(), 1_u64..20_000, 1_u16..3, words, makes());
+    let step = (0_u8..22, any::<usize>(), 1_u64..20_000, 1_u16..3, words, makes());
     let step = step.prop_map(|(kind, pick, len, count, words, make)| Step {
         kind,
         pick,
@@ -66,6 +66,7 @@ impl Step {
         let plexes: Vec<&Name> = group.plexes.keys().collect();
         let disks: Vec<&Name> = group.disks.keys().collect();
         let volume = || pick(&volumes, self.pick).map(|name| (*name).clone());
+        let plex = || pick(&plexes, self.pick).map(|name| (*name).clone());
         let disk = |number| pick(&disks, number).map(|name| (*name).clone());
         let words = self.words.iter().filter_map(|(number, excluded)| {
             Some(Storage { disk: disk(*number)?, excluded: *excluded, offset: None })
@@ -103,8 +104,45 @@ impl Step {
                 Op::Mend { name: (*name).clone(), how: *pick(&how, usize::from(count))?, force }
             }
             14 => Op::Edit { names: vec![disk(self.pick)?], set: vec![Attribute::Spare(force)] },
+            15 => Op::StartVolume { volume: volume()?, force },
+            16 => Op::StopVolume(volume()?),
+            17 => Op::InitVolume { volume: volume()?, how: InitVolume::Active, plex: None, force },
+            18 => Op::DetachPlexes { plexes: vec![plex()?], force },
+            19 => Op::DissociatePlexes { plexes: vec![plex()?], remove: count == 1, force },
+            20 => self.attach(group)?,
             _ => Op::Rename { from: volume()?, to: name(&format!("renamed{turn}")) },
         })
+    }
+}
+
+impl Step {
+    /// Of what no volume has nobody knows where it lies: two mirrors could come to lie on one disk.
+    fn attach(&self, group: &Group) -> Option<Op> {
+        let of_volumes: Vec<(&Name, &Name)> = group
+            .volumes
+            .iter()
+            .flat_map(|(name, volume)| volume.plexes.iter().map(move |plex| (name, plex)))
+            .collect();
+        let (volume, plex) = *pick(&of_volumes, self.pick)?;
+        let (volume, plexes) = (volume.clone(), vec![plex.clone()]);
+        Some(Op::AttachPlexes { volume, plexes, force: false })
+    }
+}
+
+/// A volume that runs can be read, and so can its layers.
+fn check_served(group: &Group) {
+    for (name, volume) in &group.volumes {
+        let mut plexes = tree::data_plexes(group, volume);
+        let is_read = plexes.any(|(_, plex)| {
+            let is_on = plex.kernel == KernelState::Enabled;
+            is_on
+                && tree::is_current(group, volume, plex)
+                && tree::is_there(group, plex, tree::is_good)
+        });
+        assert!(is_read || volume.kernel != KernelState::Enabled, "{name}: {:#?}", show(group));
+        let is_on = |plex: &Name| group.plexes[plex].kernel == KernelState::Enabled;
+        let any_on = volume.plexes.iter().any(is_on);
+        assert!(!any_on || volume.kernel == KernelState::Enabled, "{name}: {:#?}", show(group));
     }
 }
 
@@ -155,6 +193,7 @@ proptest! {
                 prop_assert_eq!(change.apply(Some(&group)), Ok(new.clone()));
                 group = new;
                 check_disks(&group);
+                check_served(&group);
             }
         }
         let whole: Sectors = group.disks.values().map(|disk| disk.public_len).sum();

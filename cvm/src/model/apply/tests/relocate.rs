@@ -7,13 +7,13 @@ fn move_op(words: &str) -> Op {
 }
 
 #[test]
-fn a_mirror_that_is_moved_is_stale() {
+fn a_mirror_that_is_moved_is_copied_anew() {
     let group = with(&group_of(&[10_000; 3]), plain("vol1", 2048, VolumeLayout::Mirror));
     shows(
         &done(&group, &move_op("!mydg01")),
         "
         v vol1 ENABLED ACTIVE 2048
-        pl vol1-01 DETACHED STALE 2048 CONCAT
+        pl vol1-01 ENABLED STALE 2048 CONCAT
         sd mydg03-01 mydg03 0 2048 0/0
         pl vol1-02 ENABLED ACTIVE 2048 CONCAT
         sd mydg02-01 mydg02 0 2048 0/0",
@@ -28,6 +28,16 @@ fn a_mirror_that_is_moved_is_stale() {
     );
     assert_eq!(refused(&group, &move_op("!mydg03")), "Volume vol1 has nothing on mydg03");
     assert_eq!(refused(&group, &move_op("mydg03")), "which disks are to be left? (!disk)");
+}
+
+#[test]
+fn what_is_being_copied_is_not_moved() {
+    let group = with(&group_of(&[10_000; 3]), plain("vol1", 2048, VolumeLayout::Mirror));
+    let moved = done(&group, &move_op("!mydg01"));
+    assert_eq!(
+        refused(&moved, &move_op("!mydg03")),
+        "Plex vol1-01 is being copied: it is moved when it is ACTIVE"
+    );
 }
 
 #[test]
@@ -82,7 +92,7 @@ fn logs_and_layers_are_moved_too() {
           v vol1-L01 ENABLED ACTIVE 2048
           pl vol1-P01 ENABLED ACTIVE 2048 CONCAT
           sd mydg01-01 mydg01 0 2048 0/0
-          pl vol1-P02 DETACHED STALE 2048 CONCAT
+          pl vol1-P02 ENABLED STALE 2048 CONCAT
           sd mydg04-01 mydg04 0 2048 0/0
           pl vol1-P03 ENABLED LOG LOGONLY
           sd mydg01-02 mydg01 2048 16 LOG",

@@ -1,0 +1,5 @@
+//! Recovers volumes whose plexes are not current.
+
+fn main() -> std::process::ExitCode {
+    tools::vx::vxrecover::main()
+}
