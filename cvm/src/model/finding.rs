@@ -106,14 +106,8 @@ impl Finding {
 fn can_be_taken_off(group: &Group, name: &Name) -> bool {
     let is_on = group.plexes.get(name).is_some_and(|plex| plex.kernel == KernelState::Enabled);
     let Some((_, volume)) = group.volume_of(name).filter(|_| is_on) else { return false };
-    let is_current = |other: &Name| {
-        other != name
-            && group.plexes.get(other).is_some_and(|plex| {
-                let is_good =
-                    matches!(plex.state, PlexState::Active | PlexState::Clean | PlexState::Empty);
-                is_good && plex.kernel == KernelState::Enabled
-            })
-    };
+    let is_current =
+        |other: &Name| other != name && group.plexes.get(other).is_some_and(Plex::is_current);
     volume.plexes.iter().any(is_current)
 }
 

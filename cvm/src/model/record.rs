@@ -137,6 +137,14 @@ impl Plex {
         self.log.is_some() && self.pieces.is_empty()
     }
 
+    /// It is read and written.
+    pub const fn is_current(&self) -> bool {
+        matches!(
+            (self.kernel, self.state),
+            (KernelState::Enabled, PlexState::Active | PlexState::Clean | PlexState::Empty)
+        )
+    }
+
     /// It is written and not read, until somebody has copied to it.
     pub const fn is_being_copied(&self) -> bool {
         match (self.kernel, self.state) {

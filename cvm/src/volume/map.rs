@@ -8,8 +8,7 @@
 //! The first mirror is the volume itself, the others are the volumes below it in a layered one.
 
 use crate::model::{
-    Group, KernelState, Layout, Name, Piece, Plex, PlexState, ReadPolicy, Sectors, Source,
-    UniqueId, Volume,
+    Group, Layout, Name, Piece, Plex, ReadPolicy, Sectors, Source, UniqueId, Volume,
 };
 
 /// Numbers a disk of a mapping.
@@ -274,31 +273,12 @@ impl VolumeMap {
 
 /// Facts 1.3: what is ENABLED takes part; of that, what is not current is only written.
 const fn mode(plex: &Plex) -> PlexMode {
-    match (plex.kernel, plex.state) {
-        (KernelState::Enabled, PlexState::Active | PlexState::Clean | PlexState::Empty) => {
-            PlexMode::ReadWrite
-        }
-        (
-            KernelState::Enabled,
-            PlexState::SnapAtt
-            | PlexState::SnapDis
-            | PlexState::SnapDone
-            | PlexState::SnapTmp
-            | PlexState::Stale
-            | PlexState::Temp
-            | PlexState::TempRm
-            | PlexState::TempRmSd,
-        ) => PlexMode::WriteOnly,
-        (
-            KernelState::Enabled,
-            PlexState::IoFail
-            | PlexState::Log
-            | PlexState::NoDevice
-            | PlexState::Offline
-            | PlexState::Recover
-            | PlexState::Removed,
-        )
-        | (KernelState::Detached | KernelState::Disabled, _) => PlexMode::Off,
+    if plex.is_current() {
+        PlexMode::ReadWrite
+    } else if plex.is_being_copied() {
+        PlexMode::WriteOnly
+    } else {
+        PlexMode::Off
     }
 }
 

@@ -102,7 +102,7 @@ fn a_plex_of_a_layer_is_taken_off_in_its_layer() {
 }
 
 /// One step of `CVM_STRIDE`, from `CVM_FROM` on.
-fn is_chosen(at: u64) -> bool {
+pub(crate) fn is_chosen(at: u64) -> bool {
     let size = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let stride = size("CVM_STRIDE").unwrap_or(1).max(1);
     at % stride == size("CVM_FROM").unwrap_or(0) % stride

@@ -216,6 +216,32 @@ fn each_column_is_copied_from_where_it_was_read() {
 }
 
 #[test]
+fn a_layer_with_a_hole_is_read_where_it_has_none() {
+    let mut group = deep(ReadPolicy::Select);
+    let sparse = {
+        let world = World::new(group.clone(), "new", DIFFER);
+        world.volume.map().plex(bottom(&world, 0, 0, 0)).name.clone()
+    };
+    // Its column has two stripe units.
+    let subdisk = group.plexes[&sparse].pieces[0].subdisk.clone();
+    group.subdisks.get_mut(&subdisk).unwrap().len = 128;
+    let mut world = World::new(group, "new", DIFFER);
+    let (sparse, other) = (bottom(&world, 0, 0, 0), bottom(&world, 0, 0, 1));
+    let odd = bottom(&world, 0, 1, 0);
+    let (_, id) = copy(&mut world, 0, 512);
+    let source = [(sparse, 0, 128), (odd, 128, 128), (other, 256, 128), (odd, 384, 128)];
+    assert_eq!(reads(&world), source);
+    answer_step(&mut world);
+    let written = writes(&world);
+    // What is left of sixteen pieces, without the hole.
+    assert_eq!(written.len(), 11);
+    assert!(written.contains(&(other, 0, 128)));
+    assert!(written.iter().all(|place| !source.contains(place)));
+    world.answer_all();
+    assert!(ok(&world, id));
+}
+
+#[test]
 fn if_a_whole_plex_cannot_be_read_another_is() {
     let mut world = deep_world(DIFFER);
     mix_up(&mut world);

@@ -29,11 +29,12 @@ impl Dice {
     }
 }
 
-fn request(dice: &mut Dice, world: &mut World) {
-    let what = match dice.below(10) {
+/// `reads`: how many of twenty are reads.
+fn request(dice: &mut Dice, world: &mut World, reads: u64) {
+    let what = match dice.below(20) {
         0 => What::Flush,
-        1 => What::Zero { durable: dice.below(2) == 0, may_unmap: false },
-        2..=5 => What::Read,
+        roll if roll < reads => What::Read,
+        18..=19 => What::Zero { durable: dice.below(2) == 0, may_unmap: false },
         _ => What::Write { durable: dice.below(4) == 0 },
     };
     let (at, count) = dice.range(world.len());
@@ -54,6 +55,8 @@ struct Pass {
     stage: Stage,
     /// How rarely it gives up what takes long.
     patience: u64,
+    /// What was copied by now may differ again.
+    is_void: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -66,7 +69,7 @@ enum Stage {
 
 impl Pass {
     const fn new(patience: u64) -> Self {
-        Self { at: 0, stage: Stage::Idle, patience }
+        Self { at: 0, stage: Stage::Idle, patience, is_void: false }
     }
 
     const fn is_over(&self) -> bool {
@@ -107,7 +110,8 @@ impl Pass {
                 None => self.stage,
                 Some(result) => {
                     if result.is_ok() {
-                        self.at = world.held[&hold].end;
+                        let is_void = std::mem::take(&mut self.is_void);
+                        self.at = if is_void { 0 } else { world.held[&hold].end };
                     }
                     world.release(hold);
                     assert_eq!(world.ended[&hold], Ok(()));
@@ -116,6 +120,15 @@ impl Pass {
             },
             Stage::Over => Stage::Over,
         };
+    }
+
+    /// It begins anew, after what is copied at present.
+    fn void(&mut self) {
+        match self.stage {
+            Stage::Copies { .. } => self.is_void = true,
+            Stage::Holds(_) => self.at = 0,
+            Stage::Idle | Stage::Over => (self.at, self.stage) = (0, Stage::Idle),
+        }
     }
 
     /// It is given up.
@@ -144,6 +157,12 @@ struct Run {
     pass: Pass,
     /// What others hold.
     holds: Vec<RequestId>,
+    /// How many of twenty requests are reads.
+    reads: u64,
+    /// Copies may differ.
+    may_differ: bool,
+    /// How much other nodes were writing when they were lost.
+    lost: u64,
 }
 
 impl Run {
@@ -158,24 +177,34 @@ impl Run {
         };
         let mut world = World::new(group, "new", rules);
         world.is_sound = dice.below(3) == 0;
-        for leaf in world.leaves() {
-            if !world.volume.map().is_current(leaf.plex) {
-                world.put(&leaf, 0..512, JUNK);
-            }
-        }
+        let reads = if dice.below(2) == 0 { 10 } else { 18 };
         let (pass, holds) = (Pass::new(16), Vec::new());
-        let mut run = Self { dice, world, stale, pass, holds };
+        let mut run = Self { dice, world, stale, pass, holds, reads, may_differ: false, lost: 0 };
+        run.spoil_stale();
         if rules.reads_one {
             run.diverge();
         }
         run
     }
 
+    /// Nothing of what is not current may be read.
+    fn spoil_stale(&mut self) {
+        for leaf in self.world.leaves() {
+            if !self.world.volume.map().is_current(leaf.plex) {
+                self.world.put(&leaf, 0..512, JUNK);
+            }
+        }
+    }
+
     /// A node was lost while it wrote: some copies have it, others not.
     fn diverge(&mut self) {
-        for number in 1..8 {
+        self.may_differ = true;
+        self.world.rules.reads_one = true;
+        self.pass.void();
+        for _ in 0..6 {
             let (at, len) = self.dice.range(self.world.len());
-            let (range, tag) = (at..at + len, JUNK - number);
+            self.lost += 1;
+            let (range, tag) = (at..at + len, JUNK - self.lost);
             self.world.may_have(range.clone(), tag);
             for leaf in self.world.leaves() {
                 let is_current = self.world.volume.map().is_current(leaf.plex);
@@ -187,10 +216,10 @@ impl Run {
     }
 
     fn step(&mut self) {
-        let Self { dice, world, .. } = self;
+        let Self { dice, world, reads, .. } = self;
         let may_fail = !world.is_sound;
         match dice.below(120) {
-            0..=39 => request(dice, world),
+            0..=39 => request(dice, world, *reads),
             40..=89 if !world.pending.is_empty() => answer(dice, world),
             90 if may_fail && world.dead.len() < 2 => {
                 let disks = world.volume.map().disks();
@@ -210,8 +239,10 @@ impl Run {
             }
             99..=108 => {
                 self.pass.go(dice, world);
-                // From now on nothing that fails can make them differ.
-                world.rules.reads_one &= !self.pass.is_over();
+                if self.pass.is_over() {
+                    // From now on nothing that fails can make them differ.
+                    (world.rules.reads_one, self.may_differ) = (false, false);
+                }
             }
             109 if self.holds.len() < 2 => {
                 let (at, len) = dice.range(world.len());
@@ -240,8 +271,11 @@ impl Run {
         } else if self.dice.below(4) == 0 {
             world.rules.is_marked = false;
         }
+        if self.dice.below(8) == 0 {
+            self.diverge();
+        }
         // A write that failed on the last plex that is current may be on others.
-        let has_lost = world.ended.values().any(|result| *result == Err(IoFailed::Io));
+        let has_lost = self.world.ended.values().any(|result| *result == Err(IoFailed::Io));
         if self.pass.is_over() && !has_lost {
             self.promote();
         }
@@ -283,14 +317,19 @@ impl Run {
         self.world.dead.clear();
         self.world.bad.clear();
         self.pass = Pass::new(300);
+        self.spoil_stale();
+        if self.dice.below(2) == 0 {
+            self.diverge();
+        }
+        self.world.go_on();
         for _ in 0..20_000 {
-            let Self { dice, world, pass, .. } = self;
+            let Self { dice, world, pass, reads, .. } = self;
             if world.is_to_be_marked {
                 world.rules.is_marked = true;
                 world.go_on();
             }
             match dice.below(8) {
-                0 if world.volume.requests() < 20 => request(dice, world),
+                0 if world.volume.requests() < 20 => request(dice, world, *reads),
                 0..=4 => answer(dice, world),
                 _ => pass.go(dice, world),
             }
@@ -302,12 +341,11 @@ impl Run {
     }
 
     fn go(&mut self) {
-        let may_differ = self.world.rules.reads_one;
         for _ in 0..400 {
             self.step();
         }
         self.settle();
-        if !may_differ || self.pass.is_over() {
+        if !self.may_differ {
             self.world.assert_equal();
         }
         self.copy_all();

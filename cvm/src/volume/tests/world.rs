@@ -113,6 +113,17 @@ impl World {
         self.possible.get(&sector).cloned().unwrap_or_else(|| BTreeSet::from([0]))
     }
 
+    /// Somebody writes it: who is reading may see that.
+    fn may_become(&mut self, sector: Sectors, tag: Tag) {
+        let before = self.may_hold(sector);
+        self.possible.insert(sector, before.into_iter().chain([tag]).collect());
+        for read in self.asked.values_mut() {
+            read.allowed.entry(sector).and_modify(|allowed| {
+                allowed.insert(tag);
+            });
+        }
+    }
+
     /// Nobody is writing one of them.
     fn are_over(&self, tags: &BTreeSet<Tag>) -> bool {
         tags.iter().all(|tag| self.over.contains_key(tag))
@@ -125,13 +136,7 @@ impl World {
         let range = at..at.saturating_add(len).min(self.len());
         if let Some(tag) = tag(&request) {
             for sector in range.clone() {
-                let before = self.may_hold(sector);
-                self.possible.insert(sector, before.into_iter().chain([tag]).collect());
-                for read in self.asked.values_mut() {
-                    read.allowed.entry(sector).and_modify(|allowed| {
-                        allowed.insert(tag);
-                    });
-                }
+                self.may_become(sector, tag);
             }
         }
         let allowed: BTreeMap<Sectors, BTreeSet<Tag>> = match what {
@@ -440,8 +445,7 @@ impl World {
     pub(super) fn may_have(&mut self, range: Range<Sectors>, tag: Tag) {
         self.over.insert(tag, 0);
         for sector in range {
-            let before = self.may_hold(sector);
-            self.possible.insert(sector, before.into_iter().chain([tag]).collect());
+            self.may_become(sector, tag);
         }
     }
 
