@@ -43,7 +43,10 @@ impl Iod {
 
     /// It is not imported any more; that it was is only shown.
     fn disable(&mut self, group: &UniqueId) {
-        self.repairs.remove(group);
+        if let Some(repair) = self.repairs.remove(group) {
+            // What was tried may be on disks: the next import has a stamp of its own.
+            self.note_decided(group, repair.last_tried());
+        }
         if let Some(table) = self.tables.remove(group) {
             self.disabled.insert(group.clone(), table.image);
             self.modes.retain(|(id, _), _| id != group);

@@ -55,6 +55,12 @@ impl Repair {
         &self.txn
     }
 
+    /// The highest stamp that may have been written; the epoch is the same on all nodes, and the number
+    /// right where it was tried.
+    pub(super) const fn last_tried(&self) -> Stamp {
+        Stamp { epoch: self.epoch, tid: Tid(self.txn.id.stamp.tid.0 + self.number) }
+    }
+
     pub(super) const fn is_shared(&self) -> bool {
         self.is_shared
     }
