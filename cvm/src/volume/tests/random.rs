@@ -49,6 +49,13 @@ fn answer(dice: &mut Dice, world: &mut World) {
     }
 }
 
+/// A sector of a copy cannot be read until it is written.
+fn spoil_one(dice: &mut Dice, world: &mut World) {
+    let mut leaves = world.leaves();
+    let leaf = leaves.swap_remove(dice.index(leaves.len()));
+    world.bad.insert((leaf.disk, leaf.at + dice.below(leaf.len)));
+}
+
 /// Somebody makes the copies equal, a range after the other.
 struct Pass {
     at: Sectors,
@@ -125,8 +132,7 @@ impl Pass {
     /// It begins anew, after what is copied at present.
     fn void(&mut self) {
         match self.stage {
-            Stage::Copies { .. } => self.is_void = true,
-            Stage::Holds(_) => self.at = 0,
+            Stage::Copies { .. } | Stage::Holds(_) => self.is_void = true,
             Stage::Idle | Stage::Over => (self.at, self.stage) = (0, Stage::Idle),
         }
     }
@@ -226,11 +232,7 @@ impl Run {
                 let disk = disks[dice.index(disks.len())].to_string();
                 world.dead.insert(disk);
             }
-            91..=93 if may_fail => {
-                let mut leaves = world.leaves();
-                let leaf = leaves.swap_remove(dice.index(leaves.len()));
-                world.bad.insert((leaf.disk, leaf.at + dice.below(leaf.len)));
-            }
+            91..=93 if may_fail => spoil_one(dice, world),
             94..=95 => world.stand_still(),
             96..=98 if world.is_to_be_marked => {
                 // The table is the same: disks may work.
@@ -312,7 +314,8 @@ impl Run {
         panic!("{} requests never end", self.world.volume.requests());
     }
 
-    /// All copies are made equal while programs go on; no disk fails any more.
+    /// All copies are made equal while programs go on; no disk fails any more but for a sector, for a
+    /// while.
     fn copy_all(&mut self) {
         self.world.dead.clear();
         self.world.bad.clear();
@@ -328,9 +331,12 @@ impl Run {
                 world.rules.is_marked = true;
                 world.go_on();
             }
-            match dice.below(8) {
-                0 if world.volume.requests() < 20 => request(dice, world, *reads),
-                0..=4 => answer(dice, world),
+            match dice.below(80) {
+                79 if world.is_sound => {}
+                79 if world.bad.is_empty() => spoil_one(dice, world),
+                79 => world.bad.clear(),
+                0..=9 if world.volume.requests() < 20 => request(dice, world, *reads),
+                0..=49 => answer(dice, world),
                 _ => pass.go(dice, world),
             }
             if pass.is_over() {
@@ -352,6 +358,7 @@ impl Run {
         self.settle();
         self.world.assert_all_equal();
         // Whichever copy is read has it.
+        self.world.bad.clear();
         self.promote();
         self.world.rules.reads_one = false;
         self.world.stand_still();
