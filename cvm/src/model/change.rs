@@ -98,14 +98,25 @@ impl Change {
     }
 }
 
-/// Names that are only in `old`, and names whose record is new or different in `new`.
+/// Names that are only in `old`, and names whose record is new or different in `new`. Both are walked
+/// through side by side: most of their records are the same, and this is done in every transaction.
 fn difference<'a, T: PartialEq>(
     old: &'a BTreeMap<Name, T>,
     new: &'a BTreeMap<Name, T>,
 ) -> (Vec<&'a Name>, Vec<&'a Name>) {
-    let gone = old.keys().filter(|name| !new.contains_key(*name)).collect();
-    let here = new.iter().filter(|(name, record)| old.get(*name) != Some(record));
-    (gone, here.map(|(name, _)| name).collect())
+    let (mut gone, mut here) = (Vec::new(), Vec::new());
+    let mut old = old.iter().peekable();
+    for (name, record) in new {
+        while let Some((before, _)) = old.next_if(|(before, _)| *before < name) {
+            gone.push(before);
+        }
+        let same = old.next_if(|(before, _)| *before == name);
+        if same.is_none_or(|(_, before)| before != record) {
+            here.push(name);
+        }
+    }
+    gone.extend(old.map(|(name, _)| name));
+    (gone, here)
 }
 
 #[cfg(test)]
