@@ -1,7 +1,8 @@
 //! What lies on the disks of a group (design 4), drawn byte by byte in `docs/ondisk.md`.
 //!
 //! Bytes in, bytes out: nothing here reads or writes a disk. A disk has a private region, in blocks
-//! of [`BLOCK`] bytes, and behind it the public region, which this module does not look into.
+//! of [`BLOCK`] bytes, and behind it the public region, of which this module knows the dirty region logs
+//! ([`DrlShape`]) and nothing else.
 //!
 //! | part | says | written | when |
 //! |---|---|---|---|
@@ -19,6 +20,7 @@ mod choose;
 mod claim;
 mod codec;
 mod copies;
+mod drl;
 mod geometry;
 mod image;
 mod klog;
@@ -35,6 +37,9 @@ pub use choose::{
 pub use claim::{Claim, Claims, Member};
 pub use codec::FormatError;
 pub use copies::{CopyKind, CopyList, CopyState, DiskCopies};
+pub use drl::{
+    DRL_BLOCK, DRL_REGION, DrlName, DrlShape, HOST_MAP, RECOVERY_MAP, encode_block, map_of, read_map,
+};
 pub use geometry::{
     COPIES, Geometry, GeometryError, LABELS_AT, PRIVATE_LEN_DEFAULT, PRIVATE_LEN_MAX,
     PRIVATE_LEN_MIN, PRIVATE_OFFSET,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 
@@ -72,6 +72,8 @@ struct Flight {
     volume: VolumeNumber,
     op: DiskOp,
     disk: UniqueId,
+    /// What is written to a log; other data are the request's.
+    log: Option<IoBuffer>,
 }
 
 /// Starts the thread of a shard.
@@ -121,6 +123,7 @@ impl Shard {
     /// For as long as the process lives.
     fn run(&mut self) {
         let mut events = Vec::new();
+        let mut tidied = Instant::now();
         self.driver.watch(&self.inbox, INBOX, false);
         loop {
             let longest = if self.stirred.is_empty() { LONGEST } else { Duration::ZERO };
@@ -129,6 +132,11 @@ impl Shard {
             }
             for event in events.drain(..) {
                 self.handle_event(event);
+            }
+            if tidied.elapsed() >= TIDY {
+                tidied = Instant::now();
+                self.volumes.values_mut().for_each(Volume::tidy);
+                self.busy.extend(self.volumes.keys());
             }
             self.settle();
         }
@@ -168,7 +176,7 @@ impl Shard {
                 for flight in self.disks.found(disk, found.as_ref()) {
                     match &found {
                         Some(found) => self.launch(flight, found),
-                        None => self.landed(&flight, false),
+                        None => self.landed(flight, false),
                     }
                 }
             }
@@ -270,12 +278,19 @@ impl Shard {
 
     fn handle_output(&mut self, number: VolumeNumber, output: VolumeOutput) {
         match output {
-            VolumeOutput::Disk(op) => self.send(number, op),
+            VolumeOutput::Disk(op) => self.send(number, op, None),
             VolumeOutput::Done(request, result) => self.answer(request, result),
             VolumeOutput::FirstChange => {
                 self.out.send(FromShard::FirstChange(number));
             }
             VolumeOutput::Held(request) => self.held(request),
+            VolumeOutput::Log(op, data) => {
+                let buffer = self.pool.take(data.len());
+                if let Ok(mut room) = buffer.fill(0..data.len()) {
+                    room.copy_from_slice(&data);
+                }
+                self.send(number, op, Some(buffer));
+            }
             VolumeOutput::Note(note) => tell(&note),
             VolumeOutput::PlexFailed { plex } => {
                 self.out.send(FromShard::PlexFailed(number, plex));
@@ -308,10 +323,10 @@ impl Shard {
     }
 
     /// An operation of a volume goes to its disk, wherever that is.
-    fn send(&mut self, number: VolumeNumber, op: DiskOp) {
+    fn send(&mut self, number: VolumeNumber, op: DiskOp, log: Option<IoBuffer>) {
         let Some(volume) = self.volumes.get(&number) else { return };
         let Some(disk) = volume.map().disks().get(op.disk.0).cloned() else { return };
-        let flight = || Flight { volume: number, op, disk: disk.clone() };
+        let flight = || Flight { volume: number, op, disk: disk.clone(), log: log.clone() };
         if op.work.changes() {
             self.disks.forget_unwritable(&disk);
         }
@@ -327,23 +342,25 @@ impl Shard {
     fn launch(&mut self, flight: Flight, found: &Found) {
         let op = flight.op;
         let end = op.at.checked_add(op.len);
-        let what = end.filter(|end| *end <= found.public_len).and_then(|_| self.what(found, &op));
+        let what = end.filter(|end| *end <= found.public_len);
+        let what = what.and_then(|_| self.what(found, &flight));
         let Some(what) = what else {
             // The disk is not the one that the configuration means.
-            self.landed(&flight, false);
+            self.landed(flight, false);
             return;
         };
         let key = self.flights.insert(flight) as u64;
         self.driver.submit(key, Operation { file: Arc::clone(&found.file), what });
     }
 
-    fn what(&self, found: &Found, op: &DiskOp) -> Option<driver::What> {
+    fn what(&self, found: &Found, Flight { op, log, .. }: &Flight) -> Option<driver::What> {
         let at = found.public_at.checked_add(op.at)?.checked_mul(SECTOR)?;
         let bytes = op.len.checked_mul(SECTOR)?;
         let from = usize::try_from(op.offset.checked_mul(SECTOR)?).ok()?;
         let buffer = || {
-            let asking = self.requests.get(usize::try_from(op.request.0).ok()?)?;
-            Some((asking.buffer()?.clone(), u32::try_from(bytes).ok()?))
+            let asking = || self.requests.get(usize::try_from(op.request.0).ok()?);
+            let buffer = log.clone().or_else(|| asking()?.buffer().cloned());
+            Some((buffer?, u32::try_from(bytes).ok()?))
         };
         Some(match op.work {
             DiskWork::Flush => driver::What::Flush,
@@ -368,10 +385,11 @@ impl Shard {
             tracing::warn!("disk {disk}: {} of {len} sectors at {at}: {error}", word(&flight.op));
             self.disks.forget(&flight.disk);
         }
-        self.landed(&flight, result.is_ok());
+        self.landed(flight, result.is_ok());
     }
 
-    fn landed(&mut self, flight: &Flight, is_done: bool) {
+    fn landed(&mut self, flight: Flight, is_done: bool) {
+        flight.log.into_iter().for_each(|buffer| self.pool.give_back(buffer));
         if let Some(volume) = self.volumes.get_mut(&flight.volume) {
             let OpId(_) = flight.op.id;
             volume.handle_done(flight.op.id, is_done);
@@ -423,5 +441,7 @@ const POOL: usize = 32 << 20;
 const BUDGET: usize = 256 << 10;
 /// Turns between two looks at disks.
 const ROUNDS: usize = 4;
+/// Between two looks at logs: regions that were not changed since are not dirty any more.
+const TIDY: Duration = Duration::from_secs(5);
 /// So that a wake-up that was missed costs no more than this.
 const LONGEST: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use rustix::fs::OFlags;
 
 use super::buffer::Blocks;
@@ -217,5 +218,42 @@ impl Device {
             return Err(ImageError::NoSpace { blocks, room }.into());
         }
         self.write(label.geometry.image_at(slot), encoded)
+    }
+
+    /// Sectors of its public region.
+    ///
+    /// # Errors
+    /// If they cannot be read, or the region ends before.
+    pub fn read_public(&self, label: &Label, at: Sectors, len: Sectors) -> Result<Bytes> {
+        let (from, count) = Self::public(label, at, len)?;
+        let mut buffer = Blocks::zeroed(count.div_ceil(BLOCK));
+        let bytes = &mut buffer.bytes_mut()[..count];
+        self.file.read_exact_at(bytes, from)?;
+        Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    /// Replaces sectors of its public region, and waits until that is safe.
+    ///
+    /// # Errors
+    /// If they cannot be written, or the region ends before; some may be written then.
+    pub fn write_public(&self, label: &Label, at: Sectors, data: &[u8]) -> Result<()> {
+        let (from, count) = Self::public(label, at, (data.len() as u64).div_ceil(SECTOR))?;
+        let buffer = Blocks::of(data);
+        // No more than that: what is beside it is somebody else's.
+        self.file.write_all_at(&buffer.bytes()[..count], from)?;
+        self.file.sync_data()?;
+        Ok(())
+    }
+
+    /// From which byte on, and how many.
+    fn public(label: &Label, at: Sectors, len: Sectors) -> Result<(u64, usize)> {
+        let public = label.geometry.public();
+        let end = at.checked_add(len);
+        if end.is_none_or(|end| end > public.len) {
+            let end = public.offset.saturating_add(end.unwrap_or(u64::MAX));
+            return Err(DeviceError::Short { len: public.offset + public.len, expected: end });
+        }
+        let count = usize::try_from(len.saturating_mul(SECTOR)).unwrap_or(usize::MAX);
+        Ok(((public.offset + at) * SECTOR, count))
     }
 }

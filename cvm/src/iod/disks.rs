@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use crossbeam::channel::{Sender, unbounded};
 
-use crate::core::iod::{DiskError, Token, Write, WriteDone};
+use crate::core::iod::{DiskError, LogIo, LogToken, Token, Write, WriteDone};
 use crate::daemon::Jobs;
 use crate::disk::{Claim, Image, ImageError, Label};
 use crate::engine::{DiskFile, Found};
@@ -26,6 +27,7 @@ enum What {
     Claim(Token, Box<Claim>),
     Find,
     Image(Token, Arc<Encoded>),
+    Log(LogToken, LogIo),
 }
 
 /// What has come of something.
@@ -33,6 +35,8 @@ enum What {
 pub(super) enum Done {
     /// A disk was looked for.
     Found(UniqueId, Option<Arc<Found>>),
+    /// A log was read, or written, or was not.
+    Log(LogToken, Result<Bytes, DiskError>),
     /// Something was written, or was not.
     Written(Token, WriteDone),
 }
@@ -84,6 +88,13 @@ impl Disks {
         };
         let is_begun = self.begin(&disk, what);
         (!is_begun).then_some((token, Err(DiskError::NoPath)))
+    }
+
+    /// Begins to read or write a log; `false` if nobody will.
+    pub(super) fn log(&mut self, token: LogToken, io: LogIo) -> bool {
+        let (LogIo::Read { disk, .. } | LogIo::Write { disk, .. }) = &io;
+        let disk = disk.clone();
+        self.begin(&disk, What::Log(token, io))
     }
 
     /// Looks for a disk; `false` if nobody will.
@@ -179,10 +190,19 @@ fn perform(place: &mut Place, job: Job) -> Done {
             };
             Done::Written(token, written(found.map(write)))
         }
+        What::Log(token, io) => {
+            let perform = |(device, label): (Device, Label)| match io {
+                LogIo::Read { at, len, .. } => device.read_public(&label, at, len),
+                LogIo::Write { at, data, .. } => {
+                    device.write_public(&label, at, &data).map(|()| Bytes::new())
+                }
+            };
+            Done::Log(token, written(found.map(perform)))
+        }
     }
 }
 
-fn written(done: Option<Result<(), DeviceError>>) -> WriteDone {
+fn written<T>(done: Option<Result<T, DeviceError>>) -> Result<T, DiskError> {
     done.unwrap_or(Err(DeviceError::Kind)).map_err(|error| match error {
         DeviceError::Image(_) => DiskError::NoSpace,
         DeviceError::Io(error) => DiskError::Failed(error.raw_os_error().unwrap_or(5)),

@@ -16,7 +16,7 @@ use llt::{Id, Incarnation, NodeId};
 use super::disks::{Disks, Done};
 use super::door::Door;
 use super::plane::{HeldRange, Plane};
-use crate::core::iod::{Command, Iod, IodConfig, IodNotice, IodOutput};
+use crate::core::iod::{Command, DiskError, Iod, IodConfig, IodNotice, IodOutput};
 use crate::core::wire::local::{UpcallWriter, decode_command};
 use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
 use crate::engine::FromShard;
@@ -78,6 +78,7 @@ impl Reactor {
         for done in self.disks.done() {
             match done {
                 Done::Found(disk, found) => self.plane.found(&disk, found.as_ref()),
+                Done::Log(token, done) => self.iod.handle_log(now(), token, done),
                 Done::Written(token, done) => self.iod.handle_write(now(), token, done),
             }
         }
@@ -245,6 +246,11 @@ impl Reactor {
                         self.iod.handle_range_clear(&volume, number);
                     }
                 }
+                IodOutput::Log(token, io) => {
+                    if !self.disks.log(token, io) {
+                        self.iod.handle_log(now(), token, Err(DiskError::NoPath));
+                    }
+                }
                 IodOutput::ReleaseRange { volume } => self.plane.release(&volume),
                 IodOutput::Notice(notice) => tell(&notice),
                 IodOutput::Opened(ticket, result) => {
@@ -296,6 +302,9 @@ impl Reactor {
     }
 }
 
+/// Sectors of a megabyte.
+const SECTORS_PER_MB: u64 = 2048;
+
 /// One event, one line.
 fn tell(notice: &IodNotice) {
     match notice {
@@ -304,6 +313,21 @@ fn tell(notice: &IodNotice) {
         }
         IodNotice::CopyFailed { group, disk, error } => {
             tracing::warn!("disk {disk} of group {group}: a copy is not written: {error}");
+        }
+        IodNotice::CopiesEqual { group, volume, copied } => {
+            let copied = copied / SECTORS_PER_MB;
+            tracing::info!("volume {volume} of group {group}: copies are equal, {copied} MB copied");
+        }
+        IodNotice::MapsRead { group, volume, is_known: false, .. } => {
+            tracing::warn!(
+                "V-5-1-3212 volume {volume} of group {group}: its logs do not say what differs"
+            );
+        }
+        IodNotice::MapsRead { group, volume, dirty, len, is_known: true } => {
+            let (dirty, len) = (dirty / SECTORS_PER_MB, len / SECTORS_PER_MB);
+            tracing::info!(
+                "volume {volume} of group {group}: {dirty} of {len} MB may differ by its logs"
+            );
         }
         IodNotice::CopyingFailed { group, volume } => {
             tracing::error!("volume {volume} of group {group}: a range cannot be read of any copy");

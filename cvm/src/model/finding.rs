@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use super::group::Group;
 use super::ids::Name;
-use super::record::{Plex, Volume};
+use super::maps::MapPlace;
+use super::record::Plex;
 use super::states::{KernelState, PlexState, VolumeState};
 
 /// Something that belongs into the configuration without anybody having asked for it.
@@ -22,8 +23,9 @@ pub enum Finding {
     Writes(Name, u8),
     /// It has closed the volume: all copies have what it has written.
     Rests(Name, u8),
-    /// Nodes that were writing the volume are lost: its copies may differ.
-    Lost(Name, BTreeSet<u8>),
+    /// Nodes that were writing the volume are lost: its copies may differ. Where they do is in the
+    /// recovery maps in these logs; if there are none, nobody knows.
+    Lost(Name, BTreeSet<u8>, BTreeSet<MapPlace>),
 }
 
 /// What findings make of a group.
@@ -42,7 +44,7 @@ impl Finding {
             Self::PlexFailed(name)
             | Self::Writes(name, _)
             | Self::Rests(name, _)
-            | Self::Lost(name, _)
+            | Self::Lost(name, ..)
             | Self::Equal(name, _) => name,
         }
     }
@@ -56,6 +58,17 @@ impl Finding {
         }
     }
 
+    /// It can become true at once. Nobody writes before it is known what those who are lost have left:
+    /// a node that is back would write its map anew.
+    pub fn can_be_made(&self, group: &Group) -> bool {
+        match self {
+            Self::Writes(volume, _) => {
+                group.volumes.get(volume).is_none_or(|volume| volume.lost.is_empty())
+            }
+            Self::PlexFailed(_) | Self::Equal(..) | Self::Rests(..) | Self::Lost(..) => true,
+        }
+    }
+
     /// It changes something of the group.
     pub fn is_new(&self, group: &Group) -> bool {
         match self {
@@ -66,9 +79,9 @@ impl Finding {
             Self::Rests(volume, node) => {
                 group.volumes.get(volume).is_some_and(|volume| volume.writers.contains(node))
             }
-            Self::Lost(volume, nodes) => {
-                group.volumes.get(volume).is_some_and(|volume| !volume.writers.is_disjoint(nodes))
-            }
+            Self::Lost(volume, nodes, _) => group.volumes.get(volume).is_some_and(|volume| {
+                !volume.writers.is_disjoint(nodes) || !volume.lost.is_disjoint(nodes)
+            }),
             Self::Equal(volume, plexes) => {
                 let is_copied = |plex| group.plexes.get(plex).is_some_and(Plex::is_being_copied);
                 let volume = group.volumes.get(volume);
@@ -90,34 +103,28 @@ impl Finding {
                     }
                 }
                 Self::Rests(volume, node) => found.rests(volume, *node),
-                Self::Lost(volume, nodes) => {
-                    if let Some(volume) = found.group.volumes.get_mut(volume) {
-                        lose_writers(volume, nodes);
-                    }
-                }
+                Self::Lost(volume, nodes, maps) => found.lose(volume, nodes, maps),
                 Self::Equal(volume, plexes) => found.equal(volume, plexes),
             }
         }
+        found.group.keep_maps(group);
         found
     }
 }
 
 /// It is in use, and not the last good one of its volume.
 fn can_be_taken_off(group: &Group, name: &Name) -> bool {
-    let is_on = group.plexes.get(name).is_some_and(|plex| plex.kernel == KernelState::Enabled);
-    let Some((_, volume)) = group.volume_of(name).filter(|_| is_on) else { return false };
+    let plex = group.plexes.get(name).filter(|plex| plex.kernel == KernelState::Enabled);
+    let Some((plex, (_, volume))) = plex.and_then(|plex| Some((plex, group.volume_of(name)?)))
+    else {
+        return false;
+    };
+    if plex.is_log_only() {
+        return true;
+    }
     let is_current =
         |other: &Name| other != name && group.plexes.get(other).is_some_and(Plex::is_current);
     volume.plexes.iter().any(is_current)
-}
-
-/// Writers that are lost leave copies that may differ.
-fn lose_writers(volume: &mut Volume, nodes: &BTreeSet<u8>) {
-    let before = volume.writers.len();
-    volume.writers.retain(|node| !nodes.contains(node));
-    if volume.writers.len() < before {
-        volume.state = VolumeState::Sync;
-    }
 }
 
 impl Found {
@@ -129,8 +136,27 @@ impl Found {
         let volume = self.group.volume_of(name).map(|(volume, _)| volume.clone());
         self.volumes.extend(volume);
         if let Some(plex) = self.group.plexes.get_mut(name) {
-            (plex.kernel, plex.state) = (KernelState::Detached, PlexState::IoFail);
+            let state = if plex.is_log_only() { plex.state } else { PlexState::IoFail };
+            (plex.kernel, plex.state) = (KernelState::Detached, state);
         }
+    }
+
+    /// Writers that are lost leave copies that may differ.
+    fn lose(&mut self, name: &Name, nodes: &BTreeSet<u8>, maps: &BTreeSet<MapPlace>) {
+        let has_maps = !maps.is_empty() && self.group.map_places(name) == *maps;
+        let Some(volume) = self.group.volumes.get_mut(name) else { return };
+        let before = volume.writers.len() + volume.lost.len();
+        volume.writers.retain(|node| !nodes.contains(node));
+        volume.lost.retain(|node| !nodes.contains(node));
+        if volume.writers.len() + volume.lost.len() == before {
+            return;
+        }
+        // What differs already was to be in those maps, too.
+        volume.by_map = has_maps && (volume.by_map || !volume.needs_sync());
+        volume.state = match volume.kernel {
+            KernelState::Enabled => VolumeState::Sync,
+            KernelState::Detached | KernelState::Disabled => VolumeState::NeedSync,
+        };
     }
 
     /// Whoever has it open again before that is in force asks anew.
@@ -145,7 +171,7 @@ impl Found {
     fn equal(&mut self, name: &Name, plexes: &BTreeSet<Name>) {
         let Some(volume) = self.group.volumes.get_mut(name) else { return };
         if volume.needs_sync() {
-            volume.state = VolumeState::Active;
+            (volume.state, volume.by_map) = (VolumeState::Active, false);
         }
         for plex in plexes {
             if let Some(plex) = self.group.plexes.get_mut(plex)
@@ -161,7 +187,8 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::sample;
+    use crate::model::op::Op;
+    use crate::model::{Env, LogType, Volume, apply, sample};
 
     // The sample group: see its description.
     fn mirrored() -> (Group, Name) {
@@ -178,10 +205,10 @@ mod tests {
         let group = Finding::apply(&group, &writes).group;
         assert_eq!(group.volumes[&name].writers, BTreeSet::from([3, 5]));
 
-        let other = [Finding::Lost(name.clone(), BTreeSet::from([1]))];
+        let other = [Finding::Lost(name.clone(), BTreeSet::from([1]), BTreeSet::new())];
         assert_eq!(Finding::apply(&group, &other).group, group);
 
-        let lost = [Finding::Lost(name.clone(), BTreeSet::from([1, 5]))];
+        let lost = [Finding::Lost(name.clone(), BTreeSet::from([1, 5]), BTreeSet::new())];
         let group = Finding::apply(&group, &lost).group;
         assert_eq!(group.volumes[&name].writers, BTreeSet::from([3]));
         assert_eq!(group.volumes[&name].state, VolumeState::Sync);
@@ -193,6 +220,65 @@ mod tests {
         }
         let group = Finding::apply(&group, &equal).group;
         assert_eq!(group.volumes[&name].state, VolumeState::Active);
+    }
+
+    /// The same group with a log of that volume; where it lies.
+    fn logged() -> (Group, Name, BTreeSet<MapPlace>) {
+        let (group, name) = mirrored();
+        let (volume, log_type) = (name.clone(), LogType::Region);
+        let op = Op::AddLog { volume, log_type, count: 1, len: None, storage: Vec::new() };
+        let group = apply(&group, &op, &Env { nodes: 4, ..Env::default() }).unwrap();
+        let places = group.map_places(&name);
+        assert_eq!(places.len(), 1);
+        (group, name, places)
+    }
+
+    #[test]
+    fn what_is_in_recovery_maps_is_known_as_long_as_they_are() {
+        let (before, name, places) = logged();
+        let with = |volume: &dyn Fn(&mut Volume)| {
+            let mut group = before.clone();
+            volume(group.volumes.get_mut(&name).unwrap());
+            group
+        };
+        let lost = |nodes: [u8; 1], maps: &BTreeSet<MapPlace>| {
+            Finding::Lost(name.clone(), BTreeSet::from(nodes), maps.clone())
+        };
+        let group = with(&|volume| volume.writers = BTreeSet::from([1, 2]));
+        let after = Finding::apply(&group, [&lost([1], &places)]).group;
+        assert!(after.volumes[&name].by_map && after.volumes[&name].needs_sync());
+        // Another one, whose maps could not be read.
+        let whole = Finding::apply(&after, [&lost([2], &BTreeSet::new())]).group;
+        assert!(!whole.volumes[&name].by_map && whole.volumes[&name].needs_sync());
+        // What differed anywhere does so still.
+        let group = with(&|volume| {
+            (volume.state, volume.lost) = (VolumeState::Sync, BTreeSet::from([2]));
+        });
+        let whole = Finding::apply(&group, [&lost([2], &places)]).group;
+        assert!(!whole.volumes[&name].by_map && whole.volumes[&name].lost.is_empty());
+        // The maps are in logs of before.
+        let others = places.iter().map(|place| MapPlace { len: 1, ..*place }).collect();
+        let group = with(&|volume| volume.lost = BTreeSet::from([2]));
+        let whole = Finding::apply(&group, [&lost([2], &others)]).group;
+        assert!(!whole.volumes[&name].by_map);
+        // The only log fails, or is replaced.
+        let log = after.volumes[&name].plexes.last().unwrap().clone();
+        let failed = Finding::apply(&after, [&Finding::PlexFailed(log.clone())]).group;
+        assert_eq!(failed.plexes[&log].kernel, KernelState::Detached);
+        assert_eq!(failed.plexes[&log].state, PlexState::Log);
+        assert!(!failed.volumes[&name].by_map && failed.volumes[&name].needs_sync());
+        let equal = Finding::Equal(name.clone(), BTreeSet::new());
+        let equal = Finding::apply(&after, [&equal]).group;
+        assert!(!equal.volumes[&name].by_map && !equal.volumes[&name].needs_sync());
+    }
+
+    #[test]
+    fn nobody_writes_before_it_is_known_what_was_lost() {
+        let (mut group, name) = mirrored();
+        let writes = Finding::Writes(name.clone(), 3);
+        assert!(writes.can_be_made(&group));
+        group.volumes.get_mut(&name).unwrap().lost = BTreeSet::from([3]);
+        assert!(!writes.can_be_made(&group) && writes.is_new(&group));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ pub const UNIQUE_ID_MAX: usize = 63;
 pub struct UniqueId {
     time: u64,
     number: u32,
-    host: String,
+    host: Arc<str>,
 }
 
 /// A text that is no identity, rid, transaction id or name.
@@ -35,7 +36,8 @@ impl UniqueId {
         let plain = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
         // Up to the first dot: the id has two of its own.
         let host: String = host.chars().take_while(plain).take(31).collect();
-        Self { time, number, host: if host.is_empty() { "localhost".to_owned() } else { host } }
+        let host = if host.is_empty() { "localhost" } else { host.as_str() };
+        Self { time, number, host: host.into() }
     }
 
     /// Seconds since 1970 when it was made.
@@ -62,7 +64,7 @@ impl FromStr for UniqueId {
         let number = number.and_then(digits).ok_or_else(wrong)?;
         let number = u32::try_from(number).map_err(|_| wrong())?;
         let id = Self::new(time, number, host.unwrap_or_default());
-        if text.len() <= UNIQUE_ID_MAX && Some(id.host.as_str()) == host {
+        if text.len() <= UNIQUE_ID_MAX && Some(&*id.host) == host {
             Ok(id)
         } else {
             Err(wrong())
@@ -183,7 +185,8 @@ pub const NAME_MAX: usize = 31;
 /// which is not `-` or `.` (names become file names, and arguments).
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Name(String);
+// Configurations are cloned in every transaction, and are full of names.
+pub struct Name(Arc<str>);
 
 impl Name {
     /// Checks a text.
@@ -192,7 +195,7 @@ impl Name {
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'+');
         let first = text.bytes().next().is_some_and(|byte| !matches!(byte, b'-' | b'.'));
         if first && text.len() <= NAME_MAX && text.bytes().all(letter) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             let expected = "a name of 1 to 31 letters, digits and _ . - +";
             Err(ParseIdError { text: text.to_owned(), expected })
@@ -235,7 +238,7 @@ impl TryFrom<String> for Name {
 
 impl From<Name> for String {
     fn from(name: Name) -> Self {
-        name.0
+        name.as_str().to_owned()
     }
 }
 

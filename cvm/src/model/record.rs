@@ -137,6 +137,11 @@ impl Plex {
         self.log.is_some() && self.pieces.is_empty()
     }
 
+    /// Its log is written and counts.
+    pub const fn has_log_in_use(&self) -> bool {
+        self.log.is_some() && matches!(self.kernel, KernelState::Enabled)
+    }
+
     /// It is read and written.
     pub const fn is_current(&self) -> bool {
         matches!(
@@ -230,6 +235,14 @@ pub struct Volume {
     /// Nodes that may be writing it: once they are lost its copies may differ. Never of a layer.
     #[serde(default)]
     pub writers: BTreeSet<u8>,
+    /// Nodes that were writing it when the group was in use elsewhere, or all nodes were lost: its
+    /// copies may differ, and what maps of logs say of that is still to be looked at. Never of a layer.
+    #[serde(default)]
+    pub lost: BTreeSet<u8>,
+    /// Where copies may differ is in the recovery maps of its logs, or of those of its layers; else they
+    /// may anywhere.
+    #[serde(default)]
+    pub by_map: bool,
 }
 
 impl Volume {
@@ -238,10 +251,14 @@ impl Volume {
         matches!(self.state, VolumeState::NeedSync | VolumeState::Sync)
     }
 
-    /// The group has come from elsewhere: whoever was writing is lost.
+    /// The group has come from elsewhere, or all nodes were lost: whoever was writing is lost, too.
     pub fn lose_writers(&mut self) {
-        if !std::mem::take(&mut self.writers).is_empty() {
-            self.state = VolumeState::Sync;
-        }
+        self.lost.append(&mut self.writers);
+    }
+
+    /// Its copies may differ, and nobody knows where.
+    pub fn needs_full_sync(&mut self) {
+        self.lost.clear();
+        (self.state, self.by_map) = (VolumeState::Sync, false);
     }
 }

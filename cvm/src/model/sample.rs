@@ -82,6 +82,8 @@ pub(crate) fn group() -> Group {
         permissions: Permissions::default(),
         plexes: vec![name("vol1-01"), name("vol1-02")],
         writers: BTreeSet::new(),
+        lost: BTreeSet::new(),
+        by_map: false,
     };
     group.volumes.insert(name("vol1"), volume);
     group

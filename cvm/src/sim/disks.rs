@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use llt::NodeId;
 
 use crate::core::configd::{Device, DeviceState};
-use crate::core::iod::{DiskError, Write, WriteDone};
+use crate::core::iod::{DiskError, LogIo, Write, WriteDone};
 use crate::disk::{
-    Choice, Claim, Claims, FoundDisk, FoundSlot, Geometry, Image, ImageError, ImportError,
+    Choice, Claim, Claims, DRL_BLOCK, FoundDisk, FoundSlot, Geometry, Image, ImageError, ImportError,
     ImportRequest, Label, Slot, choose,
 };
-use crate::model::{Name, Owner, UniqueId};
+use crate::model::{Name, Owner, Sectors, UniqueId};
 
 /// The cluster that the disks are shared by.
 pub const CLUSTER: &str = "clus1";
@@ -30,6 +31,8 @@ struct Place {
 pub struct Disks {
     known: Vec<UniqueId>,
     slots: BTreeMap<(UniqueId, Slot), Place>,
+    /// Sectors of public regions that logs lie in.
+    logs: BTreeMap<(UniqueId, Sectors), [u8; DRL_BLOCK]>,
     /// Nodes that do not reach a disk.
     cut: BTreeSet<(NodeId, UniqueId)>,
     /// Disks that answer nobody.
@@ -39,7 +42,9 @@ pub struct Disks {
 impl Disks {
     /// Disks that were prepared and belong to nobody, with a path from every node.
     pub const fn new(known: Vec<UniqueId>) -> Self {
-        Self { known, slots: BTreeMap::new(), cut: BTreeSet::new(), dead: BTreeSet::new() }
+        let logs = BTreeMap::new();
+        let slots = BTreeMap::new();
+        Self { known, slots, logs, cut: BTreeSet::new(), dead: BTreeSet::new() }
     }
 
     /// All there are.
@@ -92,6 +97,30 @@ impl Disks {
             Write::Image(disk, image) => {
                 let place = self.slots.entry((disk.clone(), image.slot)).or_default();
                 (place.image, place.is_torn) = (Some(Arc::clone(image)), false);
+            }
+        }
+    }
+
+    /// A log is read, or written.
+    ///
+    /// # Errors
+    /// If the node does not reach the disk.
+    pub fn log(&mut self, node: NodeId, io: &LogIo) -> Result<Bytes, DiskError> {
+        match io {
+            LogIo::Read { disk, at, len } => {
+                self.is_reached(node, disk)?;
+                let block = |at: Sectors| self.logs.get(&(disk.clone(), at)).copied();
+                let blocks = (*at..at + len).map(|at| block(at).unwrap_or([0; DRL_BLOCK]));
+                Ok(blocks.flatten().collect())
+            }
+            LogIo::Write { disk, at, data } => {
+                self.is_reached(node, disk)?;
+                for (at, block) in (*at..).zip(data.chunks(DRL_BLOCK)) {
+                    if let Ok(block) = block.try_into() {
+                        self.logs.insert((disk.clone(), at), block);
+                    }
+                }
+                Ok(Bytes::new())
             }
         }
     }

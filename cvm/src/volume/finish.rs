@@ -130,7 +130,7 @@ impl Volume {
 
     /// Has a plex taken off; of a layer that has no other, the plex that the layer is a part of.
     /// `false`: it is the last one, which is never taken off.
-    fn report(&mut self, plex: PlexIndex) -> bool {
+    pub(super) fn report(&mut self, plex: PlexIndex) -> bool {
         let mut at = Some(plex);
         while let Some(plex) = at {
             if self.failed.contains(&plex) {

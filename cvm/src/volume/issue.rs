@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::map::{MirrorIndex, PlexIndex, PlexMode, Target, VolumeMap};
 use super::request::{DiskOp, DiskWork, IoFailed, OpId, VolumeOutput, What};
-use super::state::{Op, Volume};
+use super::state::{Op, UnderWay, Volume};
 use crate::model::Sectors;
 
 /// An operation that is not issued yet.
@@ -74,26 +74,12 @@ impl Volume {
 
     /// Flushes the disks of all plexes that take part.
     pub(super) fn issue_flush(&mut self, slot: usize) {
-        let map = Arc::clone(&self.map);
         self.plan.clear();
-        self.plan_flush(&map, slot, MirrorIndex::VOLUME);
-        self.issue(slot);
-    }
-
-    fn plan_flush(&mut self, map: &VolumeMap, slot: usize, mirror: MirrorIndex) {
-        for plex in map.mirror(mirror).plexes.iter().copied() {
-            let plex_map = map.plex(plex);
-            if plex_map.mode == PlexMode::Off {
-                continue;
-            }
-            for disk in plex_map.disks().iter().copied() {
-                let op = Op { slot, plex, disk, at: 0, len: 0, offset: 0 };
-                self.plan.push(Planned { op, work: DiskWork::Flush });
-            }
-            for layer in plex_map.layers().iter().copied() {
-                self.plan_flush(map, slot, layer);
-            }
+        for (plex, disk) in self.map.disks_below(MirrorIndex::VOLUME) {
+            let op = Op { slot, plex, disk, at: 0, len: 0, offset: 0 };
+            self.plan.push(Planned { op, work: DiskWork::Flush });
         }
+        self.issue(slot);
     }
 
     /// Writes what was read from another plex to where it could not be read.
@@ -200,7 +186,7 @@ impl Volume {
         let request = active.request.id;
         for Planned { op, work } in self.plan.drain(..) {
             let Op { disk, at, len, offset, .. } = op;
-            let id = OpId(self.ops.insert(op));
+            let id = OpId(self.ops.insert(UnderWay::Request(op)));
             let op = DiskOp { id, request, disk, work, at, len, offset };
             self.out.push_back(VolumeOutput::Disk(op));
         }

@@ -7,8 +7,9 @@
 //! ```
 //! The first mirror is the volume itself, the others are the volumes below it in a layered one.
 
+use crate::disk::{DrlName, DrlShape};
 use crate::model::{
-    Group, Layout, Name, Piece, Plex, ReadPolicy, Sectors, Source, UniqueId, Volume,
+    Group, Layout, LogType, Name, Piece, Plex, ReadPolicy, Sectors, Source, UniqueId, Volume,
 };
 
 /// Numbers a disk of a mapping.
@@ -49,6 +50,34 @@ pub struct Mirror {
     pub preferred: Option<PlexIndex>,
     /// The plex that it is a part of; `None` is the volume.
     pub parent: Option<PlexIndex>,
+    /// Its dirty region log, if it has one that can be used.
+    pub log: Option<MirrorLog>,
+}
+
+/// A dirty region log: which regions of a mirror may differ between its copies.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MirrorLog {
+    /// How each copy is divided.
+    pub shape: DrlShape,
+    /// Maps that fit into every copy.
+    pub maps: u16,
+    /// So many regions may be dirty at a time, beside those that are being written.
+    pub limit: usize,
+    /// Where it lies, at least once: every copy is written, any of them may be read.
+    pub copies: Vec<LogCopy>,
+}
+
+/// A copy of a log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogCopy {
+    /// The plex that it belongs to.
+    pub plex: Name,
+    /// Its disk.
+    pub disk: DiskIndex,
+    /// From this sector of the public region on.
+    pub at: Sectors,
+    /// What its blocks are called.
+    pub name: DrlName,
 }
 
 /// What is done with a plex.
@@ -135,6 +164,18 @@ impl VolumeMap {
         Some(map)
     }
 
+    /// The same with logs of small regions, so that there are many.
+    #[cfg(test)]
+    pub(super) fn with_regions(mut self, region: Sectors, limit: usize) -> Self {
+        for mirror in &mut self.mirrors {
+            let regions = u32::try_from(mirror.len.div_ceil(region)).expect("a small volume");
+            if let Some(log) = &mut mirror.log {
+                (log.shape.region, log.shape.regions, log.limit) = (region, regions, limit);
+            }
+        }
+        self
+    }
+
     fn add(
         &mut self,
         group: &Group,
@@ -144,7 +185,8 @@ impl VolumeMap {
     ) -> MirrorIndex {
         let index = MirrorIndex(self.mirrors.len());
         let (name, len) = (name.clone(), volume.len);
-        self.mirrors.push(Mirror { name, len, plexes: Vec::new(), preferred: None, parent });
+        let log = None;
+        self.mirrors.push(Mirror { name, len, plexes: Vec::new(), preferred: None, parent, log });
         let mut plexes = Vec::new();
         for name in &volume.plexes {
             if let Some(plex) = group.plexes.get(name).filter(|plex| !plex.is_log_only()) {
@@ -152,10 +194,38 @@ impl VolumeMap {
             }
         }
         let preferred = self.preferred(volume, &plexes);
+        let log = self.log(group, volume);
         if let Some(mirror) = self.mirrors.get_mut(index.0) {
-            (mirror.plexes, mirror.preferred) = (plexes, preferred);
+            (mirror.plexes, mirror.preferred, mirror.log) = (plexes, preferred, log);
         }
         index
+    }
+
+    fn log(&mut self, group: &Group, volume: &Volume) -> Option<MirrorLog> {
+        let shape = DrlShape::new(volume.len);
+        let limit = match volume.log_type {
+            LogType::None => return None,
+            LogType::Region => REGIONS_MAX,
+            LogType::Sequential => SEQUENTIAL_MAX,
+        };
+        let mut log = MirrorLog { shape, maps: u16::MAX, limit, copies: Vec::new() };
+        for name in &volume.plexes {
+            let Some(plex) = group.plexes.get(name).filter(|plex| plex.has_log_in_use()) else {
+                continue;
+            };
+            let Some(subdisk) = plex.log.as_ref().and_then(|log| group.subdisks.get(log)) else {
+                continue;
+            };
+            let Source::Disk { dm, offset } = &subdisk.source else { continue };
+            // Who removes a disk takes the log off, too.
+            let disk = group.disks.get(dm).and_then(|dm| dm.disk.as_ref());
+            let Some(disk) = disk.map(|disk| self.disk(disk)) else { continue };
+            let rids = (volume.common.rid, subdisk.common.rid);
+            let drl = DrlName::new(&group.id, group.is_shared(), rids.0, rids.1);
+            log.maps = log.maps.min(shape.maps(subdisk.len));
+            log.copies.push(LogCopy { plex: name.clone(), disk, at: *offset, name: drl });
+        }
+        (!log.copies.is_empty()).then_some(log)
     }
 
     fn add_plex(
@@ -226,6 +296,24 @@ impl VolumeMap {
         self.len() == 0
     }
 
+    /// All mirrors, the volume first.
+    pub fn mirrors(&self) -> &[Mirror] {
+        &self.mirrors
+    }
+
+    /// The disks of all plexes below a mirror that are in use.
+    pub fn disks_below(&self, mirror: MirrorIndex) -> Vec<(PlexIndex, DiskIndex)> {
+        let mut below = Vec::new();
+        for index in self.mirror(mirror).plexes.iter().copied() {
+            let plex = self.plex(index);
+            if plex.mode != PlexMode::Off {
+                below.extend(plex.disks.iter().map(|disk| (index, *disk)));
+                below.extend(plex.layers.iter().flat_map(|layer| self.disks_below(*layer)));
+            }
+        }
+        below
+    }
+
     /// A mirror of this mapping.
     ///
     /// # Panics
@@ -242,7 +330,7 @@ impl VolumeMap {
         &self.plexes[index.0]
     }
 
-    /// The disks that it lies on.
+    /// The disks that it lies on, and its logs.
     pub fn disks(&self) -> &[UniqueId] {
         &self.disks
     }
@@ -263,6 +351,64 @@ impl VolumeMap {
             at = self.mirror(plex.mirror).parent;
         }
         true
+    }
+
+    /// Mirrors that writes reach, with more than one copy to be written; those may differ.
+    pub fn written_mirrors(&self) -> impl Iterator<Item = (MirrorIndex, &Mirror)> {
+        let all = self.mirrors.iter().enumerate().map(|(index, mirror)| (MirrorIndex(index), mirror));
+        all.filter(|(index, _)| self.is_written_twice(*index))
+    }
+
+    fn is_written_twice(&self, index: MirrorIndex) -> bool {
+        let is_on = |plex: &PlexIndex| self.plex(*plex).mode != PlexMode::Off;
+        let mirror = self.mirror(index);
+        if mirror.plexes.iter().filter(|plex| is_on(plex)).count() < 2 {
+            return false;
+        }
+        let mut above = mirror.parent;
+        while let Some(plex) = above {
+            if !is_on(&plex) {
+                return false;
+            }
+            above = self.mirror(self.plex(plex).mirror).parent;
+        }
+        true
+    }
+
+    /// What may differ between copies after the loss of a writer is all in its maps with this number:
+    /// they fit into the log of every mirror that is written.
+    pub fn is_logged(&self, map: u16) -> bool {
+        let has_map =
+            |mirror: &Mirror| mirror.log.as_ref().is_some_and(|log| map < log.maps);
+        self.written_mirrors().all(|(_, mirror)| has_map(mirror))
+    }
+
+    /// The regions that a range of the volume lies in, of all mirrors that are written and have a log.
+    pub fn regions(&self, at: Sectors, len: Sectors) -> Vec<(MirrorIndex, u32)> {
+        let mut regions = Vec::new();
+        self.add_regions(MirrorIndex::VOLUME, at, len, &mut regions);
+        regions
+    }
+
+    fn add_regions(
+        &self,
+        index: MirrorIndex,
+        at: Sectors,
+        len: Sectors,
+        regions: &mut Vec<(MirrorIndex, u32)>,
+    ) {
+        let mirror = self.mirror(index);
+        if let Some(log) = mirror.log.as_ref().filter(|_| self.is_written_twice(index)) {
+            regions.extend(log.shape.regions_of(at, len).map(|region| (index, region)));
+        }
+        let plexes = mirror.plexes.iter().map(|plex| self.plex(*plex));
+        for plex in plexes.filter(|plex| plex.mode != PlexMode::Off && !plex.layers.is_empty()) {
+            for part in plex.parts(at, len) {
+                if let Some(Target::Layer { mirror, at }) = part.target {
+                    self.add_regions(mirror, at, part.len, regions);
+                }
+            }
+        }
     }
 
     /// Copies are kept equal somewhere: the order of writes matters.
@@ -372,6 +518,11 @@ impl Iterator for Parts<'_> {
         Some(Part { at, len, target })
     }
 }
+
+/// Regions of a mirror that may be dirty; the original's `voldrl_volumemax_drtregs`.
+const REGIONS_MAX: usize = 256;
+/// The same where little is to be copied after a crash; its `voldrl_max_seq_dirty`.
+const SEQUENTIAL_MAX: usize = 3;
 
 #[cfg(test)]
 mod tests;

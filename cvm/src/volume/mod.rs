@@ -7,6 +7,7 @@
 //! | `request.rs` | the words between a volume, its programs and its disks |
 //! | `state.rs` | a volume with its requests: what runs, what waits, what stands still |
 //! | `wait.rs` | what waits for what |
+//! | `log.rs` | the dirty region log: marks that are on disks before data are |
 //! | `issue.rs` | a request becomes operations: which plex is read, all that are written |
 //! | `finish.rs` | what comes of it when the disks have answered |
 //!
@@ -26,6 +27,7 @@
 
 mod finish;
 mod issue;
+mod log;
 mod map;
 mod request;
 mod state;
@@ -34,7 +36,7 @@ mod tests;
 mod wait;
 
 pub use map::{
-    DiskIndex, Mirror, MirrorIndex, Part, Parts, PlexIndex, PlexMap, PlexMode, Target, VolumeMap,
+    DiskIndex, LogCopy, Mirror, MirrorIndex, MirrorLog, Part, Parts, PlexIndex, PlexMap, PlexMode, Target, VolumeMap,
 };
 pub use request::{
     DiskOp, DiskWork, IoFailed, OpId, Request, RequestId, Rules, VolumeNote, VolumeOutput, What,

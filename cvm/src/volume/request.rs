@@ -7,6 +7,11 @@ use crate::model::{Name, Sectors};
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RequestId(pub u64);
 
+impl RequestId {
+    /// What is done for no request.
+    pub const NOBODY: Self = Self(u64::MAX);
+}
+
 /// What a volume may do on this node while a table is in force.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Rules {
@@ -16,6 +21,8 @@ pub struct Rules {
     pub is_marked: bool,
     /// Copies may differ: all nodes read the same one of them.
     pub reads_one: bool,
+    /// The map of this node in dirty region logs, where there are any.
+    pub log_map: Option<u16>,
 }
 
 /// What is wanted of a volume.
@@ -109,7 +116,7 @@ impl DiskWork {
 pub struct DiskOp {
     /// Its name.
     pub id: OpId,
-    /// Whose data.
+    /// Whose data; [`RequestId::NOBODY`]'s are given with it, or there are none.
     pub request: RequestId,
     /// Which disk.
     pub disk: DiskIndex,
@@ -150,6 +157,8 @@ pub enum VolumeOutput {
     FirstChange,
     /// A [`What::Hold`] has its blocks.
     Held(RequestId),
+    /// For a disk: these bytes are written, and are durable when that is done.
+    Log(DiskOp, Vec<u8>),
     /// For people, and for counters.
     Note(VolumeNote),
     /// Nobody must use this plex any more, which has to be agreed on: writes wait for that.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::issue::Planned;
+use super::log::{LogOp, Marks};
 use super::map::{DiskIndex, PlexIndex, VolumeMap};
 use super::request::{
     DiskWork, IoFailed, OpId, Request, RequestId, Rules, VolumeNote, VolumeOutput, What,
@@ -22,7 +23,7 @@ pub struct Volume {
     /// It was asked to stand still, and has not said yet that it does.
     owes_still: bool,
     pub(super) active: Slab<Active>,
-    pub(super) ops: Slab<Op>,
+    pub(super) ops: Slab<UnderWay>,
     /// Those of `active` that have not begun, in the order in which they came.
     pub(super) waiting: VecDeque<usize>,
     /// The blocks that nobody else may change while a request has begun and has not ended.
@@ -35,6 +36,10 @@ pub struct Volume {
     pub(super) turns: Vec<usize>,
     /// Plexes that have failed; they are to be taken off.
     pub(super) failed: Vec<PlexIndex>,
+    /// What this node has marked in the log of each mirror; empty without logs.
+    pub(super) marks: Vec<Option<Marks>>,
+    /// Counts changes: which regions were not used for longest.
+    pub(super) uses: u64,
     /// Room for what is about to be issued.
     pub(super) plan: Vec<Planned>,
     pub(super) out: VecDeque<VolumeOutput>,
@@ -99,7 +104,14 @@ pub(super) enum Step {
     Flush,
 }
 
-/// An operation, beside what the disk is told.
+/// What a disk has been told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum UnderWay {
+    Log(LogOp),
+    Request(Op),
+}
+
+/// An operation of a request, beside what the disk is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Op {
     /// Its request, in `active`.
@@ -127,6 +139,8 @@ impl Volume {
             ended: VecDeque::new(),
             turns: Vec::new(),
             failed: Vec::new(),
+            marks: Vec::new(),
+            uses: 0,
             plan: Vec::new(),
             out: VecDeque::new(),
         };
@@ -183,7 +197,17 @@ impl Volume {
     /// # Panics
     /// If no such operation is under way.
     pub fn handle_done(&mut self, op: OpId, is_done: bool) {
-        let op = self.ops.remove(op.0);
+        match self.ops.remove(op.0) {
+            UnderWay::Log(op) => {
+                self.log_done(op, is_done);
+                self.settle();
+            }
+            UnderWay::Request(op) => self.op_done(op, is_done),
+        }
+        self.tell_still();
+    }
+
+    fn op_done(&mut self, op: Op, is_done: bool) {
         let Some(active) = self.active.get_mut(op.slot) else { return };
         active.left -= 1;
         if !is_done {
@@ -193,7 +217,6 @@ impl Volume {
             self.ended.push_back(op.slot);
             self.settle();
         }
-        self.tell_still();
     }
 
     /// Nothing new goes to disks until [`go_on`](Self::go_on); [`VolumeOutput::Still`] says when all
@@ -275,7 +298,8 @@ impl Volume {
     fn take_map(&mut self, map: Arc<VolumeMap>) {
         self.turns.resize(map.plexes().count(), 0);
         self.failed.clear();
-        self.map = map;
+        let before = std::mem::replace(&mut self.map, map);
+        self.take_logs(&before);
     }
 
     fn tell_still(&mut self) {
@@ -297,12 +321,13 @@ impl Volume {
     }
 
     /// Everything that can begin or end.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         loop {
             while let Some(slot) = self.ended.pop_front() {
                 self.finish(slot);
             }
             self.start_waiting();
+            self.start_passes();
             if self.ended.is_empty() {
                 return;
             }
@@ -325,6 +350,7 @@ impl Volume {
     pub(super) fn begin(&mut self, slot: usize) {
         let held = self.holds(slot);
         self.held.extend(held);
+        self.use_regions(slot);
         let Some(active) = self.active.get_mut(slot) else { return };
         active.phase = Phase::Running;
         let Request { what, at, len, .. } = active.request;

@@ -2,7 +2,7 @@
 //!
 //! | what | waits for |
 //! |---|---|
-//! | a change | a mark and changes that meet it, where there are copies; holds and copies that meet it |
+//! | a change | where there are copies: a mark in the record, marks in logs, and changes that meet it; holds and copies that meet it |
 //! | a hold | changes, holds and copies that meet it |
 //! | a read that could not read a plex, and may write there | changes that meet it and have begun |
 //! | other reads, flushes, copies | nothing |
@@ -56,6 +56,8 @@ impl Volume {
             } else if lacks_mark {
                 self.has_told_change = true;
                 self.out.push_back(VolumeOutput::FirstChange);
+                place += 1;
+            } else if !self.is_logged(slot) {
                 place += 1;
             } else {
                 self.waiting.remove(place);
@@ -125,6 +127,12 @@ impl Volume {
     /// It has its blocks for itself.
     pub(super) fn owns(&self, slot: usize) -> bool {
         self.held.iter().any(|held| held.slot == slot)
+    }
+
+    /// Where changes have begun: from which sector on, and how many.
+    pub(super) fn held_changes(&self) -> impl Iterator<Item = (Sectors, Sectors)> {
+        let changes = self.held.iter().filter(|held| held.claim == Claim::Change);
+        changes.map(|held| (held.begin, held.end - held.begin))
     }
 
     pub(super) fn let_go(&mut self, slot: usize) {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{
-    Command, DrainTicket, Iod, IodConfig, IodNotice, IodOutput, OpenRefused, OpenTicket, Upcall,
-    VolumeIo, Write,
+    Command, DrainTicket, Iod, IodConfig, IodNotice, IodOutput, LogIo, LogToken, OpenRefused,
+    OpenTicket, Upcall, VolumeIo, Write,
 };
 use cvm::core::wire::parcel::{Parcels, Way};
 use cvm::core::wire::v::VMessage;
@@ -44,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) configd: Configd,
     iod_out: VecDeque<IodOutput>,
     drains: VecDeque<DrainTicket>,
+    /// Logs that are read or written.
+    logs: VecDeque<(LogToken, LogIo)>,
     pub(crate) ranges: Ranges,
     configd_out: VecDeque<ConfigdOutput>,
     /// From vxiod to vxconfigd, and back.
@@ -166,6 +168,7 @@ impl World {
             configd,
             iod_out: VecDeque::new(),
             drains: VecDeque::new(),
+            logs: VecDeque::new(),
             ranges: Ranges::default(),
             configd_out: VecDeque::new(),
             upcalls: VecDeque::new(),
@@ -221,6 +224,7 @@ impl World {
             || self.complete(node)
             || self.drained(node)
             || self.ranged(node)
+            || self.logged(node)
             || self.local(node)
         {}
         let now = self.now;
@@ -379,7 +383,7 @@ impl World {
                 (Some(&node), 3) => self.local(node),
                 (Some(&node), 4) => self.event(node, Port::V),
                 (Some(&node), 5) => self.event(node, Port::W),
-                (Some(&node), 6) => self.drained(node),
+                (Some(&node), 6) => self.drained(node) || self.logged(node),
                 (Some(&node), 7) => self.ranged(node),
                 (Some(&node), _) => self.event(node, Port::U),
                 (None, 0) => self.u.order_next(),
@@ -403,6 +407,10 @@ impl World {
                 self.check_copies();
             }
             IodOutput::Drain(ticket, _) => state.drains.push_back(ticket),
+            IodOutput::Log(token, io) => {
+                self.trace.push(format!("log {node}"));
+                state.logs.push_back((token, io));
+            }
             IodOutput::HoldRange { volume, number, .. } => {
                 state.ranges.hold(volume, number);
                 self.check_copies();
@@ -453,6 +461,16 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A log was read, or written.
+    fn logged(&mut self, node: NodeId) -> bool {
+        let now = self.now;
+        let Some(state) = self.nodes.get_mut(&node) else { return false };
+        let Some((token, io)) = state.logs.pop_front() else { return false };
+        state.iod.handle_log(now, token, self.disks.log(node, &io));
+        self.collect(node);
+        true
     }
 
     /// A range is held, or a copy has come to its end.

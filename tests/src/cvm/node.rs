@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use core::time::Duration;
 use cvm::core::configd::{Configd, ConfigdOutput};
-use cvm::core::iod::{Command, DrainTicket, Iod, IodOutput, Token, Upcall, WriteDone};
+use cvm::core::iod::{
+    Command, DrainTicket, Iod, IodOutput, LogIo, LogToken, Token, Upcall, WriteDone,
+};
 use cvm::sim::Ranges;
 use llt::{Instant, NodeId};
 
@@ -48,6 +50,8 @@ pub struct Node {
     pub(super) ended: VecDeque<(Token, WriteDone)>,
     /// When I/O that vxiod has stopped has come to its end.
     pub(super) drains: VecDeque<(Instant, DrainTicket)>,
+    /// Logs that are read or written, and when that is done.
+    pub(super) logs: VecDeque<(Instant, LogToken, LogIo)>,
     /// What is copied of volumes, and when the oldest of it has come to its end.
     pub(super) ranges: Ranges,
     pub(super) copy_at: Instant,
@@ -92,6 +96,7 @@ impl Node {
             configd_hears: false,
             ended: VecDeque::new(),
             drains: VecDeque::new(),
+            logs: VecDeque::new(),
             ranges: Ranges::default(),
             copy_at: Instant::ZERO,
             scans: VecDeque::new(),
@@ -122,6 +127,7 @@ impl Node {
             && self.to_iod.is_empty()
             && self.ended.is_empty()
             && self.drains.is_empty()
+            && self.logs.is_empty()
             && self.ranges.is_quiet()
             && self.scans.is_empty()
             && self.to_ask.is_empty()

@@ -71,6 +71,13 @@ impl Driver {
         self.storage.orphan(now, state.id);
         state.iod_out.clear();
         state.drains.clear();
+        // What it was writing to logs is written, or is not.
+        for (_, _, io) in std::mem::take(&mut state.logs) {
+            if self.draw.pick(2) == 0 {
+                let _ = self.storage.disks.log(self.nodes[node].id, &io);
+            }
+        }
+        let state = &mut self.nodes[node];
         state.ranges = Ranges::default();
         state.ended.clear();
         state.configd_hears = false;

@@ -7,7 +7,7 @@
 use core::time::Duration;
 
 use cvm::core::configd::ConfigdOutput;
-use cvm::core::iod::{Command, DrainTicket, IodOutput, Upcall, VolumeIo};
+use cvm::core::iod::{Command, DrainTicket, IodOutput, LogIo, LogToken, Upcall, VolumeIo};
 use cvm::core::wire::parcel::Way;
 use cvm::request::Reply;
 use llt::Instant;
@@ -60,7 +60,7 @@ impl Driver {
             6 => configd_free && self.hear_w(node),
             7 => configd_free && self.hear_u(node),
             8 => configd_free && self.scanned(node),
-            9 => iod_free && self.drained(node),
+            9 => iod_free && (self.drained(node) || self.logged(node)),
             10 => iod_free && self.ranged(node),
             _ => configd_free && self.hear_utility(node),
         }
@@ -138,6 +138,10 @@ impl Driver {
             IodOutput::Drain(ticket, _) => {
                 let takes = self.draw.exponential(DRAIN);
                 self.nodes[node].drains.push_back((self.world.now() + takes, ticket));
+            }
+            IodOutput::Log(token, io) => {
+                let takes = self.draw.exponential(DRAIN);
+                self.nodes[node].logs.push_back((self.world.now() + takes, token, io));
             }
             IodOutput::Prepare(_) => {}
             IodOutput::OpenPort => {
@@ -421,6 +425,21 @@ impl Driver {
             iod.handle_drained(local, ticket);
         }
         self.note(node, 8, ticket.0);
+        self.collected(node);
+        true
+    }
+
+    /// A log was read, or written.
+    fn logged(&mut self, node: usize) -> bool {
+        let (local, now) = (self.local(node), self.world.now());
+        let state = &mut self.nodes[node];
+        let is_due = |(at, ..): &mut (Instant, LogToken, LogIo)| *at <= now;
+        let Some((_, token, io)) = state.logs.pop_front_if(is_due) else { return false };
+        let done = self.storage.disks.log(state.id, &io);
+        if let Some(iod) = &mut state.iod {
+            iod.handle_log(local, token, done);
+        }
+        self.note(node, 10, token.0);
         self.collected(node);
         true
     }

@@ -109,6 +109,7 @@ impl Iod {
             is_alone: !table.is_shared() || mode == Activation::ExclusiveWrite,
             is_marked: self.is_marked(table, record),
             reads_one: self.may_differ(table, record),
+            log_map: Some(self.log_map(table)),
         };
         match VolumeMap::new(&table.image.group, name.as_str()) {
             Some(map) => VolumeIo::Runs { map: Arc::new(map), rules },

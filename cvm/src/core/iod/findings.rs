@@ -166,10 +166,14 @@ impl Iod {
     /// `false`: there is nothing to be done, or nowhere to write it for now.
     fn make_true(&mut self, now: Instant, id: &UniqueId) -> bool {
         let Some((all, time)) = self.wanted.wanted.get(id) else { return false };
-        // The rest goes with the next one: a message has its bounds.
-        let findings: Vec<Finding> = all.iter().take(FINDINGS_MAX).cloned().collect();
         let time = *time;
         let Some(table) = self.tables.get(id) else { return false };
+        let now_possible = all.iter().filter(|finding| finding.can_be_made(&table.image.group));
+        // The rest goes with the next one: a message has its bounds.
+        let findings: Vec<Finding> = now_possible.take(FINDINGS_MAX).cloned().collect();
+        if findings.is_empty() {
+            return false;
+        }
         let group = Finding::apply(&table.image.group, &findings).group;
         let disks = disks_of(&table.image.group);
         let Some(slot) = self.free_slot(Some(table.slot()), &disks) else {

@@ -78,7 +78,7 @@ impl Iod {
         let is_open = self.has_shared_opens();
         // What this node copies, and what it writes by the configuration, comes to an end first.
         let is_busy = self.open.as_ref().is_some_and(|open| open.is_shared)
-            || self.is_master() && self.copies_shared()
+            || self.is_master() && (self.copies_shared() || self.logs.are_busy())
             || !self.writes_nothing();
         let Some(membership) = self.membership_mut() else { return };
         let ready =

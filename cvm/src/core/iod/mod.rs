@@ -10,6 +10,7 @@
 //! | `join.rs` | a node becomes a member; a member leaves |
 //! | `findings.rs` | what a vxiod finds out by itself becomes configuration: plexes that fail, who writes |
 //! | `resync.rs` | copies of volumes are made equal, range by range |
+//! | `logs.rs` | dirty region logs are read: where copies may differ after nodes were lost |
 //! | `drain.rs` | which I/O may run, and what waits until the rest has come to its end |
 //! | `activation.rs` | who may do what with the volumes of a group |
 //! | `opens.rs` | which volumes are open, and who has those that only one node may open |
@@ -25,6 +26,7 @@ mod drain;
 mod findings;
 mod io;
 mod join;
+mod logs;
 mod opens;
 mod repair;
 mod resync;
@@ -43,6 +45,7 @@ use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 pub use self::activation::ModeRefused;
 pub use self::drain::{DrainTicket, VolumeIo};
+pub use self::logs::{LogIo, LogToken};
 pub use self::io::{DiskError, Token, Write, WriteDone};
 use self::join::Missed;
 pub use self::opens::{OpenRefused, OpenTicket, VolumeName};
@@ -115,6 +118,7 @@ pub struct Iod {
     modes: BTreeMap<(UniqueId, NodeId), Activation>,
     opens: opens::Opens,
     drains: drain::Drains,
+    logs: logs::Logs,
     wanted: findings::Wanted,
     resyncs: resync::Resyncs,
     /// vxconfigd is connected.
@@ -314,6 +318,8 @@ pub enum IodOutput {
         /// How many.
         len: Sectors,
     },
+    /// A dirty region log is read, or written; [`Iod::handle_log`].
+    Log(LogToken, LogIo),
     /// For the log.
     Notice(IodNotice),
     /// A volume was opened for a program, or why not.
@@ -353,6 +359,15 @@ pub enum IodNotice {
         /// How.
         error: DiskError,
     },
+    /// Copies of a volume are equal.
+    CopiesEqual {
+        /// Of which group.
+        group: UniqueId,
+        /// Which volume.
+        volume: Name,
+        /// How much this node has copied for that.
+        copied: Sectors,
+    },
     /// A range of a volume could not be read of any copy: they are not made equal for now.
     CopyingFailed {
         /// Of which group.
@@ -364,6 +379,19 @@ pub enum IodNotice {
     Disabled {
         /// Which.
         group: UniqueId,
+    },
+    /// Where copies of a volume may differ was looked up in its logs.
+    MapsRead {
+        /// Of which group.
+        group: UniqueId,
+        /// Which volume.
+        volume: Name,
+        /// How much of it may differ.
+        dirty: Sectors,
+        /// How long it is.
+        len: Sectors,
+        /// The logs could be read, and the recovery maps written.
+        is_known: bool,
     },
     /// A plex is to be taken off for all nodes, because a node cannot write it.
     PlexFailed {
@@ -407,6 +435,7 @@ impl Iod {
             modes: BTreeMap::new(),
             opens: opens::Opens::default(),
             drains: drain::Drains::default(),
+            logs: logs::Logs::default(),
             wanted: findings::Wanted::default(),
             resyncs: resync::Resyncs::default(),
             wall: 0,

@@ -34,6 +34,8 @@ pub struct Resync {
     pub plexes: BTreeSet<Name>,
     /// All copies are made equal, not only those plexes.
     pub is_whole: bool,
+    /// How much this node has copied.
+    pub copied: Sectors,
     range: Option<Range>,
     /// After an error.
     not_before: Option<Instant>,
@@ -159,7 +161,7 @@ impl Iod {
 
     /// Its copies may differ: all nodes read the same one.
     pub(super) fn may_differ(&self, table: &Table, volume: &Volume) -> bool {
-        volume.needs_sync() || table.is_shared() && !self.lost_writers(volume).is_empty()
+        volume.needs_sync() || !self.lost_writers(table, volume).is_empty()
     }
 
     /// The configuration says that this node writes the volume.
@@ -181,35 +183,40 @@ impl Iod {
     }
 
     /// A node that was writing is lost, and the configuration does not say yet what that means. It
-    /// cannot join again before, for then nobody could tell.
+    /// cannot join again before, for then nobody could tell, and it would write its maps anew.
     pub(super) fn has_lost_writers(&self) -> bool {
-        let shared = self.tables.values().filter(|table| table.is_shared());
-        let mut volumes = shared.flat_map(|table| table.image.group.volumes.values());
-        volumes.any(|volume| !self.lost_writers(volume).is_empty())
+        self.tables.values().filter(|table| table.is_shared()).any(|table| {
+            let mut volumes = table.image.group.volumes.values();
+            volumes.any(|volume| !self.lost_writers(table, volume).is_empty())
+        })
     }
 
-    fn lost_writers(&self, volume: &Volume) -> BTreeSet<u8> {
-        let members = self.membership().map_or(NodeSet::EMPTY, |membership| membership.members);
-        let is_lost = |node: &u8| NodeId::new(*node).is_none_or(|node| !members.contains(node));
-        volume.writers.iter().copied().filter(is_lost).collect()
-    }
-
-    /// The master: writers that are no members any more have left copies that may differ.
-    fn find_lost(&mut self, now: Instant) {
-        if !self.is_master() || !self.membership().is_some_and(|m| m.is_settled) {
-            return;
+    /// Who was writing and is lost.
+    fn lost_writers(&self, table: &Table, volume: &Volume) -> BTreeSet<u8> {
+        let mut lost = volume.lost.clone();
+        if table.is_shared() {
+            let members = self.membership().map_or(NodeSet::EMPTY, |membership| membership.members);
+            let is_lost = |node: &&u8| NodeId::new(**node).is_none_or(|node| !members.contains(node));
+            lost.extend(volume.writers.iter().filter(is_lost));
         }
+        lost
+    }
+
+    /// The master, or the only host: writers that are no members any more have left copies that may
+    /// differ.
+    fn find_lost(&mut self, now: Instant) {
+        let stands = self.is_master() && self.membership().is_some_and(|m| m.is_settled);
         let mut lost = Vec::new();
-        for (id, table) in self.tables.iter().filter(|(_, table)| table.is_shared()) {
+        for (id, table) in self.tables.iter().filter(|(_, table)| stands || !table.is_shared()) {
             for (name, volume) in &table.image.group.volumes {
-                let gone = self.lost_writers(volume);
+                let gone = self.lost_writers(table, volume);
                 if !gone.is_empty() {
-                    lost.push((id.clone(), Finding::Lost(name.clone(), gone)));
+                    lost.push(((id.clone(), name.clone()), gone));
                 }
             }
         }
-        for (group, finding) in lost {
-            self.want(now, &group, finding, self.wall);
+        for (volume, gone) in lost {
+            self.look_for_lost(now, volume, gone);
         }
     }
 
@@ -263,7 +270,13 @@ impl Iod {
         let over = self.resyncs.of.keys().filter(|volume| self.needed(volume).is_none());
         for volume in over.cloned().collect::<Vec<_>>() {
             self.release(&volume);
-            self.resyncs.of.remove(&volume);
+            self.logs.forget(&volume);
+            if let Some(Resync { copied, .. }) = self.resyncs.of.remove(&volume)
+                && copied > 0
+            {
+                let (group, volume) = volume;
+                self.notice(IodNotice::CopiesEqual { group, volume, copied });
+            }
         }
     }
 
@@ -303,7 +316,8 @@ impl Iod {
         self.release(&volume);
         self.wanted.forget_equal(&volume);
         let Needed { plexes, is_whole, .. } = needed;
-        let resync = Resync { at: 0, plexes, is_whole, range: None, not_before: None };
+        let (range, not_before, copied) = (None, None, 0);
+        let resync = Resync { at: 0, plexes, is_whole, copied, range, not_before };
         self.resyncs.of.insert(volume, resync);
     }
 
@@ -332,12 +346,19 @@ impl Iod {
         let is_ours = !is_shared || self.is_master();
         let may = self.may_make_true(&volume.0)
             && !(is_shared && (self.is_about_to_leave() || self.resyncs.awaits_switch()));
-        let len = table.image.group.volumes.get(&volume.1).map_or(0, |volume| volume.len);
+        let record = table.image.group.volumes.get(&volume.1);
+        let len = record.map_or(0, |volume| volume.len);
+        let may = may && record.is_some_and(|v| self.lost_writers(table, v).is_empty());
+        let by_map = record.is_some_and(|volume| volume.by_map);
         let Some(resync) = self.resyncs.of.get_mut(volume) else { return };
         resync.not_before.take_if(|at| *at <= now || !is_ours);
         if resync.is_copying() || !is_ours {
             return;
         }
+        if may && by_map && !self.skip_equal(volume, len) {
+            return;
+        }
+        let Some(resync) = self.resyncs.of.get_mut(volume) else { return };
         let len = len.saturating_sub(resync.at).min(RANGE);
         if may && resync.not_before.is_none() && len > 0 && *others < RANGES_MAX {
             *others += 1;
@@ -349,6 +370,24 @@ impl Iod {
         if len == 0 && may {
             self.want(now, &volume.0, Finding::Equal(volume.1.clone(), plexes), self.wall);
         }
+    }
+
+    /// Only where maps say that copies may differ they are copied; plexes that are new need everything.
+    /// `false`: what maps say is not known yet.
+    fn skip_equal(&mut self, volume: &VolumeName, len: Sectors) -> bool {
+        let Some(resync) = self.resyncs.of.get(volume) else { return true };
+        if !resync.is_whole || !resync.plexes.is_empty() {
+            return true;
+        }
+        let from = usize::try_from(resync.at / RANGE).unwrap_or(usize::MAX);
+        let Some(next) = self.logs.next_dirty(volume, from) else {
+            return !self.look_for_dirty(volume);
+        };
+        let at = next.map_or(len, |range| range as u64 * RANGE);
+        if let Some(resync) = self.resyncs.of.get_mut(volume) {
+            resync.at = resync.at.max(at).min(len);
+        }
+        true
     }
 
     /// Nothing is open or written here any more: what is copied is the last thing to be waited for.
@@ -431,7 +470,8 @@ impl Iod {
         let said = self.resyncs.of.get(&volume).and_then(|resync| resync.range.as_ref());
         let clear = said.filter(|said| said.number == number).map_or(NodeSet::EMPTY, |r| r.clear);
         let range = Some(Range { number, at, len, clear, phase: Phase::Clearing });
-        let resync = Resync { at, plexes, is_whole, range, not_before: None };
+        let copied = self.resyncs.of.get(&volume).map_or(0, |resync| resync.copied);
+        let resync = Resync { at, plexes, is_whole, copied, range, not_before: None };
         self.resyncs.of.insert(volume.clone(), resync);
         self.out.push_back(IodOutput::HoldRange { volume, number, at, len });
     }
@@ -487,6 +527,7 @@ impl Iod {
         range.phase = Phase::Copied;
         if is_equal {
             resync.at = range.at + range.len;
+            resync.copied += range.len;
         } else {
             resync.not_before = Some(now + COPY_RETRY);
             let (group, volume) = volume.clone();
@@ -551,6 +592,7 @@ impl Iod {
                 resync.at = 0;
             }
         }
+        self.forget_logs();
         self.resyncs.look();
     }
 
@@ -564,12 +606,18 @@ impl Iod {
             self.resyncs.of.remove(&volume);
         }
         self.resyncs.switch = None;
+        self.forget_logs();
         self.resyncs.look();
+    }
+
+    fn forget_logs(&mut self) {
+        let tables = &self.tables;
+        self.logs.forget_shared(|group| tables.get(group).is_none_or(Table::is_shared));
     }
 }
 
 /// A range, in sectors: while it is copied nobody changes it, so it is soon over.
-const RANGE: Sectors = 2048;
+pub(super) const RANGE: Sectors = 2048;
 /// So many volumes are copied at the same time.
 const RANGES_MAX: usize = 4;
 /// After a copy that could not be read.

@@ -295,6 +295,7 @@ impl Iod {
             && membership.admitting.is_none()
             && self.open.is_none()
             && self.wanted.is_empty()
+            && !self.logs.are_busy()
             && self.repairs.values().all(|repair| !repair.is_shared());
         let is_member = membership.is_member(self.me.node);
         if !self.is_master() && may && is_member {

@@ -7,7 +7,7 @@ use super::codec::{Malformed, Put, Reader};
 use super::w::{put_copies, read_copies};
 use crate::core::txn::TxnId;
 use crate::disk::{DiskCopies, RequestId, Slot};
-use crate::model::{Activation, Epoch, Finding, Name, Sectors, Stamp, UniqueId};
+use crate::model::{Activation, Epoch, Finding, MapPlace, Name, Rid, Sectors, Stamp, UniqueId};
 
 /// A message on port v. All are broadcast SAFE, but [`Quiesced`](Self::Quiesced),
 /// [`RangeClear`](Self::RangeClear), [`Refuse`](Self::Refuse) and [`WantMaster`](Self::WantMaster),
@@ -492,7 +492,7 @@ fn put_finding(out: &mut BytesMut, finding: &Finding) {
         Finding::PlexFailed(plex) => (PLEX_FAILED, plex),
         Finding::Writes(volume, _) => (WRITES, volume),
         Finding::Rests(volume, _) => (RESTS, volume),
-        Finding::Lost(volume, _) => (LOST, volume),
+        Finding::Lost(volume, ..) => (LOST, volume),
         Finding::Equal(volume, _) => (EQUAL, volume),
     };
     out.put_u8(kind);
@@ -500,9 +500,13 @@ fn put_finding(out: &mut BytesMut, finding: &Finding) {
     match finding {
         Finding::PlexFailed(_) => {}
         Finding::Writes(_, node) | Finding::Rests(_, node) => out.put_u8(*node),
-        Finding::Lost(_, nodes) => {
+        Finding::Lost(_, nodes, maps) => {
             let nodes: Vec<u8> = nodes.iter().copied().collect();
             out.put_list(&nodes, |out, node| out.put_u8(*node));
+            let maps: Vec<MapPlace> = maps.iter().copied().collect();
+            out.put_list(&maps, |out, MapPlace { volume, len, log }| {
+                [volume.0, *len, log.0].into_iter().for_each(|number| out.put_u64(number));
+            });
         }
         Finding::Equal(_, plexes) => {
             let plexes: Vec<Name> = plexes.iter().cloned().collect();
@@ -520,7 +524,12 @@ fn read_finding(reader: &mut Reader) -> Result<Finding, Malformed> {
         RESTS => Finding::Rests(name, reader.u8("a node")?),
         LOST => {
             let nodes = reader.list("nodes", |reader| reader.u8("a node"))?;
-            Finding::Lost(name, nodes.into_iter().collect())
+            let maps = reader.list("recovery maps", |reader| {
+                let volume = Rid(reader.u64("a rid")?);
+                let len = reader.u64("a length")?;
+                Ok(MapPlace { volume, len, log: Rid(reader.u64("a rid")?) })
+            })?;
+            Finding::Lost(name, nodes.into_iter().collect(), maps.into_iter().collect())
         }
         EQUAL => Finding::Equal(name, read_names(reader)?.into_iter().collect()),
         _ => return Reader::wrong("a kind of finding that this version knows"),
@@ -717,7 +726,11 @@ mod tests {
             }),
             VMessage::Finding {
                 group: txn.group.clone(),
-                finding: Finding::Lost(volume.clone(), BTreeSet::from([3, 5])),
+                finding: Finding::Lost(
+                    volume.clone(),
+                    BTreeSet::from([3, 5]),
+                    BTreeSet::from([MapPlace { volume: Rid(7), len: 8192, log: Rid(9) }]),
+                ),
                 time: 7,
             },
             VMessage::Findings(Box::new(Findings {

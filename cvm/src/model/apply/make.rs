@@ -207,6 +207,8 @@ impl Maker<'_> {
             permissions,
             plexes,
             writers: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            by_map: false,
         })
     }
 }

@@ -85,6 +85,7 @@ pub fn apply(group: &Group, op: &Op, env: &Env<'_>) -> Result<Group, Refused> {
     debug_assert_eq!(check(group), Ok(()), "the configuration before is whole");
     let mut new = group.clone();
     carry_out(&mut new, op, env)?;
+    new.keep_maps(group);
     if new.record_count() > RECORDS_MAX {
         return Err(Refused::Full);
     }

@@ -196,11 +196,14 @@ pub(super) fn stop(group: &mut Group, name: &Name) -> Result<(), Refused> {
     if volume.kernel == KernelState::Disabled {
         return Err(wrong(format!("Volume {name} is not started")));
     }
-    let equal = !volume.needs_sync();
+    let equal = !volume.needs_sync() && volume.lost.is_empty();
     rest(group, name, equal);
     if let Some(volume) = group.volumes.get_mut(name) {
         volume.writers.clear();
         if !equal {
+            // What was lost and not looked at yet nobody knows from here on.
+            volume.by_map &= volume.lost.is_empty();
+            volume.lost.clear();
             volume.state = VolumeState::NeedSync;
         }
     }

@@ -182,6 +182,13 @@ fn read_piece(field: &Field<'_>, text: &str) -> Result<Piece, TextError> {
     piece().ok_or_else(|| field.wrong("is no list of subdisk:column/offset"))
 }
 
+fn read_nodes(record: &mut Description<'_>, key: &str) -> Result<BTreeSet<u8>, TextError> {
+    record.take(key)?.map_or(Ok(BTreeSet::new()), |field| {
+        let nodes: Result<_, _> = field.value.split(',').map(str::parse).collect();
+        nodes.map_err(|_| field.wrong("is no list of nodes"))
+    })
+}
+
 fn read_volume(mut record: Description<'_>) -> Result<Volume, TextError> {
     let plexes = record.take("plex")?.map_or(Ok(Vec::new()), |field| {
         let names: Result<_, _> = field.value.split(',').map(Name::new).collect();
@@ -190,10 +197,6 @@ fn read_volume(mut record: Description<'_>) -> Result<Volume, TextError> {
     let standard = Permissions::default();
     let mode = record.take("mode")?.map_or(Ok(standard.mode), |field| {
         u32::from_str_radix(&field.value, 8).map_err(|_| field.wrong("is no octal number"))
-    })?;
-    let writers = record.take("writers")?.map_or(Ok(BTreeSet::new()), |field| {
-        let nodes: Result<_, _> = field.value.split(',').map(str::parse).collect();
-        nodes.map_err(|_| field.wrong("is no list of nodes"))
     })?;
     let volume = Volume {
         kernel: record.required("kstate")?,
@@ -212,7 +215,9 @@ fn read_volume(mut record: Description<'_>) -> Result<Volume, TextError> {
             mode,
         },
         plexes,
-        writers,
+        writers: read_nodes(&mut record, "writers")?,
+        lost: read_nodes(&mut record, "lost")?,
+        by_map: record.flag("by_map")?,
         common: read_common(&mut record)?,
     };
     record.end()?;

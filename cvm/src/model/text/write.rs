@@ -204,9 +204,12 @@ impl Text {
         self.unless(&LogType::None, "logtype", &volume.log_type);
         self.flag("exclusive", volume.exclusive);
         self.flag("layer", volume.layer);
-        if !volume.writers.is_empty() {
-            self.field("writers", List(volume.writers.iter()));
+        for (key, nodes) in [("writers", &volume.writers), ("lost", &volume.lost)] {
+            if !nodes.is_empty() {
+                self.field(key, List(nodes.iter()));
+            }
         }
+        self.flag("by_map", volume.by_map);
         let standard = Permissions::default();
         self.unless(&standard.user, "user", &volume.permissions.user);
         self.unless(&standard.group, "group", &volume.permissions.group);

@@ -9,7 +9,7 @@ use crate::model::{ReadPolicy, Sectors};
 use crate::volume::{DiskWork, IoFailed, MirrorIndex, PlexIndex, RequestId, Rules, What};
 
 /// Copies may differ.
-const DIFFER: Rules = Rules { is_alone: false, is_marked: true, reads_one: true };
+const DIFFER: Rules = Rules { is_alone: false, reads_one: true, ..MARKED };
 
 fn world(rules: Rules) -> World {
     World::new(sample::group(), "vol1", rules)

@@ -3,7 +3,7 @@
 use crate::model::apply::{Env, apply};
 use crate::model::op::{Make, Op, VolumeLayout};
 use crate::model::sample::{self, name};
-use crate::model::{Group, KernelState, Layout, PlexState, ReadPolicy};
+use crate::model::{Group, KernelState, Layout, LogType, PlexState, ReadPolicy};
 
 /// The group of the sample, with eight disks.
 fn eight_disks() -> Group {
@@ -57,4 +57,12 @@ pub(super) fn make_stale(group: &mut Group, plex: &str) {
 pub(super) fn make_current(group: &mut Group, plex: &str) {
     let plex = group.plexes.get_mut(plex).unwrap();
     (plex.kernel, plex.state) = (KernelState::Enabled, PlexState::Active);
+}
+
+/// The same with logs of this volume.
+pub(super) fn logged(group: &Group, volume: &str, log_type: LogType, count: u16) -> Group {
+    let env = Env { nodes: 3, ..Env::default() };
+    let volume = name(volume);
+    let op = Op::AddLog { volume, log_type, count, len: None, storage: Vec::new() };
+    apply(group, &op, &env).unwrap()
 }

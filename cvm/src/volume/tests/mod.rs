@@ -3,6 +3,7 @@
 mod copies;
 mod groups;
 mod holds;
+mod logs;
 mod marks;
 mod random;
 mod steps;

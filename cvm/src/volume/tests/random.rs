@@ -4,11 +4,11 @@
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::groups::{deep, made, make_current, make_stale};
+use super::groups::{deep, logged, made, make_current, make_stale};
 use super::world::{JUNK, World};
 use crate::model::op::VolumeLayout;
 use crate::model::sample;
-use crate::model::{Group, KernelState, Name, ReadPolicy, Sectors};
+use crate::model::{Group, KernelState, LogType, Name, ReadPolicy, Sectors};
 use crate::volume::{IoFailed, RequestId, Rules, VolumeMap, What};
 
 struct Dice(Xoshiro256PlusPlus);
@@ -175,8 +175,16 @@ impl Run {
     fn new(seed: u64, layout: Option<VolumeLayout>, policy: ReadPolicy) -> Self {
         let mut dice = Dice(Xoshiro256PlusPlus::seed_from_u64(seed));
         let mut group = layout.map_or_else(|| deep(policy), |layout| made(layout, policy));
+        let is_mirrored = VolumeMap::new(&group, "new").unwrap().is_mirrored();
+        if is_mirrored && layout.is_some() && dice.below(2) == 0 {
+            let log_type =
+                if dice.below(3) == 0 { LogType::Sequential } else { LogType::Region };
+            let count = if dice.below(2) == 0 { 1 } else { 2 };
+            group = logged(&group, "new", log_type, count);
+        }
         let stale = stale(&mut dice, &mut group);
         let rules = Rules {
+            log_map: Some(1),
             is_alone: dice.below(2) == 0,
             is_marked: dice.below(2) == 0,
             reads_one: dice.below(2) == 0,
@@ -254,10 +262,11 @@ impl Run {
                 let hold = self.holds.swap_remove(dice.index(self.holds.len()));
                 world.release(hold);
             }
+            114..=115 => world.tidy(),
             // Nobody has these.
             113 => {
-                world.release(RequestId(u64::MAX));
-                world.cancel(RequestId(u64::MAX));
+                world.release(RequestId(u64::MAX - 1));
+                world.cancel(RequestId(u64::MAX - 1));
             }
             _ if world.is_still => self.table(),
             _ if !world.to_detach.is_empty() => world.stand_still(),
@@ -276,12 +285,15 @@ impl Run {
         if self.dice.below(8) == 0 {
             self.diverge();
         }
-        // A write that failed on the last plex that is current may be on others.
-        let has_lost = self.world.ended.values().any(|result| *result == Err(IoFailed::Io));
-        if self.pass.is_over() && !has_lost {
+        if self.pass.is_over() && !self.has_lost() {
             self.promote();
         }
         self.world.detach();
+    }
+
+    /// A write that failed on the last plex that is current may be on others.
+    fn has_lost(&self) -> bool {
+        self.world.ended.values().any(|result| *result == Err(IoFailed::Io))
     }
 
     /// What was copied to is read.
@@ -347,8 +359,11 @@ impl Run {
     }
 
     fn go(&mut self) {
-        for _ in 0..400 {
+        for number in 0..400 {
             self.step();
+            if number % 8 == 0 && !self.may_differ && !self.has_lost() {
+                self.world.check_marks();
+            }
         }
         self.settle();
         if !self.may_differ {

@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::{Group, KernelState, Name, PlexState, Sectors};
+use crate::disk::{DRL_BLOCK, read_map};
 use crate::volume::{
-    DiskOp, DiskWork, IoFailed, MirrorIndex, PlexIndex, PlexMode, Request, RequestId, Rules,
+    DiskOp, DiskWork, IoFailed, MirrorIndex, OpId, PlexIndex, PlexMode, Request, RequestId, Rules,
     Target, Volume, VolumeMap, VolumeNote, VolumeOutput, What,
 };
 
@@ -17,7 +18,8 @@ pub(super) type Tag = u64;
 pub(super) const JUNK: Tag = Tag::MAX;
 
 /// Rules of a volume that one node writes, and is known to.
-pub(super) const MARKED: Rules = Rules { is_alone: true, is_marked: true, reads_one: false };
+pub(super) const MARKED: Rules =
+    Rules { is_alone: true, is_marked: true, reads_one: false, log_map: Some(2) };
 
 /// A request as the program sees it.
 struct Asked {
@@ -55,6 +57,14 @@ pub(super) struct World {
     /// Sectors that cannot be read until they are written.
     pub(super) bad: BTreeSet<(String, Sectors)>,
     pub(super) pending: Vec<DiskOp>,
+    /// What is to be written to logs.
+    log_data: BTreeMap<OpId, Vec<u8>>,
+    /// Sectors of logs, as they are on disks.
+    logs: BTreeMap<(String, Sectors), [u8; DRL_BLOCK]>,
+    /// What programs wrote and a disk may forget when it loses its power.
+    unflushed: BTreeSet<(String, Sectors)>,
+    /// Sectors of a region of a log, and how many may be dirty, where it is not as in real life.
+    regions: (Sectors, usize),
     asked: BTreeMap<RequestId, Asked>,
     pub(super) ended: BTreeMap<RequestId, Result<(), IoFailed>>,
     /// What each sector of the volume may hold.
@@ -79,7 +89,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(group: Group, name: &str, rules: Rules) -> Self {
-        let map = VolumeMap::new(&group, name).unwrap();
+        let map = VolumeMap::new(&group, name).unwrap().with_regions(16, 4);
         Self {
             volume: Volume::new(Arc::new(map), rules),
             group,
@@ -89,6 +99,10 @@ impl World {
             dead: BTreeSet::new(),
             bad: BTreeSet::new(),
             pending: Vec::new(),
+            log_data: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            unflushed: BTreeSet::new(),
+            regions: (16, 4),
             asked: BTreeMap::new(),
             ended: BTreeMap::new(),
             possible: BTreeMap::new(),
@@ -158,12 +172,23 @@ impl World {
     pub(super) fn answer(&mut self, index: usize) {
         let op = self.pending.swap_remove(index);
         let disk = self.volume.map().disks()[op.disk.0].to_string();
-        let is_done = !self.dead.contains(&disk) && self.perform(&disk, &op);
+        let log = self.log_data.remove(&op.id);
+        let is_done = !self.dead.contains(&disk) && self.perform(&disk, &op, log);
         self.volume.handle_done(op.id, is_done);
         self.drain();
     }
 
-    fn perform(&mut self, disk: &str, op: &DiskOp) -> bool {
+    fn perform(&mut self, disk: &str, op: &DiskOp, log: Option<Vec<u8>>) -> bool {
+        if op.work == DiskWork::Flush {
+            self.unflushed.retain(|(other, _)| other != disk);
+            return true;
+        }
+        if let Some(data) = log {
+            for (step, block) in (0..).zip(data.chunks(DRL_BLOCK)) {
+                self.logs.insert((disk.to_owned(), op.at + step), block.try_into().unwrap());
+            }
+            return true;
+        }
         self.check_held(op);
         let Some(asked) = self.asked.get_mut(&op.request) else { panic!("{op:?} of nothing") };
         for step in 0..op.len {
@@ -178,6 +203,10 @@ impl World {
                     asked.data[usize::try_from(op.offset + step).unwrap()] = Some(held);
                 }
                 DiskWork::Write { .. } | DiskWork::Zero { .. } => {
+                    if asked.request.what.changes() && op.work != (DiskWork::Write { durable: true })
+                    {
+                        self.unflushed.insert(place.clone());
+                    }
                     // What a read corrects is what it has read.
                     let read = asked.data.get(usize::try_from(op.offset + step).unwrap());
                     let held = tag(&asked.request).or_else(|| read.copied().flatten());
@@ -203,6 +232,12 @@ impl World {
                     assert!(!self.cancelled.contains(&op.request), "{op:?} is not wanted");
                     self.check_held(&op);
                     self.check_mark(&op);
+                    self.pending.push(op);
+                }
+                VolumeOutput::Log(op, data) => {
+                    assert!(!self.is_still, "{op:?} while it stands still");
+                    assert_eq!(data.len() as u64, op.len * DRL_BLOCK as u64);
+                    self.log_data.insert(op.id, data);
                     self.pending.push(op);
                 }
                 VolumeOutput::Done(id, result) => self.done(id, result),
@@ -239,8 +274,70 @@ impl World {
         }
     }
 
+    /// The sectors of a log that are used last, in all its copies: what a crash leaves there. `false`: a
+    /// sector that was written may not be the same in all copies, and no log says so.
+    fn is_marked_on_disks(&self, sector: Sectors) -> bool {
+        let map = self.volume.map();
+        let Some(number) = self.rules.log_map else { return false };
+        map.regions(sector, 1).into_iter().all(|(mirror, region)| {
+            let log = map.mirror(mirror).log.as_ref().unwrap();
+            log.copies.iter().all(|copy| {
+                let disk = map.disks()[copy.disk.0].to_string();
+                let first = copy.at + log.shape.at(number);
+                let blocks = (0..u64::from(log.shape.blocks)).map(|block| first + block);
+                let blocks = blocks.filter_map(|at| self.logs.get(&(disk.clone(), at)));
+                let bytes: Vec<u8> = blocks.flatten().copied().collect();
+                let mut dirty = fixedbitset::FixedBitSet::new();
+                read_map(copy.name, log.shape, number, &bytes, &mut dirty);
+                dirty.contains(region as usize)
+            })
+        })
+    }
+
+    /// The node has a log, and uses it.
+    pub(super) fn logs(&self) -> bool {
+        let map = self.volume.map();
+        map.written_mirrors().next().is_some()
+            && self.rules.log_map.is_some_and(|number| map.is_logged(number))
+    }
+
+    /// Invariant 5 of `docs/cvm.md`: copies that are current differ only where every copy of the log says
+    /// so, be it that this node is lost now, or that disks lose what they were not told to keep.
+    pub(super) fn check_marks(&self) {
+        if !self.logs() {
+            return;
+        }
+        let mut held: BTreeMap<Sectors, BTreeSet<Tag>> = BTreeMap::new();
+        let mut volatile = BTreeSet::new();
+        for leaf in self.leaves() {
+            let is_current = self.volume.map().is_current(leaf.plex);
+            for step in 0..leaf.len {
+                let place = (leaf.disk.clone(), leaf.at + step);
+                if is_current {
+                    let tag = self.sectors.get(&place).copied().unwrap_or(0);
+                    held.entry(leaf.begin + step).or_default().insert(tag);
+                }
+                if self.unflushed.contains(&place) {
+                    volatile.insert(leaf.begin + step);
+                }
+            }
+        }
+        let differ = held.iter().filter(|(_, tags)| tags.len() > 1).map(|(sector, _)| *sector);
+        for sector in differ.chain(volatile) {
+            assert!(self.is_marked_on_disks(sector), "sector {sector} is nowhere marked");
+        }
+    }
+
+    pub(super) fn tidy(&mut self) {
+        self.volume.tidy();
+        self.drain();
+    }
+
     /// Where blocks are held nobody writes but who makes copies equal, and that one nowhere else.
     fn check_held(&self, op: &DiskOp) {
+        if op.request == RequestId::NOBODY {
+            return;
+        }
         let Request { what, at, .. } = self.asked[&op.request].request;
         let range = at + op.offset..at + op.offset + op.len;
         let mut held = self.held.values();
@@ -264,7 +361,7 @@ impl World {
 
     /// No disk has anything of a copy there, be it wanted or not.
     fn check_copies(&self, range: &Range<Sectors>) {
-        for op in &self.pending {
+        for op in self.pending.iter().filter(|op| op.request != RequestId::NOBODY) {
             let Request { what, at, .. } = self.asked[&op.request].request;
             let copied = at + op.offset..at + op.offset + op.len;
             let meets = what == What::Copy && meet(&copied, range);
@@ -273,9 +370,18 @@ impl World {
     }
 
     fn check_mark(&self, op: &DiskOp) {
+        if op.request == RequestId::NOBODY {
+            return;
+        }
         let may_change = self.rules.is_marked || !self.volume.map().is_mirrored();
         let what = self.asked[&op.request].request.what;
         assert!(may_change || !what.changes(), "{op:?} without a mark");
+        if what.changes() && op.work.changes() && self.logs() {
+            let begin = self.asked[&op.request].request.at + op.offset;
+            for sector in begin..begin + op.len {
+                assert!(self.is_marked_on_disks(sector), "{op:?}: {sector} is not marked");
+            }
+        }
     }
 
     fn done(&mut self, id: RequestId, result: Result<(), IoFailed>) {
@@ -316,13 +422,19 @@ impl World {
     pub(super) fn detach(&mut self) {
         for name in std::mem::take(&mut self.to_detach) {
             let plex = self.group.plexes.get_mut(&name).unwrap();
-            (plex.kernel, plex.state) = (KernelState::Detached, PlexState::IoFail);
+            let state = if plex.is_log_only() { plex.state } else { PlexState::IoFail };
+            (plex.kernel, plex.state) = (KernelState::Detached, state);
         }
         self.go_on();
     }
 
     pub(super) fn go_on(&mut self) {
         let map = VolumeMap::new(&self.group, self.name.as_str()).unwrap();
+        let map = map.with_regions(self.regions.0, self.regions.1);
+        if self.is_still {
+            // A transaction flushes all disks.
+            self.unflushed.clear();
+        }
         (self.is_still, self.is_to_be_marked) = (false, false);
         self.volume.go_on(Arc::new(map), self.rules);
         self.drain();

@@ -222,6 +222,8 @@ const VOLUME: &[(&str, &str, Value)] = &[
     ("exclusive", "exclusive", Value::Switch),
     ("layer", "layer", Value::Switch),
     ("writers", "writers", Value::Nodes),
+    ("lost", "lost", Value::Nodes),
+    ("by_map", "by_map", Value::Switch),
     ("user", "user", Value::Owner),
     ("group", "group", Value::Owner),
     ("mode", "mode", Value::Mode),

@@ -1,0 +1,312 @@
+//! Maps of dirty region logs are read, and collected: where copies may differ after nodes were lost.
+//!
+//! ```text
+//! master    writers are lost: reads their maps, and the recovery map if that counts already; all that
+//!           is dirty in any copy of a log -> recovery map, written to every copy -> finding: LOST
+//! master    a recovery map counts that it does not know: reads it
+//! ```
+//! So the recovery map is on disks before the configuration says that it counts, and before the maps of
+//! those who are lost may be written anew: a master that dies at any step is followed by one that finds
+//! as much. Until then nobody who was lost joins again ([`Iod::has_lost_writers`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fixedbitset::FixedBitSet;
+use llt::Instant;
+
+use super::io::DiskError;
+use super::resync::RANGE;
+use super::{Iod, IodNotice, IodOutput, Table, VolumeName};
+use crate::disk::{DRL_BLOCK, HOST_MAP, RECOVERY_MAP, encode_block, map_of, read_map};
+use crate::model::{Finding, MapPlace, Sectors, UniqueId};
+use crate::volume::{LogCopy, MirrorIndex, MirrorLog, VolumeMap};
+
+/// Names something that is read from a log or written to it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct LogToken(pub u64);
+
+/// What is done with a log; it lies in the public region of a disk.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LogIo {
+    /// So many sectors from there on.
+    Read {
+        /// Which disk.
+        disk: UniqueId,
+        /// From which sector on.
+        at: Sectors,
+        /// How many.
+        len: Sectors,
+    },
+    /// These bytes; they are durable when that is reported as done.
+    Write {
+        /// Which disk.
+        disk: UniqueId,
+        /// From which sector on.
+        at: Sectors,
+        /// Whole sectors.
+        data: Bytes,
+    },
+}
+
+/// What is dirty of a mirror, in maps that were read.
+#[derive(Clone, Debug, Default)]
+struct Dirty {
+    regions: FixedBitSet,
+    /// Maps that no copy of the log has given yet.
+    missing: BTreeSet<u16>,
+}
+
+/// Maps of one volume that are being read.
+#[derive(Clone, Debug)]
+struct Reading {
+    map: Arc<VolumeMap>,
+    places: BTreeSet<MapPlace>,
+    /// Who is lost; nobody, if only the recovery map is read.
+    nodes: BTreeSet<u8>,
+    dirty: BTreeMap<MirrorIndex, Dirty>,
+    under_way: BTreeMap<LogToken, Part>,
+    is_writing: bool,
+    /// A copy of the log cannot be written.
+    has_failed: bool,
+}
+
+/// A map in a copy of the log of a mirror.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    mirror: MirrorIndex,
+    copy: usize,
+    map: u16,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Logs {
+    next: u64,
+    reading: BTreeMap<VolumeName, Reading>,
+    /// Where copies may differ, in ranges of [`RANGE`] sectors; all of them, where nobody knows.
+    known: BTreeMap<VolumeName, FixedBitSet>,
+}
+
+impl Logs {
+    /// The first range of this volume, from that one on, whose copies may differ, if there is one;
+    /// `None` if the recovery map was not read.
+    pub(super) fn next_dirty(&self, volume: &VolumeName, from: usize) -> Option<Option<usize>> {
+        let known = self.known.get(volume)?;
+        Some((from..known.len()).find(|range| known.contains(*range)))
+    }
+
+    /// It is over.
+    pub(super) fn forget(&mut self, volume: &VolumeName) {
+        self.known.remove(volume);
+        self.reading.remove(volume);
+    }
+
+    /// There is another master, or other members: what this node knows may not be all.
+    pub(super) fn forget_shared(&mut self, is_shared: impl Fn(&UniqueId) -> bool) {
+        self.known.retain(|(group, _), _| !is_shared(group));
+        self.reading.retain(|(group, _), _| !is_shared(group));
+    }
+
+    /// Something of them is with disks.
+    pub(super) fn are_busy(&self) -> bool {
+        !self.reading.is_empty()
+    }
+}
+
+impl Iod {
+    /// The map of this node in the logs of a group.
+    pub(super) fn log_map(&self, table: &Table) -> u16 {
+        if table.is_shared() { map_of(self.me.node.get()) } else { HOST_MAP }
+    }
+
+    /// Writers are lost: their maps are looked at. Without logs nobody knows where copies differ.
+    pub(super) fn look_for_lost(&mut self, now: Instant, volume: VolumeName, nodes: BTreeSet<u8>) {
+        let is_read = self.logs.reading.get(&volume).is_some_and(|reading| reading.nodes == nodes);
+        if is_read {
+            return;
+        }
+        self.logs.forget(&volume);
+        let Some(table) = self.tables.get(&volume.0) else { return };
+        let Some(record) = table.image.group.volumes.get(&volume.1) else { return };
+        let numbers: BTreeSet<u16> = if table.is_shared() {
+            nodes.iter().map(|node| map_of(*node)).collect()
+        } else {
+            BTreeSet::from([HOST_MAP])
+        };
+        let is_known = record.by_map || !record.needs_sync();
+        let mut maps = numbers;
+        maps.extend(record.by_map.then_some(RECOVERY_MAP));
+        let begun = is_known && self.read_maps(&volume, &maps, &nodes);
+        if !begun {
+            let finding = Finding::Lost(volume.1, nodes, BTreeSet::new());
+            self.want(now, &volume.0, finding, self.wall);
+        }
+    }
+
+    /// The recovery map of a volume is read; `false`: there is none, and all of it may differ.
+    pub(super) fn look_for_dirty(&mut self, volume: &VolumeName) -> bool {
+        self.logs.reading.contains_key(volume)
+            || self.read_maps(volume, &BTreeSet::from([RECOVERY_MAP]), &BTreeSet::new())
+    }
+
+    /// Begins to read; `false`: there is no log that has these maps.
+    fn read_maps(
+        &mut self,
+        volume: &VolumeName,
+        maps: &BTreeSet<u16>,
+        nodes: &BTreeSet<u8>,
+    ) -> bool {
+        let Some(table) = self.tables.get(&volume.0) else { return false };
+        let group = &table.image.group;
+        let Some(map) = VolumeMap::new(group, volume.1.as_str()) else { return false };
+        let mirrors: Vec<MirrorIndex> = map.written_mirrors().map(|(index, _)| index).collect();
+        if mirrors.is_empty() || !maps.iter().all(|number| map.is_logged(*number)) {
+            return false;
+        }
+        let mut reading = Reading {
+            places: group.map_places(&volume.1),
+            map: Arc::new(map),
+            nodes: nodes.clone(),
+            dirty: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            is_writing: false,
+            has_failed: false,
+        };
+        for mirror in mirrors {
+            let missing = maps.clone();
+            reading.dirty.insert(mirror, Dirty { missing, ..Dirty::default() });
+            for number in maps {
+                self.log_io(&mut reading, mirror, *number, |log, copy, disk| LogIo::Read {
+                    disk,
+                    at: copy.at + log.shape.at(*number),
+                    len: u64::from(log.shape.blocks),
+                });
+            }
+        }
+        self.logs.reading.insert(volume.clone(), reading);
+        true
+    }
+
+    /// The same for every copy of the log of a mirror.
+    fn log_io(
+        &mut self,
+        reading: &mut Reading,
+        mirror: MirrorIndex,
+        map: u16,
+        io: impl Fn(&MirrorLog, &LogCopy, UniqueId) -> LogIo,
+    ) {
+        let volume = Arc::clone(&reading.map);
+        let Some(log) = volume.mirror(mirror).log.as_ref() else { return };
+        for (number, copy) in log.copies.iter().enumerate() {
+            let Some(disk) = volume.disks().get(copy.disk.0).cloned() else { continue };
+            self.logs.next += 1;
+            let token = LogToken(self.logs.next);
+            reading.under_way.insert(token, Part { mirror, copy: number, map });
+            self.out.push_back(IodOutput::Log(token, io(log, copy, disk)));
+        }
+    }
+
+    /// A disk has done what was asked of it for a log, or has not; of a write there are no bytes.
+    pub fn handle_log(&mut self, now: Instant, token: LogToken, done: Result<Bytes, DiskError>) {
+        let mut reading = self.logs.reading.iter_mut();
+        let found = reading.find_map(|(volume, reading)| {
+            let part = reading.under_way.remove(&token)?;
+            reading.take(part, done.as_deref().ok());
+            reading.under_way.is_empty().then(|| volume.clone())
+        });
+        if let Some(volume) = found {
+            self.all_were_read(now, &volume);
+        }
+        self.look_at_copies(now);
+        self.leave_if_closed();
+    }
+
+    /// All that was asked for is here, or all that was to be written is on disks.
+    fn all_were_read(&mut self, now: Instant, volume: &VolumeName) {
+        let Some(mut reading) = self.logs.reading.remove(volume) else { return };
+        let is_missing = reading.dirty.values().any(|dirty| !dirty.missing.is_empty());
+        let is_useless = reading.has_failed || is_missing;
+        if !is_useless && !reading.is_writing && !reading.nodes.is_empty() {
+            reading.is_writing = true;
+            self.write_recovery_maps(&mut reading);
+            self.logs.reading.insert(volume.clone(), reading);
+            return;
+        }
+        let len = reading.map.len();
+        let known = if is_useless { all(len) } else { reading.ranges() };
+        self.notice(IodNotice::MapsRead {
+            group: volume.0.clone(),
+            volume: volume.1.clone(),
+            dirty: known.count_ones(..) as u64 * RANGE,
+            len,
+            is_known: !is_useless,
+        });
+        self.logs.known.insert(volume.clone(), known);
+        if !reading.nodes.is_empty() {
+            let maps = if is_useless { BTreeSet::new() } else { reading.places };
+            let finding = Finding::Lost(volume.1.clone(), reading.nodes, maps);
+            self.want(now, &volume.0, finding, self.wall);
+        }
+    }
+
+    fn write_recovery_maps(&mut self, reading: &mut Reading) {
+        for (mirror, dirty) in reading.dirty.clone() {
+            self.log_io(reading, mirror, RECOVERY_MAP, |log, copy, disk| {
+                let shape = log.shape;
+                let mut data = Vec::new();
+                for block in 0..shape.blocks {
+                    let regions = shape.regions_in(block);
+                    let dirty = regions.filter(|region| dirty.regions.contains(*region as usize));
+                    data.extend(encode_block(copy.name, shape, RECOVERY_MAP, block, dirty));
+                }
+                debug_assert_eq!(data.len(), shape.blocks as usize * DRL_BLOCK);
+                let at = copy.at + shape.at(RECOVERY_MAP);
+                LogIo::Write { disk, at, data: data.into() }
+            });
+        }
+    }
+}
+
+impl Reading {
+    /// Every copy that can be read counts: one that is new, or was written to a part only, says more than
+    /// there is, and none says less.
+    fn take(&mut self, part: Part, bytes: Option<&[u8]>) {
+        let Some(bytes) = bytes else {
+            self.has_failed |= self.is_writing;
+            return;
+        };
+        let log = self.map.mirror(part.mirror).log.as_ref();
+        let copy = log.and_then(|log| Some((log.shape, log.copies.get(part.copy)?)));
+        let (Some((shape, copy)), false) = (copy, self.is_writing) else { return };
+        let Some(dirty) = self.dirty.get_mut(&part.mirror) else { return };
+        read_map(copy.name, shape, part.map, bytes, &mut dirty.regions);
+        dirty.missing.remove(&part.map);
+    }
+
+    /// Ranges of the volume in which a region of any mirror is dirty.
+    fn ranges(&self) -> FixedBitSet {
+        let len = self.map.len();
+        let mut ranges = FixedBitSet::with_capacity(count(len));
+        let is_dirty = |(mirror, region): &(MirrorIndex, u32)| {
+            let dirty = self.dirty.get(mirror);
+            dirty.is_some_and(|dirty| dirty.regions.contains(*region as usize))
+        };
+        for number in 0..ranges.len() {
+            let at = number as u64 * RANGE;
+            let regions = self.map.regions(at, RANGE.min(len - at));
+            ranges.set(number, regions.iter().any(is_dirty));
+        }
+        ranges
+    }
+}
+
+fn all(len: Sectors) -> FixedBitSet {
+    let mut all = FixedBitSet::with_capacity(count(len));
+    all.insert_range(..);
+    all
+}
+
+fn count(len: Sectors) -> usize {
+    usize::try_from(len.div_ceil(RANGE)).unwrap_or(usize::MAX)
+}
