@@ -14,6 +14,8 @@ pub mod disk;
 pub mod engine;
 pub mod export;
 #[cfg(feature = "daemon")]
+pub mod fuse;
+#[cfg(feature = "daemon")]
 pub mod io;
 #[cfg(feature = "daemon")]
 pub mod iod;

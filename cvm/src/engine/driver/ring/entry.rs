@@ -50,10 +50,11 @@ pub(super) fn watch(place: u32, fd: RawFd, for_write: bool) -> Entry {
     poll.build().user_data(Tag::Watch(place).encode())
 }
 
-/// Waits no more.
+/// Waits no more. Removing the poll would not do: that fails while a wake-up of it is looked at, and one
+/// that finds nothing stays armed, with the socket that we have closed.
 pub(super) fn unwatch(place: u32) -> Entry {
-    let remove = opcode::PollRemove::new(Tag::Watch(place).encode());
-    remove.build().user_data(Tag::Other.encode())
+    let cancel = opcode::AsyncCancel::new(Tag::Watch(place).encode());
+    cancel.build().user_data(Tag::Other.encode())
 }
 
 /// The next call of a work. Its memory may be used as long as the work is kept.
