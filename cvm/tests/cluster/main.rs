@@ -10,6 +10,7 @@ mod bus;
 mod crashes;
 mod detach;
 mod failures;
+mod logs;
 mod opens;
 mod requirements;
 mod resync;

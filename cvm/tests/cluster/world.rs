@@ -7,13 +7,13 @@ use bytes::Bytes;
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{
     Command, DrainTicket, Iod, IodConfig, IodNotice, IodOutput, LogIo, LogToken, OpenRefused,
-    OpenTicket, Upcall, VolumeIo, Write,
+    OpenTicket, RangeNumber, Upcall, VolumeIo, Write,
 };
 use cvm::core::wire::parcel::{Parcels, Way};
 use cvm::core::wire::v::VMessage;
 use cvm::core::wire::w::WMessage;
 use cvm::disk::Image;
-use cvm::model::{Activation, Name, UniqueId};
+use cvm::model::{Activation, Name, Sectors, UniqueId};
 use cvm::request::{ClusterRequest, Failure, Reply, Request};
 use cvm::sim::{Course, Disks, Fate, Ranges, Writes};
 use llt::{Duration, Id, Incarnation, Instant, NodeId};
@@ -44,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) configd: Configd,
     iod_out: VecDeque<IodOutput>,
     drains: VecDeque<DrainTicket>,
+    /// Where ranges begin that were held.
+    held_at: BTreeMap<RangeNumber, Sectors>,
     /// Logs that are read or written.
     logs: VecDeque<(LogToken, LogIo)>,
     pub(crate) ranges: Ranges,
@@ -168,6 +170,7 @@ impl World {
             configd,
             iod_out: VecDeque::new(),
             drains: VecDeque::new(),
+            held_at: BTreeMap::new(),
             logs: VecDeque::new(),
             ranges: Ranges::default(),
             configd_out: VecDeque::new(),
@@ -402,8 +405,9 @@ impl World {
                 self.v.broadcast(node, payload);
             }
             IodOutput::CopyRange { volume, number } => {
+                let at = state.held_at.get(&number).copied().unwrap_or_default();
                 state.ranges.copy(volume, number);
-                self.trace.push(format!("copy {node}"));
+                self.trace.push(format!("copy {node} {at}"));
                 self.check_copies();
             }
             IodOutput::Drain(ticket, _) => state.drains.push_back(ticket),
@@ -411,7 +415,8 @@ impl World {
                 self.trace.push(format!("log {node}"));
                 state.logs.push_back((token, io));
             }
-            IodOutput::HoldRange { volume, number, .. } => {
+            IodOutput::HoldRange { volume, number, at, .. } => {
+                state.held_at.insert(number, at);
                 state.ranges.hold(volume, number);
                 self.check_copies();
             }

@@ -160,9 +160,9 @@ impl Configd {
         self.plan_of(table, group)
     }
 
-    /// Nodes that logs have to have room for.
+    /// Nodes that logs have to have room for: there is a map for each id.
     pub(super) fn node_count(&self) -> u16 {
-        u16::try_from(self.role.members.len().max(1)).unwrap_or(128)
+        self.role.members.iter().map(|node| u16::from(node.get()) + 1).max().unwrap_or(1)
     }
 
     fn plan_deport(
