@@ -136,13 +136,7 @@ pub fn encode_block(
     bytes
 }
 
-fn put_header(
-    bytes: &mut [u8; DRL_BLOCK],
-    name: DrlName,
-    shape: DrlShape,
-    map: u16,
-    block: u32,
-) {
+fn put_header(bytes: &mut [u8; DRL_BLOCK], name: DrlName, shape: DrlShape, map: u16, block: u32) {
     let DrlName { is_shared, group, volume, log } = name;
     bytes[..CRC_AT].copy_from_slice(if is_shared { b"MDRS" } else { b"MDRP" });
     bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
@@ -261,7 +255,10 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         assert_eq!(read(&map(&[]), name(true), 3), (0, vec![]));
-        assert_eq!(read(&map(&[0, 2047, 2048, 5119]), name(true), 3), (0, vec![0, 2047, 2048, 5119]));
+        assert_eq!(
+            read(&map(&[0, 2047, 2048, 5119]), name(true), 3),
+            (0, vec![0, 2047, 2048, 5119])
+        );
     }
 
     #[test]

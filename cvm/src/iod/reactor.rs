@@ -316,7 +316,9 @@ fn tell(notice: &IodNotice) {
         }
         IodNotice::CopiesEqual { group, volume, copied } => {
             let copied = copied / SECTORS_PER_MB;
-            tracing::info!("volume {volume} of group {group}: copies are equal, {copied} MB copied");
+            tracing::info!(
+                "volume {volume} of group {group}: copies are equal, {copied} MB copied"
+            );
         }
         IodNotice::MapsRead { group, volume, is_known: false, .. } => {
             tracing::warn!(

@@ -64,11 +64,7 @@ impl FromStr for UniqueId {
         let number = number.and_then(digits).ok_or_else(wrong)?;
         let number = u32::try_from(number).map_err(|_| wrong())?;
         let id = Self::new(time, number, host.unwrap_or_default());
-        if text.len() <= UNIQUE_ID_MAX && Some(&*id.host) == host {
-            Ok(id)
-        } else {
-            Err(wrong())
-        }
+        if text.len() <= UNIQUE_ID_MAX && Some(&*id.host) == host { Ok(id) } else { Err(wrong()) }
     }
 }
 

@@ -9,8 +9,8 @@ use llt::NodeId;
 use crate::core::configd::{Device, DeviceState};
 use crate::core::iod::{DiskError, LogIo, Write, WriteDone};
 use crate::disk::{
-    Choice, Claim, Claims, DRL_BLOCK, FoundDisk, FoundSlot, Geometry, Image, ImageError, ImportError,
-    ImportRequest, Label, Slot, choose,
+    Choice, Claim, Claims, DRL_BLOCK, FoundDisk, FoundSlot, Geometry, Image, ImageError,
+    ImportError, ImportRequest, Label, Slot, choose,
 };
 use crate::model::{Name, Owner, Sectors, UniqueId};
 

@@ -104,7 +104,8 @@ impl Volume {
         }
         self.marks.resize(map.mirrors().len(), None);
         for (index, mirror) in map.written_mirrors() {
-            let is_same = |other: &&super::Mirror| other.name == mirror.name && other.log == mirror.log;
+            let is_same =
+                |other: &&super::Mirror| other.name == mirror.name && other.log == mirror.log;
             let place = before.mirrors().iter().position(|other| is_same(&other));
             let known = place.and_then(|place| old.get_mut(place)?.take());
             let known = known.filter(|marks| !marks.has_failed && marks.pass.is_none());
@@ -246,8 +247,12 @@ impl Volume {
         let dirty: BTreeSet<u32> =
             marks.marked.keys().filter(is_dirty).chain(&pass.sets).copied().collect();
         let is_new = !marks.is_written;
-        let changed: BTreeSet<u32> =
-            pass.sets.iter().chain(&pass.clears).map(|region| log.shape.block_of(*region)).collect();
+        let changed: BTreeSet<u32> = pass
+            .sets
+            .iter()
+            .chain(&pass.clears)
+            .map(|region| log.shape.block_of(*region))
+            .collect();
         let blocks = (0..log.shape.blocks).filter(|block| is_new || changed.contains(block));
         for run in runs(blocks) {
             for (place, copy) in log.copies.iter().enumerate() {

@@ -355,7 +355,8 @@ impl VolumeMap {
 
     /// Mirrors that writes reach, with more than one copy to be written; those may differ.
     pub fn written_mirrors(&self) -> impl Iterator<Item = (MirrorIndex, &Mirror)> {
-        let all = self.mirrors.iter().enumerate().map(|(index, mirror)| (MirrorIndex(index), mirror));
+        let all =
+            self.mirrors.iter().enumerate().map(|(index, mirror)| (MirrorIndex(index), mirror));
         all.filter(|(index, _)| self.is_written_twice(*index))
     }
 
@@ -378,8 +379,7 @@ impl VolumeMap {
     /// What may differ between copies after the loss of a writer is all in its maps with this number:
     /// they fit into the log of every mirror that is written.
     pub fn is_logged(&self, map: u16) -> bool {
-        let has_map =
-            |mirror: &Mirror| mirror.log.as_ref().is_some_and(|log| map < log.maps);
+        let has_map = |mirror: &Mirror| mirror.log.as_ref().is_some_and(|log| map < log.maps);
         self.written_mirrors().all(|(_, mirror)| has_map(mirror))
     }
 

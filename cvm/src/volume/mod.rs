@@ -36,7 +36,8 @@ mod tests;
 mod wait;
 
 pub use map::{
-    DiskIndex, LogCopy, Mirror, MirrorIndex, MirrorLog, Part, Parts, PlexIndex, PlexMap, PlexMode, Target, VolumeMap,
+    DiskIndex, LogCopy, Mirror, MirrorIndex, MirrorLog, Part, Parts, PlexIndex, PlexMap, PlexMode,
+    Target, VolumeMap,
 };
 pub use request::{
     DiskOp, DiskWork, IoFailed, OpId, Request, RequestId, Rules, VolumeNote, VolumeOutput, What,

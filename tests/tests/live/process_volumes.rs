@@ -9,8 +9,10 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+use cvm::disk::{map_of, read_map};
 use cvm::model::{Group, KernelState, PlexState};
 use cvm::volume::{MirrorIndex, PlexMode, Target, VolumeMap};
+use fixedbitset::FixedBitSet;
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{programs, volumes, wait};
@@ -386,6 +388,91 @@ fn cvm_24_a_node_is_killed_under_load_and_copies_are_equal_again() {
             check(&cluster, volume);
         }
     }
+}
+
+/// The regions that a node has marked in the log of a volume, in all copies of it.
+fn marked(cluster: &Temporary, volume: &str, node: u8) -> Vec<usize> {
+    let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
+    let log = map.mirrors()[0].log.as_ref().expect("it has a log");
+    let paths = volumes::disk_paths(&cluster.cluster);
+    let devices: Vec<_> = paths.iter().map(|path| cvm::io::Device::open(path).unwrap()).collect();
+    let mut all: Option<FixedBitSet> = None;
+    for copy in &log.copies {
+        let disk = &map.disks()[copy.disk.0];
+        let labels = devices.iter().filter_map(|device| Some((device, device.label().ok()?)));
+        let (device, label) = labels.into_iter().find(|(_, label)| label.disk == *disk).unwrap();
+        let (number, mut dirty) = (map_of(node), FixedBitSet::new());
+        let at = copy.at + log.shape.at(number);
+        let bytes = device.read_public(&label, at, u64::from(log.shape.blocks)).unwrap();
+        if read_map(copy.name, log.shape, number, &bytes, &mut dirty) > 0 {
+            // It was not used yet.
+            return Vec::new();
+        }
+        all.get_or_insert_with(|| dirty.clone()).intersect_with(&dirty);
+    }
+    all.unwrap().ones().collect()
+}
+
+/// What a vxiod has said of a volume that was made equal: how many megabytes it has copied for that.
+fn megabytes_copied(cluster: &Temporary, node: u8, volume: &str) -> u64 {
+    let log = cluster.cluster.root(node).join("var/log/vxiod.log");
+    let text = std::fs::read_to_string(log).unwrap();
+    let about = format!("volume {volume} of group");
+    let line = text.lines().rfind(|line| line.contains(&about) && line.contains("MB copied"));
+    let line = line.unwrap_or_else(|| panic!("{volume} was not copied: {text}"));
+    let number = line.split(' ').rev().nth(2).unwrap();
+    number.parse().unwrap_or_else(|_| panic!("{line}"))
+}
+
+/// Facts 2.5: of a volume with a dirty region log only what the lost node may have been writing is
+/// copied, and the rest is not touched.
+#[test]
+fn only_dirty_regions_are_copied_after_a_node_is_killed() {
+    if are_missing() {
+        return;
+    }
+    let _room = beside_another();
+    let volumes = ["vol1 40m layout=mirror,log nlog=2", "sm 8m layout=stripe-mirror,log ncol=2"];
+    let mut cluster = prepared(&volumes);
+    let load = fio(&cluster, 0, "vol1", "16m");
+    let doomed = [fio(&cluster, 1, "vol1", "4608k"), fio(&cluster, 1, "sm", "0")];
+    wait::until(
+        "the lower half of a region is marked, and the upper one is written",
+        LIMIT,
+        || Ok(marked(&cluster, "vol1", 1).contains(&4).then_some(())),
+    )
+    .unwrap();
+    // As though a write had reached one copy only: where the node is writing, and where nobody is.
+    damage(&cluster, "vol1", 1, 8600);
+    damage(&cluster, "vol1", 1, 30 << 11);
+    cluster.kill(1).unwrap();
+    for fio in doomed {
+        assert!(!fio.wait_with_output().unwrap().status.success(), "its node is lost");
+    }
+    verified(load);
+    for volume in ["vol1", "sm"] {
+        wait_equal(&cluster, volume, 1);
+    }
+    check_on(&cluster, 0, "sm");
+    let map = VolumeMap::new(&group(&cluster, 0), "vol1").unwrap();
+    let copies = contents(&cluster, &map, MirrorIndex::VOLUME, 0, map.len());
+    let sectors = copies[0].chunks(512).zip(copies[1].chunks(512)).enumerate();
+    let differ: Vec<usize> =
+        sectors.filter(|(_, (one, other))| one != other).map(|(sector, _)| sector).collect();
+    assert_eq!(differ, (30 << 11..(30 << 11) + 8).collect::<Vec<usize>>());
+    // fio writes from the middle of the region 4 to that of the region 8.
+    assert!((1..=5).contains(&megabytes_copied(&cluster, 0, "vol1")));
+    assert!((1..=5).contains(&megabytes_copied(&cluster, 0, "sm")));
+    let write = ["-f", "raw", "-c", "write 30m 4k", "-c", "flush", &uri(&cluster, 0, "vol1")];
+    succeeds("qemu-io", &write);
+    check_on(&cluster, 0, "vol1");
+    cluster.start(1).unwrap();
+    cluster.start_volumes(1).unwrap();
+    wait::until("node 1 is back", LIMIT, || {
+        Ok(programs::run(&cluster, 1, &["vxdg", "-g", "shdg", "set", "activation=sw"], "").ok())
+    })
+    .unwrap();
+    check(&cluster, "vol1");
 }
 
 /// A plex is added while two nodes write.

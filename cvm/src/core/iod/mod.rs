@@ -45,9 +45,9 @@ use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 pub use self::activation::ModeRefused;
 pub use self::drain::{DrainTicket, VolumeIo};
-pub use self::logs::{LogIo, LogToken};
 pub use self::io::{DiskError, Token, Write, WriteDone};
 use self::join::Missed;
+pub use self::logs::{LogIo, LogToken};
 pub use self::opens::{OpenRefused, OpenTicket, VolumeName};
 pub use self::resync::{RangeNumber, Resync};
 pub use self::table::{Table, TableView, Tables, TablesView, Tenures};

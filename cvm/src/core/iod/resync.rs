@@ -196,7 +196,8 @@ impl Iod {
         let mut lost = volume.lost.clone();
         if table.is_shared() {
             let members = self.membership().map_or(NodeSet::EMPTY, |membership| membership.members);
-            let is_lost = |node: &&u8| NodeId::new(**node).is_none_or(|node| !members.contains(node));
+            let is_lost =
+                |node: &&u8| NodeId::new(**node).is_none_or(|node| !members.contains(node));
             lost.extend(volume.writers.iter().filter(is_lost));
         }
         lost

@@ -167,7 +167,8 @@ fn what_stands_still_marks_nothing() {
 
 #[test]
 fn a_map_is_written_before_it_is_used_and_as_soon_as_the_node_may_write() {
-    let group = logged(&made(VolumeLayout::StripeMirror, ReadPolicy::Round), "new", LogType::Region, 1);
+    let group =
+        logged(&made(VolumeLayout::StripeMirror, ReadPolicy::Round), "new", LogType::Region, 1);
     let mut world = World::new(group, "new", Rules { is_marked: false, ..MARKED });
     world.ask(What::Read, 0, 8);
     world.answer_all();

@@ -177,8 +177,7 @@ impl Run {
         let mut group = layout.map_or_else(|| deep(policy), |layout| made(layout, policy));
         let is_mirrored = VolumeMap::new(&group, "new").unwrap().is_mirrored();
         if is_mirrored && layout.is_some() && dice.below(2) == 0 {
-            let log_type =
-                if dice.below(3) == 0 { LogType::Sequential } else { LogType::Region };
+            let log_type = if dice.below(3) == 0 { LogType::Sequential } else { LogType::Region };
             let count = if dice.below(2) == 0 { 1 } else { 2 };
             group = logged(&group, "new", log_type, count);
         }

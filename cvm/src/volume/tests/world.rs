@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{Group, KernelState, Name, PlexState, Sectors};
 use crate::disk::{DRL_BLOCK, read_map};
+use crate::model::{Group, KernelState, Name, PlexState, Sectors};
 use crate::volume::{
     DiskOp, DiskWork, IoFailed, MirrorIndex, OpId, PlexIndex, PlexMode, Request, RequestId, Rules,
     Target, Volume, VolumeMap, VolumeNote, VolumeOutput, What,
@@ -203,7 +203,8 @@ impl World {
                     asked.data[usize::try_from(op.offset + step).unwrap()] = Some(held);
                 }
                 DiskWork::Write { .. } | DiskWork::Zero { .. } => {
-                    if asked.request.what.changes() && op.work != (DiskWork::Write { durable: true })
+                    if asked.request.what.changes()
+                        && op.work != (DiskWork::Write { durable: true })
                     {
                         self.unflushed.insert(place.clone());
                     }

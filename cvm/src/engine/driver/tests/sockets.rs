@@ -132,6 +132,24 @@ fn a_peer_learns_of_the_end_of_what_is_watched_no_more() {
     }
 }
 
+/// A wake-up of the watch may be under way that will find nothing, for it was read already. While it is,
+/// the system does not remove the poll, which would go on and hold the socket for ever.
+#[test]
+fn a_peer_that_has_just_written_learns_of_the_end_too() {
+    for mut driver in drivers() {
+        for _ in 0..20 {
+            let (here, mut there) = pair();
+            driver.watch(&here, 5, false);
+            assert_eq!(told(&mut driver), []);
+            there.write_all(b"x").unwrap();
+            assert_eq!((&here).read(&mut [0; 10]).unwrap(), 1);
+            driver.unwatch(5);
+            drop(here);
+            wait_until(&mut driver, |_| matches!(there.read(&mut [0]), Ok(0)));
+        }
+    }
+}
+
 #[test]
 fn a_descriptor_that_was_closed_does_no_harm() {
     for mut driver in drivers() {
