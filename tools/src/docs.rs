@@ -48,6 +48,7 @@ pub fn commands() -> Vec<Command> {
         vx::vxdisksetup::command(),
         vx::vxdiskunsetup::command(),
         vx::vxedit::command(),
+        cvm::fuse::command(),
         vx::vxinfo::command(),
         cvm::iod::command(),
         vx::vxmake::command(),

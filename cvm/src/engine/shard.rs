@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -14,7 +14,7 @@ use super::driver::{self, Choice, Driver, DriverError, Event, IoBuffer, Operatio
 use super::ranges::Held;
 use super::{FromShard, ToShard, VolumeNumber};
 use crate::core::iod::{RangeNumber, VolumeIo};
-use crate::daemon::{Inbox, Mail};
+use crate::daemon::{Inbox, Mail, now};
 use crate::export::nbd::Session;
 use crate::model::size::SECTOR;
 use crate::model::{Sectors, UniqueId};
@@ -123,7 +123,7 @@ impl Shard {
     /// For as long as the process lives.
     fn run(&mut self) {
         let mut events = Vec::new();
-        let mut tidied = Instant::now();
+        let mut tidied = now();
         self.driver.watch(&self.inbox, INBOX, false);
         loop {
             let longest = if self.stirred.is_empty() { LONGEST } else { Duration::ZERO };
@@ -133,8 +133,8 @@ impl Shard {
             for event in events.drain(..) {
                 self.handle_event(event);
             }
-            if tidied.elapsed() >= TIDY {
-                tidied = Instant::now();
+            if now().since(tidied) >= TIDY {
+                tidied = now();
                 self.volumes.values_mut().for_each(Volume::tidy);
                 self.busy.extend(self.volumes.keys());
             }

@@ -298,6 +298,23 @@ pub struct UpArgs {
     /// Their size, with a unit: k, m, g
     #[arg(long, default_value = "256m", value_name = "SIZE", value_parser = disk_size)]
     pub disk_size: u64,
+    /// Show the volumes of each node as files, below dev/vx of its root; needs --disks, root and
+    /// /dev/fuse
+    #[arg(long)]
+    pub fuse: bool,
+}
+
+impl UpArgs {
+    /// Are volumes to be shown as files?
+    ///
+    /// # Errors
+    /// If there cannot be any.
+    pub fn with_files(&self) -> Result<bool, Usage> {
+        if self.fuse && self.disks == 0 {
+            return Err(Usage("--fuse needs --disks: without disks there are no volumes".into()));
+        }
+        Ok(self.fuse)
+    }
 }
 
 /// Bytes of a disk.
@@ -431,6 +448,19 @@ mod tests {
         let refused = network(&["--transport", "ether"]).unwrap_err();
         assert!(refused.0.contains("needs --netns: without it"), "{refused}");
         assert!(network(&["--mtu", "9000"]).unwrap_err().0.contains("needs --netns"));
+    }
+
+    #[test]
+    fn files_are_of_volumes_and_those_are_on_disks() {
+        let with_files = |words: &[&str]| {
+            let cli = Cli::try_parse_from(["muster", "up"].iter().chain(words)).unwrap();
+            let Command::Up(args) = cli.command else { panic!("{:?}", cli.command) };
+            args.with_files().map_err(|refused| refused.0)
+        };
+        assert_eq!(with_files(&["--disks", "2"]), Ok(false));
+        assert_eq!(with_files(&["--disks", "2", "--fuse"]), Ok(true));
+        let refused = "--fuse needs --disks: without disks there are no volumes";
+        assert_eq!(with_files(&["--fuse"]), Err(refused.to_owned()));
     }
 
     #[test]

@@ -57,6 +57,9 @@ pub struct Cluster {
     /// Shared disks, which all nodes call `disk_0` and so on. With any, CVM runs on every node.
     #[serde(default)]
     pub disks: u32,
+    /// A vxfused on every node shows its volumes as files.
+    #[serde(default)]
+    pub fuse: bool,
     /// By id, without the phantoms.
     pub nodes: Vec<Node>,
 }
@@ -76,6 +79,9 @@ pub struct Node {
     /// vxconfigd, as last started.
     #[serde(default)]
     pub vxconfigd: Option<Process>,
+    /// vxfused, as last started.
+    #[serde(default)]
+    pub vxfused: Option<Process>,
     /// What is done to its frames, by link. A gabd that starts again gets it again.
     pub faults: Vec<LinkFaults>,
 }
@@ -314,6 +320,19 @@ impl Cluster {
 }
 
 impl Node {
+    /// One of which nothing was started, with so many links.
+    pub fn new(id: u8, links: u8) -> Self {
+        Self {
+            id,
+            name: format!("node{id}"),
+            gabd: None,
+            vxiod: None,
+            vxconfigd: None,
+            vxfused: None,
+            faults: vec![LinkFaults::default(); usize::from(links)],
+        }
+    }
+
     /// What its gabd does.
     pub fn state(&self) -> State {
         self.gabd.map_or(State::Gone, Process::state)
@@ -326,14 +345,6 @@ pub(super) mod tests {
 
     /// Two nodes with two links on the loopback, and a phantom.
     pub(in super::super) fn cluster() -> Cluster {
-        let node = |id: u8| Node {
-            id,
-            name: format!("node{id}"),
-            gabd: None,
-            vxiod: None,
-            vxconfigd: None,
-            faults: vec![LinkFaults::default(); 2],
-        };
         Cluster {
             version: VERSION,
             dir: "/d".into(),
@@ -348,9 +359,10 @@ pub(super) mod tests {
             phantoms: 1,
             keyed: false,
             disks: 0,
+            fuse: false,
             quorum: false,
             attached: false,
-            nodes: vec![node(0), node(1)],
+            nodes: vec![Node::new(0, 2), Node::new(1, 2)],
         }
     }
 }

@@ -122,6 +122,7 @@ fn up(dir: &Path, args: &UpArgs) -> Result<()> {
         keyed: args.keyed,
         disks: args.disks,
         disk_size: args.disk_size,
+        fuse: args.with_files()?,
         ..UpOptions::default()
     };
     let testbed = Testbed::up(dir, &options)?;
@@ -140,6 +141,10 @@ fn made(cluster: &Cluster) -> String {
     );
     if cluster.address_offset != 0 && cluster.netns.is_none() {
         text += "127.77.L.0 cannot be bound here: node N of link L is 127.77.L.(N+1)\n";
+    }
+    if cluster.fuse {
+        let dir = cluster.dir.display();
+        text += &format!("volumes of node N are files in {dir}/nodeN/dev/vx/dsk and rdsk\n");
     }
     text
 }
@@ -305,6 +310,9 @@ mod tests {
         golden::check("muster-up", &made(&all));
         all.address_offset = 1;
         golden::check("muster-up-offset", &made(&all));
+        all.fuse = true;
+        golden::check("muster-up-fuse", &made(&all));
+        all.fuse = false;
         all.keyed = true;
         all.transport = Transport::Ether;
         all.netns = Some(Namespaces { user: true, ..Namespaces::new(9000) });

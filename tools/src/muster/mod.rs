@@ -16,6 +16,7 @@ pub mod daemons;
 pub mod demo;
 pub mod files;
 pub mod formed;
+pub mod fuse;
 pub mod netns;
 pub mod places;
 pub mod process;

@@ -10,10 +10,10 @@ use rustix::process::Signal;
 
 use super::allocate::UserList;
 use super::binaries::Binaries;
-use super::cluster::{Cable, Cluster, FILE, LinkFaults, Node, TimerProfile, Transport, VERSION};
+use super::cluster::{Cable, Cluster, FILE, Node, TimerProfile, Transport, VERSION};
 use super::netns::{self, Namespaces, switch};
 use super::process::State;
-use super::{control, daemons, files, formed, places, volumes};
+use super::{control, daemons, files, formed, fuse, places, volumes};
 
 /// A cluster, locked against other musters until it is dropped.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct UpOptions {
     pub disks: u32,
     /// Bytes of each of them; they are sparse.
     pub disk_size: u64,
+    /// Their volumes are shown as files.
+    pub fuse: bool,
     /// Only a majority goes on; not with phantoms, for then nobody would seed.
     pub quorum: bool,
     /// The daemons die with the thread that calls `up`.
@@ -76,6 +78,7 @@ impl Default for UpOptions {
             keyed: false,
             disks: 0,
             disk_size: 256 << 20,
+            fuse: false,
             quorum: false,
             attached: false,
         }
@@ -98,6 +101,9 @@ impl Testbed {
     /// If there is one already, or it does not form: with what is missing and the ends of the
     /// logs. Whatever was made is removed again.
     pub fn up(dir: &Path, options: &UpOptions) -> Result<Self> {
+        if options.fuse {
+            fuse::check()?;
+        }
         let binaries = Binaries::locate()?;
         let (dir, made_dir) = make_dir(dir)?;
         let unmake = |error| {
@@ -117,14 +123,6 @@ impl Testbed {
                 (transport, Some(Namespaces::new(mtu)), list.allocate_id(&dir).map_err(unmake)?)
             }
         };
-        let node = |id: u8| Node {
-            id,
-            name: format!("node{id}"),
-            gabd: None,
-            vxiod: None,
-            vxconfigd: None,
-            faults: vec![LinkFaults::default(); usize::from(options.links)],
-        };
         let cluster = Cluster {
             version: VERSION,
             dir,
@@ -139,9 +137,10 @@ impl Testbed {
             phantoms: options.phantoms,
             keyed: options.keyed,
             disks: options.disks,
+            fuse: options.fuse,
             quorum: options.quorum,
             attached: options.attached,
-            nodes: (0..options.nodes).map(node).collect(),
+            nodes: (0..options.nodes).map(|id| Node::new(id, options.links)).collect(),
         };
         let mut testbed = Self { cluster, binaries, _lock: lock };
         match testbed.start_all(list, options.disk_size) {
@@ -185,6 +184,8 @@ impl Testbed {
             Down::Clean => Duration::from_secs(3),
             Down::Fast => Duration::ZERO,
         };
+        // Before the volumes go, so that what programs have written to files still gets there.
+        fuse::stop(cluster, &ids, grace)?;
         for node in &cluster.nodes {
             volumes::kill(node)?;
         }
@@ -278,6 +279,8 @@ impl Testbed {
         if self.cluster.node(node).state() == State::Gone {
             bail!("{}: gabd does not run", self.cluster.node(node).name);
         }
+        // A file that is open keeps its volume open, and the node in the cluster.
+        fuse::stop(&self.cluster, &[node], Duration::from_secs(10))?;
         volumes::stop(&self.cluster, node)?;
         Ok(daemons::stop(&self.cluster, &[node], Duration::from_secs(10))?.is_empty())
     }
@@ -419,12 +422,15 @@ impl Testbed {
         Ok(())
     }
 
-    /// Starts CVM on a node and brings it into the cluster.
+    /// Starts CVM on a node, with vxfused if the cluster has it, and brings it into the cluster.
     ///
     /// # Errors
     /// If it does not start, or is not let in.
     pub fn start_volumes(&mut self, node: u8) -> Result<()> {
-        let started = volumes::start(&mut self.cluster, node, &self.binaries);
+        let mut started = volumes::start(&mut self.cluster, node, &self.binaries);
+        if self.cluster.fuse && started.is_ok() {
+            started = fuse::start(&mut self.cluster, node, &self.binaries);
+        }
         self.cluster.save()?;
         started?;
         volumes::join(&self.cluster, node)

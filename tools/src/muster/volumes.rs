@@ -1,4 +1,5 @@
-//! CVM in the testbed: shared disks as sparse files, and the two daemons of each node.
+//! CVM in the testbed: shared disks as sparse files, and the two daemons of each node. The third, which
+//! shows volumes as files, is in `fuse.rs`.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -45,9 +46,9 @@ pub fn make_disks(cluster: &Cluster, size: u64) -> Result<()> {
     Ok(())
 }
 
-/// The processes of CVM on a node, vxiod first.
+/// The processes of CVM on a node, vxfused first: it is the client of the others.
 pub fn processes(node: &Node) -> impl Iterator<Item = Process> {
-    [node.vxiod, node.vxconfigd].into_iter().flatten()
+    [node.vxfused, node.vxiod, node.vxconfigd].into_iter().flatten()
 }
 
 /// Starts those daemons of a node that do not run.
@@ -69,7 +70,8 @@ pub fn start(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()>
     let name = cluster.node(node).name.clone();
     let limit = cluster.timers.patience();
     wait::until(&format!("vxconfigd of {name} answers"), limit, || {
-        for process in processes(cluster.node(node)) {
+        let place = cluster.node(node);
+        for process in [place.vxiod, place.vxconfigd].into_iter().flatten() {
             if process.state() == State::Gone {
                 bail!("a daemon of CVM of {name} ended");
             }

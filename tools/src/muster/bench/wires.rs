@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::super::binaries::Binaries;
-use super::super::cluster::{Cluster, LinkFaults, Node, TimerProfile, Transport, VERSION};
+use super::super::cluster::{Cluster, Node, TimerProfile, Transport, VERSION};
 use super::super::netns::place::{At, Place};
 use super::super::netns::{self, Namespaces};
 
@@ -22,14 +22,6 @@ impl Wires {
     /// Makes them, with devices of this MTU.
     pub(super) fn up(nodes: u8, mtu: u32) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-").tempdir()?;
-        let node = |id| Node {
-            id,
-            name: format!("node{id}"),
-            gabd: None,
-            vxiod: None,
-            vxconfigd: None,
-            faults: vec![LinkFaults::default()],
-        };
         let cluster = Cluster {
             version: VERSION,
             dir: folder.path().to_owned(),
@@ -46,7 +38,8 @@ impl Wires {
             quorum: false,
             attached: true,
             disks: 0,
-            nodes: (0..nodes).map(node).collect(),
+            fuse: false,
+            nodes: (0..nodes).map(|id| Node::new(id, 1)).collect(),
         };
         let mut wires = Self { cluster, binaries: Binaries::locate()?, folder };
         netns::make(&mut wires.cluster, &wires.binaries)?;
