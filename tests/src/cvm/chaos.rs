@@ -13,14 +13,14 @@ pub struct Chaos {
     draw: Draw,
     next: Instant,
     period: Duration,
-    weights: [u32; 12],
+    weights: [u32; 11],
 }
 
 impl Chaos {
     /// Of a seed: each kind is off, normal or favoured.
     pub fn new(seed: Seed) -> Self {
         let mut draw = seed.child("chaos").draw();
-        let weights = [5, 3, 6, 6, 6, 5, 6, 3, 1, 6, 20, 8];
+        let weights = [5, 3, 6, 6, 6, 5, 6, 3, 1, 6, 8];
         let weights = weights.map(|weight| weight * [0, 1, 1, 4][draw.pick(4)]);
         let period = Duration::from_millis(draw.range(300, 2500));
         Self { next: Instant::ZERO + draw.exponential(period), draw, period, weights }
@@ -68,7 +68,6 @@ impl Chaos {
                 }
             }
             9 => driver.fail_plex(node, draw.bits()),
-            10 => driver.change_volume(node, draw.bits()),
             _ => {
                 if draw.chance(0.5) {
                     driver.hang_configd(node, time);

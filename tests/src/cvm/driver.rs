@@ -6,6 +6,7 @@ use core::time::Duration;
 use gab::PortName;
 use llt::{Instant, NodeId};
 
+use super::data::Data;
 use super::invariants::Watch;
 use super::node::Node;
 use super::port::Said;
@@ -58,6 +59,10 @@ pub struct Driver {
     pub nodes: Vec<Node>,
     /// The disks.
     pub storage: Storage,
+    /// What lies on them of volumes, and what programs expect.
+    pub data: Data,
+    /// Programs open volumes and use them.
+    pub programs_run: bool,
     /// What must hold.
     pub watch: Watch,
     /// What utilities have asked for, in order.
@@ -97,6 +102,8 @@ impl Driver {
             nodes: (0..world.nodes()).map(node).collect(),
             world,
             storage: Storage::new(shape.disks, seed.child("disks").draw()),
+            data: Data::default(),
+            programs_run: false,
             watch: Watch::default(),
             asked: Vec::new(),
             said: Said::new(),

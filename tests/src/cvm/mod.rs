@@ -6,6 +6,8 @@
 //! | `turn.rs` | what goes into the cores of a node, and what comes out |
 //! | `processes.rs` | vxiod, vxconfigd and gabd of a node start and end, each for itself |
 //! | `port.rs` | an agent of [`crate::client`] as a port of CVM |
+//! | `plane.rs` | volumes in use: programs, volumes, disks |
+//! | `data.rs` | what disks hold, and what programs may read |
 //! | `storage.rs` | disks, paths, and writes that take their time |
 //! | `workload.rs` | utilities that ask for something, and what they were told |
 //! | `chaos.rs` | what breaks besides what [`crate::chaos`] breaks |
@@ -17,9 +19,11 @@
 //! judged as in every other run.
 
 mod chaos;
+mod data;
 mod driver;
 mod invariants;
 mod node;
+mod plane;
 mod port;
 mod processes;
 mod rest;
@@ -33,9 +37,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use llt::Instant;
 
 pub use chaos::Chaos;
+pub use data::Data;
 pub use driver::{Driver, Shape};
 pub use invariants::Watch;
 pub use node::Node;
+pub use plane::Plane;
 pub use port::{Event, Port};
 pub use storage::Storage;
 pub use workload::{Asked, Effect, init, make, name};
@@ -69,6 +75,7 @@ fn drive(driver: &mut Driver) -> Option<Duration> {
     driver.world.boot_all();
     let end = Instant::ZERO + plan.start + plan.length;
     let mut chaos = Chaos::new(driver.shape().seed);
+    driver.programs_run = true;
     while driver.world.now() < end {
         driver.step();
         chaos.strike(driver);

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use core::time::Duration;
 use cvm::core::configd::{Configd, ConfigdOutput};
 use cvm::core::iod::{
-    Command, DrainTicket, Iod, IodOutput, LogIo, LogToken, Token, Upcall, WriteDone,
+    Command, Iod, IodOutput, LogIo, LogToken, Token, Upcall, WriteDone,
 };
-use cvm::sim::Ranges;
 use llt::{Instant, NodeId};
 
+use super::plane::Plane;
 use super::port::Port;
 
 /// What passes on the socket between vxconfigd and vxiod: something, or that the other one is there, or
@@ -48,13 +48,10 @@ pub struct Node {
     pub(super) configd_hears: bool,
     /// Writes that have ended, and vxiod does not know yet.
     pub(super) ended: VecDeque<(Token, WriteDone)>,
-    /// When I/O that vxiod has stopped has come to its end.
-    pub(super) drains: VecDeque<(Instant, DrainTicket)>,
     /// Logs that are read or written, and when that is done.
     pub(super) logs: VecDeque<(Instant, LogToken, LogIo)>,
-    /// What is copied of volumes, and when the oldest of it has come to its end.
-    pub(super) ranges: Ranges,
-    pub(super) copy_at: Instant,
+    /// Volumes that are open or copied.
+    pub(super) plane: Plane,
     /// When looks at all disks are done.
     pub(super) scans: VecDeque<Instant>,
     /// Requests of utilities that vxconfigd has not read yet.
@@ -95,10 +92,8 @@ impl Node {
             iod_hears: false,
             configd_hears: false,
             ended: VecDeque::new(),
-            drains: VecDeque::new(),
             logs: VecDeque::new(),
-            ranges: Ranges::default(),
-            copy_at: Instant::ZERO,
+            plane: Plane::default(),
             scans: VecDeque::new(),
             to_ask: VecDeque::new(),
             life: None,
@@ -126,9 +121,8 @@ impl Node {
             && self.to_configd.is_empty()
             && self.to_iod.is_empty()
             && self.ended.is_empty()
-            && self.drains.is_empty()
             && self.logs.is_empty()
-            && self.ranges.is_quiet()
+            && self.plane.is_quiet()
             && self.scans.is_empty()
             && self.to_ask.is_empty()
     }

@@ -7,7 +7,7 @@ use cvm::core::iod::IodOutput;
 use cvm::core::iod::{Iod, IodConfig};
 use cvm::model::Activation;
 use cvm::request::{ClusterRequest, Request};
-use cvm::sim::{CLUSTER, Ranges};
+use cvm::sim::CLUSTER;
 use llt::{Id, Incarnation, Instant};
 
 use super::driver::Driver;
@@ -65,12 +65,14 @@ impl Driver {
     fn end_iod(&mut self, node: usize) {
         let now = self.world.now();
         let state = &mut self.nodes[node];
-        if state.iod.take().is_none() {
+        if state.iod.is_none() {
             return;
         }
+        self.end_plane(node);
+        let state = &mut self.nodes[node];
+        state.iod = None;
         self.storage.orphan(now, state.id);
         state.iod_out.clear();
-        state.drains.clear();
         // What it was writing to logs is written, or is not.
         for (_, _, io) in std::mem::take(&mut state.logs) {
             if self.draw.pick(2) == 0 {
@@ -78,7 +80,6 @@ impl Driver {
             }
         }
         let state = &mut self.nodes[node];
-        state.ranges = Ranges::default();
         state.ended.clear();
         state.configd_hears = false;
         (state.iod_hears, state.generation) = (false, 0);
@@ -151,22 +152,6 @@ impl Driver {
         self.nodes[node].collect();
     }
 
-    /// A program on a node changes one of the volumes that the node has; `which` draws it.
-    pub fn change_volume(&mut self, node: usize, which: u64) {
-        let local = self.local(node);
-        let Some(iod) = self.nodes[node].iod.as_mut() else { return };
-        let volumes = iod.tables().iter().flat_map(|(id, table)| {
-            let volumes = table.image.group.volumes.iter().filter(|(_, volume)| !volume.layer);
-            volumes.map(|(volume, _)| (id.clone(), volume.clone()))
-        });
-        let volumes: Vec<_> = volumes.collect();
-        let place = usize::try_from(which % volumes.len().max(1) as u64).unwrap_or(0);
-        let Some(volume) = volumes.get(place) else { return };
-        iod.handle_first_change(local, volume, 1_283_432_400);
-        self.say(|| format!("node {node}: volume {} of {} is changed", volume.1, volume.0));
-        self.nodes[node].collect();
-    }
-
     /// vxconfigd answers nobody for a while.
     pub fn hang_configd(&mut self, node: usize, time: Duration) {
         self.say(|| format!("node {node}: vxconfigd hangs for {time:?}"));
@@ -227,7 +212,7 @@ impl Driver {
             host: name(&format!("host{node}")),
             cluster: name(CLUSTER),
             answer_limit: Duration::from_secs(4),
-            activation: Activation::Off,
+            activation: Activation::SharedWrite,
             join_limit: Duration::from_secs(5),
             preference: 0,
         };

@@ -24,6 +24,7 @@ impl Driver {
     pub fn heal(&mut self) {
         self.world.heal();
         self.storage.mend();
+        self.programs_run = false;
         for node in &mut self.nodes {
             node.hangs_until = llt::Instant::ZERO;
         }
@@ -88,6 +89,7 @@ impl Driver {
         let rested = self.rests(limit);
         if rested {
             self.check_agreement();
+            self.check_data();
         }
         rested.then_some(recovery)
     }

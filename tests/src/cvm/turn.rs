@@ -7,7 +7,7 @@
 use core::time::Duration;
 
 use cvm::core::configd::ConfigdOutput;
-use cvm::core::iod::{Command, DrainTicket, IodOutput, LogIo, LogToken, Upcall, VolumeIo};
+use cvm::core::iod::{Command, IodOutput, LogIo, LogToken, Upcall, VolumeIo};
 use cvm::core::wire::parcel::Way;
 use cvm::request::Reply;
 use llt::Instant;
@@ -20,8 +20,8 @@ use super::port::Event;
 const KINDS: usize = 12;
 /// As much as a process does in one turn.
 const ROUNDS_MAX: usize = 400;
-/// How long I/O that runs takes to come to its end.
-const DRAIN: Duration = Duration::from_micros(700);
+/// How long it takes to read a log, or to write it.
+const LOG: Duration = Duration::from_micros(700);
 /// Between two tries of vxconfigd to open its ports.
 const PORT_RETRY: Duration = Duration::from_secs(1);
 
@@ -60,8 +60,8 @@ impl Driver {
             6 => configd_free && self.hear_w(node),
             7 => configd_free && self.hear_u(node),
             8 => configd_free && self.scanned(node),
-            9 => iod_free && (self.drained(node) || self.logged(node)),
-            10 => iod_free && self.ranged(node),
+            9 => iod_free && self.logged(node),
+            10 => iod_free && self.plane_step(node),
             _ => configd_free && self.hear_utility(node),
         }
     }
@@ -87,7 +87,7 @@ impl Driver {
     }
 
     /// After every input.
-    fn collected(&mut self, node: usize) {
+    pub(super) fn collected(&mut self, node: usize) {
         let state = &mut self.nodes[node];
         state.collect();
         if let Some(iod) = &state.iod {
@@ -95,7 +95,7 @@ impl Driver {
         }
     }
 
-    fn note(&mut self, node: usize, kind: u64, about: u64) {
+    pub(super) fn note(&mut self, node: usize, kind: u64, about: u64) {
         self.digest.word(self.world.now().as_nanos() ^ (node as u64) << 56 ^ kind << 48);
         self.digest.word(about);
     }
@@ -119,28 +119,31 @@ impl Driver {
             }
             IodOutput::ClosePort => state.v.close(world),
             IodOutput::CopyRange { volume, number } => {
-                let takes = self.draw.exponential(DRAIN);
-                let state = &mut self.nodes[node];
-                if state.ranges.copies().next().is_none() {
-                    state.copy_at = self.world.now() + takes;
+                if !state.plane.copy(&volume, number)
+                    && let Some(iod) = &mut state.iod
+                {
+                    let local = self.world.process(node).clock.local(self.world.now());
+                    iod.handle_copied(local, &volume, number, false);
                 }
-                state.ranges.copy(volume, number);
+                self.collected(node);
                 self.check_copies();
             }
-            IodOutput::HoldRange { volume, number, .. } => {
-                state.ranges.hold(volume, number);
+            IodOutput::HoldRange { volume, number, at, len } => {
+                if state.plane.hold(&volume, number, (at, len))
+                    && let Some(iod) = &mut state.iod
+                {
+                    iod.handle_range_clear(&volume, number);
+                }
+                self.collected(node);
                 self.check_copies();
             }
             IodOutput::ReleaseRange { volume } => {
-                state.ranges.release(&volume);
+                state.plane.release(&volume);
                 self.check_copies();
             }
-            IodOutput::Drain(ticket, _) => {
-                let takes = self.draw.exponential(DRAIN);
-                self.nodes[node].drains.push_back((self.world.now() + takes, ticket));
-            }
+            IodOutput::Drain(ticket, group) => state.plane.drain(ticket, group),
             IodOutput::Log(token, io) => {
-                let takes = self.draw.exponential(DRAIN);
+                let takes = self.draw.exponential(LOG);
                 self.nodes[node].logs.push_back((self.world.now() + takes, token, io));
             }
             IodOutput::Prepare(_) => {}
@@ -154,9 +157,7 @@ impl Driver {
                 }
             }
             IodOutput::Notice(notice) => self.say(|| format!("node {node}: vxiod: {notice:?}")),
-            IodOutput::Opened(ticket, _) => {
-                self.fault("cvm-opened", || format!("node {node}: nobody asked for {ticket:?}"));
-            }
+            IodOutput::Opened(ticket, result) => self.opened(node, ticket, result.is_ok()),
             IodOutput::Tell(upcall) => {
                 let id = state.id;
                 if state.iod_hears {
@@ -413,22 +414,6 @@ impl Driver {
         true
     }
 
-    fn drained(&mut self, node: usize) -> bool {
-        let (local, now) = (self.local(node), self.world.now());
-        let state = &mut self.nodes[node];
-        if state.ranges.copies().next().is_some() {
-            return false;
-        }
-        let is_due = |(at, _): &mut (Instant, DrainTicket)| *at <= now;
-        let Some((_, ticket)) = state.drains.pop_front_if(is_due) else { return false };
-        if let Some(iod) = &mut state.iod {
-            iod.handle_drained(local, ticket);
-        }
-        self.note(node, 8, ticket.0);
-        self.collected(node);
-        true
-    }
-
     /// A log was read, or written.
     fn logged(&mut self, node: usize) -> bool {
         let (local, now) = (self.local(node), self.world.now());
@@ -444,28 +429,6 @@ impl Driver {
         true
     }
 
-    /// A range is held, or a copy has come to its end.
-    fn ranged(&mut self, node: usize) -> bool {
-        let (local, now) = (self.local(node), self.world.now());
-        let state = &mut self.nodes[node];
-        let Some(iod) = &mut state.iod else { return false };
-        let about = if let Some((volume, number)) = state.ranges.cleared() {
-            iod.handle_range_clear(&volume, number);
-            number.0
-        } else if state.copy_at <= now
-            && let Some(copy) = state.ranges.copied()
-        {
-            iod.handle_copied(local, &copy.volume, copy.number, !copy.is_cancelled);
-            state.copy_at = now + self.draw.exponential(DRAIN);
-            copy.number.0
-        } else {
-            return false;
-        };
-        self.note(node, 9, about);
-        self.collected(node);
-        true
-    }
-
     /// What disks copy nobody changes who may change anything. A node that is about to be thrown out
     /// is kept from it by its lease, which is not there yet.
     fn check_copies(&mut self) {
@@ -474,13 +437,13 @@ impl Driver {
         let mut wrong = None;
         for copier in members() {
             let same = |node: &&Node| reconfig(node) == reconfig(copier);
-            for copy in copier.ranges.copies() {
+            for (volume, number) in copier.plane.copies() {
                 for node in members().filter(|node| node.iod_out.is_empty()).filter(same) {
                     let runs = node.iod.as_ref().is_some_and(|iod| {
-                        matches!(iod.io_of(&copy.volume), VolumeIo::Runs { .. })
+                        matches!(iod.io_of(volume), VolumeIo::Runs { .. })
                     });
-                    if runs && node.ranges.held(&copy.volume) != Some(copy.number) {
-                        wrong = Some((copier.id, node.id, copy.volume.clone()));
+                    if runs && node.plane.held(volume) != Some(number) {
+                        wrong = Some((copier.id, node.id, volume.clone()));
                     }
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cvm::disk::RequestId;
 use cvm::model::op::{DiskName, Make, Op, VolumeLayout};
-use cvm::model::{Activation, Copies, Group, Name};
+use cvm::model::{Activation, Copies, Group, LogType, Name};
 use cvm::request::{ClusterRequest, GroupRequest, Import, Reply, Request};
 use llt::{Instant, NodeId};
 
@@ -104,6 +104,14 @@ pub fn make(group: &str, volume: &str, mirrored: bool) -> Request {
     Request::Op { group: name(group), op: Op::Make(Box::new(make)) }
 }
 
+/// A volume of some regions, mostly with copies and a log.
+fn logged(volume: Name, draw: &mut Draw) -> Make {
+    let layouts = [VolumeLayout::Mirror, VolumeLayout::Mirror, VolumeLayout::StripeMirror];
+    let types = [LogType::None, LogType::Region, LogType::Region, LogType::Sequential];
+    let log_type = types[draw.pick(types.len())];
+    Make { log_type, ..Make::new(volume, Some(8192), layouts[draw.pick(layouts.len())]) }
+}
+
 /// `vxdg -s -o reminor= import`: another group may have its numbers by now.
 pub(super) fn import(group: &str) -> Request {
     Request::Group(GroupRequest::Import(Import {
@@ -159,7 +167,11 @@ impl Driver {
         match kind {
             1 => {
                 let volume = self.new_name('v');
-                let request = make(named.as_str(), volume.as_str(), draw.chance(0.3));
+                let request = if draw.chance(0.5) {
+                    make(named.as_str(), volume.as_str(), draw.chance(0.3))
+                } else {
+                    op(Op::Make(Box::new(logged(volume.clone(), draw))))
+                };
                 (request, Effect::Volume { group: named, volume, made: true })
             }
             2 if !group.volumes.is_empty() => {

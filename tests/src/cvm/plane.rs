@@ -1,0 +1,638 @@
+//! Volumes in use on a node: programs, the cores of volumes, and their disks, as the daemon has them
+//! (`cvm/src/iod/plane.rs`, `cvm/src/engine`).
+//!
+//! What a node has given to disks lands, or not, when it is killed. While others have gone on without it
+//! nothing of it lands: that is the promise of the lease, which is not there yet.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use cvm::core::iod::{DrainTicket, Iod, LogIo, OpenTicket, RangeNumber, VolumeIo, VolumeName};
+use cvm::disk::DRL_BLOCK;
+use cvm::model::{KernelState, Sectors, UniqueId};
+use cvm::volume::{
+    DiskOp, DiskWork, IoFailed, Request, RequestId, Rules, Volume, VolumeMap, VolumeOutput, What,
+};
+use llt::Instant;
+
+use super::data::{Identity, Tag};
+use super::driver::Driver;
+use super::node::Node;
+
+/// The volumes of one node.
+#[derive(Debug, Default)]
+pub struct Plane {
+    volumes: BTreeMap<u64, Open>,
+    by_name: BTreeMap<VolumeName, u64>,
+    ranges: BTreeMap<VolumeName, Range>,
+    drains: Vec<(DrainTicket, Option<UniqueId>)>,
+    flights: Vec<Flight>,
+    /// Programs that wait until their volume is open.
+    opening: BTreeMap<u64, VolumeName>,
+    next: u64,
+    program_at: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    number: RangeNumber,
+    at: Sectors,
+    len: Sectors,
+}
+
+/// A volume that is open, or copied.
+#[derive(Debug)]
+struct Open {
+    name: VolumeName,
+    volume: Volume,
+    told: Option<VolumeIo>,
+    is_still: bool,
+    is_shared: bool,
+    /// A program has it open.
+    is_used: bool,
+    /// It makes no more requests.
+    closes: bool,
+    hold: Option<(RangeNumber, RequestId)>,
+    copy: Option<RequestId>,
+    asked: BTreeMap<RequestId, Asked>,
+}
+
+/// A request to a volume.
+#[derive(Debug)]
+struct Asked {
+    request: Request,
+    of: Of,
+    /// What is read.
+    data: Vec<Tag>,
+}
+
+#[derive(Debug)]
+enum Of {
+    Copy(RangeNumber),
+    Hold(RangeNumber),
+    /// A program, which expects of a read one of these for each sector, or anything.
+    Program(Identity, Vec<Option<BTreeSet<Tag>>>),
+}
+
+/// An operation on its way to a disk and back.
+#[derive(Debug)]
+struct Flight {
+    due: Instant,
+    volume: u64,
+    disk: UniqueId,
+    op: DiskOp,
+    log: Option<Vec<u8>>,
+}
+
+/// Requests of the cluster.
+const OWN: u64 = 1 << 62;
+
+impl Open {
+    fn moves(&self) -> bool {
+        !self.is_still && matches!(self.told, Some(VolumeIo::Gone | VolumeIo::Still))
+    }
+}
+
+impl Plane {
+    /// Nobody uses anything, and nothing is with a disk.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.drains.is_empty()
+            && self.flights.is_empty()
+            && self.opening.is_empty()
+            && self.volumes.values().all(|open| !open.is_used && open.copy.is_none())
+    }
+
+    pub(super) fn drain(&mut self, ticket: DrainTicket, group: Option<UniqueId>) {
+        self.drains.push((ticket, group));
+    }
+
+    fn add(&mut self, name: &VolumeName) -> u64 {
+        self.next += 1;
+        let number = self.next;
+        let mut volume = Volume::new(Arc::default(), Rules::default());
+        volume.stand_still();
+        let open = Open {
+            name: name.clone(),
+            volume,
+            told: None,
+            is_still: false,
+            is_shared: true,
+            is_used: false,
+            closes: false,
+            hold: None,
+            copy: None,
+            asked: BTreeMap::new(),
+        };
+        self.volumes.insert(number, open);
+        self.by_name.insert(name.clone(), number);
+        if let Some(range) = self.ranges.get(name).copied() {
+            self.hold_in(number, range);
+        }
+        number
+    }
+
+    fn number(&mut self, name: &VolumeName) -> u64 {
+        self.by_name.get(name).copied().unwrap_or_else(|| self.add(name))
+    }
+
+    fn submit(&mut self, number: u64, what: What, (at, len): (Sectors, Sectors), of: Of) -> RequestId {
+        self.next += 1;
+        // Those of programs are numbered by the data.
+        let id = RequestId(self.next | OWN);
+        let request = Request { id, what, at, len };
+        let data = vec![0; usize::try_from(len).unwrap_or(0)];
+        if let Some(open) = self.volumes.get_mut(&number) {
+            open.asked.insert(id, Asked { request, of, data });
+            open.volume.submit(request);
+        }
+        id
+    }
+
+    fn hold_in(&mut self, number: u64, range: Range) {
+        let hold = (range.at, range.len);
+        let id = self.submit(number, What::Hold, hold, Of::Hold(range.number));
+        let Some(open) = self.volumes.get_mut(&number) else { return };
+        if let Some((_, before)) = open.hold.replace((range.number, id)) {
+            open.copy.into_iter().for_each(|copy| open.volume.cancel(copy));
+            open.volume.release(before);
+        }
+    }
+
+    /// Nobody changes the range; `true`: nobody has the volume open here.
+    pub(super) fn hold(
+        &mut self,
+        name: &VolumeName,
+        number: RangeNumber,
+        (at, len): (Sectors, Sectors),
+    ) -> bool {
+        let range = Range { number, at, len };
+        self.ranges.insert(name.clone(), range);
+        match self.by_name.get(name).copied() {
+            Some(number) => self.hold_in(number, range),
+            None => return true,
+        }
+        false
+    }
+
+    /// The copies of the range are made equal; `false`: it was given back meanwhile.
+    pub(super) fn copy(&mut self, name: &VolumeName, range: RangeNumber) -> bool {
+        let number = self.number(name);
+        let held = self.ranges.get(name).copied().filter(|held| held.number == range);
+        let Some(Range { at, len, .. }) = held else { return false };
+        let id = self.submit(number, What::Copy, (at, len), Of::Copy(range));
+        if let Some(open) = self.volumes.get_mut(&number) {
+            open.copy = Some(id);
+        }
+        true
+    }
+
+    pub(super) fn release(&mut self, name: &VolumeName) {
+        self.ranges.remove(name);
+        let number = self.by_name.get(name).copied();
+        if let Some(open) = number.and_then(|number| self.volumes.get_mut(&number))
+            && let Some((_, hold)) = open.hold.take()
+        {
+            open.copy.into_iter().for_each(|copy| open.volume.cancel(copy));
+            open.volume.release(hold);
+        }
+    }
+
+    /// What is held of a volume here.
+    pub(super) fn held(&self, name: &VolumeName) -> Option<RangeNumber> {
+        self.ranges.get(name).map(|range| range.number)
+    }
+
+    /// Volumes with a copy under way.
+    pub(super) fn copies(&self) -> impl Iterator<Item = (&VolumeName, RangeNumber)> {
+        self.volumes.values().filter_map(|open| {
+            let asked = open.asked.get(&open.copy?)?;
+            let Of::Copy(number) = asked.of else { return None };
+            Some((&open.name, number))
+        })
+    }
+
+    /// Tells volumes what has changed; those whose program has lost them.
+    fn look(&mut self, iod: &Iod) -> (bool, Vec<VolumeName>) {
+        let (mut lost, mut is_new) = (Vec::new(), false);
+        for (number, open) in &mut self.volumes {
+            if open.told == Some(VolumeIo::Gone) {
+                continue;
+            }
+            let io = iod.io_of(&open.name);
+            if let Some(table) = iod.tables().get(&open.name.0) {
+                open.is_shared = table.is_shared();
+            }
+            let is_early = open.moves() && matches!(io, VolumeIo::Runs { .. });
+            if open.told.as_ref() == Some(&io) || is_early {
+                continue;
+            }
+            (open.is_still, is_new) = (false, true);
+            match &io {
+                VolumeIo::Gone => {
+                    open.volume.handle_gone();
+                    if std::mem::take(&mut open.is_used) {
+                        lost.push(open.name.clone());
+                    }
+                    self.by_name.retain(|_, of| of != number);
+                }
+                VolumeIo::Runs { map, rules } => open.volume.go_on(Arc::clone(map), *rules),
+                VolumeIo::Still => open.volume.stand_still(),
+            }
+            open.told = Some(io);
+        }
+        (is_new, lost)
+    }
+
+    fn forget_unused(&mut self) {
+        let ranges = &self.ranges;
+        let flights: BTreeSet<u64> = self.flights.iter().map(|flight| flight.volume).collect();
+        self.volumes.retain(|number, open| {
+            let is_held = open.told != Some(VolumeIo::Gone) && ranges.contains_key(&open.name);
+            open.is_used || open.copy.is_some() || is_held || flights.contains(number)
+        });
+        let volumes = &self.volumes;
+        self.by_name.retain(|_, number| volumes.contains_key(number));
+    }
+
+    /// Tickets of what has come to its end.
+    fn drained(&mut self) -> Option<DrainTicket> {
+        let moving: Vec<&Open> = self.volumes.values().filter(|open| open.moves()).collect();
+        let waits = |group: &Option<UniqueId>| {
+            moving.iter().any(|open| match group {
+                Some(group) => open.name.0 == *group,
+                None => open.is_shared,
+            })
+        };
+        let place = self.drains.iter().position(|(_, group)| !waits(group))?;
+        Some(self.drains.remove(place).0)
+    }
+}
+
+impl Driver {
+    /// One thing that the volumes of a node do, if there is one.
+    pub(super) fn plane_step(&mut self, node: usize) -> bool {
+        self.land(node) || self.tell_volumes(node) || self.hear_volumes(node) || self.program(node)
+    }
+
+    /// An operation comes back.
+    fn land(&mut self, node: usize) -> bool {
+        let now = self.world.now();
+        let lacks_lease = self.lacks_lease(node);
+        let plane = &self.nodes[node].plane;
+        let is_gone = |flight: &Flight| {
+            plane.volumes.get(&flight.volume).is_none_or(|o| o.told == Some(VolumeIo::Gone))
+        };
+        let lands = |flight: &Flight| flight.due <= now && (is_gone(flight) || !lacks_lease);
+        let Some(place) = plane.flights.iter().position(lands) else { return false };
+        let fails = is_gone(&plane.flights[place]) && lacks_lease;
+        let flight = self.nodes[node].plane.flights.remove(place);
+        let is_done = !fails && self.perform(node, &flight);
+        if let Some(open) = self.nodes[node].plane.volumes.get_mut(&flight.volume) {
+            open.volume.handle_done(flight.op.id, is_done);
+        }
+        self.note(node, 11, flight.op.at);
+        true
+    }
+
+    /// Others have gone on without it.
+    fn lacks_lease(&self, node: usize) -> bool {
+        let id = self.nodes[node].id;
+        let reconfig = self.nodes[node].iod.as_ref().map_or(0, |iod| iod.role().reconfig);
+        let goes_on = |other: &Node| {
+            other.member().is_some_and(|iod| {
+                let role = iod.role();
+                role.reconfig > reconfig && !role.members.contains(id)
+            })
+        };
+        self.nodes.iter().any(goes_on)
+    }
+
+    /// A disk does what it is told. What fails may be done in part.
+    fn perform(&mut self, node: usize, flight: &Flight) -> bool {
+        let (id, op) = (self.nodes[node].id, flight.op);
+        if self.storage.disks.is_reached(id, &flight.disk).is_err() {
+            return false;
+        }
+        let is_done = !self.draw.chance(self.storage.errors);
+        let len = if is_done { op.len } else { op.len / 2 };
+        if let Some(data) = &flight.log {
+            let data = data[..usize::try_from(len).unwrap_or(0) * DRL_BLOCK].to_vec();
+            let io = LogIo::Write { disk: flight.disk.clone(), at: op.at, data: data.into() };
+            return self.storage.disks.log(id, &io).is_ok() && is_done;
+        }
+        let volume = self.nodes[node].plane.volumes.get_mut(&flight.volume);
+        let Some(asked) = volume.and_then(|open| open.asked.get_mut(&op.request)) else {
+            return is_done;
+        };
+        for step in 0..len {
+            let place = usize::try_from(op.offset + step).unwrap_or(usize::MAX);
+            match op.work {
+                DiskWork::Flush => {}
+                DiskWork::Read => asked.data[place] = self.data.held(&flight.disk, op.at + step),
+                DiskWork::Write { .. } | DiskWork::Zero { .. } => {
+                    let is_own = asked.request.what.changes();
+                    let tag = if is_own { op.request.0 } else { asked.data[place] };
+                    self.data.put(&flight.disk, op.at + step, tag);
+                }
+            }
+        }
+        is_done
+    }
+
+    fn tell_volumes(&mut self, node: usize) -> bool {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let Some(iod) = &mut state.iod else { return false };
+        let (is_new, lost) = state.plane.look(iod);
+        for (group, volume) in &lost {
+            iod.close_volume(local, group, volume);
+        }
+        state.plane.forget_unused();
+        let drained = state.plane.drained();
+        if let Some(ticket) = drained {
+            iod.handle_drained(local, ticket);
+        }
+        if !is_new && drained.is_none() {
+            return false;
+        }
+        self.note(node, 8, drained.map_or(0, |ticket| ticket.0));
+        self.collected(node);
+        true
+    }
+
+    fn hear_volumes(&mut self, node: usize) -> bool {
+        let mut volumes = self.nodes[node].plane.volumes.iter_mut();
+        let said =
+            volumes.find_map(|(number, open)| Some((*number, open.volume.poll_output()?)));
+        let Some((number, output)) = said else { return false };
+        let (local, wall) = (self.local(node), 1_283_432_400);
+        match output {
+            VolumeOutput::Disk(op) => self.launch(node, number, op, None),
+            VolumeOutput::Log(op, data) => self.launch(node, number, op, Some(data)),
+            VolumeOutput::Done(request, result) => self.done(node, number, request, result),
+            VolumeOutput::FirstChange => {
+                let state = &mut self.nodes[node];
+                let open = state.plane.volumes.get(&number);
+                if let (Some(open), Some(iod)) = (open, &mut state.iod) {
+                    iod.handle_first_change(local, &open.name, wall);
+                }
+            }
+            VolumeOutput::Held(request) => {
+                let state = &mut self.nodes[node];
+                let open = state.plane.volumes.get(&number);
+                if let (Some(open), Some(iod)) = (open, &mut state.iod)
+                    && let Some(Of::Hold(range)) = open.asked.get(&request).map(|asked| &asked.of)
+                {
+                    iod.handle_range_clear(&open.name, *range);
+                }
+            }
+            VolumeOutput::Note(_) => {}
+            VolumeOutput::PlexFailed { plex } => {
+                let state = &mut self.nodes[node];
+                let open = state.plane.volumes.get(&number);
+                if let (Some(open), Some(iod)) = (open, &mut state.iod) {
+                    iod.handle_plex_failed(local, &open.name.0, plex, wall);
+                }
+            }
+            VolumeOutput::Still => {
+                if let Some(open) = self.nodes[node].plane.volumes.get_mut(&number) {
+                    open.is_still = true;
+                }
+            }
+        }
+        self.note(node, 12, number);
+        self.collected(node);
+        true
+    }
+
+    fn launch(&mut self, node: usize, volume: u64, op: DiskOp, log: Option<Vec<u8>>) {
+        let slow = self.draw.chance(0.05);
+        let mean = Duration::from_micros(if slow { 20_000 } else { 400 });
+        let due = self.world.now() + self.draw.exponential(mean);
+        let plane = &mut self.nodes[node].plane;
+        let Some(open) = plane.volumes.get(&volume) else { return };
+        let disk = open.volume.map().disks()[op.disk.0].clone();
+        plane.flights.push(Flight { due, volume, disk, op, log });
+    }
+
+    fn done(&mut self, node: usize, number: u64, id: RequestId, result: Result<(), IoFailed>) {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let Some(open) = state.plane.volumes.get_mut(&number) else { return };
+        let Some(Asked { request, of, data }) = open.asked.remove(&id) else { return };
+        let name = open.name.clone();
+        match of {
+            Of::Copy(range) => {
+                open.copy.take_if(|copy| *copy == id);
+                if let Some(iod) = &mut state.iod {
+                    iod.handle_copied(local, &name, range, result.is_ok());
+                }
+            }
+            Of::Hold(range) => {
+                // Of a volume that is gone nothing is changed.
+                if let (Err(_), Some(iod)) = (result, &mut state.iod) {
+                    iod.handle_range_clear(&name, range);
+                }
+            }
+            Of::Program(volume, _) if request.what.changes() => {
+                self.data.end(&volume, (request.at, request.len), id.0, result.is_ok());
+            }
+            Of::Program(volume, expected) if result.is_ok() => {
+                self.check_read(&volume, &request, &expected, &data);
+            }
+            Of::Program(..) => {}
+        }
+    }
+
+    fn check_read(
+        &mut self,
+        volume: &Identity,
+        request: &Request,
+        before: &[Option<BTreeSet<Tag>>],
+        data: &[Tag],
+    ) {
+        for ((sector, before), held) in (request.at..).zip(before).zip(data) {
+            // What was there when it was asked for, and what came since.
+            let is_late = *held > request.id.0;
+            if before.as_ref().is_some_and(|before| !before.contains(held)) && !is_late {
+                let text = format!("{volume:?} sector {sector}: {held}, of {before:?}");
+                self.fault("cvm-read", || text);
+                return;
+            }
+        }
+    }
+
+    // ---- programs ----
+
+    /// A program opens a volume, uses it or closes it, if it is time.
+    fn program(&mut self, node: usize) -> bool {
+        let now = self.world.now();
+        if self.nodes[node].plane.program_at > now {
+            return false;
+        }
+        let mean = if self.programs_run { 3_000 } else { 500 };
+        self.nodes[node].plane.program_at =
+            now + self.draw.exponential(Duration::from_micros(mean));
+        let used = self.nodes[node].plane.volumes.iter().filter(|(_, open)| open.is_used);
+        let used: Vec<u64> = used.map(|(number, _)| *number).collect();
+        let opens = self.programs_run && used.len() < 2 && self.draw.chance(0.1);
+        if opens {
+            self.open_volume(node);
+        } else if !used.is_empty() {
+            let number = used[self.draw.pick(used.len())];
+            self.use_volume(node, number);
+        }
+        self.collected(node);
+        true
+    }
+
+    fn open_volume(&mut self, node: usize) {
+        let number = self.data.number();
+        let which = self.draw.bits();
+        let state = &mut self.nodes[node];
+        let Some(iod) = &mut state.iod else { return };
+        let volumes = iod.tables().iter().flat_map(|(id, table)| {
+            let volumes = table.image.group.volumes.iter();
+            let started = volumes.filter(|(_, v)| !v.layer && v.kernel == KernelState::Enabled);
+            started.map(|(name, _)| (id.clone(), name.clone()))
+        });
+        let volumes: Vec<VolumeName> = volumes.collect();
+        let place = usize::try_from(which % volumes.len().max(1) as u64).unwrap_or(0);
+        let Some(name) = volumes.get(place) else { return };
+        if iod.open_count(&name.0, &name.1) > 0 || state.plane.opening.values().any(|o| o == name) {
+            return;
+        }
+        state.plane.opening.insert(number, name.clone());
+        iod.open_volume(OpenTicket(number), &name.0, &name.1, true);
+    }
+
+    /// The answer to a program that wants a volume.
+    pub(super) fn opened(&mut self, node: usize, ticket: OpenTicket, is_open: bool) {
+        let plane = &mut self.nodes[node].plane;
+        let Some(name) = plane.opening.remove(&ticket.0) else { return };
+        if is_open {
+            let number = plane.number(&name);
+            if let Some(open) = plane.volumes.get_mut(&number) {
+                (open.is_used, open.closes) = (true, false);
+            }
+        }
+    }
+
+    fn use_volume(&mut self, node: usize, number: u64) {
+        let local = self.local(node);
+        let (programs_run, roll) = (self.programs_run, self.draw.pick(40));
+        let (place, len) = (self.draw.below(512), 1 + self.draw.below(24));
+        // Few places, in all regions. Where several nodes write at the same time copies may differ: that
+        // is the affair of programs, so each has places of its own.
+        let of = if roll <= 16 { self.draw.pick(self.nodes.len()) } else { node };
+        let at = place / 32 * 520 + place % 32 + 64 * of as u64;
+        let state = &mut self.nodes[node];
+        let (Some(iod), Some(open)) = (&mut state.iod, state.plane.volumes.get_mut(&number)) else {
+            return;
+        };
+        open.closes |= !programs_run || roll == 0;
+        let name = open.name.clone();
+        let is_busy = open.asked.values().any(|asked| matches!(asked.of, Of::Program(..)));
+        if open.closes {
+            if !is_busy {
+                open.is_used = false;
+                iod.close_volume(local, &name.0, &name.1);
+            }
+            return;
+        }
+        let table = iod.tables().get(&name.0);
+        let Some(record) = table.and_then(|table| table.image.group.volumes.get(&name.1)) else {
+            return;
+        };
+        let volume = (name.0, record.common.rid);
+        let (at, len) = (at % record.len, len.min(record.len - at % record.len));
+        let what = match roll {
+            1..=2 => What::Flush,
+            3..=16 => What::Read,
+            17..=19 => What::Zero { durable: false, may_unmap: false },
+            _ => What::Write { durable: roll % 4 == 0 },
+        };
+        let (at, len) = if what == What::Flush { (0, 0) } else { (at, len) };
+        let id = self.data.number();
+        let expected = (at..at + len).map(|s| self.data.possible(&volume, s).cloned()).collect();
+        if what.changes() {
+            self.data.begin(&volume, at, len, id);
+        }
+        let request = Request { id: RequestId(id), what, at, len };
+        let data = vec![0; usize::try_from(len).unwrap_or(0)];
+        let asked = Asked { request, of: Of::Program(volume, expected), data };
+        if let Some(open) = self.nodes[node].plane.volumes.get_mut(&number) {
+            open.asked.insert(request.id, asked);
+            open.volume.submit(request);
+        }
+    }
+
+    /// The vxiod of a node is gone: what its volumes had given to disks lands, or does not.
+    pub(super) fn end_plane(&mut self, node: usize) {
+        let lacks_lease = self.lacks_lease(node);
+        let mut flights: VecDeque<Flight> =
+            std::mem::take(&mut self.nodes[node].plane.flights).into();
+        while let Some(flight) = flights.pop_front() {
+            if !lacks_lease && self.draw.chance(0.5) {
+                let _ = self.perform(node, &flight);
+            }
+        }
+        let plane = std::mem::take(&mut self.nodes[node].plane);
+        for asked in plane.volumes.into_values().flat_map(|open| open.asked.into_values()) {
+            if let Of::Program(volume, _) = asked.of
+                && asked.request.what.changes()
+            {
+                let Request { id, at, len, .. } = asked.request;
+                self.data.end(&volume, (at, len), id.0, false);
+            }
+        }
+    }
+
+    /// At rest: every copy of every volume holds what programs may expect.
+    pub(super) fn check_data(&mut self) {
+        let Some(iod) = &self.nodes[0].iod else { return };
+        let mut wrong = Vec::new();
+        for (id, table) in iod.tables() {
+            for (name, record) in &table.image.group.volumes {
+                let Some(map) = VolumeMap::new(&table.image.group, name.as_str()) else { continue };
+                let volume = (id.clone(), record.common.rid);
+                for sector in self.data.written(&volume) {
+                    let Some(possible) = self.data.possible(&volume, sector) else { continue };
+                    let held = self.copies_of(&map, sector);
+                    if held.len() > 1 || !held.is_subset(possible) {
+                        wrong.push(format!(
+                            "{name} of {id}, sector {sector}: {held:?}, of {possible:?}"
+                        ));
+                        break;
+                    }
+                }
+            }
+        }
+        for text in wrong {
+            self.fault("cvm-data", || text);
+        }
+    }
+
+    /// What the copies of a sector hold that are read.
+    fn copies_of(&self, map: &VolumeMap, sector: Sectors) -> BTreeSet<Tag> {
+        use cvm::volume::{MirrorIndex, PlexMode, Target};
+        let mut held = BTreeSet::new();
+        let mut mirrors = vec![(MirrorIndex::VOLUME, sector)];
+        while let Some((mirror, at)) = mirrors.pop() {
+            let plexes = map.mirror(mirror).plexes.iter().map(|plex| map.plex(*plex));
+            for plex in plexes.filter(|plex| plex.mode == PlexMode::ReadWrite) {
+                for part in plex.parts(at, 1) {
+                    match part.target {
+                        Some(Target::Disk { disk, at }) => {
+                            held.insert(self.data.held(&map.disks()[disk.0], at));
+                        }
+                        Some(Target::Layer { mirror, at }) => mirrors.push((mirror, at)),
+                        None => {}
+                    }
+                }
+            }
+        }
+        held
+    }
+}
