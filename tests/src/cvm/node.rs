@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 
 use core::time::Duration;
 use cvm::core::configd::{Configd, ConfigdOutput};
-use cvm::core::iod::{
-    Command, Iod, IodOutput, LogIo, LogToken, Token, Upcall, WriteDone,
-};
+use cvm::core::iod::{Command, Iod, IodOutput, LogIo, LogToken, Token, Upcall, WriteDone};
 use llt::{Instant, NodeId};
 
 use super::plane::Plane;
@@ -122,7 +120,6 @@ impl Node {
             && self.to_iod.is_empty()
             && self.ended.is_empty()
             && self.logs.is_empty()
-            && self.plane.is_quiet()
             && self.scans.is_empty()
             && self.to_ask.is_empty()
     }

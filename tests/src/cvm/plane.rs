@@ -95,12 +95,14 @@ impl Open {
 }
 
 impl Plane {
-    /// Nobody uses anything, and nothing is with a disk.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.drains.is_empty()
-            && self.flights.is_empty()
-            && self.opening.is_empty()
-            && self.volumes.values().all(|open| !open.is_used && open.copy.is_none())
+    /// What is still used, or with a disk.
+    pub(super) fn unsettled(&self) -> Option<String> {
+        if !self.drains.is_empty() || !self.flights.is_empty() || !self.opening.is_empty() {
+            let (drains, flights, opening) = (&self.drains, &self.flights, &self.opening);
+            return Some(format!("{drains:?} wait for {flights:?}, {opening:?}"));
+        }
+        let is_busy = |open: &&Open| open.is_used || open.copy.is_some();
+        self.volumes.values().find(is_busy).map(|open| format!("{open:?}"))
     }
 
     pub(super) fn drain(&mut self, ticket: DrainTicket, group: Option<UniqueId>) {
@@ -136,7 +138,13 @@ impl Plane {
         self.by_name.get(name).copied().unwrap_or_else(|| self.add(name))
     }
 
-    fn submit(&mut self, number: u64, what: What, (at, len): (Sectors, Sectors), of: Of) -> RequestId {
+    fn submit(
+        &mut self,
+        number: u64,
+        what: What,
+        (at, len): (Sectors, Sectors),
+        of: Of,
+    ) -> RequestId {
         self.next += 1;
         // Those of programs are numbered by the data.
         let id = RequestId(self.next | OWN);
@@ -363,8 +371,7 @@ impl Driver {
 
     fn hear_volumes(&mut self, node: usize) -> bool {
         let mut volumes = self.nodes[node].plane.volumes.iter_mut();
-        let said =
-            volumes.find_map(|(number, open)| Some((*number, open.volume.poll_output()?)));
+        let said = volumes.find_map(|(number, open)| Some((*number, open.volume.poll_output()?)));
         let Some((number, output)) = said else { return false };
         let (local, wall) = (self.local(node), 1_283_432_400);
         match output {
@@ -471,12 +478,12 @@ impl Driver {
         if self.nodes[node].plane.program_at > now {
             return false;
         }
-        let mean = if self.programs_run { 3_000 } else { 500 };
+        let mean = if self.programs_run { 1_500 } else { 500 };
         self.nodes[node].plane.program_at =
             now + self.draw.exponential(Duration::from_micros(mean));
         let used = self.nodes[node].plane.volumes.iter().filter(|(_, open)| open.is_used);
         let used: Vec<u64> = used.map(|(number, _)| *number).collect();
-        let opens = self.programs_run && used.len() < 2 && self.draw.chance(0.1);
+        let opens = self.programs_run && used.len() < 3 && self.draw.chance(0.2);
         if opens {
             self.open_volume(node);
         } else if !used.is_empty() {
@@ -526,7 +533,6 @@ impl Driver {
         // Few places, in all regions. Where several nodes write at the same time copies may differ: that
         // is the affair of programs, so each has places of its own.
         let of = if roll <= 16 { self.draw.pick(self.nodes.len()) } else { node };
-        let at = place / 32 * 520 + place % 32 + 64 * of as u64;
         let state = &mut self.nodes[node];
         let (Some(iod), Some(open)) = (&mut state.iod, state.plane.volumes.get_mut(&number)) else {
             return;
@@ -546,7 +552,9 @@ impl Driver {
             return;
         };
         let volume = (name.0, record.common.rid);
-        let (at, len) = (at % record.len, len.min(record.len - at % record.len));
+        let parts = (record.len / 512).max(1);
+        let at = place / 32 % parts * 512 + 64 * (of as u64 % 8) + place % 32;
+        let (at, len) = (at.min(record.len - 1), len.min(record.len - at.min(record.len - 1)));
         let what = match roll {
             1..=2 => What::Flush,
             3..=16 => What::Read,

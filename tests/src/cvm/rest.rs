@@ -61,6 +61,9 @@ impl Driver {
                     role.master
                 ));
             }
+            if let Some(why) = node.plane.unsettled() {
+                return Some(format!("node {name}: {why}"));
+            }
             let told = node.configd.as_ref().map(|configd| configd.role().clone());
             if ![&node.v, &node.w, &node.u].iter().all(|port| port.is_read(&self.world)) {
                 return Some(format!("node {name} has something to read"));

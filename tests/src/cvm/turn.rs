@@ -439,9 +439,10 @@ impl Driver {
             let same = |node: &&Node| reconfig(node) == reconfig(copier);
             for (volume, number) in copier.plane.copies() {
                 for node in members().filter(|node| node.iod_out.is_empty()).filter(same) {
-                    let runs = node.iod.as_ref().is_some_and(|iod| {
-                        matches!(iod.io_of(volume), VolumeIo::Runs { .. })
-                    });
+                    let runs = node
+                        .iod
+                        .as_ref()
+                        .is_some_and(|iod| matches!(iod.io_of(volume), VolumeIo::Runs { .. }));
                     if runs && node.plane.held(volume) != Some(number) {
                         wrong = Some((copier.id, node.id, volume.clone()));
                     }

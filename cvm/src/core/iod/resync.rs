@@ -567,13 +567,13 @@ impl Iod {
         self.out.push_back(IodOutput::ReleaseRange { volume: volume.clone() });
     }
 
-    /// What is held of a volume is held no more on this node.
+    /// What is held of a volume is held no more on this node; whatever was said of that may still be on
+    /// its way, and of the reconfiguration before.
     fn release(&mut self, volume: &VolumeName) {
-        let range = self.resyncs.of.get_mut(volume).and_then(|resync| resync.range.take());
-        if range.is_some() {
-            // Of one that was only said, the one before it.
-            self.out.push_back(IodOutput::ReleaseRange { volume: volume.clone() });
+        if let Some(resync) = self.resyncs.of.get_mut(volume) {
+            resync.range = None;
         }
+        self.out.push_back(IodOutput::ReleaseRange { volume: volume.clone() });
     }
 
     /// Nodes have left, or there is another master: before I/O goes on, all that was held is given
