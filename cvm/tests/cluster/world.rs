@@ -456,9 +456,15 @@ impl World {
         let members = || running.iter().filter(|node| self.nodes[*node].iod.role().is_member);
         for copier in members() {
             for copy in self.nodes[copier].ranges.copies() {
+                let runs = |node: &NodeId| {
+                    matches!(self.nodes[node].iod.io_of(&copy.volume), VolumeIo::Runs { .. })
+                };
+                // What stands still has given nothing to disks, nor what is about to be told more.
+                if !runs(copier) || !self.nodes[copier].iod_out.is_empty() {
+                    continue;
+                }
                 for node in members() {
-                    let state = &self.nodes[node];
-                    let runs = matches!(state.iod.io_of(&copy.volume), VolumeIo::Runs { .. });
+                    let (state, runs) = (&self.nodes[node], runs(node));
                     let holds = state.ranges.held(&copy.volume) == Some(copy.number);
                     // It is not told before it has done what was asked of it first.
                     let is_told = state.iod_out.is_empty();

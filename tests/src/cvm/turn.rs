@@ -438,12 +438,16 @@ impl Driver {
         for copier in members() {
             let same = |node: &&Node| reconfig(node) == reconfig(copier);
             for (volume, number) in copier.plane.copies() {
+                let runs = |node: &Node| {
+                    let iod = node.iod.as_ref();
+                    iod.is_some_and(|iod| matches!(iod.io_of(volume), VolumeIo::Runs { .. }))
+                };
+                // What stands still has given nothing to disks, nor what is about to be told more.
+                if !runs(copier) || !copier.iod_out.is_empty() {
+                    continue;
+                }
                 for node in members().filter(|node| node.iod_out.is_empty()).filter(same) {
-                    let runs = node
-                        .iod
-                        .as_ref()
-                        .is_some_and(|iod| matches!(iod.io_of(volume), VolumeIo::Runs { .. }));
-                    if runs && node.plane.held(volume) != Some(number) {
+                    if runs(node) && node.plane.held(volume) != Some(number) {
                         wrong = Some((copier.id, node.id, volume.clone()));
                     }
                 }
