@@ -6,6 +6,7 @@
 use llt::NodeId;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::core::iod::Pace;
 use crate::disk::{Decision, RequestId};
 use crate::model::op::{DiskName, Make, Op, Storage};
 use crate::model::{Activation, Copies, Name, Refused, Sectors, UniqueId};
@@ -55,6 +56,15 @@ pub enum Request {
         volume: Name,
         /// Where.
         storage: Vec<Storage>,
+    },
+    /// `vxtask`: copies of a volume are made faster, slower, or later.
+    Pace {
+        /// Which group.
+        group: Name,
+        /// Which volume.
+        volume: Name,
+        /// How fast.
+        pace: Pace,
     },
     /// `vxdisk scandisks`: looks at all disks again.
     Scan,

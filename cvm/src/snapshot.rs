@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::iod::Pace;
 use crate::model::{Activation, Group, Sectors};
 
 /// What one vxconfigd knows.
@@ -18,6 +19,29 @@ pub struct Snapshot {
     pub disks: Vec<DiskSnapshot>,
     /// Groups that are imported here, by name.
     pub groups: Vec<GroupSnapshot>,
+    /// Volumes whose copies are being made equal.
+    pub tasks: Vec<TaskSnapshot>,
+}
+
+/// A volume whose copies are being made equal.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct TaskSnapshot {
+    /// The minor number of the volume: the same on all nodes, and of no other task.
+    pub id: u32,
+    /// The group.
+    pub group: String,
+    /// The volume.
+    pub volume: String,
+    /// All copies are made equal; else only these plexes are filled.
+    pub is_whole: bool,
+    /// Plexes that are current when it is over.
+    pub plexes: Vec<String>,
+    /// Everything before this sector is equal.
+    pub at: Sectors,
+    /// How long the volume is.
+    pub len: Sectors,
+    /// How fast it goes.
+    pub pace: Pace,
 }
 
 /// The node in its cluster.

@@ -58,6 +58,7 @@ pub fn commands() -> Vec<Command> {
         vx::vxprint::command(),
         vx::vxrecover::command(),
         vx::vxsplitlines::command(),
+        vx::vxtask::command(),
         vx::vxvol::command(),
     ]
 }

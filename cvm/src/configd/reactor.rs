@@ -206,7 +206,8 @@ impl Reactor {
             | Upcall::Loaded { .. }
             | Upcall::Role(_)
             | Upcall::Staged
-            | Upcall::Tables(_) => {}
+            | Upcall::Tables(_)
+            | Upcall::Tasks(_) => {}
         }
         if matches!(&upcall, Upcall::Role(role) if role.is_member) {
             self.open_ports();

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::core::configd::{Configd, Device, DeviceState};
-use crate::core::iod::{TableView, VERSIONS};
+use crate::core::iod::{TableView, Task, VERSIONS};
 use crate::disk::{CopyState, FoundDisk, RegionKind};
 use crate::model::text::write_group;
 use crate::model::{Activation, Group, Owner};
 use crate::snapshot::{
     ClusterSnapshot, CopySnapshot, DiskSnapshot, GroupSnapshot, NodeSnapshot, RegionSnapshot,
-    Snapshot,
+    Snapshot, TaskSnapshot,
 };
 
 /// What the core does not know.
@@ -49,7 +49,22 @@ pub(super) fn snapshot(configd: &Configd, around: &Surroundings) -> Snapshot {
         cluster: cluster(configd, around),
         disks: configd.disks().values().map(|device| disk(configd, device, around)).collect(),
         groups,
+        tasks: configd.tasks().iter().filter_map(|shown| task(configd, shown)).collect(),
     }
+}
+
+fn task(configd: &Configd, task: &Task) -> Option<TaskSnapshot> {
+    let group = &configd.tables().get(&task.group)?.image.group;
+    Some(TaskSnapshot {
+        id: group.volumes.get(&task.volume)?.minor,
+        group: group.name.to_string(),
+        volume: task.volume.to_string(),
+        is_whole: task.is_whole,
+        plexes: task.plexes.iter().map(ToString::to_string).collect(),
+        at: task.at,
+        len: task.len,
+        pace: task.pace,
+    })
 }
 
 fn cluster(configd: &Configd, around: &Surroundings) -> ClusterSnapshot {

@@ -49,6 +49,8 @@ struct Served {
     said: u64,
     /// Its shard has said that disks have answered.
     is_still: bool,
+    /// Nobody wants it any more: it is closed when it stands still.
+    closes: bool,
     /// It is of a shared group, or was.
     is_shared: bool,
 }
@@ -86,6 +88,7 @@ impl Plane {
         let number = self.by_name.get(name).copied().unwrap_or_else(|| self.add(name));
         let Some(served) = self.volumes.get_mut(&number) else { return };
         served.clients += 1;
+        served.closes = false;
         let shard = served.shard;
         self.send(shard, ToShard::Serve(number, socket, Box::new(session)));
     }
@@ -98,7 +101,9 @@ impl Plane {
         self.by_name.insert(name.clone(), number);
         let (told, is_still, is_shared) = (None, false, true);
         let (range, clients, is_copied) = (self.ranges.get(&name).copied(), 0, false);
-        let served = Served { name, shard, clients, is_copied, told, said: 0, is_still, is_shared };
+        let (said, closes) = (0, false);
+        let served =
+            Served { name, shard, clients, is_copied, told, said, is_still, closes, is_shared };
         self.volumes.insert(number, served);
         if let Some(range) = range {
             // Before anything else is asked of it.
@@ -111,8 +116,10 @@ impl Plane {
     pub(super) fn hold(&mut self, name: &VolumeName, range: HeldRange) -> bool {
         self.ranges.insert(name.clone(), range);
         let Some(number) = self.by_name.get(name).copied() else { return true };
-        if let Some(served) = self.volumes.get(&number) {
-            self.send(served.shard, hold(number, range));
+        if let Some(served) = self.volumes.get_mut(&number) {
+            served.closes = false;
+            let shard = served.shard;
+            self.send(shard, hold(number, range));
         }
         false
     }
@@ -122,6 +129,7 @@ impl Plane {
         let number = self.by_name.get(name).copied().unwrap_or_else(|| self.add(name));
         let Some(served) = self.volumes.get_mut(&number) else { return };
         served.is_copied = true;
+        served.closes = false;
         let shard = served.shard;
         self.send(shard, ToShard::Copy(number, range));
     }
@@ -145,15 +153,28 @@ impl Plane {
         self.close_unused();
     }
 
-    /// Volumes that nobody has open and nobody copies.
+    /// Volumes that nobody has open and nobody copies. What they have given to disks, for their logs, is
+    /// waited for: it must not come after what the next one gives.
     fn close_unused(&mut self) {
-        let is_unused = |served: &Served| {
+        for served in self.volumes.values_mut() {
             let is_held = served.told != Some(VolumeIo::Gone);
             let is_held = is_held && self.ranges.contains_key(&served.name);
-            served.clients == 0 && !served.is_copied && !is_held
-        };
-        let unused = self.volumes.iter().filter(|(_, served)| is_unused(served));
-        for number in unused.map(|(number, _)| *number).collect::<Vec<_>>() {
+            served.closes = served.clients == 0 && !served.is_copied && !is_held;
+        }
+        let moving = self.volumes.iter_mut().filter(|(_, served)| served.closes);
+        for (number, served) in moving {
+            if matches!(served.told, Some(VolumeIo::Runs { .. })) {
+                self.said += 1;
+                (served.said, served.is_still) = (self.said, false);
+                served.told = Some(VolumeIo::Still);
+                if let Some(shard) = self.shards.get(served.shard) {
+                    shard.send(ToShard::Io(*number, VolumeIo::Still, self.said));
+                }
+            }
+        }
+        let is_over = |served: &Served| served.closes && !served.moves();
+        let over = self.volumes.iter().filter(|(_, served)| is_over(served));
+        for number in over.map(|(number, _)| *number).collect::<Vec<_>>() {
             if let Some(served) = self.volumes.remove(&number) {
                 self.by_name.retain(|_, of| *of != number);
                 self.send(served.shard, ToShard::Close(number));
@@ -181,7 +202,7 @@ impl Plane {
     pub(super) fn look(&mut self, iod: &Iod) -> Vec<VolumeName> {
         let mut gone = Vec::new();
         for (number, served) in &mut self.volumes {
-            if served.told == Some(VolumeIo::Gone) {
+            if served.told == Some(VolumeIo::Gone) || served.closes {
                 continue;
             }
             let io = iod.io_of(&served.name);
@@ -220,6 +241,7 @@ impl Plane {
         if let Some(served) = self.volumes.get_mut(&number).filter(|served| served.said == said) {
             served.is_still = true;
         }
+        self.close_unused();
     }
 
     /// Tickets of what has come to its end.

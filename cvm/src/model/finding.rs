@@ -49,6 +49,16 @@ impl Finding {
         }
     }
 
+    /// Bytes that it takes in a message, about.
+    pub fn size(&self) -> usize {
+        let more = match self {
+            Self::PlexFailed(_) | Self::Rests(..) | Self::Writes(..) => 0,
+            Self::Lost(_, nodes, maps) => nodes.len() + 24 * maps.len(),
+            Self::Equal(_, plexes) => 33 * plexes.len(),
+        };
+        40 + more
+    }
+
     /// The opposite of it, which does not hold any more.
     pub fn undone(&self) -> Option<Self> {
         match self {
@@ -144,11 +154,14 @@ impl Found {
     /// Writers that are lost leave copies that may differ.
     fn lose(&mut self, name: &Name, nodes: &BTreeSet<u8>, maps: &BTreeSet<MapPlace>) {
         let has_maps = !maps.is_empty() && self.group.map_places(name) == *maps;
+        let has_copies = self.group.volumes.get(name).is_some_and(|v| self.group.has_copies(v));
         let Some(volume) = self.group.volumes.get_mut(name) else { return };
         let before = volume.writers.len() + volume.lost.len();
         volume.writers.retain(|node| !nodes.contains(node));
         volume.lost.retain(|node| !nodes.contains(node));
-        if volume.writers.len() + volume.lost.len() == before {
+        let is_new = volume.writers.len() + volume.lost.len() < before;
+        let is_off = volume.kernel != KernelState::Enabled;
+        if !is_new || !(has_copies || is_off) || volume.state == VolumeState::Empty {
             return;
         }
         // What differs already was to be in those maps, too.
@@ -270,6 +283,41 @@ mod tests {
         let equal = Finding::Equal(name.clone(), BTreeSet::new());
         let equal = Finding::apply(&after, [&equal]).group;
         assert!(!equal.volumes[&name].by_map && !equal.volumes[&name].needs_sync());
+    }
+
+    #[test]
+    fn what_has_one_copy_or_no_data_has_nothing_that_differs() {
+        let (mut group, name) = mirrored();
+        let volume = group.volumes.get_mut(&name).unwrap();
+        volume.writers = BTreeSet::from([3]);
+        let lost = Finding::Lost(name.clone(), BTreeSet::from([3]), BTreeSet::new());
+        let mut empty = group.clone();
+        empty.volumes.get_mut(&name).unwrap().state = VolumeState::Empty;
+        let empty = Finding::apply(&empty, [&lost]).group;
+        let volume = &empty.volumes[&name];
+        assert_eq!((volume.state, volume.writers.len()), (VolumeState::Empty, 0));
+        let plexes = group.volumes[&name].plexes.clone();
+        for plex in &plexes[1..] {
+            group.plexes.get_mut(plex).unwrap().kernel = KernelState::Detached;
+        }
+        let single = Finding::apply(&group, [&lost]).group;
+        let volume = &single.volumes[&name];
+        assert_eq!((volume.state, volume.writers.len()), (VolumeState::Active, 0));
+    }
+
+    #[test]
+    fn maps_are_trusted_only_where_they_were_written() {
+        let (mut group, name) = mirrored();
+        let volume = group.volumes.get_mut(&name).unwrap();
+        volume.distrust_maps();
+        assert_eq!(volume.state, VolumeState::Active);
+        volume.lost = BTreeSet::from([2]);
+        volume.distrust_maps();
+        assert_eq!((volume.state, volume.by_map), (VolumeState::Sync, false));
+        assert!(volume.lost.is_empty());
+        (volume.by_map, volume.kernel) = (true, KernelState::Disabled);
+        volume.distrust_maps();
+        assert_eq!((volume.state, volume.by_map), (VolumeState::NeedSync, false));
     }
 
     #[test]

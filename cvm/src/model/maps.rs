@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::group::Group;
 use super::ids::{Name, Rid};
-use super::record::{Source, Volume};
+use super::record::{Plex, Source, Volume};
 use super::size::Sectors;
+use super::states::KernelState;
 
 /// A log with a recovery map. One of another length is divided in another way.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -44,6 +45,20 @@ impl Group {
                 }
             }
         }
+    }
+
+    /// There are copies in use of a volume, or of a layer of it, that could differ.
+    pub(super) fn has_copies(&self, volume: &Volume) -> bool {
+        let plexes = volume.plexes.iter().filter_map(|plex| self.plexes.get(plex));
+        let on = plexes.filter(|plex| plex.kernel == KernelState::Enabled && !plex.is_log_only());
+        let on: Vec<&Plex> = on.collect();
+        let layers = on.iter().flat_map(|plex| &plex.pieces).filter_map(|piece| {
+            match &self.subdisks.get(&piece.subdisk)?.source {
+                Source::Volume(layer) => self.volumes.get(layer),
+                Source::Disk { .. } => None,
+            }
+        });
+        on.len() > 1 || layers.into_iter().any(|layer| self.has_copies(layer))
     }
 
     /// After a change: what volumes say of their recovery maps holds only if no log is new since.

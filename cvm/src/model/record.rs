@@ -251,14 +251,32 @@ impl Volume {
         matches!(self.state, VolumeState::NeedSync | VolumeState::Sync)
     }
 
+    /// The same, or it is still to be looked at whether they do.
+    pub fn may_differ(&self) -> bool {
+        self.needs_sync() || !self.lost.is_empty()
+    }
+
     /// The group has come from elsewhere, or all nodes were lost: whoever was writing is lost, too.
     pub fn lose_writers(&mut self) {
         self.lost.append(&mut self.writers);
     }
 
-    /// Its copies may differ, and nobody knows where.
+    /// Its copies may differ, and nobody knows where. One that has no data yet has none that differ.
     pub fn needs_full_sync(&mut self) {
+        self.writers.clear();
         self.lost.clear();
-        (self.state, self.by_map) = (VolumeState::Sync, false);
+        self.by_map = false;
+        self.state = match (self.state, self.kernel) {
+            (VolumeState::Empty, _) => VolumeState::Empty,
+            (_, KernelState::Enabled) => VolumeState::Sync,
+            (_, KernelState::Detached | KernelState::Disabled) => VolumeState::NeedSync,
+        };
+    }
+
+    /// What maps of its logs say does not count, if it was to be looked at.
+    pub fn distrust_maps(&mut self) {
+        if self.by_map || !self.lost.is_empty() {
+            self.needs_full_sync();
+        }
     }
 }

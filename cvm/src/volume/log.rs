@@ -33,6 +33,8 @@ pub(super) struct Marks {
     pass: Option<Pass>,
     /// A copy of the log, or of the data, has failed: that has to be agreed on first.
     has_failed: bool,
+    /// The same of the last copy of the data, which stays: it is tried again later.
+    is_stuck: bool,
 }
 
 /// What is being done with the map.
@@ -77,6 +79,7 @@ impl Volume {
             let busy = self.busy_regions(mirror);
             let (uses, is_running) = (self.uses, self.state == State::Running);
             let Some(marks) = self.marks_of(mirror) else { continue };
+            marks.is_stuck = false;
             let old = marks.marked.iter().filter(|(_, used)| **used <= marks.tidied);
             let old = old.map(|(region, _)| *region).filter(|region| !busy.contains(region));
             let clears: BTreeSet<u32> = old.collect();
@@ -98,6 +101,7 @@ impl Volume {
     pub(super) fn take_logs(&mut self, before: &VolumeMap) {
         let map = Arc::clone(&self.map);
         let mut old = std::mem::take(&mut self.marks);
+        self.passes += 1;
         let number = self.rules.log_map.filter(|number| map.is_logged(*number));
         if number.is_none() {
             return;
@@ -126,8 +130,13 @@ impl Volume {
         }
         let Some(active) = self.active.get(slot) else { return true };
         let request = active.request;
-        if !request.what.changes() {
+        let ends = request.at.checked_add(request.len).is_some_and(|end| end <= self.map.len());
+        if !request.what.changes() || !ends {
+            // What is beyond the end fails, and is not looked up in any map.
             return true;
+        }
+        if active.lacks_marks == Some(self.passes) {
+            return false;
         }
         let mut is_logged = true;
         for (mirror, region) in self.map.regions(request.at, request.len) {
@@ -141,7 +150,17 @@ impl Volume {
                 is_logged = false;
             }
         }
+        if !is_logged && let Some(active) = self.active.get_mut(slot) {
+            active.lacks_marks = Some(self.passes);
+        }
         is_logged
+    }
+
+    /// Nothing can be marked for a change, and nobody can do anything about it for now.
+    pub(super) fn is_stuck(&self, slot: usize) -> bool {
+        let is_stuck = |marks: &Marks| marks.is_stuck;
+        let changes = self.active.get(slot).is_some_and(|active| active.request.what.changes());
+        changes && self.marks.iter().flatten().any(is_stuck)
     }
 
     /// A change begins: its regions are in use.
@@ -187,7 +206,7 @@ impl Volume {
             let Some(marks) = self.marks_of(mirror) else { continue };
             // What an earlier life has left there would count if this node is lost.
             let is_due = !marks.wanted.is_empty() || !marks.is_written && is_marked;
-            if !is_due || marks.pass.is_some() || marks.has_failed {
+            if !is_due || marks.pass.is_some() || marks.has_failed || marks.is_stuck {
                 continue;
             }
             let sets = std::mem::take(&mut marks.wanted);
@@ -269,6 +288,7 @@ impl Volume {
                 self.out.push_back(VolumeOutput::Log(op, data));
             }
         }
+        self.pass_is_over(mirror);
     }
 
     fn log_op(&mut self, op: LogOp) -> OpId {
@@ -292,13 +312,16 @@ impl Volume {
 
     fn pass_is_over(&mut self, mirror: MirrorIndex) {
         let is_running = self.state == State::Running;
+        self.passes += 1;
         let Some(marks) = self.marks_of(mirror) else { return };
         let Some(pass) = marks.pass.take_if(|pass| pass.left == 0) else { return };
         if !pass.faults.is_empty() {
             // Whoever waits asks again under the next table.
             *marks = Marks { has_failed: true, ..Marks::default() };
             if !self.log_failed(&pass.faults) {
-                self.marks_of(mirror).into_iter().for_each(|marks| marks.has_failed = false);
+                if let Some(marks) = self.marks_of(mirror) {
+                    (marks.has_failed, marks.is_stuck) = (false, true);
+                }
                 self.fail_changes();
             }
             return;

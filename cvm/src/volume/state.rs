@@ -40,6 +40,8 @@ pub struct Volume {
     pub(super) marks: Vec<Option<Marks>>,
     /// Counts changes: which regions were not used for longest.
     pub(super) uses: u64,
+    /// Counts what could give a change the marks that it lacks.
+    pub(super) passes: u64,
     /// Room for what is about to be issued.
     pub(super) plan: Vec<Planned>,
     pub(super) out: VecDeque<VolumeOutput>,
@@ -75,6 +77,8 @@ pub(super) struct Active {
     pub(super) source: Vec<Op>,
     /// It ends when disks have answered.
     pub(super) is_cancelled: bool,
+    /// It lacked marks when it was looked at last, after so many passes.
+    pub(super) lacks_marks: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -141,6 +145,7 @@ impl Volume {
             failed: Vec::new(),
             marks: Vec::new(),
             uses: 0,
+            passes: 0,
             plan: Vec::new(),
             out: VecDeque::new(),
         };
@@ -161,6 +166,7 @@ impl Volume {
             bad: Vec::new(),
             source: Vec::new(),
             is_cancelled: false,
+            lacks_marks: None,
         });
         self.wait(slot);
         self.settle();

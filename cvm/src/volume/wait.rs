@@ -11,7 +11,7 @@
 //! There is a hold for each copy. Others wait for the copy itself, too: the hold may be given back
 //! while disks still work on it.
 
-use super::request::{Request, VolumeOutput, What};
+use super::request::{IoFailed, Request, VolumeOutput, What};
 use super::state::{State, Step, Volume};
 use crate::model::Sectors;
 
@@ -57,6 +57,9 @@ impl Volume {
                 self.has_told_change = true;
                 self.out.push_back(VolumeOutput::FirstChange);
                 place += 1;
+            } else if self.is_stuck(slot) {
+                self.waiting.remove(place);
+                self.end(slot, Err(IoFailed::Io));
             } else if !self.is_logged(slot) {
                 place += 1;
             } else {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use cvm::core::iod::Pace;
 use cvm::model::op::{Make, NewLength, Op, VolumeLayout};
 use cvm::model::{Activation, KernelState, PlexState, UniqueId, VolumeState};
 use cvm::request::{ClusterRequest, Reply, Request};
@@ -239,4 +240,40 @@ fn a_plex_that_comes_back_while_others_are_copied_is_copied_from_the_beginning()
         );
     }
     assert_eq!(copied(&world), ALL, "it was copied while that was tried");
+}
+
+/// Facts 4.5: what one node says of the pace all keep to, whoever is master.
+#[test]
+fn a_resync_that_is_paused_stays_so_until_it_is_resumed() {
+    let (mut world, group) = prepared(8);
+    write(&mut world, 1, &group);
+    write(&mut world, 2, &group);
+    world.crash(node(2), Fate::Lost);
+    while world.nodes[&node(1)].configd.tasks().is_empty() {
+        assert!(world.step(), "it begins: {:?}", world.said);
+    }
+    let named = world.image(node(1), &group).unwrap().group.name.clone();
+    let pace = |is_paused, delay| Request::Pace {
+        group: named.clone(),
+        volume: name("vol1"),
+        pace: Pace { is_paused, delay },
+    };
+    assert_eq!(world.ask(node(1), pace(true, 0)), Reply::Done);
+    world.settle();
+    let before = copied(&world);
+    assert!(before < RANGES && record(&world, &group).1 == VolumeState::Sync);
+    assert!(world.nodes[&node(1)].configd.tasks()[0].pace.is_paused);
+    // The master is lost, and another one goes on with that.
+    world.crash(node(0), Fate::Lost);
+    world.settle();
+    assert_eq!((copied(&world), record(&world, &group).1), (before, VolumeState::Sync));
+    let begun = world.now;
+    assert_eq!(world.ask(node(1), pace(false, 200)), Reply::Done);
+    world.settle();
+    assert_eq!(record(&world, &group), (writers([1]), VolumeState::Active));
+    let took = world.now.since(begun);
+    assert!(took >= std::time::Duration::from_millis(200), "it was slow: {took:?}");
+    assert!(world.nodes[&node(1)].configd.tasks().is_empty());
+    let reply = world.ask(node(1), pace(true, 0));
+    assert!(matches!(reply, Reply::Failed(_)), "nothing is copied any more: {reply:?}");
 }

@@ -160,5 +160,5 @@ fn the_demo_passes_on_ethernet() {
     command.env("MUSTER_NO_BUILD", "1").arg("--dir").arg(&dir).args(demo);
     cluster.down().unwrap();
     let shown = text(&command.output().unwrap());
-    assert!(shown.contains("all 13 steps passed"), "{shown}");
+    assert!(shown.contains("all 17 steps passed"), "{shown}");
 }

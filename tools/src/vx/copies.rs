@@ -24,7 +24,7 @@ impl Pending {
     /// All that is being copied of a volume, and of its layers.
     pub(super) fn add(&mut self, group: &Group, volume: &Name) {
         for (name, volume) in view::with_layers(group, volume) {
-            if volume.needs_sync() && volume.kernel == KernelState::Enabled {
+            if volume.may_differ() && volume.kernel == KernelState::Enabled {
                 self.volumes.insert((group.name.clone(), name.clone()));
             }
             let is_copied =
@@ -129,7 +129,7 @@ fn volume_now(snapshot: &Snapshot, group: &Name, name: &Name) -> Now {
             "Volume {name} is gone, or its disk group cannot be used here"
         ));
     };
-    match (volume.needs_sync(), volume.kernel) {
+    match (volume.may_differ(), volume.kernel) {
         (false, _) => Now::Copied,
         (true, KernelState::Enabled) => Now::Copying,
         (true, kernel) => {

@@ -30,6 +30,7 @@ pub mod vxplex;
 pub mod vxprint;
 pub mod vxrecover;
 pub mod vxsplitlines;
+pub mod vxtask;
 pub mod vxvol;
 
 pub use daemon::{Daemon, exit, several};

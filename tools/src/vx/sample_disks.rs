@@ -71,6 +71,7 @@ pub(super) fn snapshot() -> Snapshot {
         },
         disks: disks(),
         groups: vec![mydg(), shdg()],
+        tasks: Vec::new(),
     }
 }
 

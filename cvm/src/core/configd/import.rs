@@ -127,6 +127,7 @@ impl Configd {
     /// The group as it is when it is imported: another owner, and all serials raised (facts 3.17).
     fn imported_group(&self, import: &Import, choice: &Choice) -> Group {
         let mut group = Group::clone(&choice.image.group);
+        let was_shared = group.is_shared();
         group.owner = self.owner(import.shared);
         group.autoimport = !import.temporary;
         if let Some(name) = &import.rename {
@@ -145,6 +146,10 @@ impl Configd {
         }
         // All of them were closed, or whoever had them open is lost.
         group.volumes.values_mut().for_each(Volume::lose_writers);
+        if group.is_shared() != was_shared {
+            // Maps of logs have other numbers then, and those of before may still be there.
+            group.volumes.values_mut().for_each(Volume::distrust_maps);
+        }
         let volumes = group.volumes.values_mut().map(|volume| &mut volume.common);
         let plexes = group.plexes.values_mut().map(|plex| &mut plex.common);
         for common in volumes.chain(plexes) {

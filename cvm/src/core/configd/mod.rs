@@ -33,7 +33,7 @@ use llt::time::earliest;
 use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 pub use self::disks::{Device, DeviceState};
-use super::iod::{Command, Role, TableView, TablesView, Upcall};
+use super::iod::{Command, Role, TableView, TablesView, Task, Upcall};
 use super::wire::parcel::{Parcels, Way, cut};
 use super::wire::v::{Announce, BusySlot};
 use super::wire::w::WMessage;
@@ -70,6 +70,8 @@ pub struct Configd {
     tables: BTreeMap<UniqueId, TableView>,
     /// Groups that errors have disabled, as they were.
     disabled: Vec<std::sync::Arc<crate::disk::Image>>,
+    /// What is being made equal, as vxiod told last.
+    tasks: Vec<Task>,
     /// Groups that wait until something is written back.
     repairing: Vec<UniqueId>,
     /// vxiod has told of them.
@@ -205,6 +207,7 @@ impl Configd {
             out_reason: String::new(),
             tables: BTreeMap::new(),
             disabled: Vec::new(),
+            tasks: Vec::new(),
             repairing: Vec::new(),
             has_tables: false,
             over: BTreeMap::new(),
@@ -293,6 +296,7 @@ impl Configd {
                 self.look_at_early_precheck();
             }
             Upcall::Staged => self.on_staged(),
+            Upcall::Tasks(tasks) => self.tasks = tasks,
             Upcall::Tables(view) => {
                 self.take_tables(view);
                 self.look_at_early_precheck();
@@ -464,6 +468,11 @@ impl Configd {
     /// Groups that errors have disabled, as they were.
     pub fn disabled(&self) -> impl Iterator<Item = &crate::model::Group> {
         self.disabled.iter().map(|image| &*image.group)
+    }
+
+    /// What is being made equal.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
     }
 
     /// What was found when the disks were last looked at, by access name.

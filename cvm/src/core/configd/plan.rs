@@ -75,6 +75,7 @@ impl Configd {
             | Request::Events
             | Request::MaxGrow { .. }
             | Request::MaxSize { .. }
+            | Request::Pace { .. }
             | Request::Scan
             | Request::Snapshot
             | Request::TransState(_) => {
@@ -280,7 +281,9 @@ impl Configd {
         }
         group.owner = self.owner(shared);
         group.serial.0 += 1;
-        group.volumes.values_mut().for_each(Volume::lose_writers);
+        // What has been written since the backup was made, and by whom, it does not say.
+        let volumes = group.volumes.values_mut().filter(|volume| !volume.layer);
+        volumes.for_each(Volume::needs_full_sync);
         for dm in group.disks.values_mut() {
             dm.serial = group.serial;
         }

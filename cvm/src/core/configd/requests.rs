@@ -8,7 +8,7 @@ use llt::{Instant, NodeId, NodeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Configd, ConfigdNotice, ConfigdOutput, Scan, Work};
-use crate::core::iod::{Command, ModeRefused, Role};
+use crate::core::iod::{Command, ModeRefused, Pace, Role, Task};
 use crate::core::txn::TxnId;
 use crate::core::wire::parcel::Way;
 use crate::disk::{Decision, RequestId};
@@ -72,6 +72,22 @@ enum Shipment {
 }
 
 impl Configd {
+    /// `vxtask`: every node knows what is copied, and its vxiod tells the others.
+    fn pace(&mut self, group: &Name, volume: Name, pace: Pace) -> Reply {
+        let table = match self.imported(group) {
+            Ok(table) => table,
+            Err(failure) => return Reply::Failed(failure),
+        };
+        let group = table.image.group.id.clone();
+        let is_it = |task: &&Task| task.group == group && task.volume == volume;
+        if !self.tasks.iter().any(|task| is_it(&task)) {
+            let text = format!("no copies of volume {volume} are being made");
+            return Reply::Failed(Failure::plain(text));
+        }
+        self.command(Command::Pace { group, volume, pace });
+        Reply::Done
+    }
+
     pub(super) fn on_request(&mut self, now: Instant, session: u64, request: Request) {
         match request {
             Request::Activate { group, mode } => self.activate(session, &group, mode),
@@ -90,6 +106,10 @@ impl Configd {
             Request::MaxGrow { group, volume, storage } => {
                 let longest = self.longest_grown(&group, &volume, &storage);
                 self.reply(session, longest.map_or_else(Reply::Failed, Reply::Length));
+            }
+            Request::Pace { group, volume, pace } => {
+                let reply = self.pace(&group, volume, pace);
+                self.reply(session, reply);
             }
             Request::Snapshot => self.out.push_back(ConfigdOutput::Snapshot(session)),
             request @ (Request::Disk(_)
@@ -173,6 +193,7 @@ impl Configd {
             | Request::Events
             | Request::MaxGrow { .. }
             | Request::MaxSize { .. }
+            | Request::Pace { .. }
             | Request::Scan
             | Request::Snapshot
             | Request::TransState(_) => false,
@@ -653,6 +674,7 @@ fn needs_scan(request: &Request) -> bool {
         | Request::Group(GroupRequest::Deport { .. } | GroupRequest::Destroy(_))
         | Request::MaxGrow { .. }
         | Request::MaxSize { .. }
+        | Request::Pace { .. }
         | Request::Snapshot
         | Request::TransState(_) => false,
     }

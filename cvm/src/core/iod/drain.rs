@@ -49,6 +49,8 @@ pub(super) enum After {
 pub(super) struct Drains {
     next: u64,
     waiting: BTreeMap<DrainTicket, After>,
+    /// Programs' I/O has come to its end, and logs are still being written.
+    logs: Vec<After>,
 }
 
 impl Drains {
@@ -56,11 +58,12 @@ impl Drains {
     pub(super) fn leave(&mut self) {
         // One of a private group goes on; of another, nothing is loaded any more.
         self.waiting.retain(|_, after| !matches!(after, After::Announce(_)));
+        self.logs.retain(|after| !matches!(after, After::Announce(_)));
     }
 
     /// Port v is about to be given up.
     pub(super) fn closes(&self) -> bool {
-        self.waiting.values().any(|after| *after == After::ClosePort)
+        self.waiting.values().chain(&self.logs).any(|after| *after == After::ClosePort)
     }
 }
 
@@ -78,11 +81,29 @@ impl Iod {
 
     /// I/O that may not run any more since the ticket was given has come to its end.
     pub fn handle_drained(&mut self, now: Instant, ticket: DrainTicket) {
-        match self.drains.waiting.remove(&ticket) {
-            Some(After::Announce(generation)) => self.announce(generation),
-            Some(After::ClosePort) => self.out.push_back(IodOutput::ClosePort),
-            Some(After::Quiesced(id)) => self.quiesced(now, &id),
-            None => {}
+        let after = self.drains.waiting.remove(&ticket);
+        self.drains.logs.extend(after);
+        self.drained_of_logs(now);
+    }
+
+    /// What is written to logs by vxiod itself counts like what programs write.
+    pub(super) fn drained_of_logs(&mut self, now: Instant) {
+        for after in std::mem::take(&mut self.drains.logs) {
+            let waits = self.logs.writes_in(|group| match &after {
+                After::Announce(_) | After::ClosePort => {
+                    self.tables.get(group).is_none_or(Table::is_shared)
+                }
+                After::Quiesced(id) => *group == id.group,
+            });
+            if waits {
+                self.drains.logs.push(after);
+                continue;
+            }
+            match after {
+                After::Announce(generation) => self.announce(generation),
+                After::ClosePort => self.out.push_back(IodOutput::ClosePort),
+                After::Quiesced(id) => self.quiesced(now, &id),
+            }
         }
     }
 

@@ -50,6 +50,14 @@ impl Wanted {
         }
     }
 
+    /// It is known already what the loss of these writers of a volume means.
+    pub(super) fn has_lost(&self, (group, volume): &VolumeName, nodes: &BTreeSet<u8>) -> bool {
+        let findings = self.wanted.get(group).map(|(findings, _)| findings);
+        findings.into_iter().flatten().any(|finding| {
+            matches!(finding, Finding::Lost(name, lost, _) if name == volume && lost == nodes)
+        })
+    }
+
     /// Nothing is wanted.
     pub(super) fn is_empty(&self) -> bool {
         self.wanted.is_empty() && self.loading.is_none()
@@ -170,7 +178,14 @@ impl Iod {
         let Some(table) = self.tables.get(id) else { return false };
         let now_possible = all.iter().filter(|finding| finding.can_be_made(&table.image.group));
         // The rest goes with the next one: a message has its bounds.
-        let findings: Vec<Finding> = now_possible.take(FINDINGS_MAX).cloned().collect();
+        let mut room = FINDINGS_BYTES;
+        let fits = |finding: &&Finding| {
+            let fits = room == FINDINGS_BYTES || finding.size() <= room;
+            room = room.saturating_sub(finding.size());
+            fits
+        };
+        let findings: Vec<Finding> =
+            now_possible.take(FINDINGS_MAX).take_while(fits).cloned().collect();
         if findings.is_empty() {
             return false;
         }
@@ -269,6 +284,8 @@ impl Iod {
 
 /// So many findings go into one transaction.
 const FINDINGS_MAX: usize = 256;
+/// And so many bytes of them, about: a message ends at 64 KiB.
+const FINDINGS_BYTES: usize = 32 << 10;
 
 /// The transaction, as everybody makes it of the same table.
 fn precheck(table: &Table, from: NodeId, findings: Findings) -> Precheck {

@@ -242,6 +242,7 @@ impl Iod {
         }
         self.opens.take_holders(&admit.holders);
         for range in &admit.ranges {
+            self.tasks.set_pace((range.group.clone(), range.volume.clone()), range.pace);
             self.hold_range(range.clone());
         }
         let modes = admit.modes.iter().filter(|(.., mode)| *mode != Activation::Off);

@@ -61,6 +61,7 @@ struct Dirty {
 /// Maps of one volume that are being read.
 #[derive(Clone, Debug)]
 struct Reading {
+    group: UniqueId,
     map: Arc<VolumeMap>,
     places: BTreeSet<MapPlace>,
     /// Who is lost; nobody, if only the recovery map is read.
@@ -84,6 +85,8 @@ struct Part {
 pub(super) struct Logs {
     next: u64,
     reading: BTreeMap<VolumeName, Reading>,
+    /// What is being written, also when nobody wants it any more.
+    writes: BTreeMap<LogToken, UniqueId>,
     /// Where copies may differ, in ranges of [`RANGE`] sectors; all of them, where nobody knows.
     known: BTreeMap<VolumeName, FixedBitSet>,
 }
@@ -110,7 +113,12 @@ impl Logs {
 
     /// Something of them is with disks.
     pub(super) fn are_busy(&self) -> bool {
-        !self.reading.is_empty()
+        !self.reading.is_empty() || !self.writes.is_empty()
+    }
+
+    /// A log is being written of one of these groups.
+    pub(super) fn writes_in(&self, is_meant: impl Fn(&UniqueId) -> bool) -> bool {
+        self.writes.values().any(is_meant)
     }
 }
 
@@ -123,11 +131,13 @@ impl Iod {
     /// Writers are lost: their maps are looked at. Without logs nobody knows where copies differ.
     pub(super) fn look_for_lost(&mut self, now: Instant, volume: VolumeName, nodes: BTreeSet<u8>) {
         let is_read = self.logs.reading.get(&volume).is_some_and(|reading| reading.nodes == nodes);
-        if is_read {
+        if is_read || self.wanted.has_lost(&volume, &nodes) {
             return;
         }
         self.logs.forget(&volume);
-        let Some(table) = self.tables.get(&volume.0) else { return };
+        // What is about to change is looked at after that.
+        let table = self.tables.get(&volume.0).filter(|table| table.frozen.is_none());
+        let Some(table) = table else { return };
         let Some(record) = table.image.group.volumes.get(&volume.1) else { return };
         let numbers: BTreeSet<u16> = if table.is_shared() {
             nodes.iter().map(|node| map_of(*node)).collect()
@@ -146,7 +156,9 @@ impl Iod {
 
     /// The recovery map of a volume is read; `false`: there is none, and all of it may differ.
     pub(super) fn look_for_dirty(&mut self, volume: &VolumeName) -> bool {
-        self.logs.reading.contains_key(volume)
+        let is_frozen = self.tables.get(&volume.0).is_some_and(|table| table.frozen.is_some());
+        is_frozen
+            || self.logs.reading.contains_key(volume)
             || self.read_maps(volume, &BTreeSet::from([RECOVERY_MAP]), &BTreeSet::new())
     }
 
@@ -165,6 +177,7 @@ impl Iod {
             return false;
         }
         let mut reading = Reading {
+            group: volume.0.clone(),
             places: group.map_places(&volume.1),
             map: Arc::new(map),
             nodes: nodes.clone(),
@@ -203,12 +216,16 @@ impl Iod {
             self.logs.next += 1;
             let token = LogToken(self.logs.next);
             reading.under_way.insert(token, Part { mirror, copy: number, map });
+            if reading.is_writing {
+                self.logs.writes.insert(token, reading.group.clone());
+            }
             self.out.push_back(IodOutput::Log(token, io(log, copy, disk)));
         }
     }
 
     /// A disk has done what was asked of it for a log, or has not; of a write there are no bytes.
     pub fn handle_log(&mut self, now: Instant, token: LogToken, done: Result<Bytes, DiskError>) {
+        self.logs.writes.remove(&token);
         let mut reading = self.logs.reading.iter_mut();
         let found = reading.find_map(|(volume, reading)| {
             let part = reading.under_way.remove(&token)?;
@@ -218,13 +235,29 @@ impl Iod {
         if let Some(volume) = found {
             self.all_were_read(now, &volume);
         }
+        self.drained_of_logs(now);
+        self.resyncs.look();
         self.look_at_copies(now);
         self.leave_if_closed();
+    }
+
+    /// The logs lie where they lay, and who was lost is lost still.
+    fn is_current(&self, volume: &VolumeName, reading: &Reading) -> bool {
+        let Some(table) = self.tables.get(&volume.0) else { return false };
+        let Some(record) = table.image.group.volumes.get(&volume.1) else { return false };
+        let map = VolumeMap::new(&table.image.group, volume.1.as_str());
+        // While a transaction is about to change that, it is looked at again.
+        table.frozen.is_none()
+            && map.is_some_and(|map| map == *reading.map)
+            && reading.nodes.is_subset(&self.lost_writers(table, record))
     }
 
     /// All that was asked for is here, or all that was to be written is on disks.
     fn all_were_read(&mut self, now: Instant, volume: &VolumeName) {
         let Some(mut reading) = self.logs.reading.remove(volume) else { return };
+        if !self.is_current(volume, &reading) {
+            return;
+        }
         let is_missing = reading.dirty.values().any(|dirty| !dirty.missing.is_empty());
         let is_useless = reading.has_failed || is_missing;
         if !is_useless && !reading.is_writing && !reading.nodes.is_empty() {
@@ -292,6 +325,9 @@ impl Reading {
             let dirty = self.dirty.get(mirror);
             dirty.is_some_and(|dirty| dirty.regions.contains(*region as usize))
         };
+        if self.dirty.values().all(|dirty| dirty.regions.is_clear()) {
+            return ranges;
+        }
         for number in 0..ranges.len() {
             let at = number as u64 * RANGE;
             let regions = self.map.regions(at, RANGE.min(len - at));

@@ -15,6 +15,7 @@
 //! | `activation.rs` | who may do what with the volumes of a group |
 //! | `opens.rs` | which volumes are open, and who has those that only one node may open |
 //! | `slots.rs` | what somebody else may still write is left alone |
+//! | `tasks.rs` | how far copies are, and how fast they are made |
 //! | `table.rs` | a group as it is in force |
 //!
 //! All members see the same messages and views of port v in the same order, and what is agreed on
@@ -32,6 +33,7 @@ mod repair;
 mod resync;
 mod slots;
 mod table;
+mod tasks;
 mod transaction;
 mod view;
 
@@ -51,6 +53,7 @@ pub use self::logs::{LogIo, LogToken};
 pub use self::opens::{OpenRefused, OpenTicket, VolumeName};
 pub use self::resync::{RangeNumber, Resync};
 pub use self::table::{Table, TableView, Tables, TablesView, Tenures};
+pub use self::tasks::{Pace, Task};
 pub use self::transaction::RECONFIGURES;
 use super::txn::TxnId;
 use super::wire::v::{Announce, VMessage};
@@ -121,6 +124,7 @@ pub struct Iod {
     logs: logs::Logs,
     wanted: findings::Wanted,
     resyncs: resync::Resyncs,
+    tasks: tasks::Tasks,
     /// vxconfigd is connected.
     has_configd: bool,
     writes: io::Writes,
@@ -189,6 +193,15 @@ pub enum Command {
         /// What the master has had checked.
         Box<Precheck>,
     ),
+    /// Copies of a volume are made faster, slower, or later.
+    Pace {
+        /// Of which group.
+        group: UniqueId,
+        /// Which volume.
+        volume: Name,
+        /// How fast.
+        pace: Pace,
+    },
     /// Master: the joiner cannot become a member.
     Reject {
         /// Which node.
@@ -268,6 +281,8 @@ pub enum Upcall {
     Staged,
     /// Something has changed about what is imported.
     Tables(TablesView),
+    /// What is being made equal, and how far it is.
+    Tasks(Vec<Task>),
 }
 
 /// Who is who.
@@ -438,6 +453,7 @@ impl Iod {
             logs: logs::Logs::default(),
             wanted: findings::Wanted::default(),
             resyncs: resync::Resyncs::default(),
+            tasks: tasks::Tasks::default(),
             wall: 0,
             has_configd: false,
             writes: io::Writes::default(),
@@ -460,6 +476,7 @@ impl Iod {
     pub fn handle_configd(&mut self, now: Instant, is_there: bool) {
         self.has_configd = is_there;
         if is_there {
+            self.tasks.tell_anew();
             self.tell_tables();
             self.tell(Upcall::Role(self.role()));
             self.tell_joiners();
@@ -478,6 +495,7 @@ impl Iod {
             Command::Begin { id } => self.begin(now, &id),
             Command::Drop { group } => self.drop_group(group),
             Command::Load(precheck) => self.load(*precheck),
+            Command::Pace { group, volume, pace } => self.ask_pace((group, volume), pace),
             Command::Prefer(preference) => self.config.preference = preference,
             Command::Reject { node, reason } => self.reject(node, reason),
             Command::SetMaster { node } => self.ask_master(node),
@@ -496,6 +514,7 @@ impl Iod {
         self.look_at_copies(now);
         self.make_findings_true(now);
         self.leave_if_closed();
+        self.tell_tasks(now);
     }
 
     /// Port v is registered or has another membership.
@@ -542,6 +561,7 @@ impl Iod {
             }
             VMessage::Master { node } => self.on_master(now, from, node),
             VMessage::MasterStays => self.on_master_stays(),
+            VMessage::Pace { group, volume, pace } => self.on_pace(from, (group, volume), pace),
             VMessage::Quiesce { id } => self.on_quiesce(now, from, &id),
             VMessage::Quiesced { id } => self.on_quiesced(now, from, &id),
             VMessage::RangeClear { number, reconfig } => {
@@ -584,6 +604,7 @@ impl Iod {
     pub fn next_deadline(&self) -> Option<Instant> {
         let own = earliest(self.quiesce_deadline(), self.findings_deadline());
         let copies = earliest(self.resync_deadline(), self.slot_deadline());
+        let copies = earliest(copies, self.tasks_deadline());
         earliest(earliest(own, self.repair_deadline()), copies)
     }
 

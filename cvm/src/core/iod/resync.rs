@@ -192,7 +192,7 @@ impl Iod {
     }
 
     /// Who was writing and is lost.
-    fn lost_writers(&self, table: &Table, volume: &Volume) -> BTreeSet<u8> {
+    pub(super) fn lost_writers(&self, table: &Table, volume: &Volume) -> BTreeSet<u8> {
         let mut lost = volume.lost.clone();
         if table.is_shared() {
             let members = self.membership().map_or(NodeSet::EMPTY, |membership| membership.members);
@@ -272,6 +272,7 @@ impl Iod {
         for volume in over.cloned().collect::<Vec<_>>() {
             self.release(&volume);
             self.logs.forget(&volume);
+            self.tasks.forget(&volume);
             if let Some(Resync { copied, .. }) = self.resyncs.of.remove(&volume)
                 && copied > 0
             {
@@ -359,9 +360,10 @@ impl Iod {
         if may && by_map && !self.skip_equal(volume, len) {
             return;
         }
+        let is_paused = self.tasks.pace(volume).is_paused;
         let Some(resync) = self.resyncs.of.get_mut(volume) else { return };
         let len = len.saturating_sub(resync.at).min(RANGE);
-        if may && resync.not_before.is_none() && len > 0 && *others < RANGES_MAX {
+        if may && !is_paused && resync.not_before.is_none() && len > 0 && *others < RANGES_MAX {
             *others += 1;
             self.say_range(volume, len);
             return;
@@ -431,6 +433,7 @@ impl Iod {
             len: range.len,
             plexes: resync.plexes.iter().cloned().collect(),
             is_whole: resync.is_whole,
+            pace: self.tasks.pace(volume),
         })
     }
 
@@ -529,6 +532,8 @@ impl Iod {
         if is_equal {
             resync.at = range.at + range.len;
             resync.copied += range.len;
+            let delay = u64::from(self.tasks.pace(volume).delay);
+            resync.not_before = (delay > 0).then(|| now + Duration::from_millis(delay));
         } else {
             resync.not_before = Some(now + COPY_RETRY);
             let (group, volume) = volume.clone();
@@ -536,6 +541,7 @@ impl Iod {
         }
         self.look_at_copies(now);
         self.leave_if_closed();
+        self.tell_tasks(now);
     }
 
     /// The master: what is held of a volume is held no more, everywhere.

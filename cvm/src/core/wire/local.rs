@@ -8,9 +8,9 @@ use llt::NodeSet;
 
 use super::codec::{Malformed, Put, Reader};
 use super::images::{Told, put_image, put_told, read_image, read_told};
-use super::v::{put_announce, put_busy, read_announce, read_busy, read_mode};
+use super::v::{put_announce, put_busy, put_pace, read_announce, read_busy, read_mode, read_pace};
 use super::w::{put_precheck, put_tenures, read_precheck, read_tenures};
-use crate::core::iod::{Command, ModeRefused, Role, TableView, TablesView, Upcall};
+use crate::core::iod::{Command, ModeRefused, Role, TableView, TablesView, Task, Upcall};
 use crate::disk::Decision;
 use crate::model::UniqueId;
 
@@ -63,6 +63,12 @@ pub fn encode_command(command: &Command) -> Bytes {
             out.put_u8(12);
             out.put_unique_id(group);
         }
+        Command::Pace { group, volume, pace } => {
+            out.put_u8(13);
+            out.put_unique_id(group);
+            out.put_text(volume.as_str());
+            put_pace(&mut out, *pace);
+        }
         Command::Prefer(preference) => {
             out.put_u8(11);
             out.put_i32(*preference);
@@ -100,6 +106,11 @@ pub fn decode_command(bytes: Bytes) -> Result<Command, Malformed> {
         9 => Command::StartNode,
         10 => Command::StopNode,
         12 => Command::Drop { group: reader.unique_id()? },
+        13 => Command::Pace {
+            group: reader.unique_id()?,
+            volume: reader.name()?,
+            pace: read_pace(&mut reader)?,
+        },
         11 => Command::Prefer(reader.u32("a preference")?.cast_signed()),
         _ => return Reader::wrong("a command that this version knows"),
     };
@@ -164,6 +175,10 @@ impl UpcallWriter {
                 out.put_u8(u8::from(role.is_suspended));
             }
             Upcall::Staged => out.put_u8(6),
+            Upcall::Tasks(tasks) => {
+                out.put_u8(9);
+                out.put_list(tasks, put_task);
+            }
             Upcall::GivenUp { group } => {
                 out.put_u8(8);
                 out.put_unique_id(group);
@@ -226,6 +241,7 @@ impl UpcallReader {
                 is_suspended: reader.flag("whether I/O stands still")?,
             }),
             6 => Upcall::Staged,
+            9 => Upcall::Tasks(reader.list("tasks", read_task)?),
             8 => Upcall::GivenUp { group: reader.unique_id()? },
             7 => {
                 let view = read_tables(&mut reader, &self.told)?;
@@ -291,6 +307,28 @@ fn read_tables(reader: &mut Reader, told: &Told) -> Result<TablesView, Malformed
     })
 }
 
+fn put_task(out: &mut BytesMut, task: &Task) {
+    let Task { group, volume, plexes, is_whole, at, len, pace } = task;
+    out.put_unique_id(group);
+    out.put_text(volume.as_str());
+    out.put_list(plexes, |out, plex| out.put_text(plex.as_str()));
+    out.put_u8(u8::from(*is_whole));
+    [*at, *len].into_iter().for_each(|sectors| out.put_u64(sectors));
+    put_pace(out, *pace);
+}
+
+fn read_task(reader: &mut Reader) -> Result<Task, Malformed> {
+    Ok(Task {
+        group: reader.unique_id()?,
+        volume: reader.name()?,
+        plexes: reader.list("plexes", Reader::name)?,
+        is_whole: reader.flag("whether all copies are meant")?,
+        at: reader.u64("how far it is")?,
+        len: reader.u64("how long it is")?,
+        pace: read_pace(reader)?,
+    })
+}
+
 fn put_refused(out: &mut BytesMut, refused: Option<&ModeRefused>) {
     match refused {
         None => out.put_u8(0),
@@ -325,7 +363,7 @@ mod tests {
     use llt::{Id, Incarnation, NodeId};
 
     use super::*;
-    use crate::core::iod::Tenures;
+    use crate::core::iod::{Pace, Tenures};
     use crate::core::txn::TxnId;
     use crate::core::wire::w::{Base, Precheck};
     use crate::disk::{CopyList, Image, Outcome, Outcomes, RequestId, Slot};
@@ -436,6 +474,11 @@ mod tests {
             Command::Begin { id },
             Command::Drop { group },
             Command::Load(Box::new(precheck)),
+            Command::Pace {
+                group: UniqueId::new(1, 2, "host"),
+                volume: Name::new("vol1").unwrap(),
+                pace: Pace { is_paused: true, delay: 20 },
+            },
             Command::Prefer(-3),
             Command::Reject { node, reason: why },
             Command::SetMaster { node },

@@ -5,6 +5,7 @@ use llt::{Id, NodeId};
 
 use super::codec::{Malformed, Put, Reader};
 use super::w::{put_copies, read_copies};
+use crate::core::iod::Pace;
 use crate::core::txn::TxnId;
 use crate::disk::{DiskCopies, RequestId, Slot};
 use crate::model::{Activation, Epoch, Finding, MapPlace, Name, Rid, Sectors, Stamp, UniqueId};
@@ -96,6 +97,15 @@ pub enum VMessage {
     },
     /// To a slave that wanted another master: nothing comes of it now.
     MasterStays,
+    /// Copies of a volume are made faster, slower, or later, until they are equal.
+    Pace {
+        /// Of which group.
+        group: UniqueId,
+        /// Which volume.
+        volume: Name,
+        /// How fast.
+        pace: Pace,
+    },
     /// Stop I/O on the volumes of the transaction, and say so.
     Quiesce {
         /// Which.
@@ -207,6 +217,8 @@ pub struct CopyRange {
     pub plexes: Vec<Name>,
     /// All copies are made equal, not only those plexes.
     pub is_whole: bool,
+    /// How fast; for a joiner, who has not heard PACE.
+    pub pace: Pace,
 }
 
 /// What vxiods have found; what comes of it everybody makes of the configuration in force.
@@ -284,6 +296,7 @@ const FINDING: u8 = 20;
 const COPY_RANGE: u8 = 21;
 const COPY_OVER: u8 = 22;
 const RANGE_CLEAR: u8 = 23;
+const PACE: u8 = 24;
 
 const PLEX_FAILED: u8 = 1;
 const WRITES: u8 = 2;
@@ -337,6 +350,10 @@ impl VMessage {
             Self::Hold { group, volume } => put_volume(&mut out, HOLD, group, volume),
             Self::Master { node } => out.put_slice(&[MASTER, node.get()]),
             Self::MasterStays => out.put_u8(MASTER_STAYS),
+            Self::Pace { group, volume, pace } => {
+                put_volume(&mut out, PACE, group, volume);
+                put_pace(&mut out, *pace);
+            }
             Self::Quiesce { id } => put_txn(&mut out, QUIESCE, id),
             Self::Quiesced { id } => put_txn(&mut out, QUIESCED, id),
             Self::RangeClear { number, reconfig } => {
@@ -415,6 +432,11 @@ impl VMessage {
             },
             WANT_MASTER => Self::WantMaster { node: reader.node()? },
             MASTER => Self::Master { node: reader.node()? },
+            PACE => Self::Pace {
+                group: reader.unique_id()?,
+                volume: reader.name()?,
+                pace: read_pace(&mut reader)?,
+            },
             QUIESCE => Self::Quiesce { id: reader.txn_id()? },
             QUIESCED => Self::Quiesced { id: reader.txn_id()? },
             REFUSE => Self::Refuse { id: reader.txn_id()?, why: reader.text("what went wrong")? },
@@ -545,6 +567,17 @@ pub(super) fn put_copy_range(out: &mut BytesMut, range: &CopyRange) {
     out.put_u64(range.len);
     put_names(out, &range.plexes);
     out.put_u8(u8::from(range.is_whole));
+    put_pace(out, range.pace);
+}
+
+pub(super) fn put_pace(out: &mut BytesMut, pace: Pace) {
+    out.put_u8(u8::from(pace.is_paused));
+    out.put_u32(pace.delay);
+}
+
+pub(super) fn read_pace(reader: &mut Reader) -> Result<Pace, Malformed> {
+    let is_paused = reader.flag("whether it is paused")?;
+    Ok(Pace { is_paused, delay: reader.u32("milliseconds")? })
 }
 
 fn read_copy_range(reader: &mut Reader) -> Result<CopyRange, Malformed> {
@@ -557,6 +590,7 @@ fn read_copy_range(reader: &mut Reader) -> Result<CopyRange, Malformed> {
         len: reader.counter("the length of a range")?,
         plexes: read_names(reader)?,
         is_whole: reader.flag("whether all copies are meant")?,
+        pace: read_pace(reader)?,
     };
     Ok(range)
 }
@@ -723,7 +757,13 @@ mod tests {
                 len: 1024,
                 plexes: vec![volume.clone()],
                 is_whole: true,
+                pace: Pace { is_paused: true, delay: 0 },
             }),
+            VMessage::Pace {
+                group: txn.group.clone(),
+                volume: volume.clone(),
+                pace: Pace { is_paused: false, delay: 250 },
+            },
             VMessage::Finding {
                 group: txn.group.clone(),
                 finding: Finding::Lost(

@@ -138,9 +138,7 @@ fn make_one(group: &mut Group, mut record: Description<'_>, env: &Env<'_>) -> Re
     if let Some(volume) = group.volumes.get_mut(&name) {
         // Whoever was writing it there does not write it here, nor is what logs say of it here.
         volume.lose_writers();
-        if volume.by_map || !volume.lost.is_empty() {
-            volume.needs_full_sync();
-        }
+        volume.distrust_maps();
     }
     let empty = |volume: &VolumeState| *volume == VolumeState::Empty;
     let new = group.volumes.get(&name);

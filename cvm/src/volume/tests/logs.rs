@@ -1,6 +1,6 @@
 //! The dirty region log, one thing at a time.
 
-use super::groups::{logged, made};
+use super::groups::{logged, made, make_stale};
 use super::steps::{WRITE, ok};
 use super::world::{MARKED, World};
 use crate::model::op::VolumeLayout;
@@ -193,4 +193,46 @@ fn a_node_whose_map_does_not_fit_writes_without() {
     assert_eq!(works(&world), [DATA, DATA]);
     assert!(!world.logs());
     world.answer_all();
+}
+
+#[test]
+fn what_is_beyond_the_end_is_looked_up_in_no_map() {
+    let mut world = world(VolumeLayout::Mirror, 1);
+    let beyond = world.ask(WRITE, 510, 8);
+    let far = world.ask(WRITE, 1 << 40, 8);
+    let most = world.ask(WRITE, u64::MAX - 4, 8);
+    for id in [beyond, far, most] {
+        assert_eq!(world.ended[&id], Err(IoFailed::Range));
+    }
+    let write = world.ask(WRITE, 0, 8);
+    world.answer_all();
+    assert!(ok(&world, write), "others go on");
+}
+
+#[test]
+fn a_last_copy_that_cannot_be_flushed_fails_changes_and_is_left_in_peace() {
+    let group = logged(&made(VolumeLayout::Mirror, ReadPolicy::Round), "new", LogType::Region, 1);
+    let mut group = group;
+    make_stale(&mut group, "new-02");
+    let mut world = World::new(group, "new", MARKED);
+    let good = world.plex("new-01");
+    world.kill(good);
+    world.go_on();
+    for _ in 0..2 {
+        assert!(works(&world).contains(&DiskWork::Flush));
+        world.answer_all();
+        assert!(world.pending.is_empty() && world.to_detach.is_empty(), "once is enough");
+        let write = world.ask(WRITE, 0, 8);
+        assert_eq!(world.ended[&write], Err(IoFailed::Io));
+        world.tidy();
+    }
+    // The disk is well again.
+    world.answer_all();
+    world.dead.clear();
+    world.tidy();
+    world.answer_all();
+    let write = world.ask(WRITE, 0, 8);
+    world.answer_all();
+    assert!(ok(&world, write));
+    world.check_marks();
 }
