@@ -31,6 +31,12 @@ struct Cli {
     /// No header
     #[arg(short = 'H')]
     bare: bool,
+    /// monitor: print it so many times at most
+    #[arg(short = 'c', value_name = "TIMES")]
+    count: Option<u64>,
+    /// monitor: seconds in between
+    #[arg(short = 'w', value_name = "SECONDS", value_parser = some_seconds, default_value = "5")]
+    wait: Duration,
     /// list: print JSON
     #[arg(long)]
     json: bool,
@@ -54,12 +60,6 @@ enum Action {
     Monitor {
         /// Only these
         tasks: Vec<u32>,
-        /// Print it so many times at most
-        #[arg(short = 'c', value_name = "TIMES")]
-        count: Option<u64>,
-        /// Seconds in between
-        #[arg(short = 'w', value_name = "SECONDS", value_parser = some_seconds, default_value = "5")]
-        wait: Duration,
     },
     /// Copy nothing more, until it is resumed
     Pause {
@@ -109,7 +109,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             let all = under_way(&mut daemon, cli, tasks)?;
             if cli.json { print_json(&all) } else { print(&table(&all, !cli.bare)) }
         }
-        Action::Monitor { tasks, count, wait } => monitor(&mut daemon, cli, tasks, (*count, *wait)),
+        Action::Monitor { tasks } => monitor(&mut daemon, cli, tasks),
         Action::Abort { task }
         | Action::Pause { task }
         | Action::Resume { task }
@@ -138,17 +138,12 @@ fn is_meant(cli: &Cli, ids: &[u32], task: &TaskSnapshot) -> bool {
         && (ids.is_empty() || ids.contains(&task.id))
 }
 
-fn monitor(
-    daemon: &mut Daemon,
-    cli: &Cli,
-    ids: &[u32],
-    (count, wait): (Option<u64>, Duration),
-) -> Result<(), Failure> {
+fn monitor(daemon: &mut Daemon, cli: &Cli, ids: &[u32]) -> Result<(), Failure> {
     let mut before: Vec<TaskSnapshot> = Vec::new();
     if !cli.bare {
         print(HEADER)?;
     }
-    for _ in 0..count.unwrap_or(u64::MAX) {
+    for _ in 0..cli.count.unwrap_or(u64::MAX) {
         let all = under_way(daemon, cli, ids)?;
         let is_over = |task: &&TaskSnapshot| all.iter().all(|other| other.id != task.id);
         for task in before.iter().filter(is_over) {
@@ -159,7 +154,7 @@ fn monitor(
             return Ok(());
         }
         before = all;
-        crate::muster::wait::pause(wait);
+        crate::muster::wait::pause(cli.wait);
     }
     Ok(())
 }
@@ -302,7 +297,8 @@ mod tests {
             "set fast=2 162",
             "set slow=60001 162",
             "set slow=-1 162",
-            "monitor -c x",
+            "-c x monitor",
+            "-w 0 monitor",
             "-g a/b list",
             "-x list",
         ] {

@@ -357,9 +357,7 @@ impl VMessage {
             Self::Quiesce { id } => put_txn(&mut out, QUIESCE, id),
             Self::Quiesced { id } => put_txn(&mut out, QUIESCED, id),
             Self::RangeClear { number, reconfig } => {
-                out.put_u8(RANGE_CLEAR);
-                out.put_u64(*number);
-                out.put_u64(*reconfig);
+                put_range_clear(&mut out, *number, *reconfig);
             }
             Self::Refuse { id, why } => {
                 out.put_u8(REFUSE);
@@ -568,6 +566,12 @@ pub(super) fn put_copy_range(out: &mut BytesMut, range: &CopyRange) {
     put_names(out, &range.plexes);
     out.put_u8(u8::from(range.is_whole));
     put_pace(out, range.pace);
+}
+
+fn put_range_clear(out: &mut BytesMut, number: u64, reconfig: u64) {
+    out.put_u8(RANGE_CLEAR);
+    out.put_u64(number);
+    out.put_u64(reconfig);
 }
 
 pub(super) fn put_pace(out: &mut BytesMut, pace: Pace) {

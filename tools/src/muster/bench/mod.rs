@@ -4,10 +4,11 @@
 //! nodes of ours, `job` what it and the bench say to each other. `side` is a cluster with its clients,
 //! `plan` what they do, `idle` what a cluster without clients costs, `memory` what a flood takes,
 //! `changes` what happens when nodes go and come, seen by `watch`. `report` has the figures, `table`
-//! shows them, `plot` draws them. `txn` measures CVM on a cluster of its own. [`corosync`] is the one peer that is measured beside us, [`raw`] what
-//! the machine could carry at best. Order and completeness are verified in every round, so a figure
-//! can only come from a run in which everybody was told the same. What is compared is measured side
-//! by side, round by round.
+//! shows them, `plot` draws them. `txn` and `volume` measure CVM, each on a cluster of its own.
+//! [`corosync`] is the one peer of messages that is measured beside us, [`raw`] what the machine could
+//! carry at best; peers of volumes are in `volume`. Order and completeness are verified in every
+//! round, so a figure can only come from a run in which everybody was told the same. What is
+//! compared is measured side by side, round by round.
 
 mod bus;
 mod changes;
@@ -25,6 +26,7 @@ mod report;
 mod side;
 mod table;
 mod txn;
+mod volume;
 mod watch;
 mod wires;
 
@@ -34,7 +36,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
-use super::cli::{BenchArgs, Workload};
+use super::cli::{BenchArgs, Peer, Workload};
 use super::commands::Usage;
 use super::temporary::Temporary;
 use super::testbed::UpOptions;
@@ -62,6 +64,12 @@ pub fn run(dir: Option<&Path>, args: &BenchArgs) -> Result<ExitCode> {
         let text = "p2p, detect, join, leave, raw and scale take two nodes at least: -n 2";
         return Err(Usage(text.into()).into());
     }
+    if let (Some(Peer::Nbdkit | Peer::QemuNbd), false) =
+        (args.peer, args.chosen().contains(&Workload::Volume))
+    {
+        let text = "nbdkit and qemu-nbd are measured beside volumes: bench volume --peer all";
+        return Err(Usage(text.into()).into());
+    }
     wait::catch_interrupts()?;
     let mut figures: Option<Figures> = None;
     for n in &args.nodes {
@@ -86,18 +94,26 @@ pub fn run(dir: Option<&Path>, args: &BenchArgs) -> Result<ExitCode> {
 
 /// Makes the clusters of so many nodes, measures them, and takes them down.
 fn run_clusters(dir: Option<&Path>, args: &BenchArgs, nodes: u8) -> Result<Figures> {
-    let (own, others): (Vec<_>, Vec<_>) =
-        args.chosen().into_iter().partition(|workload| *workload == Workload::Txn);
-    let txn = (!own.is_empty()).then(|| txn::measure(args, nodes)).transpose()?;
-    if let (Some(txn), true) = (txn.as_ref(), others.is_empty()) {
-        return Ok(txn.clone());
+    let chosen = args.chosen();
+    let is_own = |workload: &Workload| matches!(workload, Workload::Txn | Workload::Volume);
+    let mut all: Option<Figures> = None;
+    let mut add = |new: Figures| match &mut all {
+        Some(all) => all.absorb(new),
+        None => all = Some(new),
+    };
+    if chosen.contains(&Workload::Txn) {
+        add(txn::measure(args, nodes)?);
     }
-    let mut sides = start(dir, args, nodes)?;
-    let figures = measure(&mut sides, args, nodes);
-    sides.into_iter().try_for_each(|(_, side)| side.down())?;
-    let mut figures = figures?;
-    txn.into_iter().for_each(|txn| figures.absorb(txn));
-    Ok(figures)
+    if chosen.contains(&Workload::Volume) {
+        add(volume::measure(dir, args, nodes)?);
+    }
+    if !chosen.iter().all(is_own) {
+        let mut sides = start(dir, args, nodes)?;
+        let figures = measure(&mut sides, args, nodes);
+        sides.into_iter().try_for_each(|(_, side)| side.down())?;
+        add(figures?);
+    }
+    all.context("there is one workload at least")
 }
 
 /// All clusters that are measured, ours first.
@@ -107,7 +123,7 @@ fn start(dir: Option<&Path>, args: &BenchArgs, nodes: u8) -> Result<Vec<(Measure
     let options = UpOptions { nodes, timers, network, ..UpOptions::default() };
     let mut sides = Vec::new();
     // First what may not be installed.
-    if args.peer.is_some() && args.chosen().iter().any(|chosen| chosen.is_of_peers()) {
+    if args.with_corosync() && args.chosen().iter().any(|chosen| chosen.is_of_peers()) {
         for (index, settings) in CANDIDATES.iter().enumerate() {
             let ring = Ring::up(nodes, settings)?;
             sides.push((Measured::Corosync(index), Side::new(Cluster::Corosync(ring))));
@@ -181,7 +197,7 @@ fn measure_changes(
                 bar.inc(1);
             }
         }
-        if args.peer.is_some() && workloads.contains(&Workload::Detect) {
+        if args.with_corosync() && workloads.contains(&Workload::Detect) {
             for (index, settings) in DETECTORS.iter().enumerate() {
                 wait::check_interrupt()?;
                 let times = corosync::detect::measure(nodes, settings)

@@ -55,7 +55,7 @@ pub(super) fn of(args: &BenchArgs, n: u8, workloads: &[Workload], sequencer: u8)
                     job.size = 64;
                     plan.push((Key { size: 64, ..key(*workload) }, job));
                 }
-                Workload::Scale | Workload::Txn => {}
+                Workload::Scale | Workload::Txn | Workload::Volume => {}
                 Workload::Latency => {
                     let mut origins = vec![("sequencer", sequencer), ("other", other)];
                     origins.dedup_by_key(|(_, node)| *node);

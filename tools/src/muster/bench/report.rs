@@ -13,6 +13,7 @@ use super::changes::{Cause, Times};
 use super::corosync::{CANDIDATES, DETECTORS};
 use super::job::Job;
 use super::side::Round;
+use super::volume::{Aio, NBDKIT, Outcome, Test};
 
 /// What a figure is of.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -29,12 +30,14 @@ pub(super) struct Key {
     pub(super) from: Option<&'static str>,
     /// How frames went; `raw` only.
     pub(super) path: Option<&'static str>,
+    /// What is done to which volume; `volume` only.
+    pub(super) test: Option<Test>,
 }
 
 impl Key {
     /// Where there is nothing to tell apart but sizes.
     pub(super) fn new(workload: Workload, n: u8, size: u32) -> Self {
-        Self { workload, n, size, level: None, from: None, path: None }
+        Self { workload, n, size, level: None, from: None, path: None, test: None }
     }
 }
 
@@ -44,6 +47,10 @@ impl Key {
 enum Metric {
     /// Messages per second.
     Rate,
+    /// Requests to a volume per second.
+    Requests,
+    /// MiB per second of a volume.
+    Throughput,
     /// A latency.
     Latency {
         /// `own`: delivery at the sender; `remote`: at another node.
@@ -76,6 +83,8 @@ pub(super) enum Cost {
     ClientMemory,
     /// Microseconds of CPU time of daemons and clients for each message and node.
     Delivery,
+    /// Messages of the cluster for a thousand requests to a volume.
+    Messages,
 }
 
 /// Which cluster a figure is of.
@@ -85,10 +94,18 @@ pub(super) enum Measured {
     Corosync(usize),
     /// Corosync with these of those settings that decide how soon a node is missed.
     Detector(usize),
+    /// A file that nbdkit serves.
+    Nbdkit,
     /// The one that was asked for.
     Ours,
+    /// A file that qemu-nbd serves.
+    QemuNbd(Aio),
+    /// A file by itself.
+    RawFile,
     /// The same with sealed frames.
     Sealed,
+    /// A volume with one copy, beside one with several.
+    Simple,
 }
 
 /// All figures: one value per round, of costs one per round and daemon.
@@ -124,6 +141,12 @@ pub(super) struct Line {
     pub(super) time: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) path: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) access: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) depth: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) layout: Option<&'static str>,
     pub(super) ours: Spread,
     /// What was measured beside ours, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -220,6 +243,22 @@ impl Figures {
         }
     }
 
+    /// Adds what one run of fio gave: of small requests their number counts, of large ones their bytes,
+    /// of one after the other how long each takes, too.
+    pub(super) fn add_run(&mut self, of: Measured, key: Key, outcome: &Outcome) {
+        let (metric, value) = if key.size < 1 << 20 {
+            (Metric::Requests, outcome.iops)
+        } else {
+            (Metric::Throughput, outcome.mib)
+        };
+        self.push(of, key, metric, value);
+        if key.test.is_some_and(|test| test.depth == 1) {
+            for (percentile, us) in [("p50", outcome.p50_us), ("p99", outcome.p99_us)] {
+                self.push(of, key, Metric::Latency { to: "answer", percentile }, us);
+            }
+        }
+    }
+
     /// Takes over the figures of other clusters, of another number of nodes.
     pub(super) fn absorb(&mut self, other: Self) {
         self.values.extend(other.values);
@@ -297,49 +336,28 @@ impl Figures {
     ) -> Line {
         let (to, percentile) = match metric {
             Metric::Latency { to, percentile } => (Some(to), Some(percentile)),
-            Metric::Cost(_) | Metric::Rate | Metric::Time { .. } => (None, None),
+            Metric::Cost(_) | Metric::Time { .. } => (None, None),
+            Metric::Rate | Metric::Requests | Metric::Throughput => (None, None),
         };
         let (cause, time) = match metric {
             Metric::Time { cause, time } => (Some(cause), Some(time)),
-            Metric::Cost(_) | Metric::Latency { .. } | Metric::Rate => (None, None),
+            Metric::Cost(_) | Metric::Latency { .. } => (None, None),
+            Metric::Rate | Metric::Requests | Metric::Throughput => (None, None),
         };
         let (cost, unit) = metric.unit();
         let ours = values.get(&Measured::Ours).map_or(&[][..], Vec::as_slice);
         let mut beside = BTreeMap::new();
         for (of, theirs) in values {
-            let (name, settings, ratio, ratio_name) = match of {
-                Measured::Ours => continue,
-                Measured::Corosync(index) if Some(*index) == best => {
-                    let settings = CANDIDATES.get(*index).map(|settings| settings.name);
-                    let (value, to) =
-                        if metric == Metric::Rate { (ours, &**theirs) } else { (&**theirs, ours) };
-                    ("corosync", settings, ratios(value, to), "better than corosync")
-                }
-                Measured::Corosync(_) => continue,
-                Measured::Detector(index) => {
-                    let Some(settings) = DETECTORS.get(*index) else { continue };
-                    (settings.name, None, ratios(theirs, ours), "better than that")
-                }
-                Measured::Sealed => ("sealed", None, ratios(theirs, ours), "sealed : plain"),
-            };
-            let ratio = Spread::of(&ratio, "ratio");
-            let figure = Spread::of(theirs, unit);
-            beside.insert(name, Beside { figure, settings, ratio, ratio_name });
+            if let Some((name, settings, ratio, ratio_name)) =
+                compared(*of, metric, ours, theirs, best)
+            {
+                let ratio = Spread::of(&ratio, "ratio");
+                let figure = Spread::of(theirs, unit);
+                beside.insert(name, Beside { figure, settings, ratio, ratio_name });
+            }
         }
         Line {
-            workload: match key.workload {
-                Workload::Bcast1 => "bcast-1",
-                Workload::BcastAll => "bcast-all",
-                Workload::Detect => "detect",
-                Workload::Idle => "idle",
-                Workload::Join => "join",
-                Workload::Latency => "latency",
-                Workload::Leave => "leave",
-                Workload::P2p => "p2p",
-                Workload::Raw => "raw",
-                Workload::Scale => "scale",
-                Workload::Txn => "txn",
-            },
+            workload: name(key.workload),
             n: key.n,
             size: key.size,
             transport: self.transport,
@@ -352,6 +370,9 @@ impl Figures {
             cause,
             time,
             path: key.path,
+            access: key.test.map(|test| test.access.name()),
+            depth: key.test.map(|test| test.depth),
+            layout: key.test.map(|test| test.layout.name()),
             ours: Spread::of(ours, unit),
             beside,
         }
@@ -363,6 +384,8 @@ impl Metric {
     fn unit(self) -> (Option<&'static str>, &'static str) {
         match self {
             Self::Rate => (None, "messages/s"),
+            Self::Requests => (None, "IOPS"),
+            Self::Throughput => (None, "MiB/s"),
             Self::Latency { .. } => (None, "us"),
             Self::Time { .. } => (None, "ms"),
             Self::Cost(Cost::Cpu) => (Some("cpu"), "% of a core"),
@@ -371,8 +394,68 @@ impl Metric {
             Self::Cost(Cost::Bytes) => (Some("bytes"), "bytes/s"),
             Self::Cost(Cost::ClientMemory) => (Some("client memory"), "MiB"),
             Self::Cost(Cost::Delivery) => (Some("cpu per delivery"), "us of CPU"),
+            Self::Cost(Cost::Messages) => (Some("messages"), "per 1000 I/Os"),
         }
     }
+
+    /// Is more of it better?
+    fn is_rate(self) -> bool {
+        match self {
+            Self::Rate | Self::Requests | Self::Throughput => true,
+            Self::Cost(_) | Self::Latency { .. } | Self::Time { .. } => false,
+        }
+    }
+}
+
+/// In JSON and tables.
+fn name(workload: Workload) -> &'static str {
+    match workload {
+        Workload::Bcast1 => "bcast-1",
+        Workload::BcastAll => "bcast-all",
+        Workload::Detect => "detect",
+        Workload::Idle => "idle",
+        Workload::Join => "join",
+        Workload::Latency => "latency",
+        Workload::Leave => "leave",
+        Workload::P2p => "p2p",
+        Workload::Raw => "raw",
+        Workload::Scale => "scale",
+        Workload::Txn => "txn",
+        Workload::Volume => "volume",
+    }
+}
+
+/// What is said of something that was measured beside ours: its name, its settings, the ratios, and
+/// what to what they are. Nothing of settings that were not the best.
+type Compared = (&'static str, Option<&'static str>, Vec<f64>, &'static str);
+
+fn compared(
+    of: Measured,
+    metric: Metric,
+    ours: &[f64],
+    theirs: &[f64],
+    best: Option<usize>,
+) -> Option<Compared> {
+    let better = || if metric.is_rate() { ratios(ours, theirs) } else { ratios(theirs, ours) };
+    let than = "better than that";
+    Some(match of {
+        Measured::Ours => return None,
+        Measured::Corosync(index) if Some(index) == best => {
+            let settings = CANDIDATES.get(index).map(|settings| settings.name);
+            ("corosync", settings, better(), "better than corosync")
+        }
+        Measured::Corosync(_) => return None,
+        Measured::Detector(index) => (DETECTORS.get(index)?.name, None, better(), than),
+        Measured::Nbdkit => ("nbdkit", Some(NBDKIT), better(), than),
+        Measured::QemuNbd(aio) => ("qemu-nbd", Some(aio.settings()), better(), than),
+        Measured::RawFile => ("raw file", None, better(), than),
+        Measured::Sealed => ("sealed", None, ratios(theirs, ours), "sealed : plain"),
+        Measured::Simple => {
+            // What a copy costs: above 1 where ours is worse.
+            let cost = if metric.is_rate() { ratios(theirs, ours) } else { ratios(ours, theirs) };
+            ("simple", None, cost, "times that")
+        }
+    })
 }
 
 /// Which of the settings of Corosync has the best median.
@@ -380,9 +463,10 @@ fn best_settings(metric: Metric, values: &BTreeMap<Measured, Vec<f64>>) -> Optio
     let medians = values.iter().filter_map(|(of, values)| match of {
         Measured::Corosync(index) => {
             let median = Spread::of(values, "").median;
-            Some((*index, if metric == Metric::Rate { -median } else { median }))
+            Some((*index, if metric.is_rate() { -median } else { median }))
         }
-        Measured::Detector(_) | Measured::Ours | Measured::Sealed => None,
+        Measured::Detector(_) | Measured::Nbdkit | Measured::Ours | Measured::QemuNbd(_) => None,
+        Measured::RawFile | Measured::Sealed | Measured::Simple => None,
     });
     medians.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(index, _)| index)
 }

@@ -3,9 +3,24 @@
 use std::collections::BTreeMap;
 
 use super::report::{Line, Spread};
+use super::volume;
+
+/// All figures; those of volumes in a table of their own.
+pub(super) fn of(lines: &[Line]) -> String {
+    let (volumes, others): (Vec<&Line>, Vec<&Line>) =
+        lines.iter().partition(|line| line.layout.is_some());
+    let mut texts = Vec::new();
+    if !others.is_empty() || volumes.is_empty() {
+        texts.push(figures(&others));
+    }
+    if !volumes.is_empty() {
+        texts.push(volume::table::of(&volumes));
+    }
+    texts.join("\n")
+}
 
 /// A row for each figure, and the settings that stand in it.
-pub(super) fn of(lines: &[Line]) -> String {
+fn figures(lines: &[&Line]) -> String {
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_header(["workload", "n", "size", "", "median", "min", "max", "unit"]);
@@ -47,10 +62,11 @@ pub(super) fn of(lines: &[Line]) -> String {
     table.lines().map(|line| line.trim_end().to_owned() + "\n").chain(notes).collect()
 }
 
-fn show(value: f64, unit: &str) -> String {
+/// A figure with as many digits as are of use.
+pub(super) fn show(value: f64, unit: &str) -> String {
     match unit {
         "us" | "ms" | "MiB" => format!("{value:.1}"),
-        "% of a core" | "ratio" | "us of CPU" => format!("{value:.2}"),
+        "% of a core" | "per 1000 I/Os" | "ratio" | "us of CPU" => format!("{value:.2}"),
         _ => format!("{value:.0}"),
     }
 }

@@ -52,8 +52,14 @@ pub struct BenchArgs {
     /// namespaces with an MTU of 9000, also where we do not: with several of its fastest settings,
     /// of which the best for each line is shown, and how many times better we are. It has no SAFE:
     /// ours is compared with its AGREED. Nor has it a sequencer. `detect` is measured with its
-    /// defaults and with a short token; p2p, join and leave are measured of ours only
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "corosync")]
+    /// defaults and with a short token; p2p, join and leave are measured of ours only. `volume` has
+    /// nbdkit and qemu-nbd (Debian: nbdkit, qemu-utils); who is not installed is left out
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "all|corosync|nbdkit|qemu-nbd"
+    )]
     pub peer: Option<Peer>,
     /// Draw the figures into SVG files in this folder, too: throughput, latency, times and costs by
     /// size and by number of nodes, wherever there are two points at least
@@ -75,13 +81,34 @@ impl BenchArgs {
         let named = self.named();
         if named.is_empty() { Workload::UNASKED.to_vec() } else { named }
     }
+
+    /// Is Corosync measured?
+    pub fn with_corosync(&self) -> bool {
+        matches!(self.peer, Some(Peer::All | Peer::Corosync))
+    }
+
+    /// Is nbdkit measured?
+    pub fn with_nbdkit(&self) -> bool {
+        matches!(self.peer, Some(Peer::All | Peer::Nbdkit))
+    }
+
+    /// Is qemu-nbd measured?
+    pub fn with_qemu_nbd(&self) -> bool {
+        matches!(self.peer, Some(Peer::All | Peer::QemuNbd))
+    }
 }
 
 /// What is measured beside us.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Peer {
+    /// Whatever there is for the workload.
+    All,
     /// Closed process groups (CPG) of Corosync.
     Corosync,
+    /// A file served by `nbdkit file`.
+    Nbdkit,
+    /// A file served by `qemu-nbd`.
+    QemuNbd,
 }
 
 /// Options of `bench-client`.
@@ -181,6 +208,11 @@ pub enum Workload {
     /// CVM: a group of 1,000 records is made one transaction at a time, listed, imported, and its master
     /// killed; `flush` is what the disks alone take
     Txn,
+    /// CVM: fio reads and writes volumes over NBD on one node, simple, striped, mirrored, mirrored with a
+    /// log; 4 KiB and 1 MiB, one request under way and 32. Beside them a file by itself (io_uring),
+    /// with --peer also behind other servers; and the messages that go with 1,000 writes. `-n 1` is
+    /// enough; takes fio, and 2.3 GB in the temporary folder or in --dir
+    Volume,
 }
 
 impl Workload {
@@ -193,14 +225,15 @@ impl Workload {
             Self::Bcast1 | Self::BcastAll | Self::Idle | Self::Latency | Self::Scale => true,
             // Clusters are made for it.
             Self::Detect => false,
-            Self::Join | Self::Leave | Self::P2p | Self::Raw | Self::Txn => false,
+            Self::Join | Self::Leave | Self::P2p | Self::Raw | Self::Txn | Self::Volume => false,
         }
     }
 
     /// Is there nothing to measure at a node that is alone?
     pub fn needs_others(self) -> bool {
         match self {
-            Self::Bcast1 | Self::BcastAll | Self::Idle | Self::Latency | Self::Txn => false,
+            Self::Bcast1 | Self::BcastAll | Self::Idle | Self::Latency => false,
+            Self::Txn | Self::Volume => false,
             Self::Detect | Self::Join | Self::Leave | Self::P2p | Self::Raw | Self::Scale => true,
         }
     }

@@ -8,7 +8,7 @@ use super::super::temporary::Temporary;
 use super::super::testbed::{Testbed, UpOptions};
 use super::super::{programs, volumes, wait};
 use super::steps::PATIENCE;
-use super::{Checked, Story};
+use super::{Checked, Story, data};
 
 const DISKS: u8 = 4;
 
@@ -32,6 +32,7 @@ pub(super) fn tell(story: &mut Story, options: &UpOptions) -> Result<()> {
         Ok(checked)
     })?;
     story.step("the killed node joins CVM again", || rejoin(&mut cluster, killed))?;
+    data::tell(story, &mut cluster)?;
     cluster.down()
 }
 
@@ -43,14 +44,15 @@ fn joined(cluster: &Testbed) -> Result<Checked> {
 }
 
 /// The master as it says itself.
-fn master(cluster: &Testbed) -> Result<u8> {
+pub(super) fn master(cluster: &Testbed) -> Result<u8> {
     let mut all = cluster.cluster.running().into_iter();
     let master =
         all.find_map(|node| volumes::snapshot(&cluster.cluster, node).ok()?.cluster.master);
     master.context("there is no master")
 }
 
-fn slave(cluster: &Testbed) -> Result<u8> {
+/// The last of the other nodes.
+pub(super) fn slave(cluster: &Testbed) -> Result<u8> {
     let master = master(cluster)?;
     let others = cluster.cluster.running().into_iter().filter(|node| *node != master);
     others.max().context("there is no slave")
@@ -82,11 +84,16 @@ fn make(cluster: &Testbed) -> Result<Checked> {
     programs::run(cluster, slave, &["vxedit", "-g", "shdg", "-rf", "rm", "gone"], "")?;
     let shown = same_everywhere(cluster, &["vxprint", "-g", "shdg", "-ht"])?;
     ensure!(!shown.contains("gone"), "got:\n{shown}");
-    let records = ["v  ", "pl ", "sd "];
-    let lines = shown.lines().filter(|line| records.iter().any(|kind| line.starts_with(kind)));
-    let lines: Vec<&str> = lines.collect();
-    ensure!(lines.len() == 2 + 3 + 4, "got:\n{shown}");
-    Ok(Checked::new("vxprint -ht shows the same on all nodes").show(lines.join("\n")))
+    let records = records(&shown);
+    ensure!(records.lines().count() == 2 + 3 + 4, "got:\n{shown}");
+    Ok(Checked::new("vxprint -ht shows the same on all nodes").show(records))
+}
+
+/// The lines of volumes, plexes and subdisks in what `vxprint -ht` prints.
+pub(super) fn records(shown: &str) -> String {
+    let kinds = ["v  ", "pl ", "sd "];
+    let lines = shown.lines().filter(|line| kinds.iter().any(|kind| line.starts_with(kind)));
+    lines.collect::<Vec<&str>>().join("\n")
 }
 
 /// The master dies while a slave makes volume after volume: what each vxassist was told is what

@@ -1,7 +1,10 @@
 //! `muster demo`: the whole story on real processes, each step checked and timed.
 
+mod copies;
+mod data;
 mod groups;
 mod steps;
+mod writer;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -88,7 +88,8 @@ type Lines = BTreeMap<(usize, String), BTreeMap<u32, Spread>>;
 /// All plots that have a line of two points at least.
 pub(super) fn plots(lines: &[Line]) -> Vec<Plot> {
     let mut groups: BTreeMap<Group, Lines> = BTreeMap::new();
-    for line in lines {
+    // Volumes have two sizes, one counted in requests and one in bytes: that makes no curve.
+    for line in lines.iter().filter(|line| line.workload != "volume") {
         for (side, spread) in line.sides() {
             for axis in [Axis::Nodes, Axis::Size] {
                 let (x, fixed) = match axis {
