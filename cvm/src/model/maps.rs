@@ -49,16 +49,24 @@ impl Group {
 
     /// There are copies in use of a volume, or of a layer of it, that could differ.
     pub(super) fn has_copies(&self, volume: &Volume) -> bool {
+        self.has_several(volume, |plex| plex.kernel == KernelState::Enabled)
+    }
+
+    /// The same, in use or not.
+    pub fn is_mirrored(&self, volume: &Volume) -> bool {
+        self.has_several(volume, |_| true)
+    }
+
+    fn has_several(&self, volume: &Volume, is_meant: fn(&Plex) -> bool) -> bool {
         let plexes = volume.plexes.iter().filter_map(|plex| self.plexes.get(plex));
-        let on = plexes.filter(|plex| plex.kernel == KernelState::Enabled && !plex.is_log_only());
-        let on: Vec<&Plex> = on.collect();
+        let on: Vec<&Plex> = plexes.filter(|plex| is_meant(plex) && !plex.is_log_only()).collect();
         let layers = on.iter().flat_map(|plex| &plex.pieces).filter_map(|piece| {
             match &self.subdisks.get(&piece.subdisk)?.source {
                 Source::Volume(layer) => self.volumes.get(layer),
                 Source::Disk { .. } => None,
             }
         });
-        on.len() > 1 || layers.into_iter().any(|layer| self.has_copies(layer))
+        on.len() > 1 || layers.into_iter().any(|layer| self.has_several(layer, is_meant))
     }
 
     /// After a change: what volumes say of their recovery maps holds only if no log is new since.

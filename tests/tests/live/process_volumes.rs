@@ -416,10 +416,13 @@ fn marked(cluster: &Temporary, volume: &str, node: u8) -> Vec<usize> {
 /// What a vxiod has said of a volume that was made equal: how many megabytes it has copied for that.
 fn megabytes_copied(cluster: &Temporary, node: u8, volume: &str) -> u64 {
     let log = cluster.cluster.root(node).join("var/log/vxiod.log");
-    let text = std::fs::read_to_string(log).unwrap();
     let about = format!("volume {volume} of group");
-    let line = text.lines().rfind(|line| line.contains(&about) && line.contains("MB copied"));
-    let line = line.unwrap_or_else(|| panic!("{volume} was not copied: {text}"));
+    let line = wait::until("it is said how much was copied", LIMIT, || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        let is_it = |line: &&str| line.contains(&about) && line.contains("MB copied");
+        Ok(text.lines().rfind(is_it).map(str::to_owned))
+    })
+    .unwrap();
     let number = line.split(' ').rev().nth(2).unwrap();
     number.parse().unwrap_or_else(|_| panic!("{line}"))
 }

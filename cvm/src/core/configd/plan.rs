@@ -282,8 +282,11 @@ impl Configd {
         group.owner = self.owner(shared);
         group.serial.0 += 1;
         // What has been written since the backup was made, and by whom, it does not say.
-        let volumes = group.volumes.values_mut().filter(|volume| !volume.layer);
-        volumes.for_each(Volume::needs_full_sync);
+        let volumes = group.volumes.iter().filter(|(_, volume)| !volume.layer);
+        let mirrored = volumes.filter(|(_, volume)| group.is_mirrored(volume));
+        for name in mirrored.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            group.volumes.get_mut(&name).into_iter().for_each(Volume::needs_full_sync);
+        }
         for dm in group.disks.values_mut() {
             dm.serial = group.serial;
         }
