@@ -99,3 +99,22 @@ pub(crate) fn size(variable: &str, default: u64) -> u64 {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")),
     }
 }
+
+/// Programs that a test needs and that others wrote. In CI they have to be there.
+pub(crate) fn are_missing(programs: &[&str]) -> bool {
+    let missing = |program: &&&str| Command::new(program).arg("--version").output().is_err();
+    let missing: Vec<_> = programs.iter().filter(missing).collect();
+    if !missing.is_empty() {
+        assert!(std::env::var_os("CI").is_none(), "CI must have {missing:?}");
+        println!("skipped: {missing:?} are not installed");
+    }
+    !missing.is_empty()
+}
+
+/// A command line of a node, which has to succeed: what it printed.
+#[track_caller]
+pub(crate) fn run(cluster: &Temporary, node: u8, line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    let output = tools::muster::programs::run(cluster, node, &words, "");
+    output.unwrap_or_else(|error| panic!("{error:#}"))
+}

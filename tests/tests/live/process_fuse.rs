@@ -21,7 +21,7 @@ use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{fuse, programs, wait};
 
-use crate::process::{LIMIT, beside_another, options};
+use crate::process::{LIMIT, are_missing, beside_another, options, run};
 
 /// Can nothing be mounted here? Says why.
 fn is_barred() -> bool {
@@ -30,22 +30,6 @@ fn is_barred() -> bool {
         println!("skipped: {error:#}");
     }
     checked.is_err()
-}
-
-/// Programs that are needed. In CI they have to be there.
-fn are_missing(programs: &[&str]) -> bool {
-    let missing = |program: &&&str| Command::new(program).arg("--version").output().is_err();
-    let missing: Vec<_> = programs.iter().filter(missing).collect();
-    if !missing.is_empty() {
-        assert!(std::env::var_os("CI").is_none(), "CI must have {missing:?}");
-        println!("skipped: {missing:?} are not installed");
-    }
-    !missing.is_empty()
-}
-
-fn run(cluster: &Temporary, node: u8, line: &str) -> String {
-    let words: Vec<&str> = line.split(' ').collect();
-    programs::run(cluster, node, &words, "").unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// Two nodes with a vxfused each, and a group on two disks that neither has activated.

@@ -17,24 +17,10 @@ use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{programs, volumes, wait};
 
-use crate::process::{LIMIT, beside_another, options};
+use crate::process::{LIMIT, are_missing, beside_another, options, run};
 
-/// Programs that are needed: libnbd's, QEMU's, and fio. In CI they have to be there.
-fn are_missing() -> bool {
-    let missing = |program: &&str| Command::new(program).arg("--version").output().is_err();
-    let missing: Vec<&str> =
-        ["nbdinfo", "nbdcopy", "qemu-io", "fio"].into_iter().filter(missing).collect();
-    if !missing.is_empty() {
-        assert!(std::env::var_os("CI").is_none(), "CI must have {missing:?}");
-        println!("skipped: {missing:?} are not installed");
-    }
-    !missing.is_empty()
-}
-
-fn run(cluster: &Temporary, node: u8, line: &str) -> String {
-    let words: Vec<&str> = line.split(' ').collect();
-    programs::run(cluster, node, &words, "").unwrap_or_else(|error| panic!("{error:#}"))
-}
+/// libnbd's, QEMU's, and fio.
+const CLIENTS: &[&str] = &["nbdinfo", "nbdcopy", "qemu-io", "fio"];
 
 /// Three nodes and a group on four disks, which the first two nodes write.
 fn prepared(made: &[&str]) -> Temporary {
@@ -187,7 +173,7 @@ fn hold(cluster: &Temporary, node: u8, export: &str) -> UnixStream {
 /// CVM-46: every layout.
 #[test]
 fn what_one_node_writes_the_other_reads() {
-    if are_missing() {
+    if are_missing(CLIENTS) {
         return;
     }
     let _room = beside_another();
@@ -238,7 +224,7 @@ fn what_one_node_writes_the_other_reads() {
 /// Facts 2.10, CVM-48: what is acknowledged is on every plex that is in use.
 #[test]
 fn a_disk_dies_under_load_and_no_write_is_lost() {
-    if are_missing() {
+    if are_missing(CLIENTS) {
         return;
     }
     let _room = beside_another();
@@ -290,7 +276,7 @@ fn a_disk_dies_under_load_and_no_write_is_lost() {
 /// Facts 3.7: killing vxconfigd leaves I/O untouched; nor do changes of the volume harm it.
 #[test]
 fn volumes_grow_and_vxconfigd_dies_under_load() {
-    if are_missing() {
+    if are_missing(CLIENTS) {
         return;
     }
     let _room = beside_another();
@@ -344,7 +330,7 @@ fn wait_equal(cluster: &Temporary, volume: &str, lost: u8) {
 /// CVM-24: whoever is left goes on, and the copies of what the lost node was writing become equal.
 #[test]
 fn cvm_24_a_node_is_killed_under_load_and_copies_are_equal_again() {
-    if are_missing() {
+    if are_missing(CLIENTS) {
         return;
     }
     let _room = beside_another();
@@ -431,7 +417,7 @@ fn megabytes_copied(cluster: &Temporary, node: u8, volume: &str) -> u64 {
 /// copied, and the rest is not touched.
 #[test]
 fn only_dirty_regions_are_copied_after_a_node_is_killed() {
-    if are_missing() {
+    if are_missing(CLIENTS) {
         return;
     }
     let _room = beside_another();
@@ -481,7 +467,7 @@ fn only_dirty_regions_are_copied_after_a_node_is_killed() {
 /// A plex is added while two nodes write.
 #[test]
 fn a_mirror_is_made_under_load() {
-    if are_missing() {
+    if are_missing(CLIENTS) {
         return;
     }
     let _room = beside_another();
@@ -499,7 +485,7 @@ fn a_mirror_is_made_under_load() {
 /// CVM-39, CVM-28, facts 3.8: who may not is told why, and who has a volume open keeps it.
 #[test]
 fn a_volume_is_opened_by_those_who_may_and_stays_while_it_is_open() {
-    if are_missing() {
+    if are_missing(CLIENTS) {
         return;
     }
     let _room = beside_another();
