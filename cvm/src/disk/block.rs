@@ -22,13 +22,11 @@ pub enum BlockKind {
     Image,
     /// A [`Label`](super::Label).
     Label,
-    /// A [`Klog`](super::Klog).
-    Log,
 }
 
 impl BlockKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Claim, Self::Image, Self::Label, Self::Log];
+    pub const ALL: [Self; 3] = [Self::Claim, Self::Image, Self::Label];
 
     /// The first bytes of such a block.
     pub const fn magic(self) -> [u8; 4] {
@@ -36,7 +34,6 @@ impl BlockKind {
             Self::Claim => *b"MCLM",
             Self::Image => *b"MIMG",
             Self::Label => *b"MLBL",
-            Self::Log => *b"MLOG",
         }
     }
 }
@@ -47,7 +44,7 @@ impl BlockKind {
 pub struct Place {
     /// The slot of a claim or an image, else 0.
     pub slot: u8,
-    /// The copy of a label or claim, the block of an image, the place in the kernel log.
+    /// The copy of a label or claim, the block of an image.
     pub number: u32,
 }
 
@@ -153,7 +150,7 @@ mod tests {
     fn a_block_says_what_is_wrong_with_it() {
         let block = seal(BlockKind::Label, HERE, &[7; PAYLOAD_MAX]);
         assert_eq!(open(BlockKind::Label, HERE, &block), Ok(&[7; PAYLOAD_MAX][..]));
-        assert_eq!(open(BlockKind::Log, HERE, &block), Err(BlockError::Magic));
+        assert_eq!(open(BlockKind::Image, HERE, &block), Err(BlockError::Magic));
         let elsewhere = Place { number: HERE.number + 1, ..HERE };
         assert_eq!(open(BlockKind::Label, elsewhere, &block), Err(BlockError::Place));
         let elsewhere = Place { slot: 1, ..HERE };

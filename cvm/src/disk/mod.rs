@@ -9,7 +9,6 @@
 //! | [`Label`] | which disk this is, and where its parts are | twice | once, by `vxdisksetup` |
 //! | [`Claim`] | to which group it belongs, and whose that is | three slots, twice each | import, deport, add, remove |
 //! | [`Image`] | the whole configuration of the group | three slots | every change |
-//! | [`Klog`] | which volumes a node writes, and which plexes were detached | two blocks a node | whenever that changes |
 //!
 //! Nothing is written over what is in force: a writer takes [`next_slot`], and a torn write leaves
 //! what was there before. [`choose()`] says what counts when a group is imported, [`CopyList`] on which
@@ -23,7 +22,6 @@ mod copies;
 mod drl;
 mod geometry;
 mod image;
-mod klog;
 mod label;
 mod outcome;
 mod pools;
@@ -46,9 +44,6 @@ pub use geometry::{
     PRIVATE_LEN_MIN, PRIVATE_OFFSET,
 };
 pub use image::{EARLIER_MAX, Head, Image, ImageError};
-pub use klog::{
-    FoundKlog, KLOG_DETACHES_MAX, KLOG_VOLUMES_MAX, Klog, KlogError, Pending, VolumeFlags,
-};
 pub use label::{FoundLabel, Label};
 pub use outcome::{Decision, OUTCOMES_MAX, Outcome, Outcomes, RequestId};
 pub use pools::{Pool, pools};

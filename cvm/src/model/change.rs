@@ -1,10 +1,9 @@
 //! What differs between two configurations of a group: what nodes send each other.
 
-use std::collections::BTreeMap;
-
 use super::check::{Broken, check};
 use super::group::{Group, Kind};
 use super::ids::Name;
+use super::records::Records;
 use super::text::{self, TextError, word};
 
 /// The records that go and the descriptions of those that are new or different. A change is a
@@ -98,24 +97,15 @@ impl Change {
     }
 }
 
-/// Names that are only in `old`, and names whose record is new or different in `new`. Both are walked
-/// through side by side: most of their records are the same, and this is done in every transaction.
+/// Names that are only in `old`, and names whose record is new or different in `new`.
 fn difference<'a, T: PartialEq>(
-    old: &'a BTreeMap<Name, T>,
-    new: &'a BTreeMap<Name, T>,
+    old: &'a Records<T>,
+    new: &'a Records<T>,
 ) -> (Vec<&'a Name>, Vec<&'a Name>) {
     let (mut gone, mut here) = (Vec::new(), Vec::new());
-    let mut old = old.iter().peekable();
-    for (name, record) in new {
-        while let Some((before, _)) = old.next_if(|(before, _)| *before < name) {
-            gone.push(before);
-        }
-        let same = old.next_if(|(before, _)| *before == name);
-        if same.is_none_or(|(_, before)| before != record) {
-            here.push(name);
-        }
+    for (name, _, new) in old.differences(new) {
+        if new.is_some() { here.push(name) } else { gone.push(name) }
     }
-    gone.extend(old.map(|(name, _)| name));
     (gone, here)
 }
 

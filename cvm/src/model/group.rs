@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{Name, Rid, Serial, UniqueId};
 use super::record::{Common, Disk, Layout, Plex, Source, Subdisk, Volume};
+use super::records::Records;
 use super::size::Sectors;
 use super::states::{DetachPolicy, FailPolicy};
 
@@ -77,13 +78,13 @@ pub struct Group {
     /// The next record gets it.
     pub next_rid: Rid,
     /// Disk media records.
-    pub disks: BTreeMap<Name, Disk>,
+    pub disks: Records<Disk>,
     /// Subdisks and subvolumes.
-    pub subdisks: BTreeMap<Name, Subdisk>,
+    pub subdisks: Records<Subdisk>,
     /// Plexes.
-    pub plexes: BTreeMap<Name, Plex>,
+    pub plexes: Records<Plex>,
     /// Volumes.
-    pub volumes: BTreeMap<Name, Volume>,
+    pub volumes: Records<Volume>,
 }
 
 /// The kind of a record, in the order in which listings have them.
@@ -121,10 +122,10 @@ impl Group {
             ssb: true,
             serial: Serial(0),
             next_rid: Rid(1024),
-            disks: BTreeMap::new(),
-            subdisks: BTreeMap::new(),
-            plexes: BTreeMap::new(),
-            volumes: BTreeMap::new(),
+            disks: Records::new(),
+            subdisks: Records::new(),
+            plexes: Records::new(),
+            volumes: Records::new(),
         }
     }
 

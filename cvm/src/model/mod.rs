@@ -14,6 +14,7 @@ pub mod limits;
 pub mod maps;
 pub mod op;
 pub mod record;
+pub mod records;
 pub mod refused;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -28,6 +29,7 @@ pub use group::{Copies, Group, Kind, Owner};
 pub use ids::{Epoch, Name, ParseIdError, Rid, Serial, Stamp, Tid, UniqueId};
 pub use maps::MapPlace;
 pub use record::{Common, Disk, Layout, Permissions, Piece, Plex, Source, Subdisk, Volume};
+pub use records::Records;
 pub use refused::Refused;
 pub use size::Sectors;
 pub use states::{

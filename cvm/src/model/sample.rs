@@ -1,11 +1,12 @@
 //! A group for tests: two disks, a volume with a concatenated and a striped plex.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::group::{Group, Owner};
 use super::ids::{Name, Serial, UniqueId};
 use super::op::VolumeLayout;
 use super::record::{Disk, Layout, Permissions, Piece, Plex, Source, Subdisk, Volume};
+use super::records::Records;
 use super::states::{KernelState, LogType, PlexState, ReadPolicy, VolumeState};
 
 /// All ways to put a volume together.
@@ -57,7 +58,7 @@ pub(crate) fn group() -> Group {
     let concat = vec![piece(subdisk("mydg01", 0, 8192), 0, 0)];
     let stripe =
         vec![piece(subdisk("mydg02", 0, 4096), 0, 0), piece(subdisk("mydg03", 0, 4096), 1, 0)];
-    let mut plexes = BTreeMap::new();
+    let mut plexes = Records::new();
     for (plex, layout, pieces) in [
         ("vol1-01", Layout::Concat, concat),
         ("vol1-02", Layout::Stripe { columns: 2, width: 128 }, stripe),

@@ -5,27 +5,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cvm::disk::{
-    Claim, CopyList, Decision, Geometry, Image, Klog, Label, Member, Outcome, PRIVATE_LEN_DEFAULT,
-    RequestId, Slot, VolumeFlags,
+    Claim, CopyList, Decision, Geometry, Image, Label, Member, Outcome, PRIVATE_LEN_DEFAULT,
+    RequestId, Slot,
 };
-use cvm::model::{Epoch, Name, Owner, Rid, Serial, Stamp, Tid, UniqueId, text};
+use cvm::model::{Epoch, Name, Owner, Serial, Stamp, Tid, UniqueId, text};
 use llt::{Id, Incarnation, NodeId};
 
 /// By the names that their files in the corpus have.
 pub(super) fn samples() -> Vec<(String, Bytes)> {
     let image = image();
     let member = Claim { member: Some(member()), ..claim() };
-    let log = Klog {
-        writer: image.writer,
-        group: image.group.id.clone(),
-        stamp: image.stamp,
-        generation: 5,
-        volumes: [(Rid(1032), VolumeFlags { dirty: true, drl: false })].into(),
-        detached: [(Rid(1031), Stamp { tid: Tid(8), ..image.stamp })].into(),
-    };
     let mut long = image.clone();
     let group = Arc::make_mut(&mut long.group);
-    let disk = group.disks.first_key_value().map(|(_, disk)| disk.clone());
+    let disk = group.disks.values().next().cloned();
     let disk = disk.expect("the sample has a disk");
     for number in 0..40 {
         let mut other = disk.clone();
@@ -41,7 +33,6 @@ pub(super) fn samples() -> Vec<(String, Bytes)> {
         ("label-second", second),
         ("claim-free", free),
         ("claim-member", member),
-        ("klog", log.encode().expect("it fits")),
         ("image", image.encode(1).expect("it fits a block")),
         ("image-long", long.encode(9).expect("it fits")),
     ];

@@ -111,10 +111,6 @@ pub fn disk_blocks(bytes: &[u8]) -> bool {
     let claim = disk::Slot::ALL
         .into_iter()
         .any(|slot| [0, 1].into_iter().any(|copy| accept(disk::Claim::decode(slot, copy, block))));
-    // The number of the block is that of its node.
-    let number = block.get(8).copied().unwrap_or_default();
-    let log = NodeId::new(number / 2)
-        .is_some_and(|node| accept(disk::Klog::decode(node, usize::from(number % 2), block)));
     let image = disk::Slot::ALL.into_iter().any(|slot| {
         accept(disk::Head::decode(slot, block));
         let image = disk::Image::decode(slot, bytes);
@@ -124,7 +120,7 @@ pub fn disk_blocks(bytes: &[u8]) -> bool {
         }
         accept(image)
     });
-    label || claim || log || image
+    label || claim || image
 }
 
 /// The same, and once more with right checksums.

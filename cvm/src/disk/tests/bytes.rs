@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::samples::{claim, disk_id, image, klog, label};
+use super::samples::{claim, disk_id, image, label};
 use crate::disk::*;
 
 /// Lines of 16 bytes; the zeros at the end of a block are left out.
@@ -35,11 +35,6 @@ fn a_claim_of_a_member() {
 fn a_claim_of_a_free_disk() {
     let claim = Claim { member: None, ..claim(1) };
     insta::assert_snapshot!(dump(&claim.encode().unwrap()[1]));
-}
-
-#[test]
-fn a_kernel_log() {
-    insta::assert_snapshot!(dump(&klog().encode().unwrap()));
 }
 
 #[test]

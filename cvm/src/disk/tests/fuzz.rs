@@ -40,7 +40,6 @@ impl Hostile {
         samples.extend(free.encode().unwrap());
         free.slot = slot(0);
         samples.extend(free.encode().unwrap());
-        samples.push(klog().encode().unwrap());
         samples.push(image().encode(9).unwrap());
         samples.push(image_of(group_with(70)).encode(9).unwrap());
         Self { rng: Xoshiro256PlusPlus::seed_from_u64(7), samples }
@@ -103,13 +102,8 @@ fn read(bytes: &[u8]) -> bool {
         for slot in Slot::ALL {
             accepted |= Claim::decode(slot, copy, block).is_ok();
         }
-        for node in [0, 3, 127].into_iter().filter_map(llt::NodeId::new) {
-            accepted |= Klog::decode(node, copy as usize, block).is_ok();
-        }
     }
     let _ = Label::find([Some(block), Some(block)]);
-    let log = Klog::read(writer().node, &group_id(), [Some(block), Some(block)]).newest;
-    let _ = Pending::collect(&log, stamp(0, 0));
     let slots = Slot::ALL.map(|slot| FoundSlot::decode(slot, bytes));
     for (slot, found) in Slot::ALL.into_iter().zip(&slots) {
         let _ = Head::decode(slot, block);

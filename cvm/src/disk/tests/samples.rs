@@ -1,13 +1,13 @@
 //! One of each, for tests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use llt::{Id, Incarnation, NodeId};
 
 use crate::disk::*;
 use crate::model::sample::{self, name};
-use crate::model::{Epoch, Group, Name, Owner, Rid, Serial, Stamp, Tid, UniqueId, Volume};
+use crate::model::{Epoch, Group, Name, Owner, Serial, Stamp, Tid, UniqueId, Volume};
 
 pub(super) fn writer() -> Id {
     Id { node: NodeId::new(3).unwrap(), incarnation: Incarnation(0x0102_0304_0506_0708) }
@@ -67,20 +67,6 @@ pub(super) fn claim(number: u32) -> Claim {
 
 pub(super) fn dm(number: u32) -> Name {
     name(&format!("mydg0{number}"))
-}
-
-pub(super) fn klog() -> Klog {
-    Klog {
-        writer: writer(),
-        group: group_id(),
-        stamp: stamp(2, 7),
-        generation: 5,
-        volumes: BTreeMap::from([
-            (Rid(1032), VolumeFlags { dirty: true, drl: false }),
-            (Rid(1040), VolumeFlags { dirty: true, drl: true }),
-        ]),
-        detached: BTreeMap::from([(Rid(1031), stamp(2, 8))]),
-    }
 }
 
 pub(super) fn image() -> Image {

@@ -7,7 +7,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::medium::{Medium, SECTOR, bytes_of, import};
 use super::samples::*;
 use crate::disk::*;
-use crate::model::{Owner, Serial, Tid};
+use crate::model::{Owner, Serial};
 
 /// Three images: two that are there, in slots 0 and 1, and one of before in slot 2, which the new
 /// one, of the last, is written over.
@@ -220,60 +220,4 @@ fn a_torn_label_leaves_the_old_one_or_the_new_one() {
     assert_eq!(medium.label().unwrap_err().to_string(), "Invalid magic number");
     assert_eq!(Label::find([None, Some(&blocks[1])]).unwrap().label, new);
     Label::find([None, None]).unwrap_err();
-}
-
-/// A detach that was acted upon is not lost by the next note, wherever that is torn.
-#[test]
-fn a_torn_kernel_log_leaves_what_was_noted_before() {
-    let old = klog();
-    let mut new = Klog { generation: old.generation + 1, ..old.clone() };
-    new.detached.insert(crate::model::Rid(1), stamp(2, 9));
-    let node = old.writer.node;
-    let mut elder = Klog { generation: old.generation - 1, ..old.clone() };
-    elder.detached.clear();
-    let (elder, old_block, block) =
-        (elder.encode().unwrap(), old.encode().unwrap(), new.encode().unwrap());
-    for subset in 0_u32..256 {
-        let mut torn = elder.clone();
-        for sector in (0..8).filter(|sector| subset >> sector & 1 == 1) {
-            let range = sector * SECTOR..(sector + 1) * SECTOR;
-            torn[range.clone()].copy_from_slice(&block[range]);
-        }
-        let found = Klog::read(node, &group_id(), [Some(&torn), Some(&old_block)]);
-        let newest = found.newest.unwrap();
-        assert!(newest == old || newest == new);
-        let pending = Pending::collect([&newest], stamp(2, 7));
-        assert_eq!(pending.detached.get(&crate::model::Rid(1031)), Some(&stamp(2, 8)));
-    }
-    let lost = Klog::read(node, &group_id(), [None, Some(&old_block)]);
-    assert_eq!(lost, FoundKlog { newest: Some(old), damaged: 1 });
-    let other = crate::model::UniqueId::new(1, 1, "other");
-    let foreign = Klog::read(node, &other, [Some(&[0; BLOCK]), Some(&old_block)]);
-    assert_eq!(foreign, FoundKlog::default());
-}
-
-/// What is in the configuration already is not done again, and of each node only the newest counts.
-#[test]
-fn only_notes_that_the_configuration_does_not_know_are_pending() {
-    let log = klog();
-    let plex = *log.detached.first_key_value().unwrap().0;
-    let at = |tid| Pending::collect([&log], stamp(2, tid)).detached.contains_key(&plex);
-    assert_eq!([at(7), at(8), at(9)], [true, false, false]);
-    let mut later = Klog { generation: 6, ..log.clone() };
-    later.detached.clear();
-    let pending = Pending::collect([&later, &log], stamp(2, 7));
-    assert!(pending.detached.is_empty() && pending.volumes.len() == 2);
-    // A new life of the node counts, whatever its generation.
-    let mut reborn = Klog { generation: 1, ..log.clone() };
-    reborn.writer.incarnation.0 += 1;
-    reborn.volumes.clear();
-    let pending = Pending::collect([&log, &reborn], stamp(2, 7));
-    assert_eq!((pending.volumes.len(), pending.detached.len()), (0, 1));
-    let other = Klog {
-        writer: llt::Id { node: llt::NodeId::ZERO, ..log.writer },
-        stamp: crate::model::Stamp { tid: Tid(1), ..log.stamp },
-        ..log.clone()
-    };
-    let pending = Pending::collect([&log, &other], stamp(2, 7));
-    assert!(pending.volumes.values().all(|nodes| nodes.len() == 2));
 }
