@@ -7,8 +7,8 @@
 //!             marks are cleared, too  -> data are flushed on all copies, then the log is written
 //! ```
 //! There is a map for this node, written by nobody else. It is written as a whole when it is used for
-//! the first time under a table, whatever it says: nothing was under way then. Marks stay after the
-//! change; those that were not used for longest go when there are too many, and all of them some time
+//! the first time under a table, whatever it says: nothing was under way then. A pass marks regions that
+//! a sequential writer will come to, as well. Marks stay after the change; those that were not used for longest go when there are too many, and all of them some time
 //! after the last change ([`Volume::tidy`]).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,11 +209,33 @@ impl Volume {
             if !is_due || marks.pass.is_some() || marks.has_failed || marks.is_stuck {
                 continue;
             }
-            let sets = std::mem::take(&mut marks.wanted);
-            let over = (marks.marked.len() + sets.len()).saturating_sub(limit);
+            let wanted = std::mem::take(&mut marks.wanted);
+            let sets = self.with_those_ahead(mirror, wanted, limit);
+            let marked = self.marks_of(mirror).map_or(0, |marks| marks.marked.len());
+            let over = (marked + sets.len()).saturating_sub(limit);
             let clears = if over == 0 { BTreeSet::new() } else { self.oldest(mirror, over, limit) };
             self.start_pass(mirror, sets, clears);
         }
+    }
+
+    /// Who writes one region after the other does not wait for each of them: as many are marked before it
+    /// comes there as it has left behind it without a gap, an eighth of all at most.
+    fn with_those_ahead(
+        &self,
+        mirror: MirrorIndex,
+        wanted: BTreeSet<u32>,
+        limit: usize,
+    ) -> BTreeSet<u32> {
+        let marks = self.marks.get(mirror.0).and_then(Option::as_ref);
+        let (Some(log), Some(marks)) = (self.log_of(mirror), marks) else { return wanted };
+        let mut sets = wanted.clone();
+        for &region in &wanted {
+            let is_marked = |region: &u32| marks.marked.contains_key(region);
+            let behind = (0..region).rev().take(limit / 8).take_while(is_marked).count();
+            let ahead = (region + 1..log.shape.regions).take(behind);
+            sets.extend(ahead.filter(|region| !is_marked(region)));
+        }
+        sets
     }
 
     /// Regions that were not used for longest: as many as have to go, and some more at the same price.

@@ -59,6 +59,33 @@ fn what_waits_is_marked_in_one_pass() {
 }
 
 #[test]
+fn regions_ahead_of_a_sequential_writer_are_marked() {
+    let group = logged(&made(VolumeLayout::Mirror, ReadPolicy::Round), "new", LogType::Region, 1);
+    let mut world = World::new(group, "new", MARKED);
+    world.regions = (16, 24);
+    world.go_on();
+    world.answer_all();
+    // How many are marked when so many were written: one more for each that lies behind, three at most.
+    let mut marked = Vec::new();
+    for region in 4..14 {
+        world.ask(WRITE, region * 16, 16);
+        world.answer_all();
+        marked.push(world.volume.marked());
+    }
+    assert_eq!(marked, [1, 3, 3, 7, 7, 7, 7, 11, 11, 11]);
+    // Elsewhere, and at the end of the volume, nothing lies ahead.
+    world.ask(WRITE, 16 * 25, 16);
+    world.answer_all();
+    assert_eq!(world.volume.marked(), 12);
+    for region in 29..32 {
+        world.ask(WRITE, region * 16, 16);
+        world.answer_all();
+    }
+    assert_eq!(world.volume.marked(), 15);
+    world.check_marks();
+}
+
+#[test]
 fn the_oldest_marks_go_when_data_are_safe() {
     let mut world = world(VolumeLayout::Mirror, 1);
     for number in 0..4 {

@@ -190,6 +190,8 @@ impl Run {
         };
         let mut world = World::new(group, "new", rules);
         world.is_sound = dice.below(3) == 0;
+        // With many, regions ahead are marked, too.
+        world.regions.1 = if dice.below(2) == 0 { 4 } else { 24 };
         let reads = if dice.below(2) == 0 { 10 } else { 18 };
         let (pass, holds) = (Pass::new(16), Vec::new());
         let mut run = Self { dice, world, stale, pass, holds, reads, may_differ: false, lost: 0 };

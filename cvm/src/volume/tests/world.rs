@@ -64,7 +64,7 @@ pub(super) struct World {
     /// What programs wrote and a disk may forget when it loses its power.
     unflushed: BTreeSet<(String, Sectors)>,
     /// Sectors of a region of a log, and how many may be dirty, where it is not as in real life.
-    regions: (Sectors, usize),
+    pub(super) regions: (Sectors, usize),
     asked: BTreeMap<RequestId, Asked>,
     pub(super) ended: BTreeMap<RequestId, Result<(), IoFailed>>,
     /// What each sector of the volume may hold.
