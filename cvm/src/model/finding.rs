@@ -93,7 +93,7 @@ impl Finding {
                 !volume.writers.is_disjoint(nodes) || !volume.lost.is_disjoint(nodes)
             }),
             Self::Equal(volume, plexes) => {
-                let is_copied = |plex| group.plexes.get(plex).is_some_and(Plex::is_being_copied);
+                let is_copied = |plex| group.plexes.get(plex).is_some_and(Plex::needs_copy);
                 let volume = group.volumes.get(volume);
                 volume.is_some_and(|v| v.needs_sync() || plexes.iter().any(is_copied))
             }
@@ -188,9 +188,12 @@ impl Found {
         }
         for plex in plexes {
             if let Some(plex) = self.group.plexes.get_mut(plex)
-                && plex.is_being_copied()
+                && plex.needs_copy()
             {
-                plex.state = PlexState::Active;
+                plex.state = match plex.state {
+                    PlexState::SnapAtt => PlexState::SnapDone,
+                    _ => PlexState::Active,
+                };
                 self.volumes.insert(name.clone());
             }
         }

@@ -198,6 +198,44 @@ pub enum Op {
         /// Attributes of the group.
         Vec<GroupAttribute>,
     ),
+    /// `vxassist snapabort`: snapshot mirrors of the volume are removed.
+    SnapAbort(
+        /// Which volume.
+        Name,
+    ),
+    /// `vxassist snapback`: the plexes of a snapshot become snapshot mirrors of its volume again, and
+    /// the snapshot is removed.
+    SnapBack {
+        /// Which snapshot.
+        snapshot: Name,
+        /// The volume, which is stopped, gets what the snapshot holds.
+        from_replica: bool,
+    },
+    /// `vxassist snapclear`: the snapshot has nothing to do with its volume any more.
+    SnapClear(
+        /// Which snapshot.
+        Name,
+    ),
+    /// `vxassist snapstart`: the volume gets snapshot mirrors, which are filled.
+    SnapStart {
+        /// Which volume.
+        volume: Name,
+        /// How many.
+        count: u16,
+        /// How they lie; as the volume's first plex if not given.
+        layout: Option<VolumeLayout>,
+        /// Where.
+        storage: Vec<Storage>,
+    },
+    /// `vxassist snapshot`: snapshot mirrors that are full become a volume.
+    Snapshot {
+        /// Of which volume.
+        volume: Name,
+        /// What it is called; `SNAP-` and the volume's name if not given.
+        snapshot: Option<Name>,
+        /// How many mirrors it takes.
+        count: u16,
+    },
     /// `vxvol start`
     StartVolume {
         /// Which volume.

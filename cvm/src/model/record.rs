@@ -150,7 +150,7 @@ impl Plex {
         )
     }
 
-    /// It is written and not read, until somebody has copied to it.
+    /// It is written and not read: until somebody has copied to it, or it is broken off.
     pub const fn is_being_copied(&self) -> bool {
         match (self.kernel, self.state) {
             (
@@ -178,6 +178,11 @@ impl Plex {
             )
             | (KernelState::Detached | KernelState::Disabled, _) => false,
         }
+    }
+
+    /// Somebody has to copy to it before it is as good as the others.
+    pub const fn needs_copy(&self) -> bool {
+        self.is_being_copied() && !matches!(self.state, PlexState::SnapDone)
     }
 
     /// All its subdisks, the log last.
@@ -243,6 +248,9 @@ pub struct Volume {
     /// may anywhere.
     #[serde(default)]
     pub by_map: bool,
+    /// The volume that it was broken off from.
+    #[serde(default)]
+    pub snapshot_of: Option<Rid>,
 }
 
 impl Volume {

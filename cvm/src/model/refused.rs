@@ -55,6 +55,9 @@ pub enum Refused {
     /// The name of a new disk is taken.
     #[error("Disk {0}: Name is already used")]
     NameUsed(Name),
+    /// Less snapshot mirrors are full than are to be broken off.
+    #[error("Insufficient number of active snapshot mirrors in {0}.")]
+    NoSnapshot(Name),
     /// The last complete copy of the data would be lost.
     #[error("Volume {0} would be left without a complete copy of its data")]
     NoCopy(Name),
@@ -147,6 +150,7 @@ impl Refused {
             Self::NameUsed(_) => Some("V-5-1-3009"),
             Self::NoSpaceLeft(_) => Some("V-5-1-15809"),
             Self::Owned { .. } => Some("V-5-1-2349"),
+            Self::NoSnapshot(_) => Some("V-5-1-5150"),
             Self::ShortLog { .. } => Some("V-5-1-3212"),
             Self::Broken(_)
             | Self::Enabled(_)
@@ -190,6 +194,7 @@ impl Refused {
             | Self::NoSpaceFor { .. }
             | Self::NoSpaceLeft(_)
             | Self::NoSpaceToGrow(_)
+            | Self::NoSnapshot(_)
             | Self::OnDisk(_)
             | Self::Owned { .. }
             | Self::Parts { .. }

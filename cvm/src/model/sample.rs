@@ -85,6 +85,7 @@ pub(crate) fn group() -> Group {
         writers: BTreeSet::new(),
         lost: BTreeSet::new(),
         by_map: false,
+        snapshot_of: None,
     };
     group.volumes.insert(name("vol1"), volume);
     group

@@ -483,6 +483,74 @@ fn a_mirror_is_made_under_load() {
 }
 
 /// CVM-39, CVM-28, facts 3.8: who may not is told why, and who has a volume open keeps it.
+/// All that a volume holds, as a node reads it.
+fn read(cluster: &Temporary, node: u8, volume: &str) -> Vec<u8> {
+    let copied = tempfile::NamedTempFile::new().unwrap();
+    succeeds("nbdcopy", &[&uri(cluster, node, volume), copied.path().to_str().unwrap()]);
+    std::fs::read(copied.path()).unwrap()
+}
+
+/// Fills a range, such as `0 1m`, with a byte.
+fn write(cluster: &Temporary, node: u8, volume: &str, byte: u8, range: &str) {
+    let command = format!("write -P {byte} {range}");
+    succeeds("qemu-io", &["-f", "raw", "-c", &command, &uri(cluster, node, volume)]);
+}
+
+/// CVM-46: a backup is made elsewhere of what a volume held at one moment, while it is written.
+#[test]
+fn cvm_46_a_snapshot_keeps_what_a_volume_held_for_another_node() {
+    if are_missing(CLIENTS) {
+        return;
+    }
+    let _turn = beside_another();
+    let cluster = prepared(&["vol1 8m layout=mirror"]);
+    let on = |line: &str| run(&cluster, 0, &format!("vxassist -g shdg {line}"));
+    write(&cluster, 0, "vol1", 1, "0 6m");
+    // It is filled while two nodes write, and full when the command ends.
+    let writers = [fio(&cluster, 0, "vol1", "6m"), fio(&cluster, 1, "vol1", "7m")];
+    on("snapstart vol1");
+    let record = group(&cluster, 1);
+    let states = record.volumes["vol1"].plexes.iter().map(|plex| record.plexes[plex].state);
+    assert_eq!(states.filter(|state| *state == PlexState::SnapDone).count(), 1);
+    write(&cluster, 1, "vol1", 2, "1m 1m");
+    on("snapshot vol1 monday");
+    let taken = read(&cluster, 0, "monday");
+    write(&cluster, 0, "vol1", 3, "2m 1m");
+    writers.into_iter().for_each(verified);
+    let byte = |bytes: &[u8], mib: usize| {
+        let mib = &bytes[mib << 20..(mib + 1) << 20];
+        assert!(mib.iter().all(|byte| *byte == mib[0]));
+        mib[0]
+    };
+    let first = |bytes: &[u8]| [0, 1, 2, 3].map(|mib| byte(bytes, mib));
+    assert_eq!(first(&taken), [1, 2, 1, 1]);
+    // Nothing that is written to the volume gets there, whoever looks.
+    assert!(read(&cluster, 1, "monday") == taken && read(&cluster, 0, "monday") == taken);
+    assert_eq!(first(&read(&cluster, 1, "vol1")), [1, 2, 3, 1]);
+    check(&cluster, "vol1");
+    let shown = run(&cluster, 1, "vxassist -g shdg snapprint");
+    assert!(shown.contains("ss monday       vol1"), "{shown}");
+
+    // The same mirror once more, with what the volume holds by now.
+    write(&cluster, 1, "monday", 9, "0 1m");
+    on("snapback monday");
+    on("snapshot vol1 tuesday");
+    assert_eq!(first(&read(&cluster, 1, "tuesday")), [1, 2, 3, 1]);
+    assert!(read(&cluster, 0, "tuesday") == read(&cluster, 1, "vol1"));
+
+    // And the other way round.
+    write(&cluster, 1, "tuesday", 7, "3m 1m");
+    let kept = read(&cluster, 1, "tuesday");
+    run(&cluster, 0, "vxvol -g shdg stop vol1");
+    on("-b -o resyncfromreplica snapback tuesday");
+    run(&cluster, 0, "vxvol -g shdg start vol1");
+    assert!(read(&cluster, 1, "vol1") == kept);
+    run(&cluster, 0, "vxrecover -g shdg -s vol1");
+    check(&cluster, "vol1");
+    assert_eq!(group(&cluster, 1).volumes["vol1"].plexes.len(), 3);
+    cluster.down().unwrap();
+}
+
 #[test]
 fn a_volume_is_opened_by_those_who_may_and_stays_while_it_is_open() {
     if are_missing(CLIENTS) {

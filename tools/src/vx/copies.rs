@@ -1,7 +1,7 @@
 //! Waiting until vxiod has copied: what commands do that make it copy, unless they are told not to.
 //!
 //! What happens is read from the records: a plex that is ENABLED and STALE is being copied to, and is
-//! ACTIVE when that is over. Whoever waits and is interrupted changes nothing.
+//! ACTIVE, or if it is to be broken off SNAPDONE, when that is over. Whoever waits and is interrupted changes nothing.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ impl Pending {
                 self.volumes.insert((group.name.clone(), name.clone()));
             }
             let is_copied =
-                |name: &&Name| group.plexes.get(*name).is_some_and(|plex| plex.is_being_copied());
+                |name: &&Name| group.plexes.get(*name).is_some_and(|plex| plex.needs_copy());
             for plex in volume.plexes.iter().filter(is_copied) {
                 self.plexes.insert((group.name.clone(), plex.clone()));
             }
@@ -114,9 +114,10 @@ fn plex_now(snapshot: &Snapshot, group: &Name, name: &Name) -> Now {
         return Now::Failed(format!("Plex {name} is gone, or its disk group cannot be used here"));
     };
     let (kernel, state) = (plex.kernel, plex.state);
-    if (kernel, state) == (KernelState::Enabled, PlexState::Active) {
+    let is_copied = matches!(state, PlexState::Active | PlexState::SnapDone);
+    if kernel == KernelState::Enabled && is_copied {
         Now::Copied
-    } else if plex.is_being_copied() {
+    } else if plex.needs_copy() {
         Now::Copying
     } else {
         Now::Failed(format!("Plex {name} was taken off before it was copied: {kernel} {state}"))

@@ -287,7 +287,7 @@ impl Iod {
         let mut needed = Vec::new();
         for (id, table) in &self.tables {
             let group = &table.image.group;
-            let is_new = group.plexes.values().any(Plex::is_being_copied);
+            let is_new = group.plexes.values().any(Plex::needs_copy);
             let volumes = group.volumes.iter().filter(|(_, v)| is_new || v.needs_sync());
             needed.extend(volumes.map(|(name, _)| (id.clone(), name.clone())));
         }
@@ -331,7 +331,9 @@ impl Iod {
             return None;
         }
         let map = VolumeMap::new(group, name.as_str())?;
+        let is_new = |name: &Name| group.plexes.get(name).is_some_and(Plex::needs_copy);
         let new = map.plexes().filter(|(_, plex)| plex.mode == PlexMode::WriteOnly);
+        let new = new.filter(|(_, plex)| is_new(&plex.name));
         let plexes: BTreeSet<Name> = new.map(|(_, plex)| plex.name.clone()).collect();
         let is_whole = volume.needs_sync();
         let needed = Needed { plexes, is_whole, len: volume.len };

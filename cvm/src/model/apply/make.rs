@@ -209,6 +209,7 @@ impl Maker<'_> {
             writers: BTreeSet::new(),
             lost: BTreeSet::new(),
             by_map: false,
+            snapshot_of: None,
         })
     }
 }

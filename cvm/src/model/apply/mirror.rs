@@ -12,7 +12,7 @@ use crate::model::group::Group;
 use crate::model::ids::Name;
 use crate::model::limits::ALIGNMENT;
 use crate::model::op::{Storage, VolumeLayout};
-use crate::model::record::{Layout, Volume};
+use crate::model::record::{Layout, Plex, Volume};
 use crate::model::refused::Refused;
 use crate::model::size::{Sectors, round_up};
 use crate::model::states::{KernelState, PlexState, VolumeState};
@@ -25,31 +25,39 @@ pub(super) fn add(
     layout: Option<VolumeLayout>,
     storage: &[Storage],
 ) -> Result<(), Refused> {
-    let volume = tree::top(group, name)?;
-    if count == 0 {
-        return Err(Refused::Invalid("at least one mirror is added".to_owned()));
-    }
-    let first = tree::data_plexes(group, volume).next();
-    let Some(first) = first.map(|(_, plex)| plex.layout) else {
-        return Err(Refused::Invalid(format!("Volume {name} has no plex to be mirrored")));
-    };
-    let space = Space::of(group, storage)?.without(&tree::disks_of_volume(group, name));
-    let wanted = Wanted { name, count: usize::from(count), space };
+    let mirrors = Mirrors::of(group, name, count, storage)?;
     if tree::leaves(group, name) == [name.clone()] {
-        let layout = wanted.layout(first, layout)?;
-        wanted.add_plexes(group, layout)
+        let layout = mirrors.layout(group, layout)?;
+        let states = begin(tree::volume(group, name)?);
+        mirrors.add_plexes(group, layout, states)
     } else {
-        wanted.add_to_layers(group, layout)
+        mirrors.add_to_layers(group, layout)
     }
 }
 
-struct Wanted<'a> {
+/// Plexes that a volume is to get, and where there is room for them.
+pub(super) struct Mirrors<'a> {
     name: &'a Name,
     count: usize,
     space: Space,
 }
 
-impl Wanted<'_> {
+impl<'a> Mirrors<'a> {
+    /// So many more of a volume.
+    pub(super) fn of(
+        group: &Group,
+        name: &'a Name,
+        count: u16,
+        storage: &[Storage],
+    ) -> Result<Self, Refused> {
+        tree::top(group, name)?;
+        if count == 0 {
+            return Err(Refused::Invalid("at least one mirror is added".to_owned()));
+        }
+        let space = Space::of(group, storage)?.without(&tree::disks_of_volume(group, name));
+        Ok(Self { name, count: count.into(), space })
+    }
+
     fn no_space(&self) -> Refused {
         Refused::NoSpaceFor { part: "a mirror", volume: self.name.clone() }
     }
@@ -60,7 +68,18 @@ impl Wanted<'_> {
         if enough { Ok(()) } else { Err(self.no_space()) }
     }
 
-    fn layout(&self, first: Layout, asked: Option<VolumeLayout>) -> Result<Layout, Refused> {
+    /// How they lie: as the first one, if nothing else is asked for.
+    pub(super) fn layout(
+        &self,
+        group: &Group,
+        asked: Option<VolumeLayout>,
+    ) -> Result<Layout, Refused> {
+        let volume = tree::volume(group, self.name)?;
+        let Some((_, Plex { layout: first, .. })) = tree::data_plexes(group, volume).next() else {
+            let what = format!("Volume {} has no plex to be mirrored", self.name);
+            return Err(Refused::Invalid(what));
+        };
+        let first = *first;
         match asked {
             None | Some(VolumeLayout::Mirror) => Ok(first),
             Some(VolumeLayout::Concat) => Ok(Layout::Concat),
@@ -79,9 +98,14 @@ impl Wanted<'_> {
         }
     }
 
-    fn add_plexes(&self, group: &mut Group, layout: Layout) -> Result<(), Refused> {
-        let volume = tree::volume(group, self.name)?;
-        let (needed, states) = (tree::column_len(layout, volume.len), begin(volume));
+    /// Adds them to the volume itself.
+    pub(super) fn add_plexes(
+        &self,
+        group: &mut Group,
+        layout: Layout,
+        states: (KernelState, PlexState),
+    ) -> Result<(), Refused> {
+        let needed = tree::column_len(layout, tree::volume(group, self.name)?.len);
         let columns = usize::from(layout.columns());
         self.check_disks(columns)?;
         let lane = Lane { need: round_up(needed, ALIGNMENT), ..Lane::default() };

@@ -10,6 +10,7 @@
 //! | `make`, `plan` | `vxassist make`, `maxsize` |
 //! | `resize`, `shrink` | `vxassist growby` ... `shrinkto`, `maxgrow` |
 //! | `mirror`, `log`, `relocate` | `vxassist mirror`, `addlog`, `remove mirror`, `remove log`, `move` |
+//! | `snapshot` | `vxassist snapstart` ... `snapclear` |
 //! | `records` | `vxmake` |
 //! | `attach` | `vxplex` |
 //! | `run` | `vxvol` |
@@ -35,6 +36,7 @@ mod remove;
 mod resize;
 mod run;
 mod shrink;
+mod snapshot;
 mod space;
 mod tree;
 
@@ -125,6 +127,15 @@ fn carry_out(group: &mut Group, op: &Op, env: &Env<'_>) -> Result<(), Refused> {
         Op::Mirror { volume, count, layout, storage } => {
             mirror::add(group, volume, *count, *layout, storage)
         }
+        Op::SnapAbort(volume) => snapshot::abort(group, volume),
+        Op::SnapBack { snapshot, from_replica } => snapshot::back(group, snapshot, *from_replica),
+        Op::SnapClear(snapshot) => snapshot::clear(group, snapshot),
+        Op::SnapStart { volume, count, layout, storage } => {
+            snapshot::start(group, volume, *count, *layout, storage)
+        }
+        Op::Snapshot { volume, snapshot, count } => {
+            snapshot::break_off(group, volume, snapshot.as_ref(), *count, env)
+        }
         Op::Move { volume, storage } => relocate::volume(group, volume, storage),
         Op::RemoveLog { volume, count, storage } => log::remove(group, volume, *count, storage),
         Op::RemoveMirror { volume, count, storage } => {
@@ -160,6 +171,11 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::Mend { .. }
         | Op::Mirror { .. }
         | Op::Move { .. }
+        | Op::SnapAbort(_)
+        | Op::SnapBack { .. }
+        | Op::SnapClear(_)
+        | Op::SnapStart { .. }
+        | Op::Snapshot { .. }
         | Op::ReadPolicy { .. }
         | Op::Reminor { .. }
         | Op::RemoveDisks { .. }

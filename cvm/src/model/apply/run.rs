@@ -173,6 +173,10 @@ fn started(group: &Group, len: Sectors, plex: &Plex) -> (KernelState, PlexState)
         PlexState::Active | PlexState::Clean | PlexState::Empty | PlexState::Stale => {
             (KernelState::Detached, PlexState::Stale)
         }
+        // It was off, like all of them, but is not told from the others by more than its state.
+        PlexState::SnapDone if is_there && tree::is_complete(group, len, plex) => {
+            (KernelState::Enabled, PlexState::SnapAtt)
+        }
         PlexState::Log if log_is_there() => (KernelState::Enabled, PlexState::Log),
         PlexState::Log | PlexState::NoDevice | PlexState::Removed => {
             (KernelState::Disabled, plex.state)

@@ -218,6 +218,7 @@ fn read_volume(mut record: Description<'_>) -> Result<Volume, TextError> {
         writers: read_nodes(&mut record, "writers")?,
         lost: read_nodes(&mut record, "lost")?,
         by_map: record.flag("by_map")?,
+        snapshot_of: record.take("snapshot_of")?.map(|field| field.read()).transpose()?,
         common: read_common(&mut record)?,
     };
     record.end()?;

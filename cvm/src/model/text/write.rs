@@ -210,6 +210,9 @@ impl Text {
             }
         }
         self.flag("by_map", volume.by_map);
+        if let Some(original) = volume.snapshot_of {
+            self.field("snapshot_of", original);
+        }
         let standard = Permissions::default();
         self.unless(&standard.user, "user", &volume.permissions.user);
         self.unless(&standard.group, "group", &volume.permissions.group);

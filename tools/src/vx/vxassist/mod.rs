@@ -4,6 +4,7 @@ mod defaults;
 mod help;
 mod layout;
 mod make;
+mod snapshots;
 mod words;
 
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use cvm::model::op::{Make, NewLength, Op};
-use cvm::model::{LogType, Name, Sectors};
+use cvm::model::{Group, LogType, Name, Sectors, Volume};
 use cvm::request::{Reply, Request};
 use serde::Serialize;
 
@@ -31,7 +32,7 @@ struct Cli {
     root: Root,
     #[command(flatten)]
     dg: GroupOption,
-    /// In the background: mirror and move do not wait until data are copied
+    /// In the background: mirror, move, snapstart and snapback do not wait until data are copied
     #[arg(short = 'b')]
     background: bool,
     /// Defaults from this file instead of etc/default/vxassist
@@ -40,7 +41,7 @@ struct Cli {
     /// Shrink although a file system could be cut; remove a volume that is started
     #[arg(short = 'f')]
     force: bool,
-    /// force: as -f
+    /// force: as -f; resyncfromreplica: snapback gives the volume what the snapshot holds
     #[arg(short = 'o', value_name = "OPTION")]
     options: Vec<UseOption>,
     /// Tag of the tasks that it begins: taken, and of no effect, for tasks have no tags here
@@ -56,6 +57,8 @@ struct Cli {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum UseOption {
     Force,
+    #[value(name = "resyncfromreplica")]
+    FromReplica,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,6 +87,33 @@ enum Action {
     },
     /// Move what lies on some disks to others: !mydg01 mydg02
     Move(VolumeWords),
+    /// Add a mirror that is to be broken off: snapshot mirrors are filled, and then kept equal
+    Snapstart(VolumeWords),
+    /// Wait until the snapshot mirrors of a volume are full
+    Snapwait(OfVolume),
+    /// Break full snapshot mirrors off: they become a volume, with what the volume holds now
+    Snapshot {
+        /// Of which volume
+        #[arg(value_parser = name)]
+        volume: Name,
+        /// What it is called (SNAP-VOLUME), and nmirror=N, how many mirrors it takes (1)
+        words: Vec<String>,
+    },
+    /// Give the mirrors of a snapshot back to its volume; the snapshot is removed
+    Snapback(OfVolume),
+    /// Forget what volume a snapshot is of
+    Snapclear(OfVolume),
+    /// Remove the snapshot mirrors of a volume
+    Snapabort(OfVolume),
+    /// Tell which snapshots there are
+    Snapprint {
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+        /// Of these volumes; of all if none is named
+        #[arg(value_parser = name)]
+        volumes: Vec<Name>,
+    },
     /// Make longer by a length
     Growby(Resized),
     /// Make as long as that, and not shorter
@@ -125,6 +155,13 @@ struct VolumeWords {
     volume: Name,
     /// Attributes and storage: vxassist help attrs, space
     words: Vec<String>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct OfVolume {
+    /// Which volume
+    #[arg(value_parser = name)]
+    volume: Name,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -183,9 +220,27 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         return print(&help::page(topic, &standard)?);
     }
     let group = cli.dg.resolve(&cli.root)?;
+    if let Action::Snapprint { json, volumes } = &cli.action {
+        let snapshot = Daemon::connect(&cli.root)?.snapshot()?;
+        let group = view::still(&snapshot, &group)?;
+        volumes.iter().try_for_each(|volume| volume_of(group, volume).map(drop))?;
+        let shown = snapshots::shown(group, volumes);
+        return if *json { print_json(&shown) } else { print(&snapshots::text(&shown)) };
+    }
+    if let Action::Snapwait(OfVolume { volume }) = &cli.action {
+        volume_of(view::still(&Daemon::connect(&cli.root)?.snapshot()?, &group)?, volume)?;
+        return wait_for(cli, &group, volume);
+    }
     let request = request(cli, group.clone(), &standard)?;
     let mut daemon = Daemon::connect(&cli.root)?;
     match &cli.action {
+        Action::Snapback(OfVolume { volume }) if !cli.background => {
+            // Afterwards nothing says what it was a snapshot of.
+            let snapshot = daemon.snapshot()?;
+            let original = original_of(view::still(&snapshot, &group)?, volume);
+            daemon.change(&request)?;
+            original.map_or(Ok(()), |original| wait_for(cli, &group, &original))
+        }
         Action::Maxsize { json, .. } => {
             let longest = Longest { length: ask_length(&mut daemon, &request)? };
             if *json { print_json(&longest) } else { print(&longest.text()) }
@@ -200,14 +255,31 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             let grown = Grown { volume: of.volume.clone(), by: length.saturating_sub(now), length };
             if *json { print_json(&grown) } else { print(&grown.text()) }
         }
-        Action::Mirror(of) | Action::Move(of) if !cli.background => {
+        Action::Mirror(of) | Action::Move(of) | Action::Snapstart(of) if !cli.background => {
             daemon.change(&request)?;
-            let mut pending = Pending::default();
-            pending.add(view::still(&daemon.snapshot()?, &group)?, &of.volume);
-            several("vxassist", pending.wait(&cli.root)?)
+            wait_for(cli, &group, &of.volume)
         }
         _ => daemon.change(&request),
     }
+}
+
+/// Until nothing of the volume is being copied any more.
+fn wait_for(cli: &Cli, group: &Name, volume: &Name) -> Result<(), Failure> {
+    let mut pending = Pending::default();
+    pending.add(view::still(&Daemon::connect(&cli.root)?.snapshot()?, group)?, volume);
+    several("vxassist", pending.wait(&cli.root)?)
+}
+
+fn volume_of<'a>(group: &'a Group, name: &Name) -> Result<&'a Volume, Failure> {
+    let missing = || Failure::operation(format!("Volume {name} does not exist"));
+    group.volumes.get(name).ok_or_else(missing)
+}
+
+/// The volume that it was broken off from.
+fn original_of(group: &Group, snapshot: &Name) -> Option<Name> {
+    let rid = group.volumes.get(snapshot)?.snapshot_of?;
+    let mut volumes = group.volumes.iter();
+    volumes.find(|(_, volume)| volume.common.rid == rid).map(|(name, _)| name.clone())
 }
 
 fn ask_length(daemon: &mut Daemon, request: &Request) -> Result<Sectors, Failure> {
@@ -223,7 +295,12 @@ fn ask_length(daemon: &mut Daemon, request: &Request) -> Result<Sectors, Failure
 /// What a command line asks for.
 fn request(cli: &Cli, group: Name, standard: &Attributes) -> Result<Request, Failure> {
     let force = cli.force || cli.options.contains(&UseOption::Force);
-    let asker = Asker { standard, usage: cli.usage.as_ref(), force };
+    let from_replica = cli.options.contains(&UseOption::FromReplica);
+    if from_replica && !matches!(cli.action, Action::Snapback(_)) {
+        let text = "-o resyncfromreplica is for snapback".to_owned();
+        return Err(Failure::Usage(text));
+    }
+    let asker = Asker { standard, usage: cli.usage.as_ref(), force, from_replica };
     let request = match &cli.action {
         Action::Maxsize { words, .. } => asker.max_size(group, words),
         Action::Maxgrow { of, .. } => attributes("maxgrow", &of.words, &[Key::Alloc])
@@ -245,6 +322,7 @@ struct Asker<'a> {
     standard: &'a Attributes,
     usage: Option<&'a String>,
     force: bool,
+    from_replica: bool,
 }
 
 impl Asker<'_> {
@@ -290,13 +368,22 @@ impl Asker<'_> {
             Action::Addlog(of) => add_log(of, self.standard),
             Action::Remove { what, of } => remove(*what, of, self.force),
             Action::Move(of) => move_away(of),
+            Action::Snapabort(of) => Ok(Op::SnapAbort(of.volume.clone())),
+            Action::Snapback(of) => {
+                Ok(Op::SnapBack { snapshot: of.volume.clone(), from_replica: self.from_replica })
+            }
+            Action::Snapclear(of) => Ok(Op::SnapClear(of.volume.clone())),
+            Action::Snapshot { volume, words } => snapshot(volume, words),
+            Action::Snapstart(of) => snap_start(of),
             Action::Growby(of) => self.grow("growby", of, NewLength::GrowBy(of.length)),
             Action::Growto(of) => self.grow("growto", of, NewLength::GrowTo(of.length)),
             Action::Shrinkby(of) => self.shrink("shrinkby", of, NewLength::ShrinkBy(of.length)),
             Action::Shrinkto(of) => self.shrink("shrinkto", of, NewLength::ShrinkTo(of.length)),
-            Action::Maxsize { .. } | Action::Maxgrow { .. } | Action::Help { .. } => {
-                Err("this changes nothing".to_owned())
-            }
+            Action::Maxsize { .. }
+            | Action::Maxgrow { .. }
+            | Action::Help { .. }
+            | Action::Snapprint { .. }
+            | Action::Snapwait(_) => Err("this changes nothing".to_owned()),
             Action::Other(words) => Err(other(words.first().map_or("", String::as_str))),
         }
     }
@@ -306,6 +393,22 @@ fn mirror(of: &VolumeWords) -> Result<Op, String> {
     let own = attributes("mirror", &of.words, &[Key::Layout, Key::Mirrors, Key::Alloc])?;
     let (volume, layout) = (of.volume.clone(), own.layout.kind());
     Ok(Op::Mirror { volume, count: own.mirrors.unwrap_or(1), layout, storage: own.storage })
+}
+
+fn snap_start(of: &VolumeWords) -> Result<Op, String> {
+    let own = attributes("snapstart", &of.words, &[Key::Layout, Key::Mirrors, Key::Alloc])?;
+    let (volume, layout) = (of.volume.clone(), own.layout.kind());
+    Ok(Op::SnapStart { volume, count: own.mirrors.unwrap_or(1), layout, storage: own.storage })
+}
+
+/// The name comes first, if there is one.
+fn snapshot(volume: &Name, words: &[String]) -> Result<Op, String> {
+    let (snapshot, rest) = match words.split_first() {
+        Some((first, rest)) if !first.contains('=') => (Some(name(first)?), rest),
+        Some(_) | None => (None, words),
+    };
+    let count = attributes("snapshot", rest, &[Key::Mirrors])?.mirrors.unwrap_or(1);
+    Ok(Op::Snapshot { volume: volume.clone(), snapshot, count })
 }
 
 fn move_away(of: &VolumeWords) -> Result<Op, String> {
@@ -360,13 +463,11 @@ fn other(action: &str) -> String {
         "relayout" => "the layout of a volume cannot be changed while it has data",
         "convert" => "a layered volume cannot be made of another, nor the other way round",
         "settag" | "listtag" | "replacetag" | "removetag" | "list" => "volumes have no tags",
-        _ if action.starts_with("snap") => {
-            "there are no third-mirror snapshots; vxsnap is for snapshots"
-        }
         _ => {
             return format!(
                 "\"{action}\" is no action: expected make, mirror, addlog, remove, move, growby, \
-                 growto, shrinkby, shrinkto, maxsize, maxgrow or help"
+                 growto, shrinkby, shrinkto, maxsize, maxgrow, snapstart, snapwait, snapshot, snapback, \
+                 snapclear, snapabort, snapprint or help"
             );
         }
     };
@@ -440,6 +541,12 @@ Examples:
                        ends when the mirror has all data; with -b when it is begun
   vxassist -g mydg remove mirror vol1 '!mydg01'
                        the one on mydg01
+  vxassist -g mydg snapstart vol1
+                       ends when the new mirror is full
+  vxassist -g mydg snapshot vol1 monday
+                       monday has what vol1 held at that moment, for a backup from any node
+  vxassist -g mydg snapback monday
+                       for the next one: its mirror is filled anew
   vxassist -g mydg growto vol1 2g
   vxassist -g mydg maxsize layout=mirror
                        prints: Maximum volume size: 3840000 (1875Mb)
@@ -457,6 +564,9 @@ Defaults: etc/default/vxassist has lines of attributes, such as
 
 A layout there is that of volumes of which none is said; numbers and sizes of mirrors, stripes and
 logs count for those that have them. vxassist help showattrs prints what is in force.
+
+JSON of snapprint: a list of objects with volume, usage, length, snapshot_of and plexes; each plex has
+plex, state and dirty, hundredths of a per cent that are copied when it is brought back.
 
 JSON of maxsize: an object with length, in sectors. Of maxgrow: volume, by and length.
 

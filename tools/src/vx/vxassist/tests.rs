@@ -86,6 +86,23 @@ fn every_other_action_becomes_a_typed_request() {
 }
 
 #[test]
+fn snapshots_are_begun_broken_off_and_brought_back() {
+    let (count, layout, storage) = (2, None, vec![on("mydg02")]);
+    let started = Op::SnapStart { volume: vol1(), count, layout, storage };
+    assert_eq!(op("snapstart vol1 nmirror=2 mydg02"), started);
+    let taken = |snapshot, count| Op::Snapshot { volume: vol1(), snapshot, count };
+    assert_eq!(op("snapshot vol1"), taken(None, 1));
+    assert_eq!(op("snapshot vol1 nmirror=2"), taken(None, 2));
+    let monday = name("monday").unwrap();
+    assert_eq!(op("snapshot vol1 monday nmirror=2"), taken(Some(monday.clone()), 2));
+    let back = |from_replica| Op::SnapBack { snapshot: monday.clone(), from_replica };
+    assert_eq!(op("snapback monday"), back(false));
+    assert_eq!(op("-o resyncfromreplica snapback monday"), back(true));
+    assert_eq!(op("snapclear monday"), Op::SnapClear(monday));
+    assert_eq!(op("snapabort vol1"), Op::SnapAbort(vol1()));
+}
+
+#[test]
 fn lengths_are_changed_in_four_ways() {
     let resize = |to, force| Op::Resize { volume: vol1(), to, storage: vec![], force };
     assert_eq!(op("growby vol1 1m"), resize(NewLength::GrowBy(2048), false));
@@ -143,7 +160,8 @@ fn what_cannot_be_meant_is_refused_with_a_reason() {
         ("maxgrow vol1 layout=mirror", "no attribute of maxgrow"),
         ("relayout vol1 ncol=4", "relayout is not in this version"),
         ("convert vol1 layout=stripe-mirror", "convert is not in this version"),
-        ("snapstart vol1", "snapstart is not in this version"),
+        ("snapshot vol1 one two", "\"two\""),
+        ("-o resyncfromreplica snapstart vol1", "is for snapback"),
         ("settag vol1 x", "volumes have no tags"),
         ("create vol1 1g", "\"create\" is no action: expected make"),
     ] {

@@ -12,6 +12,7 @@ mod relocate;
 mod remove;
 mod resize;
 mod run;
+mod snapshots;
 mod vxmake;
 
 use super::*;

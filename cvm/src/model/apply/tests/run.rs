@@ -111,7 +111,7 @@ fn every_state_of_a_plex_has_its_place_after_a_start() {
         (PlexState::Offline, "DETACHED OFFLINE"),
         (PlexState::Recover, "DETACHED RECOVER"),
         (PlexState::Removed, "DISABLED REMOVED"),
-        (PlexState::SnapDone, "DETACHED SNAPDONE"),
+        (PlexState::SnapDone, "ENABLED SNAPATT"),
         (PlexState::Stale, "ENABLED STALE"),
     ] {
         let group = set(&clean, VolumeState::Clean, &[PlexState::Clean, before]);
