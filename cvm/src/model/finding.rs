@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::apply::end_moves;
 use super::group::Group;
 use super::ids::{Name, UniqueId};
 use super::maps::MapPlace;
@@ -199,6 +200,7 @@ impl Found {
                 plex.state = PlexState::Active;
                 self.volumes.insert(name.clone());
             }
+            end_moves(&mut self.group, plex_name);
         }
     }
 }

@@ -127,13 +127,19 @@ pub enum Op {
         /// Where.
         storage: Vec<Storage>,
     },
-    /// `vxassist move vol !from to`: what lies on some disks goes to others. It is copied from another
-    /// plex: the volume must have one, or no data.
+    /// `vxassist move vol !from to`, `vxevac`: what lies on some disks goes to others. It is copied from
+    /// another plex. Where there is none a new plex is made, and the old one goes when that is current.
     Move {
         /// Which volume.
         volume: Name,
         /// From where and to where.
         storage: Vec<Storage>,
+    },
+    /// Hot relocation: what of a plex has failed with its disk goes to other disks, and is copied from
+    /// another plex ([`super::apply::Failed`]).
+    Relocate {
+        /// Which plex, of data or with a log.
+        plex: Name,
     },
     /// `vxassist remove log vol`
     RemoveLog {
@@ -198,6 +204,17 @@ pub enum Op {
         /// Attributes of the group.
         Vec<GroupAttribute>,
     ),
+    /// `vxunreloc`: what hot relocation has taken from a disk goes back.
+    Unrelocate {
+        /// Which volume.
+        volume: Name,
+        /// The disk that it was on.
+        from: Name,
+        /// Another disk instead of that, from the same offsets on.
+        to: Option<Name>,
+        /// To other offsets if these are not free.
+        force: bool,
+    },
     /// `vxvol start`
     StartVolume {
         /// Which volume.

@@ -173,7 +173,7 @@ impl Maker<'_> {
         log::attach(self.group, stem, &name, self.plan.log_type, logs)?;
         let subvolume = build::free_name(self.group, stem, "-S")?;
         let source = Source::Volume(name);
-        let subdisk = Subdisk { common: self.group.common(), source, len };
+        let subdisk = Subdisk { common: self.group.common(), source, len, origin: None };
         self.group.subdisks.insert(subvolume.clone(), subdisk);
         Ok((subvolume, len))
     }

@@ -10,6 +10,7 @@
 //! | `make`, `plan` | `vxassist make`, `maxsize` |
 //! | `resize`, `shrink` | `vxassist growby` ... `shrinkto`, `maxgrow` |
 //! | `mirror`, `log`, `relocate` | `vxassist mirror`, `addlog`, `remove mirror`, `remove log`, `move` |
+//! | `hot`, `back` | hot relocation, and `vxunreloc` |
 //! | `records` | `vxmake` |
 //! | `attach` | `vxplex` |
 //! | `run` | `vxvol` |
@@ -20,9 +21,11 @@
 use std::ops::Range;
 
 mod attach;
+mod back;
 mod build;
 mod disks;
 mod edit;
+mod hot;
 mod log;
 mod make;
 mod mend;
@@ -42,8 +45,10 @@ mod tree;
 mod tests;
 
 pub use disks::lose_disk;
+pub use hot::{Failed, Relocation, failed};
 pub use log::{drl_len, short_logs};
 pub use make::maxsize;
+pub(super) use relocate::end_moves;
 pub use resize::maxgrow;
 pub use space::{Extent, free_space};
 
@@ -126,6 +131,7 @@ fn carry_out(group: &mut Group, op: &Op, env: &Env<'_>) -> Result<(), Refused> {
             mirror::add(group, volume, *count, *layout, storage)
         }
         Op::Move { volume, storage } => relocate::volume(group, volume, storage),
+        Op::Relocate { plex } => hot::relocate(group, plex),
         Op::RemoveLog { volume, count, storage } => log::remove(group, volume, *count, storage),
         Op::RemoveMirror { volume, count, storage } => {
             mirror::remove(group, volume, *count, storage)
@@ -139,6 +145,9 @@ fn carry_out(group: &mut Group, op: &Op, env: &Env<'_>) -> Result<(), Refused> {
         Op::Reminor { base } => edit::reminor(group, *base, env),
         Op::ReplaceDisks(pairs) => disks::replace(group, pairs, env),
         Op::Set(set) => edit::set_group(group, set),
+        Op::Unrelocate { volume, from, to, force } => {
+            back::volume(group, volume, from, to.as_ref(), *force)
+        }
         Op::StartVolume { volume, force } => run::start(group, volume, *force),
         Op::StopVolume(volume) => run::stop(group, volume),
     }
@@ -161,6 +170,7 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::Mirror { .. }
         | Op::Move { .. }
         | Op::ReadPolicy { .. }
+        | Op::Relocate { .. }
         | Op::Reminor { .. }
         | Op::RemoveDisks { .. }
         | Op::RemoveLog { .. }
@@ -171,7 +181,8 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::Resize { .. }
         | Op::Set(_)
         | Op::StartVolume { .. }
-        | Op::StopVolume(_) => false,
+        | Op::StopVolume(_)
+        | Op::Unrelocate { .. } => false,
     }
 }
 

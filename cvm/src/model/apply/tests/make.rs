@@ -330,7 +330,7 @@ fn a_configuration_that_is_full_takes_no_more() {
     let mut group = group_of(&[100_000]);
     for offset in 1..=32_764 {
         let source = Source::Disk { dm: name("mydg01"), offset };
-        let subdisk = Subdisk { common: group.common(), source, len: 1 };
+        let subdisk = Subdisk { common: group.common(), source, len: 1, origin: None };
         group.subdisks.insert(name(&format!("s{offset}")), subdisk);
     }
     let group = with(&group, plain("vol1", 16, VolumeLayout::Concat));
