@@ -88,7 +88,7 @@ pub struct Subdisk {
     /// How many.
     pub len: Sectors,
     /// Where hot relocation has taken it from.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
 }
 
