@@ -20,7 +20,7 @@ use tools::muster::{programs, volumes, wait};
 use crate::process::{LIMIT, are_missing, beside_another, options, run};
 
 /// libnbd's, QEMU's, and fio.
-const CLIENTS: &[&str] = &["nbdinfo", "nbdcopy", "qemu-io", "fio"];
+pub(crate) const CLIENTS: &[&str] = &["nbdinfo", "nbdcopy", "qemu-io", "fio"];
 
 /// Three nodes and a group on four disks, which the first two nodes write.
 fn prepared(made: &[&str]) -> Temporary {
@@ -39,7 +39,7 @@ fn prepared(made: &[&str]) -> Temporary {
     cluster
 }
 
-fn uri(cluster: &Temporary, node: u8, volume: &str) -> String {
+pub(crate) fn uri(cluster: &Temporary, node: u8, volume: &str) -> String {
     let socket = cluster.cluster.root(node).join("run/nbd.sock");
     format!("nbd+unix:///shdg/{volume}?socket={}", socket.display())
 }
@@ -56,7 +56,7 @@ fn succeeds(program: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn group(cluster: &Temporary, node: u8) -> Group {
+pub(crate) fn group(cluster: &Temporary, node: u8) -> Group {
     let snapshot = volumes::snapshot(&cluster.cluster, node).unwrap();
     let mut groups = snapshot.groups.into_iter().map(|shown| shown.group);
     groups.find(|group| group.name.as_str() == "shdg").unwrap()
@@ -103,7 +103,7 @@ fn check(cluster: &Temporary, volume: &str) {
     check_on(cluster, 1, volume);
 }
 
-fn check_on(cluster: &Temporary, node: u8, volume: &str) {
+pub(crate) fn check_on(cluster: &Temporary, node: u8, volume: &str) {
     let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
     let copies = contents(cluster, &map, MirrorIndex::VOLUME, 0, map.len());
     assert!(!copies.is_empty());
@@ -117,7 +117,7 @@ fn check_on(cluster: &Temporary, node: u8, volume: &str) {
 }
 
 /// Writes and verifies in a part of a volume for some seconds; `--offset` keeps nodes apart.
-fn fio(cluster: &Temporary, node: u8, volume: &str, offset: &str) -> Child {
+pub(crate) fn fio(cluster: &Temporary, node: u8, volume: &str, offset: &str) -> Child {
     let uri = format!("--uri={}", uri(cluster, node, volume));
     let mut command = Command::new("fio");
     command.args(["--name=verify", "--ioengine=nbd", &uri, "--rw=randrw", "--bsrange=512-64k"]);
@@ -129,18 +129,18 @@ fn fio(cluster: &Temporary, node: u8, volume: &str, offset: &str) -> Child {
 }
 
 #[track_caller]
-fn verified(fio: Child) {
+pub(crate) fn verified(fio: Child) {
     let output = fio.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("err= 0"), "{said}");
 }
 
 /// A disk that can be read and not written, also by those who have it open.
-struct Unwritable(PathBuf);
+pub(crate) struct Unwritable(PathBuf);
 
 impl Unwritable {
     /// Where the file system, or this user, cannot do that, it says so.
-    fn new(disk: PathBuf) -> Option<Self> {
+    pub(crate) fn new(disk: PathBuf) -> Option<Self> {
         let output = Command::new("chattr").arg("+i").arg(&disk).output().ok()?;
         if !output.status.success() {
             println!("skipped: {}", String::from_utf8_lossy(&output.stderr));
@@ -316,7 +316,7 @@ fn damage(cluster: &Temporary, volume: &str, plex: usize, at: u64) {
 }
 
 /// Nobody that is lost is said to write the volume, and its copies are equal.
-fn wait_equal(cluster: &Temporary, volume: &str, lost: u8) {
+pub(crate) fn wait_equal(cluster: &Temporary, volume: &str, lost: u8) {
     wait::until("copies are made equal", LIMIT, || {
         let group = group(cluster, 0);
         let record = &group.volumes[volume];
