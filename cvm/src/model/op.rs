@@ -343,13 +343,11 @@ impl Make {
 pub enum Init {
     /// Enabled with whatever is on the disks: the plexes count as equal.
     Active,
-    /// The standard: enabled; plexes of a mirror must be made equal first.
+    /// The standard: enabled, and plexes of a mirror are made equal (SYNC) while it is used.
     #[default]
     Default,
     /// Not enabled, EMPTY.
     None,
-    /// Enabled, and zeroed first.
-    Zero,
 }
 
 /// `vxvol init`
