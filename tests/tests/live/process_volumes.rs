@@ -221,6 +221,38 @@ fn what_one_node_writes_the_other_reads() {
     assert!(succeeds("nbdinfo", &["--list", &uri(&cluster, 0, "")]).contains("shdg/ms"));
 }
 
+/// Facts 4.3: what was on the disks is the same on all copies of a new volume, unless that is not wanted.
+#[test]
+fn copies_of_a_new_volume_are_made_equal() {
+    if are_missing(CLIENTS) {
+        return;
+    }
+    let _room = beside_another();
+    let cluster = prepared(&[]);
+    // Nothing of ours is there but what the headers of the disks say, which lie before it.
+    for (path, byte) in volumes::disk_paths(&cluster.cluster).iter().zip(1..) {
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all_at(&vec![byte; 40 << 20], 16 << 20).unwrap();
+        file.sync_all().unwrap();
+    }
+    let made = ["vol1 16m layout=mirror,log", "sm 16m layout=stripe-mirror ncol=2"];
+    for volume in made {
+        run(&cluster, 1, &format!("vxassist -g shdg make {volume}"));
+    }
+    for volume in ["vol1", "sm"] {
+        assert!(!group(&cluster, 1).volumes[volume].needs_sync(), "vxassist waits");
+        check(&cluster, volume);
+    }
+    run(&cluster, 1, "vxassist -g shdg make raw 16m layout=mirror init=active");
+    let map = VolumeMap::new(&group(&cluster, 0), "raw").unwrap();
+    let copies = contents(&cluster, &map, MirrorIndex::VOLUME, 0, map.len());
+    assert_ne!(copies[0], copies[1], "nobody was to copy");
+    // Whoever does not wait finds it in use, and equal later.
+    run(&cluster, 1, "vxassist -g shdg -b make late 8m layout=mirror");
+    wait_equal(&cluster, "late", 9);
+    check(&cluster, "late");
+}
+
 /// Facts 2.10, CVM-48: what is acknowledged is on every plex that is in use.
 #[test]
 fn a_disk_dies_under_load_and_no_write_is_lost() {
@@ -421,7 +453,11 @@ fn only_dirty_regions_are_copied_after_a_node_is_killed() {
         return;
     }
     let _room = beside_another();
-    let volumes = ["vol1 40m layout=mirror,log nlog=2", "sm 8m layout=stripe-mirror,log ncol=2"];
+    // What is copied is counted: nothing is before that.
+    let volumes = [
+        "vol1 40m layout=mirror,log nlog=2 init=active",
+        "sm 8m layout=stripe-mirror,log ncol=2 init=active",
+    ];
     let mut cluster = prepared(&volumes);
     let load = fio(&cluster, 0, "vol1", "16m");
     let doomed = [fio(&cluster, 1, "vol1", "4608k"), fio(&cluster, 1, "sm", "0")];
