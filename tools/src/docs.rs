@@ -48,6 +48,7 @@ pub fn commands() -> Vec<Command> {
         vx::vxdisksetup::command(),
         vx::vxdiskunsetup::command(),
         vx::vxedit::command(),
+        vx::vxevac::command(),
         cvm::fuse::command(),
         vx::vxinfo::command(),
         cvm::iod::command(),
@@ -56,9 +57,12 @@ pub fn commands() -> Vec<Command> {
         vx::vxnotify::command(),
         vx::vxplex::command(),
         vx::vxprint::command(),
+        vx::vxreattach::command(),
         vx::vxrecover::command(),
+        vx::vxrelocd::command(),
         vx::vxsplitlines::command(),
         vx::vxtask::command(),
+        vx::vxunreloc::command(),
         vx::vxvol::command(),
     ]
 }

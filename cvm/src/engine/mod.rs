@@ -81,8 +81,8 @@ pub(crate) enum FromShard {
     Find(UniqueId),
     /// A client has gone.
     Left(VolumeNumber),
-    /// Nobody must use this plex any more.
-    PlexFailed(VolumeNumber, Name),
+    /// Nobody must use this plex any more, because of this disk.
+    PlexFailed(VolumeNumber, Name, UniqueId),
     /// Disks have answered all that they were told for the volume before it was to stand still.
     Still(VolumeNumber, u64),
 }

@@ -292,8 +292,8 @@ impl Shard {
                 self.send(number, op, Some(buffer));
             }
             VolumeOutput::Note(note) => tell(&note),
-            VolumeOutput::PlexFailed { plex } => {
-                self.out.send(FromShard::PlexFailed(number, plex));
+            VolumeOutput::PlexFailed { plex, disk } => {
+                self.out.send(FromShard::PlexFailed(number, plex, disk));
             }
             VolumeOutput::Still => {
                 let said = self.said.get(&number).copied().unwrap_or(0);

@@ -199,9 +199,10 @@ impl Reactor {
                     self.iod.handle_first_change(now(), name, wall_seconds());
                 }
             }
-            FromShard::PlexFailed(volume, plex) => {
+            FromShard::PlexFailed(volume, plex, disk) => {
                 if let Some((group, _)) = self.plane.name(volume) {
-                    self.iod.handle_plex_failed(now(), group, plex, wall_seconds());
+                    let (disk, wall) = (Some(disk), wall_seconds());
+                    self.iod.handle_plex_failed(now(), group, plex, disk, wall);
                 }
             }
             FromShard::Still(volume, said) => self.plane.still(volume, said),

@@ -342,7 +342,8 @@ mod tests {
                 flaw(|g| {
                     let common = g.common();
                     let source = Source::Disk { dm: name("mydg01"), offset: 8191 };
-                    g.subdisks.insert(name("two"), Subdisk { common, source, len: 1 });
+                    g.subdisks
+                        .insert(name("two"), Subdisk { common, source, len: 1, origin: None });
                 }),
             ),
             (

@@ -5,18 +5,19 @@
 
 use std::collections::BTreeSet;
 
+use super::apply::end_moves;
 use super::group::Group;
-use super::ids::Name;
+use super::ids::{Name, UniqueId};
 use super::maps::MapPlace;
-use super::record::Plex;
+use super::record::{Disk, Plex};
 use super::states::{KernelState, PlexState, VolumeState};
 
 /// Something that belongs into the configuration without anybody having asked for it.
 /// Their order is the order in which they are applied: what was made equal is lost after that.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Finding {
-    /// A node cannot write this plex.
-    PlexFailed(Name),
+    /// A node cannot write this plex, because of this disk if it is known.
+    PlexFailed(Name, Option<UniqueId>),
     /// All copies have been made equal, and these plexes with them, which were not current before.
     Equal(Name, BTreeSet<Name>),
     /// The node begins to write a volume with copies: from here on they may differ if it is lost.
@@ -41,7 +42,7 @@ impl Finding {
     /// What it is about, volume or plex.
     pub const fn name(&self) -> &Name {
         match self {
-            Self::PlexFailed(name)
+            Self::PlexFailed(name, _)
             | Self::Writes(name, _)
             | Self::Rests(name, _)
             | Self::Lost(name, ..)
@@ -52,7 +53,8 @@ impl Finding {
     /// Bytes that it takes in a message, about.
     pub fn size(&self) -> usize {
         let more = match self {
-            Self::PlexFailed(_) | Self::Rests(..) | Self::Writes(..) => 0,
+            Self::Rests(..) | Self::Writes(..) => 0,
+            Self::PlexFailed(..) => 32,
             Self::Lost(_, nodes, maps) => nodes.len() + 24 * maps.len(),
             Self::Equal(_, plexes) => 33 * plexes.len(),
         };
@@ -64,7 +66,7 @@ impl Finding {
         match self {
             Self::Writes(name, node) => Some(Self::Rests(name.clone(), *node)),
             Self::Rests(name, node) => Some(Self::Writes(name.clone(), *node)),
-            Self::PlexFailed(_) | Self::Lost(..) | Self::Equal(..) => None,
+            Self::PlexFailed(..) | Self::Lost(..) | Self::Equal(..) => None,
         }
     }
 
@@ -75,14 +77,14 @@ impl Finding {
             Self::Writes(volume, _) => {
                 group.volumes.get(volume).is_none_or(|volume| volume.lost.is_empty())
             }
-            Self::PlexFailed(_) | Self::Equal(..) | Self::Rests(..) | Self::Lost(..) => true,
+            Self::PlexFailed(..) | Self::Equal(..) | Self::Rests(..) | Self::Lost(..) => true,
         }
     }
 
     /// It changes something of the group.
     pub fn is_new(&self, group: &Group) -> bool {
         match self {
-            Self::PlexFailed(plex) => can_be_taken_off(group, plex),
+            Self::PlexFailed(plex, _) => can_be_taken_off(group, plex),
             Self::Writes(volume, node) => {
                 group.volumes.get(volume).is_some_and(|volume| !volume.writers.contains(node))
             }
@@ -106,7 +108,7 @@ impl Finding {
         let mut found = Found { group: group.clone(), volumes: BTreeSet::new() };
         for finding in findings {
             match finding {
-                Self::PlexFailed(plex) => found.take_off(plex),
+                Self::PlexFailed(plex, disk) => found.take_off(plex, disk.as_ref()),
                 Self::Writes(volume, node) => {
                     if let Some(volume) = found.group.volumes.get_mut(volume) {
                         volume.writers.insert(*node);
@@ -138,8 +140,9 @@ fn can_be_taken_off(group: &Group, name: &Name) -> bool {
 }
 
 impl Found {
-    /// Of two plexes that have failed the first goes: one stays.
-    fn take_off(&mut self, name: &Name) {
+    /// Of two plexes that have failed the first goes: one stays. Nothing new is put on the disk from
+    /// then on, and hot relocation knows by it what of the plex is to be put elsewhere.
+    fn take_off(&mut self, name: &Name, disk: Option<&UniqueId>) {
         if !can_be_taken_off(&self.group, name) {
             return;
         }
@@ -148,6 +151,10 @@ impl Found {
         if let Some(plex) = self.group.plexes.get_mut(name) {
             let state = if plex.is_log_only() { plex.state } else { PlexState::IoFail };
             (plex.kernel, plex.state) = (KernelState::Detached, state);
+        }
+        let is_it = |member: &&mut Disk| disk.is_some() && member.disk.as_ref() == disk;
+        if let Some(member) = self.group.disks.values_mut().find(is_it) {
+            member.failing = true;
         }
     }
 
@@ -186,8 +193,8 @@ impl Found {
         if volume.needs_sync() {
             (volume.state, volume.by_map) = (VolumeState::Active, false);
         }
-        for plex in plexes {
-            if let Some(plex) = self.group.plexes.get_mut(plex)
+        for plex_name in plexes {
+            if let Some(plex) = self.group.plexes.get_mut(plex_name)
                 && plex.needs_copy()
             {
                 plex.state = match plex.state {
@@ -196,6 +203,7 @@ impl Found {
                 };
                 self.volumes.insert(name.clone());
             }
+            end_moves(&mut self.group, plex_name);
         }
     }
 }
@@ -279,7 +287,7 @@ mod tests {
         assert!(!whole.volumes[&name].by_map);
         // The only log fails, or is replaced.
         let log = after.volumes[&name].plexes.last().unwrap().clone();
-        let failed = Finding::apply(&after, [&Finding::PlexFailed(log.clone())]).group;
+        let failed = Finding::apply(&after, [&Finding::PlexFailed(log.clone(), None)]).group;
         assert_eq!(failed.plexes[&log].kernel, KernelState::Detached);
         assert_eq!(failed.plexes[&log].state, PlexState::Log);
         assert!(!failed.volumes[&name].by_map && failed.volumes[&name].needs_sync());
@@ -360,9 +368,29 @@ mod tests {
     fn the_last_good_plex_is_never_taken_off() {
         let (group, name) = mirrored();
         let plexes = group.volumes[&name].plexes.clone();
-        let all: Vec<Finding> = plexes.iter().cloned().map(Finding::PlexFailed).collect();
+        let all: Vec<Finding> =
+            plexes.iter().map(|plex| Finding::PlexFailed(plex.clone(), None)).collect();
         let after = Finding::apply(&group, &all).group;
         let good = plexes.iter().filter(|name| after.plexes[*name].state == PlexState::Active);
         assert_eq!(good.count(), 1);
+    }
+
+    #[test]
+    fn the_disk_that_a_plex_has_failed_on_is_failing() {
+        let (group, name) = mirrored();
+        let plexes = group.volumes[&name].plexes.clone();
+        let disk = group.disks["mydg03"].disk.clone();
+        let failed = |number: usize| Finding::PlexFailed(plexes[number].clone(), disk.clone());
+        let after = Finding::apply(&group, [&failed(1)]).group;
+        let failing = |group: &Group| {
+            let failing = group.disks.iter().filter(|(_, disk)| disk.failing);
+            failing.map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(failing(&after), ["mydg03"]);
+        // It is the last one, or the disk is none of the group any more.
+        assert_eq!(Finding::apply(&after, [&failed(0)]).group, after);
+        let other = Some(UniqueId::new(7, 7, "elsewhere"));
+        let other = Finding::PlexFailed(plexes[1].clone(), other);
+        assert!(failing(&Finding::apply(&group, [&other]).group).is_empty());
     }
 }

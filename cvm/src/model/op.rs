@@ -127,13 +127,19 @@ pub enum Op {
         /// Where.
         storage: Vec<Storage>,
     },
-    /// `vxassist move vol !from to`: what lies on some disks goes to others. It is copied from another
-    /// plex: the volume must have one, or no data.
+    /// `vxassist move vol !from to`, `vxevac`: what lies on some disks goes to others. It is copied from
+    /// another plex. Where there is none a new plex is made, and the old one goes when that is current.
     Move {
         /// Which volume.
         volume: Name,
         /// From where and to where.
         storage: Vec<Storage>,
+    },
+    /// Hot relocation: what of a plex has failed with its disk goes to other disks, and is copied from
+    /// another plex ([`super::apply::Failed`]).
+    Relocate {
+        /// Which plex, of data or with a log.
+        plex: Name,
     },
     /// `vxassist remove log vol`
     RemoveLog {
@@ -235,6 +241,17 @@ pub enum Op {
         snapshot: Option<Name>,
         /// How many mirrors it takes.
         count: u16,
+    },
+    /// `vxunreloc`: what hot relocation has taken from a disk goes back.
+    Unrelocate {
+        /// Which volume.
+        volume: Name,
+        /// The disk that it was on.
+        from: Name,
+        /// Another disk instead of that, from the same offsets on.
+        to: Option<Name>,
+        /// To other offsets if these are not free.
+        force: bool,
     },
     /// `vxvol start`
     StartVolume {
@@ -364,13 +381,11 @@ impl Make {
 pub enum Init {
     /// Enabled with whatever is on the disks: the plexes count as equal.
     Active,
-    /// The standard: enabled; plexes of a mirror must be made equal first.
+    /// The standard: enabled, and plexes of a mirror are made equal (SYNC) while it is used.
     #[default]
     Default,
     /// Not enabled, EMPTY.
     None,
-    /// Enabled, and zeroed first.
-    Zero,
 }
 
 /// `vxvol init`

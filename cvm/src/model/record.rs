@@ -68,6 +68,16 @@ pub enum Source {
     ),
 }
 
+impl Source {
+    /// The disk media record that it lies on; a layer's volume lies on none.
+    pub const fn disk(&self) -> Option<&Name> {
+        match self {
+            Self::Disk { dm, .. } => Some(dm),
+            Self::Volume(_) => None,
+        }
+    }
+}
+
 /// A range of a disk, or a whole layer's volume.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Subdisk {
@@ -77,6 +87,19 @@ pub struct Subdisk {
     pub source: Source,
     /// How many.
     pub len: Sectors,
+    /// Where hot relocation has taken it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// The place that a relocated subdisk had (the original's `orig_dmname`, `orig_dmoffset`). The disk
+/// may have left the group since.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Origin {
+    /// The disk media record.
+    pub dm: Name,
+    /// Where it began in the public region.
+    pub offset: Sectors,
 }
 
 /// How a plex arranges its subdisks.
@@ -132,6 +155,15 @@ pub struct Plex {
 }
 
 impl Plex {
+    /// In `putil0` of a plex that goes as soon as another one, which has just been made for it, is
+    /// current.
+    pub const MOVED: &str = "MOVE";
+
+    /// It goes when another plex of its volume is current.
+    pub fn is_moved(&self) -> bool {
+        self.common.putil[0] == Self::MOVED
+    }
+
     /// It holds a log and no data.
     pub fn is_log_only(&self) -> bool {
         self.log.is_some() && self.pieces.is_empty()

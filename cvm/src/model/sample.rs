@@ -49,7 +49,7 @@ pub(crate) fn group() -> Group {
     }
     let mut subdisk = |dm: &str, offset, len| {
         let source = Source::Disk { dm: name(dm), offset };
-        let subdisk = Subdisk { common: group.common(), source, len };
+        let subdisk = Subdisk { common: group.common(), source, len, origin: None };
         let name = group.free_name(dm, "-").unwrap();
         group.subdisks.insert(name.clone(), subdisk);
         name

@@ -1,7 +1,7 @@
 //! What comes of a request when the disks have answered.
 
-use super::map::{PlexIndex, PlexMode};
-use super::request::{IoFailed, VolumeNote, VolumeOutput, What};
+use super::map::{DiskIndex, PlexIndex, PlexMode};
+use super::request::{IoFailed, VolumeNote, What};
 use super::state::{Op, Phase, State, Step, Volume};
 
 impl Volume {
@@ -103,7 +103,7 @@ impl Volume {
         // What was read is good, whatever becomes of the plex.
         self.end(slot, Ok(()));
         for op in faults {
-            let _ = self.report(op.plex);
+            let _ = self.report(op.plex, op.disk);
         }
     }
 
@@ -117,7 +117,7 @@ impl Volume {
         for op in faults {
             let (at, len) = (op.at, op.len);
             self.note(op, |plex| VolumeNote::WriteFailed { plex, at, len });
-            waits |= self.report(op.plex);
+            waits |= self.report(op.plex, op.disk);
         }
         if self.state == State::Gone || self.is_cancelled(slot) {
             self.end(slot, Err(IoFailed::Gone));
@@ -130,7 +130,7 @@ impl Volume {
 
     /// Has a plex taken off; of a layer that has no other, the plex that the layer is a part of.
     /// `false`: it is the last one, which is never taken off.
-    pub(super) fn report(&mut self, plex: PlexIndex) -> bool {
+    pub(super) fn report(&mut self, plex: PlexIndex, disk: DiskIndex) -> bool {
         let mut at = Some(plex);
         while let Some(plex) = at {
             if self.failed.contains(&plex) {
@@ -145,7 +145,7 @@ impl Volume {
             if mirror.plexes.iter().any(|other| is_other(&other)) {
                 self.failed.push(plex);
                 let plex = self.map.plex(plex).name.clone();
-                self.out.push_back(VolumeOutput::PlexFailed { plex });
+                self.tell_failed(plex, disk);
                 return true;
             }
             // Others of this mirror have failed already: one of them goes first.

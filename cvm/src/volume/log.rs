@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::map::{MirrorIndex, MirrorLog, PlexIndex, VolumeMap};
+use super::map::{DiskIndex, MirrorIndex, MirrorLog, PlexIndex, VolumeMap};
 use super::request::{DiskOp, DiskWork, IoFailed, OpId, RequestId, VolumeOutput};
 use super::state::{State, UnderWay, Volume};
 use crate::disk::encode_block;
@@ -65,8 +65,8 @@ pub(super) struct LogOp {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum LogWork {
-    /// The data of a plex.
-    Flush(PlexIndex),
+    /// The data of a plex on a disk.
+    Flush(PlexIndex, DiskIndex),
     /// A copy of the log, by its place among them.
     Write(usize),
 }
@@ -269,7 +269,7 @@ impl Volume {
         let map = Arc::clone(&self.map);
         let disks = map.disks_below(mirror);
         for (plex, disk) in disks {
-            let op = LogOp { mirror, what: LogWork::Flush(plex) };
+            let op = LogOp { mirror, what: LogWork::Flush(plex, disk) };
             let id = self.log_op(op);
             let (request, work) = (RequestId::NOBODY, DiskWork::Flush);
             let op = DiskOp { id, request, disk, work, at: 0, len: 0, offset: 0 };
@@ -373,20 +373,20 @@ impl Volume {
         let mut is_agreed = true;
         for fault in faults {
             let plex = match fault.what {
-                LogWork::Flush(plex) => Some(plex),
+                LogWork::Flush(plex, disk) => Some((plex, disk)),
                 LogWork::Write(place) => {
                     let log = map.mirror(fault.mirror).log.as_ref();
                     let copy = log.and_then(|log| log.copies.get(place));
                     let Some(copy) = copy else { continue };
                     let data = map.plexes().find(|(_, plex)| plex.name == copy.plex);
                     if data.is_none() {
-                        self.tell_failed(copy.plex.clone());
+                        self.tell_failed(copy.plex.clone(), copy.disk);
                     }
-                    data.map(|(index, _)| index)
+                    data.map(|(index, _)| (index, copy.disk))
                 }
             };
-            if let Some(plex) = plex {
-                is_agreed &= self.report(plex);
+            if let Some((plex, disk)) = plex {
+                is_agreed &= self.report(plex, disk);
             }
         }
         is_agreed
@@ -403,8 +403,9 @@ impl Volume {
         changes.into_iter().for_each(|slot| self.end(slot, Err(IoFailed::Io)));
     }
 
-    fn tell_failed(&mut self, plex: crate::model::Name) {
-        let output = VolumeOutput::PlexFailed { plex };
+    pub(super) fn tell_failed(&mut self, plex: crate::model::Name, disk: DiskIndex) {
+        let disk = self.map.disks()[disk.0].clone();
+        let output = VolumeOutput::PlexFailed { plex, disk };
         if !self.out.contains(&output) {
             self.out.push_back(output);
         }

@@ -1,7 +1,7 @@
 //! What is asked of a volume, and what it asks of disks.
 
 use super::map::DiskIndex;
-use crate::model::{Name, Sectors};
+use crate::model::{Name, Sectors, UniqueId};
 
 /// Names a request until it is done; whoever makes it chooses.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -165,6 +165,8 @@ pub enum VolumeOutput {
     PlexFailed {
         /// Which.
         plex: Name,
+        /// The disk that did not do what it was told.
+        disk: UniqueId,
     },
     /// It was to stand still, and does.
     Still,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cvm::disk::Image;
-use cvm::model::op::{DiskName, Make, Op, VolumeLayout};
+use cvm::model::op::{DiskName, Init, Make, Op, VolumeLayout};
 use cvm::model::{Copies, Group, Owner, UniqueId};
 use cvm::request::{GroupRequest, Import, Reply, Request};
 use cvm::sim::{Fate, access};
@@ -60,7 +60,10 @@ pub(crate) fn op(op: Op) -> Request {
 }
 
 pub(crate) fn make(volume: &str) -> Request {
-    op(Op::Make(Box::new(Make::new(name(volume), Some(2048), VolumeLayout::Mirror))))
+    // What is on new disks counts as equal: nothing of what follows is about that.
+    let make =
+        Make { init: Init::Active, ..Make::new(name(volume), Some(2048), VolumeLayout::Mirror) };
+    op(Op::Make(Box::new(make)))
 }
 
 pub(crate) fn import() -> Request {

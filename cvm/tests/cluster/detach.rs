@@ -1,6 +1,6 @@
 //! Plexes that a node cannot write are taken off for all (CVM-48, facts 2.10).
 
-use cvm::model::op::{Make, Op, VolumeLayout};
+use cvm::model::op::{Init, Make, Op, VolumeLayout};
 use cvm::model::{KernelState, PlexState, UniqueId};
 use cvm::request::{ClusterRequest, Reply, Request};
 use cvm::sim::Fate;
@@ -84,13 +84,18 @@ fn the_last_plex_stays() {
 fn a_plex_of_a_layer_is_taken_off_in_its_layer() {
     let (mut world, group) = prepared(4);
     let layout = VolumeLayout::StripeMirror;
-    let make = Make { columns: Some(2), ..Make::new(name("big"), Some(4096), layout) };
+    let make =
+        Make { init: Init::Active, columns: Some(2), ..Make::new(name("big"), Some(4096), layout) };
     let reply = world.ask(node(0), op(Op::Make(Box::new(make))));
     if reply != Reply::Done {
         // It takes four disks.
         let added = world.ask(node(0), op(Op::AddDisks(disks(4..=4))));
         assert_eq!(added, Reply::Done, "{reply:?}");
-        let make = Make { columns: Some(2), ..Make::new(name("big"), Some(4096), layout) };
+        let make = Make {
+            init: Init::Active,
+            columns: Some(2),
+            ..Make::new(name("big"), Some(4096), layout)
+        };
         assert_eq!(world.ask(node(0), op(Op::Make(Box::new(make)))), Reply::Done);
     }
     let image = world.image(node(0), &group).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use cvm::core::iod::LogIo;
 use cvm::disk::{RECOVERY_MAP, encode_block, map_of};
-use cvm::model::op::{Make, Op, VolumeLayout};
+use cvm::model::op::{Init, Make, Op, VolumeLayout};
 use cvm::model::{Activation, LogType, Sectors, UniqueId, VolumeState};
 use cvm::request::{ClusterRequest, Reply, Request};
 use cvm::sim::Fate;
@@ -31,6 +31,7 @@ fn prepared(seed: u64, logs: u16) -> (World, UniqueId) {
     let make = Make {
         log_type: LogType::Region,
         logs: Some(logs),
+        init: Init::Active,
         ..Make::new(name("vol1"), Some(8192), VolumeLayout::Mirror)
     };
     assert_eq!(world.ask(node(0), op(Op::Make(Box::new(make)))), Reply::Done, "{:?}", world.said);

@@ -1,7 +1,7 @@
 //! Which node may use a volume, and when it may leave (facts A.3, 3.6, 3.8, 3.9).
 
 use cvm::core::iod::OpenRefused;
-use cvm::model::op::{Attribute, Make, Op, VolumeLayout};
+use cvm::model::op::{Attribute, Init, Make, Op, VolumeLayout};
 use cvm::model::{Activation, UniqueId};
 use cvm::request::{ClusterRequest, Reply, Request};
 use cvm::sim::Fate;
@@ -18,7 +18,11 @@ fn prepared(mode: Activation, exclusive: bool) -> (World, UniqueId) {
         world.settle();
     }
     assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
-    let make = Make { exclusive, ..Make::new(name("vol1"), Some(2048), VolumeLayout::Mirror) };
+    let make = Make {
+        exclusive,
+        init: Init::Active,
+        ..Make::new(name("vol1"), Some(2048), VolumeLayout::Mirror)
+    };
     assert_eq!(world.ask(node(1), op(Op::Make(Box::new(make)))), Reply::Done);
     let group = world.nodes[&node(2)].iod.tables().keys().next().unwrap().clone();
     (world, group)

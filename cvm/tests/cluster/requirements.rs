@@ -1,7 +1,7 @@
 //! Requirements of the source documents (facts part A), one test or more each; those that need more
 //! than this have files of their own. `docs/testing.md` lists all of them.
 
-use cvm::model::op::{Make, Op, VolumeLayout};
+use cvm::model::op::{Init, Make, Op, VolumeLayout};
 use cvm::model::{Copies, UniqueId};
 use cvm::request::{GroupRequest, Import, Reply, Request};
 use cvm::sim::Fate;
@@ -309,7 +309,8 @@ fn cvm_46_striped_and_mirrored_volumes_are_made_on_all_nodes() {
     let layouts =
         [("striped", VolumeLayout::Stripe, Some(3)), ("mirrored", VolumeLayout::Mirror, None)];
     for (number, (volume, layout, columns)) in (0..).zip(layouts) {
-        let make = Make { columns, ..Make::new(name(volume), Some(2048), layout) };
+        let make =
+            Make { columns, init: Init::Active, ..Make::new(name(volume), Some(2048), layout) };
         assert_eq!(world.ask(node(number), op(Op::Make(Box::new(make)))), Reply::Done);
     }
     let images: Vec<_> = (0..3).map(|number| world.image(node(number), &group).unwrap()).collect();

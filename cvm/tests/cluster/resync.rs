@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use cvm::core::iod::Pace;
-use cvm::model::op::{Make, NewLength, Op, VolumeLayout};
+use cvm::model::op::{Init, Make, NewLength, Op, VolumeLayout};
 use cvm::model::{Activation, KernelState, PlexState, UniqueId, VolumeState};
 use cvm::request::{ClusterRequest, Reply, Request};
 use cvm::sim::Fate;
@@ -22,7 +22,8 @@ fn prepared(seed: u64) -> (World, UniqueId) {
         world.settle();
     }
     assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
-    let make = Make::new(name("vol1"), Some(8192), VolumeLayout::Mirror);
+    let make =
+        Make { init: Init::Active, ..Make::new(name("vol1"), Some(8192), VolumeLayout::Mirror) };
     assert_eq!(world.ask(node(0), op(Op::Make(Box::new(make)))), Reply::Done);
     let group = world.nodes[&node(0)].iod.tables().keys().next().unwrap().clone();
     world.trace.clear();
@@ -178,7 +179,10 @@ fn a_resync_goes_on_through_everything_else() {
         write(&mut world, 2, &group);
         world.crash(node(2), Fate::Lost);
         for at in 0_u64.. {
-            let make = || Make::new(name("vol2"), Some(2048), VolumeLayout::Mirror);
+            let make = || Make {
+                init: Init::Active,
+                ..Make::new(name("vol2"), Some(2048), VolumeLayout::Mirror)
+            };
             let requests = [
                 op(Op::Make(Box::new(make()))),
                 Request::Cluster(ClusterRequest::SetMaster(node(1))),

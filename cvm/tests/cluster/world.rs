@@ -304,7 +304,7 @@ impl World {
     pub(crate) fn fail_plex(&mut self, node: NodeId, group: &UniqueId, plex: &str) {
         let now = self.now;
         if let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) {
-            state.iod.handle_plex_failed(now, group, name(plex), 1_283_432_400);
+            state.iod.handle_plex_failed(now, group, name(plex), None, 1_283_432_400);
         }
         self.collect(node);
     }

@@ -395,11 +395,11 @@ impl Driver {
                 }
             }
             VolumeOutput::Note(_) => {}
-            VolumeOutput::PlexFailed { plex } => {
+            VolumeOutput::PlexFailed { plex, disk } => {
                 let state = &mut self.nodes[node];
                 let open = state.plane.volumes.get(&number);
                 if let (Some(open), Some(iod)) = (open, &mut state.iod) {
-                    iod.handle_plex_failed(local, &open.name.0, plex, wall);
+                    iod.handle_plex_failed(local, &open.name.0, plex, Some(disk), wall);
                 }
             }
             VolumeOutput::Still => {

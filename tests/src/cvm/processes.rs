@@ -147,7 +147,7 @@ impl Driver {
         let plexes: Vec<_> = plexes.collect();
         let place = usize::try_from(which % plexes.len().max(1) as u64).unwrap_or(0);
         let Some((group, plex)) = plexes.get(place) else { return };
-        iod.handle_plex_failed(local, group, plex.clone(), 1_283_432_400);
+        iod.handle_plex_failed(local, group, plex.clone(), None, 1_283_432_400);
         self.say(|| format!("node {node}: plex {plex} of {group} cannot be written"));
         self.nodes[node].collect();
     }

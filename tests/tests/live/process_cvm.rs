@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::process::{LIMIT, beside_another, options};
 use cvm::disk::{CopyKind, ImportRequest, choose};
-use cvm::model::op::{DiskName, Make, Op, VolumeLayout};
+use cvm::model::op::{DiskName, Init, Make, Op, VolumeLayout};
 use cvm::model::{Copies, Group, Name, Owner};
 use cvm::request::{DiskRequest, GroupRequest, Reply, Request};
 use tools::muster::temporary::Temporary;
@@ -42,7 +42,8 @@ fn init() -> Request {
 }
 
 fn make(volume: &str) -> Request {
-    let make = Make::new(name(volume), Some(2048), VolumeLayout::Mirror);
+    let make =
+        Make { init: Init::Active, ..Make::new(name(volume), Some(2048), VolumeLayout::Mirror) };
     Request::Op { group: name("shdg"), op: Op::Make(Box::new(make)) }
 }
 

@@ -20,7 +20,7 @@ use tools::muster::{programs, volumes, wait};
 use crate::process::{LIMIT, are_missing, beside_another, options, run};
 
 /// libnbd's, QEMU's, and fio.
-const CLIENTS: &[&str] = &["nbdinfo", "nbdcopy", "qemu-io", "fio"];
+pub(crate) const CLIENTS: &[&str] = &["nbdinfo", "nbdcopy", "qemu-io", "fio"];
 
 /// Three nodes and a group on four disks, which the first two nodes write.
 fn prepared(made: &[&str]) -> Temporary {
@@ -39,7 +39,7 @@ fn prepared(made: &[&str]) -> Temporary {
     cluster
 }
 
-fn uri(cluster: &Temporary, node: u8, volume: &str) -> String {
+pub(crate) fn uri(cluster: &Temporary, node: u8, volume: &str) -> String {
     let socket = cluster.cluster.root(node).join("run/nbd.sock");
     format!("nbd+unix:///shdg/{volume}?socket={}", socket.display())
 }
@@ -56,7 +56,7 @@ fn succeeds(program: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn group(cluster: &Temporary, node: u8) -> Group {
+pub(crate) fn group(cluster: &Temporary, node: u8) -> Group {
     let snapshot = volumes::snapshot(&cluster.cluster, node).unwrap();
     let mut groups = snapshot.groups.into_iter().map(|shown| shown.group);
     groups.find(|group| group.name.as_str() == "shdg").unwrap()
@@ -103,7 +103,7 @@ fn check(cluster: &Temporary, volume: &str) {
     check_on(cluster, 1, volume);
 }
 
-fn check_on(cluster: &Temporary, node: u8, volume: &str) {
+pub(crate) fn check_on(cluster: &Temporary, node: u8, volume: &str) {
     let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
     let copies = contents(cluster, &map, MirrorIndex::VOLUME, 0, map.len());
     assert!(!copies.is_empty());
@@ -117,7 +117,7 @@ fn check_on(cluster: &Temporary, node: u8, volume: &str) {
 }
 
 /// Writes and verifies in a part of a volume for some seconds; `--offset` keeps nodes apart.
-fn fio(cluster: &Temporary, node: u8, volume: &str, offset: &str) -> Child {
+pub(crate) fn fio(cluster: &Temporary, node: u8, volume: &str, offset: &str) -> Child {
     let uri = format!("--uri={}", uri(cluster, node, volume));
     let mut command = Command::new("fio");
     command.args(["--name=verify", "--ioengine=nbd", &uri, "--rw=randrw", "--bsrange=512-64k"]);
@@ -129,18 +129,18 @@ fn fio(cluster: &Temporary, node: u8, volume: &str, offset: &str) -> Child {
 }
 
 #[track_caller]
-fn verified(fio: Child) {
+pub(crate) fn verified(fio: Child) {
     let output = fio.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("err= 0"), "{said}");
 }
 
 /// A disk that can be read and not written, also by those who have it open.
-struct Unwritable(PathBuf);
+pub(crate) struct Unwritable(PathBuf);
 
 impl Unwritable {
     /// Where the file system, or this user, cannot do that, it says so.
-    fn new(disk: PathBuf) -> Option<Self> {
+    pub(crate) fn new(disk: PathBuf) -> Option<Self> {
         let output = Command::new("chattr").arg("+i").arg(&disk).output().ok()?;
         if !output.status.success() {
             println!("skipped: {}", String::from_utf8_lossy(&output.stderr));
@@ -219,6 +219,38 @@ fn what_one_node_writes_the_other_reads() {
         check(&cluster, volume);
     }
     assert!(succeeds("nbdinfo", &["--list", &uri(&cluster, 0, "")]).contains("shdg/ms"));
+}
+
+/// Facts 4.3: what was on the disks is the same on all copies of a new volume, unless that is not wanted.
+#[test]
+fn copies_of_a_new_volume_are_made_equal() {
+    if are_missing(CLIENTS) {
+        return;
+    }
+    let _room = beside_another();
+    let cluster = prepared(&[]);
+    // Nothing of ours is there but what the headers of the disks say, which lie before it.
+    for (path, byte) in volumes::disk_paths(&cluster.cluster).iter().zip(1..) {
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all_at(&vec![byte; 40 << 20], 16 << 20).unwrap();
+        file.sync_all().unwrap();
+    }
+    let made = ["vol1 16m layout=mirror,log", "sm 16m layout=stripe-mirror ncol=2"];
+    for volume in made {
+        run(&cluster, 1, &format!("vxassist -g shdg make {volume}"));
+    }
+    for volume in ["vol1", "sm"] {
+        assert!(!group(&cluster, 1).volumes[volume].needs_sync(), "vxassist waits");
+        check(&cluster, volume);
+    }
+    run(&cluster, 1, "vxassist -g shdg make raw 16m layout=mirror init=active");
+    let map = VolumeMap::new(&group(&cluster, 0), "raw").unwrap();
+    let copies = contents(&cluster, &map, MirrorIndex::VOLUME, 0, map.len());
+    assert_ne!(copies[0], copies[1], "nobody was to copy");
+    // Whoever does not wait finds it in use, and equal later.
+    run(&cluster, 1, "vxassist -g shdg -b make late 8m layout=mirror");
+    wait_equal(&cluster, "late", 9);
+    check(&cluster, "late");
 }
 
 /// Facts 2.10, CVM-48: what is acknowledged is on every plex that is in use.
@@ -316,7 +348,7 @@ fn damage(cluster: &Temporary, volume: &str, plex: usize, at: u64) {
 }
 
 /// Nobody that is lost is said to write the volume, and its copies are equal.
-fn wait_equal(cluster: &Temporary, volume: &str, lost: u8) {
+pub(crate) fn wait_equal(cluster: &Temporary, volume: &str, lost: u8) {
     wait::until("copies are made equal", LIMIT, || {
         let group = group(cluster, 0);
         let record = &group.volumes[volume];
@@ -421,7 +453,11 @@ fn only_dirty_regions_are_copied_after_a_node_is_killed() {
         return;
     }
     let _room = beside_another();
-    let volumes = ["vol1 40m layout=mirror,log nlog=2", "sm 8m layout=stripe-mirror,log ncol=2"];
+    // What is copied is counted: nothing is before that.
+    let volumes = [
+        "vol1 40m layout=mirror,log nlog=2 init=active",
+        "sm 8m layout=stripe-mirror,log ncol=2 init=active",
+    ];
     let mut cluster = prepared(&volumes);
     let load = fio(&cluster, 0, "vol1", "16m");
     let doomed = [fio(&cluster, 1, "vol1", "4608k"), fio(&cluster, 1, "sm", "0")];

@@ -302,6 +302,9 @@ pub struct UpArgs {
     /// /dev/fuse
     #[arg(long)]
     pub fuse: bool,
+    /// Run a vxrelocd on each node: what fails with its disk is put on others; needs --disks
+    #[arg(long)]
+    pub relocd: bool,
 }
 
 impl UpArgs {
@@ -314,6 +317,17 @@ impl UpArgs {
             return Err(Usage("--fuse needs --disks: without disks there are no volumes".into()));
         }
         Ok(self.fuse)
+    }
+
+    /// Is what has failed to be relocated?
+    ///
+    /// # Errors
+    /// If there is nothing that could fail.
+    pub fn with_relocation(&self) -> Result<bool, Usage> {
+        if self.relocd && self.disks == 0 {
+            return Err(Usage("--relocd needs --disks: without disks there are no volumes".into()));
+        }
+        Ok(self.relocd)
     }
 }
 
@@ -461,6 +475,14 @@ mod tests {
         assert_eq!(with_files(&["--disks", "2", "--fuse"]), Ok(true));
         let refused = "--fuse needs --disks: without disks there are no volumes";
         assert_eq!(with_files(&["--fuse"]), Err(refused.to_owned()));
+        let relocates = |words: &[&str]| {
+            let cli = Cli::try_parse_from(["muster", "up"].iter().chain(words)).unwrap();
+            let Command::Up(args) = cli.command else { panic!("{:?}", cli.command) };
+            args.with_relocation().map_err(|refused| refused.0)
+        };
+        assert_eq!(relocates(&["--disks", "2"]), Ok(false));
+        assert_eq!(relocates(&["--disks", "2", "--relocd"]), Ok(true));
+        assert!(relocates(&["--relocd"]).unwrap_err().starts_with("--relocd needs --disks"));
     }
 
     #[test]

@@ -60,6 +60,9 @@ pub struct Cluster {
     /// A vxfused on every node shows its volumes as files.
     #[serde(default)]
     pub fuse: bool,
+    /// A vxrelocd on every node relocates what has failed.
+    #[serde(default)]
+    pub relocd: bool,
     /// By id, without the phantoms.
     pub nodes: Vec<Node>,
 }
@@ -82,6 +85,9 @@ pub struct Node {
     /// vxfused, as last started.
     #[serde(default)]
     pub vxfused: Option<Process>,
+    /// vxrelocd, as last started.
+    #[serde(default)]
+    pub vxrelocd: Option<Process>,
     /// What is done to its frames, by link. A gabd that starts again gets it again.
     pub faults: Vec<LinkFaults>,
 }
@@ -329,6 +335,7 @@ impl Node {
             vxiod: None,
             vxconfigd: None,
             vxfused: None,
+            vxrelocd: None,
             faults: vec![LinkFaults::default(); usize::from(links)],
         }
     }
@@ -360,6 +367,7 @@ pub(super) mod tests {
             keyed: false,
             disks: 0,
             fuse: false,
+            relocd: false,
             quorum: false,
             attached: false,
             nodes: vec![Node::new(0, 2), Node::new(1, 2)],

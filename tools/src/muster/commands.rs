@@ -123,6 +123,7 @@ fn up(dir: &Path, args: &UpArgs) -> Result<()> {
         disks: args.disks,
         disk_size: args.disk_size,
         fuse: args.with_files()?,
+        relocd: args.with_relocation()?,
         ..UpOptions::default()
     };
     let testbed = Testbed::up(dir, &options)?;

@@ -46,6 +46,8 @@ pub struct UpOptions {
     pub disk_size: u64,
     /// Their volumes are shown as files.
     pub fuse: bool,
+    /// What has failed in them is relocated.
+    pub relocd: bool,
     /// Only a majority goes on; not with phantoms, for then nobody would seed.
     pub quorum: bool,
     /// The daemons die with the thread that calls `up`.
@@ -79,6 +81,7 @@ impl Default for UpOptions {
             disks: 0,
             disk_size: 256 << 20,
             fuse: false,
+            relocd: false,
             quorum: false,
             attached: false,
         }
@@ -138,6 +141,7 @@ impl Testbed {
             keyed: options.keyed,
             disks: options.disks,
             fuse: options.fuse,
+            relocd: options.relocd,
             quorum: options.quorum,
             attached: options.attached,
             nodes: (0..options.nodes).map(|id| Node::new(id, options.links)).collect(),
@@ -422,7 +426,8 @@ impl Testbed {
         Ok(())
     }
 
-    /// Starts CVM on a node, with vxfused if the cluster has it, and brings it into the cluster.
+    /// Starts CVM on a node, with vxfused and vxrelocd if the cluster has them, and brings it into the
+    /// cluster.
     ///
     /// # Errors
     /// If it does not start, or is not let in.
@@ -430,6 +435,9 @@ impl Testbed {
         let mut started = volumes::start(&mut self.cluster, node, &self.binaries);
         if self.cluster.fuse && started.is_ok() {
             started = fuse::start(&mut self.cluster, node, &self.binaries);
+        }
+        if self.cluster.relocd && started.is_ok() {
+            started = volumes::start_relocd(&mut self.cluster, node, &self.binaries);
         }
         self.cluster.save()?;
         started?;

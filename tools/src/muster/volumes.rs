@@ -1,5 +1,5 @@
-//! CVM in the testbed: shared disks as sparse files, and the two daemons of each node. The third, which
-//! shows volumes as files, is in `fuse.rs`.
+//! CVM in the testbed: shared disks as sparse files, and the two daemons of each node, with the one that
+//! relocates what has failed. That which shows volumes as files is in `fuse.rs`.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -46,9 +46,9 @@ pub fn make_disks(cluster: &Cluster, size: u64) -> Result<()> {
     Ok(())
 }
 
-/// The processes of CVM on a node, vxfused first: it is the client of the others.
+/// The processes of CVM on a node, clients of the others first.
 pub fn processes(node: &Node) -> impl Iterator<Item = Process> {
-    [node.vxfused, node.vxiod, node.vxconfigd].into_iter().flatten()
+    [node.vxfused, node.vxrelocd, node.vxiod, node.vxconfigd].into_iter().flatten()
 }
 
 /// Starts those daemons of a node that do not run.
@@ -78,6 +78,18 @@ pub fn start(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()>
         }
         Ok(snapshot(cluster, node).ok().filter(|snapshot| snapshot.cluster.has_iod).map(drop))
     })
+}
+
+/// Starts the vxrelocd of a node if it does not run.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn start_relocd(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()> {
+    let known = cluster.node(node).vxrelocd;
+    if known.is_none_or(|process| process.state() == State::Gone) {
+        cluster.node_mut(node).vxrelocd = daemons::spawn(cluster, node, binaries, "vxrelocd", &[])?;
+    }
+    Ok(())
 }
 
 /// Asks the vxconfigd of a node, and waits for the answer.

@@ -6,6 +6,7 @@ mod daemon;
 mod device;
 mod group;
 mod keyword;
+mod moves;
 mod operand;
 #[cfg(test)]
 mod sample_disks;
@@ -22,15 +23,19 @@ pub mod vxdisk;
 pub mod vxdisksetup;
 pub mod vxdiskunsetup;
 pub mod vxedit;
+pub mod vxevac;
 pub mod vxinfo;
 pub mod vxmake;
 pub mod vxmend;
 pub mod vxnotify;
 pub mod vxplex;
 pub mod vxprint;
+pub mod vxreattach;
 pub mod vxrecover;
+pub mod vxrelocd;
 pub mod vxsplitlines;
 pub mod vxtask;
+pub mod vxunreloc;
 pub mod vxvol;
 
 pub use daemon::{Daemon, exit, several};

@@ -73,6 +73,27 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     several("vxrecover", failures)
 }
 
+/// What `vxrecover DISK...` does: plexes of volumes on disks of a group are attached, and waited for
+/// unless that is to go on in the background.
+///
+/// # Errors
+/// If nobody can be asked any more.
+pub(super) fn disks(
+    daemon: &mut Daemon,
+    root: &Root,
+    group: &Name,
+    disks: &[Name],
+    background: bool,
+) -> Result<Vec<Failure>, Failure> {
+    let snapshot = daemon.snapshot()?;
+    let targets = targets(&snapshot, Some(group), disks)?;
+    let mut failures = carry_out(daemon, &attaches(&snapshot, &targets), false)?;
+    if !background {
+        failures.append(&mut pending(&daemon.snapshot()?, &targets).wait(root)?);
+    }
+    Ok(failures)
+}
+
 /// What fails for one volume does not keep the others.
 fn carry_out(daemon: &mut Daemon, steps: &[Step], verbose: bool) -> Result<Vec<Failure>, Failure> {
     if verbose {

@@ -141,8 +141,10 @@ impl Configd {
 
     fn plan_op(&self, name: &Name, op: &Op) -> Result<Plan, Failure> {
         let table = self.imported(name)?;
-        let free: Vec<NewDisk> =
-            self.found().filter(|disk| self.is_free(disk)).map(new_disk).collect();
+        let is_back =
+            |disk: &FoundDisk| matches!(op, Op::ReplaceDisks(_)) && self.is_back(disk, table);
+        let may_be_taken = |disk: &&FoundDisk| self.is_free(disk) || is_back(disk);
+        let free: Vec<NewDisk> = self.found().filter(may_be_taken).map(new_disk).collect();
         if let Op::AddDisks(disks) = op {
             disks.iter().try_for_each(|disk| self.check_free(&disk.access))?;
         }
@@ -323,6 +325,15 @@ impl Configd {
             newest.is_some_and(|image| image.group.destroyed)
         });
         is_nobodys && !self.is_in_use(&disk.label.disk)
+    }
+
+    /// It says that it belongs to this group, of which it is no member any more: nobody could write on it
+    /// when it was taken out (`vxreattach`). One that knows of later changes was in use elsewhere.
+    fn is_back(&self, disk: &FoundDisk, table: &TableView) -> bool {
+        let group = &table.image.group.id;
+        let is_of_it = disk.claims.member().is_some_and(|member| member.group == *group);
+        let is_older = highest_stamp(std::iter::once(disk), group) < table.next;
+        is_of_it && is_older && !self.is_in_use(&disk.label.disk)
     }
 
     fn is_in_use(&self, id: &UniqueId) -> bool {

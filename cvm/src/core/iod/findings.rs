@@ -71,9 +71,17 @@ impl Wanted {
 }
 
 impl Iod {
-    /// A plex of an open volume could not be written on this node. `time` is in seconds since 1970.
-    pub fn handle_plex_failed(&mut self, now: Instant, group: &UniqueId, plex: Name, time: u64) {
-        self.find(now, group, Finding::PlexFailed(plex), time);
+    /// A plex of an open volume could not be written on this node, because of this disk if that is
+    /// known. `time` is in seconds since 1970.
+    pub fn handle_plex_failed(
+        &mut self,
+        now: Instant,
+        group: &UniqueId,
+        plex: Name,
+        disk: Option<UniqueId>,
+        time: u64,
+    ) {
+        self.find(now, group, Finding::PlexFailed(plex, disk), time);
     }
 
     /// A program is about to change a volume that this node does not write yet, or does not write any
@@ -108,7 +116,7 @@ impl Iod {
             return;
         }
         let is_theirs = match &finding {
-            Finding::PlexFailed(plex) => {
+            Finding::PlexFailed(plex, _) => {
                 let (group, plex) = (group.clone(), plex.clone());
                 self.notice(IodNotice::PlexFailed { group, plex, node: from });
                 true

@@ -509,7 +509,7 @@ fn put_findings(out: &mut BytesMut, findings: &Findings) {
 
 fn put_finding(out: &mut BytesMut, finding: &Finding) {
     let (kind, name) = match finding {
-        Finding::PlexFailed(plex) => (PLEX_FAILED, plex),
+        Finding::PlexFailed(plex, _) => (PLEX_FAILED, plex),
         Finding::Writes(volume, _) => (WRITES, volume),
         Finding::Rests(volume, _) => (RESTS, volume),
         Finding::Lost(volume, ..) => (LOST, volume),
@@ -518,7 +518,9 @@ fn put_finding(out: &mut BytesMut, finding: &Finding) {
     out.put_u8(kind);
     out.put_text(name.as_str());
     match finding {
-        Finding::PlexFailed(_) => {}
+        Finding::PlexFailed(_, disk) => {
+            out.put_list(disk.as_slice(), |out, disk| out.put_unique_id(disk));
+        }
         Finding::Writes(_, node) | Finding::Rests(_, node) => out.put_u8(*node),
         Finding::Lost(_, nodes, maps) => {
             let nodes: Vec<u8> = nodes.iter().copied().collect();
@@ -539,7 +541,14 @@ fn read_finding(reader: &mut Reader) -> Result<Finding, Malformed> {
     let kind = reader.u8("a kind of finding")?;
     let name = reader.name()?;
     Ok(match kind {
-        PLEX_FAILED => Finding::PlexFailed(name),
+        PLEX_FAILED => {
+            let mut disks = reader.list("disks", Reader::unique_id)?;
+            let disk = disks.pop();
+            if !disks.is_empty() {
+                return Reader::wrong("one disk at most");
+            }
+            Finding::PlexFailed(name, disk)
+        }
         WRITES => Finding::Writes(name, reader.u8("a node")?),
         RESTS => Finding::Rests(name, reader.u8("a node")?),
         LOST => {
@@ -782,7 +791,8 @@ mod tests {
                 base: txn.stamp,
                 findings: vec![
                     Finding::Equal(volume.clone(), BTreeSet::from([volume.clone()])),
-                    Finding::PlexFailed(volume.clone()),
+                    Finding::PlexFailed(volume.clone(), None),
+                    Finding::PlexFailed(volume.clone(), Some(txn.group.clone())),
                     Finding::Rests(volume.clone(), 1),
                     Finding::Writes(volume.clone(), 2),
                 ],

@@ -18,7 +18,7 @@ pub(super) fn free_name(group: &Group, stem: &str, separator: &str) -> Result<Na
 pub(super) fn subdisk(group: &mut Group, extent: &Extent) -> Result<Name, Refused> {
     let name = free_name(group, extent.disk.as_str(), "-")?;
     let source = Source::Disk { dm: extent.disk.clone(), offset: extent.offset };
-    let subdisk = Subdisk { common: group.common(), source, len: extent.len };
+    let subdisk = Subdisk { common: group.common(), source, len: extent.len, origin: None };
     group.subdisks.insert(name.clone(), subdisk);
     Ok(name)
 }

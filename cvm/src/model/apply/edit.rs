@@ -139,9 +139,12 @@ pub(super) fn rename(group: &mut Group, from: &Name, to: &Name) -> Result<(), Re
             if let Some(disk) = group.disks.remove(from) {
                 group.disks.insert(to.clone(), disk);
             }
-            group.subdisks.values_mut().for_each(|subdisk| match &mut subdisk.source {
-                Source::Disk { dm, .. } => renamed(dm),
-                Source::Volume(_) => {}
+            group.subdisks.values_mut().for_each(|subdisk| {
+                match &mut subdisk.source {
+                    Source::Disk { dm, .. } => renamed(dm),
+                    Source::Volume(_) => {}
+                }
+                subdisk.origin.iter_mut().for_each(|origin| renamed(&mut origin.dm));
             });
         }
         Kind::Subdisk => {

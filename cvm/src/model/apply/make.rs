@@ -89,12 +89,12 @@ pub(super) fn check_usage(usage: &str) -> Result<(), Refused> {
     }
 }
 
-/// States of what is new. The contents of mirrors are whatever was on the disks, so that a volume
-/// made without `init=active` has them made equal (or zeroed) by whoever starts its I/O, before its
-/// first use; the records do not tell these ways to begin apart.
+/// States of what is new. The contents of mirrors are whatever was on the disks: nobody knows where they
+/// differ, and they are made equal as after the loss of a node that was writing, unless that is not
+/// wanted ([`Maker::top`]).
 const fn begin(init: Init) -> (KernelState, VolumeState, PlexState) {
     match init {
-        Init::Active | Init::Default | Init::Zero => {
+        Init::Active | Init::Default => {
             (KernelState::Enabled, VolumeState::Active, PlexState::Active)
         }
         Init::None => (KernelState::Disabled, VolumeState::Empty, PlexState::Empty),
@@ -173,14 +173,18 @@ impl Maker<'_> {
         log::attach(self.group, stem, &name, self.plan.log_type, logs)?;
         let subvolume = build::free_name(self.group, stem, "-S")?;
         let source = Source::Volume(name);
-        let subdisk = Subdisk { common: self.group.common(), source, len };
+        let subdisk = Subdisk { common: self.group.common(), source, len, origin: None };
         self.group.subdisks.insert(subvolume.clone(), subdisk);
         Ok((subvolume, len))
     }
 
     /// The volume that was asked for.
     fn top(&mut self, len: Sectors, plexes: Vec<Name>) -> Result<(), Refused> {
-        let volume = self.volume(len, plexes, false)?;
+        let mut volume = self.volume(len, plexes, false)?;
+        // Layers follow the volume that they are parts of.
+        if self.make.init == Init::Default && self.plan.mirrors > 1 {
+            volume.needs_full_sync();
+        }
         self.group.volumes.insert(self.make.name.clone(), volume);
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! | `resize`, `shrink` | `vxassist growby` ... `shrinkto`, `maxgrow` |
 //! | `mirror`, `log`, `relocate` | `vxassist mirror`, `addlog`, `remove mirror`, `remove log`, `move` |
 //! | `snapshot` | `vxassist snapstart` ... `snapclear` |
+//! | `hot`, `back` | hot relocation, and `vxunreloc` |
 //! | `records` | `vxmake` |
 //! | `attach` | `vxplex` |
 //! | `run` | `vxvol` |
@@ -21,9 +22,11 @@
 use std::ops::Range;
 
 mod attach;
+mod back;
 mod build;
 mod disks;
 mod edit;
+mod hot;
 mod log;
 mod make;
 mod mend;
@@ -44,8 +47,10 @@ mod tree;
 mod tests;
 
 pub use disks::lose_disk;
+pub use hot::{Failed, Relocation, failed};
 pub use log::{drl_len, short_logs};
 pub use make::maxsize;
+pub(super) use relocate::end_moves;
 pub use resize::maxgrow;
 pub use space::{Extent, free_space};
 
@@ -137,6 +142,7 @@ fn carry_out(group: &mut Group, op: &Op, env: &Env<'_>) -> Result<(), Refused> {
             snapshot::break_off(group, volume, snapshot.as_ref(), *count, env)
         }
         Op::Move { volume, storage } => relocate::volume(group, volume, storage),
+        Op::Relocate { plex } => hot::relocate(group, plex),
         Op::RemoveLog { volume, count, storage } => log::remove(group, volume, *count, storage),
         Op::RemoveMirror { volume, count, storage } => {
             mirror::remove(group, volume, *count, storage)
@@ -150,6 +156,9 @@ fn carry_out(group: &mut Group, op: &Op, env: &Env<'_>) -> Result<(), Refused> {
         Op::Reminor { base } => edit::reminor(group, *base, env),
         Op::ReplaceDisks(pairs) => disks::replace(group, pairs, env),
         Op::Set(set) => edit::set_group(group, set),
+        Op::Unrelocate { volume, from, to, force } => {
+            back::volume(group, volume, from, to.as_ref(), *force)
+        }
         Op::StartVolume { volume, force } => run::start(group, volume, *force),
         Op::StopVolume(volume) => run::stop(group, volume),
     }
@@ -177,6 +186,7 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::SnapStart { .. }
         | Op::Snapshot { .. }
         | Op::ReadPolicy { .. }
+        | Op::Relocate { .. }
         | Op::Reminor { .. }
         | Op::RemoveDisks { .. }
         | Op::RemoveLog { .. }
@@ -187,7 +197,8 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::Resize { .. }
         | Op::Set(_)
         | Op::StartVolume { .. }
-        | Op::StopVolume(_) => false,
+        | Op::StopVolume(_)
+        | Op::Unrelocate { .. } => false,
     }
 }
 

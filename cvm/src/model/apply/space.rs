@@ -6,7 +6,7 @@ use crate::model::group::Group;
 use crate::model::ids::Name;
 use crate::model::limits::ALIGNMENT;
 use crate::model::op::Storage;
-use crate::model::record::{Disk, Source};
+use crate::model::record::{Disk, Source, Subdisk};
 use crate::model::refused::Refused;
 use crate::model::size::{Sectors, round_down, round_up};
 
@@ -63,17 +63,39 @@ impl Space {
     /// Named disks in the order of the words, else all by name; spares and reserved disks only if
     /// they are named, and excluded disks never.
     pub(super) fn of(group: &Group, storage: &[Storage]) -> Result<Self, Refused> {
+        Ok(Self::on(group, choose(group, storage)?))
+    }
+
+    /// For hot relocation of what lies on `failed`: spares, then the others that may be used for it;
+    /// first of either where something from there has come to lie before.
+    pub(super) fn hot(group: &Group, failed: &BTreeSet<Name>) -> Self {
+        let is_usable = |disk: &Disk| {
+            let is_left_alone = disk.nohotuse && !disk.spare;
+            unusable(disk).is_none() && !is_left_alone && !disk.reserve
+        };
+        let is_from_there = |subdisk: &&Subdisk| {
+            subdisk.origin.as_ref().is_some_and(|origin| failed.contains(&origin.dm))
+        };
+        let lie = group.subdisks.values().filter(is_from_there);
+        let used: BTreeSet<&Name> = lie.filter_map(|subdisk| subdisk.source.disk()).collect();
+        let disks = group.disks.iter().filter(|(_, disk)| is_usable(disk));
+        let mut disks: Vec<(&Name, &Disk)> = disks.collect();
+        disks.sort_by_key(|(name, disk)| (!disk.spare, !used.contains(name), *name));
+        Self::on(group, disks.into_iter().map(|(name, _)| (name.clone(), 0)))
+    }
+
+    /// What is free on these disks, of each from an offset on.
+    fn on(group: &Group, disks: impl IntoIterator<Item = (Name, Sectors)>) -> Self {
         let mut free: BTreeMap<Name, Vec<Extent>> = BTreeMap::new();
         for extent in free_space(group) {
             free.entry(extent.disk.clone()).or_default().push(extent);
         }
-        let mut rooms = Vec::new();
-        for (name, from) in choose(group, storage)? {
+        let room = |(name, from): (Name, Sectors)| {
             let holes = free.remove(&name).unwrap_or_default();
             let holes = holes.iter().filter_map(|hole| align(hole, from)).collect();
-            rooms.push(Room { disk: name, holes });
-        }
-        Ok(Self { rooms })
+            Room { disk: name, holes }
+        };
+        Self { rooms: disks.into_iter().map(room).collect() }
     }
 
     /// The same without some disks.

@@ -80,6 +80,15 @@ pub(super) fn disks_of_volume(group: &Group, name: &Name) -> BTreeSet<Name> {
     plexes.flat_map(|(_, plex)| disks_of_pieces(group, &plex.pieces)).collect()
 }
 
+/// The disks that mirrors and columns of a volume, or of a layer of `top`, must not share: its own, and
+/// if the layer is a column of a stripe those of the other columns.
+pub(super) fn disks_beside(group: &Group, top: &Name, name: &Name) -> BTreeSet<Name> {
+    let above = group.volumes.get(top).filter(|_| top != name);
+    let plexes = above.into_iter().flat_map(|volume| data_plexes(group, volume));
+    let is_column = plexes.into_iter().any(|(_, plex)| plex.layout != Layout::Concat);
+    disks_of_volume(group, if is_column { top } else { name })
+}
+
 /// The disks below some pieces of a plex.
 pub(super) fn disks_of_pieces<'a>(
     group: &Group,

@@ -7,7 +7,7 @@ use super::{GROUP, PUTIL, TUTIL, word};
 use crate::model::group::{Copies, Group, Kind, Owner};
 use crate::model::ids::{Name, Rid, UniqueId};
 use crate::model::record::{
-    Common, Disk, Layout, Permissions, Piece, Plex, Source, Subdisk, Volume,
+    Common, Disk, Layout, Origin, Permissions, Piece, Plex, Source, Subdisk, Volume,
 };
 use crate::model::states::{DetachPolicy, FailPolicy, LogType, ReadPolicy};
 
@@ -142,7 +142,11 @@ fn read_subdisk(mut record: Description<'_>) -> Result<Subdisk, TextError> {
         None => Source::Disk { dm: record.required("dm")?, offset: record.required("dmoffset")? },
     };
     let len = record.required("len")?;
-    let subdisk = Subdisk { source, len, common: read_common(&mut record)? };
+    let origin = match record.take("orig_dmname")? {
+        Some(dm) => Some(Origin { dm: dm.read()?, offset: record.required("orig_dmoffset")? }),
+        None => None,
+    };
+    let subdisk = Subdisk { source, len, origin, common: read_common(&mut record)? };
     record.end()?;
     Ok(subdisk)
 }

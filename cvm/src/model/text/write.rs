@@ -166,6 +166,10 @@ impl Text {
             Source::Volume(volume) => self.field("volume", volume),
         }
         self.field("len", subdisk.len);
+        if let Some(origin) = &subdisk.origin {
+            self.field("orig_dmname", &origin.dm);
+            self.field("orig_dmoffset", origin.offset);
+        }
         self.common(&subdisk.common);
     }
 

@@ -1,7 +1,7 @@
 //! Volumes of all kinds.
 
 use crate::model::apply::{Env, apply};
-use crate::model::op::{Make, Op, VolumeLayout};
+use crate::model::op::{Init, Make, Op, VolumeLayout};
 use crate::model::sample::{self, name};
 use crate::model::{Group, KernelState, Layout, LogType, PlexState, ReadPolicy};
 
@@ -21,7 +21,7 @@ fn make(group: &Group, volume: &str, layout: VolumeLayout) -> Group {
         VolumeLayout::MirrorStripe | VolumeLayout::Stripe | VolumeLayout::StripeMirror
     );
     let columns = striped.then_some(2);
-    let make = Make { columns, ..Make::new(name(volume), Some(512), layout) };
+    let make = Make { columns, init: Init::Active, ..Make::new(name(volume), Some(512), layout) };
     let env = Env { nodes: 3, ..Env::default() };
     apply(group, &Op::Make(Box::new(make)), &env).unwrap()
 }

@@ -250,7 +250,8 @@ impl World {
                 }
                 VolumeOutput::Held(id) => self.hold(id),
                 VolumeOutput::Note(note) => self.notes.push(note),
-                VolumeOutput::PlexFailed { plex } => {
+                VolumeOutput::PlexFailed { plex, disk } => {
+                    assert!(self.volume.map().disks().contains(&disk));
                     self.to_detach.insert(plex);
                 }
                 VolumeOutput::Still => {

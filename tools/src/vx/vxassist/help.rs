@@ -105,9 +105,9 @@ Attributes of make and maxsize:
   logtype=drl|drlseq|none
                      dirty region log; a type implies one log
   nlog=N             log plexes; 0 is none
-  init=active|default|none|zero
-                     active: mirrors count as equal; default: they are made equal; none: not
-                     started, EMPTY; zero: started and zeroed
+  init=active|default|none
+                     default: mirrors are made equal, while the volume is used; active: they count
+                     as equal, whatever is on the disks; none: not started, EMPTY
   user=NAME, group=NAME, mode=MODE
                      of the device; MODE is octal or like u=rw,g=r,o=
   exclusive=on|off   only one node at a time may have it open
@@ -145,8 +145,8 @@ mirror=ctlr, target and enclr are refused: controllers, targets and enclosures a
 const OPTIONS: &str = "\
 Options, before the action:
   -g GROUP   the disk group
-  -b         in the background: mirror and move end when the change is committed on all nodes,
-             not when data are copied
+  -b         in the background: make, mirror and move end when the change is committed on all
+             nodes, not when copies are equal
   -d FILE    defaults from there instead of etc/default/vxassist
   -f         shrink although a file system could be cut; remove a volume that is started
   -o force   the same

@@ -32,7 +32,7 @@ struct Cli {
     root: Root,
     #[command(flatten)]
     dg: GroupOption,
-    /// In the background: mirror, move, snapstart and snapback do not wait until data are copied
+    /// In the background: make, mirror, move, snapstart and snapback do not wait until copies are equal
     #[arg(short = 'b')]
     background: bool,
     /// Defaults from this file instead of etc/default/vxassist
@@ -255,9 +255,14 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             let grown = Grown { volume: of.volume.clone(), by: length.saturating_sub(now), length };
             if *json { print_json(&grown) } else { print(&grown.text()) }
         }
-        Action::Mirror(of) | Action::Move(of) | Action::Snapstart(of) if !cli.background => {
+        Action::Make { volume, .. }
+        | Action::Mirror(VolumeWords { volume, .. })
+        | Action::Move(VolumeWords { volume, .. })
+        | Action::Snapstart(VolumeWords { volume, .. })
+            if !cli.background =>
+        {
             daemon.change(&request)?;
-            wait_for(cli, &group, &of.volume)
+            wait_for(cli, &group, volume)
         }
         _ => daemon.change(&request),
     }
@@ -533,7 +538,8 @@ Examples:
   vxassist -g mydg make vol1 1g
                        one plex, wherever there is room
   vxassist -g mydg make vol1 1g layout=mirror logtype=drl
-                       two mirrors, and a dirty region log
+                       two mirrors, and a dirty region log; ends when the mirrors are equal; with -b at
+                       once
   vxassist -g mydg make vol1 10g layout=stripe-mirror ncol=3 mydg01 mydg02 mydg03 mydg04 mydg05 mydg06
   vxassist -g mydg make vol1 maxsize layout=stripe '!mydg01'
                        as long as possible, without mydg01

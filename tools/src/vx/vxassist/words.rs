@@ -256,8 +256,8 @@ fn init(text: &str) -> Result<Init, String> {
         "active" => Ok(Init::Active),
         "default" => Ok(Init::Default),
         "none" => Ok(Init::None),
-        "zero" => Ok(Init::Zero),
-        _ => Err(format!("\"{text}\" is none of active, default, none, zero")),
+        "zero" => Err("blocks are not zeroed here: make it, and write zeros to it".to_owned()),
+        _ => Err(format!("\"{text}\" is none of active, default, none")),
     }
 }
 
@@ -297,7 +297,7 @@ mod tests {
     fn every_attribute_is_understood() {
         let all = read(
             "layout=mirror layout=log nmirror=3 ncolumn=4 stripe_stwid=64k logtype=drlseq nlog=2 \
-             init=zero user=oracle group=dba mode=u=rw,g=r,o= exclusive=on usetype=gen comment=x \
+             init=none user=oracle group=dba mode=u=rw,g=r,o= exclusive=on usetype=gen comment=x \
              mydg01 !mydg02 mydg03,1m alloc=mydg04,!mydg05",
         )
         .unwrap();
@@ -340,6 +340,7 @@ mod tests {
             ("usetype=raid5", "no RAID-5"),
             ("raid5_stwid=16k", "no RAID-5"),
             ("init=clean", "none of active"),
+            ("init=zero", "not zeroed here"),
             ("exclusive=maybe", "neither on nor off"),
             ("mode=999", "is no mode"),
             ("mirror=ctlr", "Mirrors always lie on different disks"),

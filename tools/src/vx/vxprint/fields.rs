@@ -8,7 +8,7 @@ use super::table::{copies, plex_len, plex_mode};
 use crate::vx::view::{Record, View, plex_state};
 
 /// All fields; which of them a record has is up to its kind.
-pub(super) const FIELDS: [&str; 63] = [
+pub(super) const FIELDS: [&str; 65] = [
     "assoc",
     "autoimport",
     "cds",
@@ -42,6 +42,8 @@ pub(super) const FIELDS: [&str; 63] = [
     "ncolumn",
     "nlog",
     "nohotuse",
+    "orig_dmname",
+    "orig_dmoffset",
     "path",
     "plex",
     "ploffset",
@@ -179,6 +181,8 @@ fn subdisk_field(view: &View<'_>, name: &Name, subdisk: &Subdisk, key: &str) -> 
         "dm" => disk()?.0.to_string(),
         "dmoffset" => disk()?.1.to_string(),
         "len" => subdisk.len.to_string(),
+        "orig_dmname" => subdisk.origin.as_ref()?.dm.to_string(),
+        "orig_dmoffset" => subdisk.origin.as_ref()?.offset.to_string(),
         "mode" => view.subdisk_mode(subdisk).to_owned(),
         "path" => view.path(disk()?.0)?.to_owned(),
         "ploffset" => match place?.at {

@@ -64,7 +64,8 @@ Fields of -F and -e (-F prints a dash for those that a kind of record does not h
              dgfailpolicy ssb serial next_rid
   dm         device path diskid publen privlen len serial state spare nohotuse reserve failing
              removed
-  sd, sv     dm dmoffset device path volume len plex vol column ploffset mode
+  sd, sv     dm dmoffset device path volume len plex vol column ploffset mode orig_dmname
+             orig_dmoffset
   pl         vol kstate state len layout ncolumn stwidth sd log loglen mode
   v          use_type kstate state len plex read_pol pref_plex minor path logtype loglen exclusive
              layer user group mode

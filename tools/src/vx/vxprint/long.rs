@@ -106,7 +106,13 @@ fn disk_lines(view: &View<'_>, name: &Name, disk: &Disk) -> Lines {
 fn subdisk_lines(view: &View<'_>, name: &Name, subdisk: &Subdisk) -> Lines {
     let len = subdisk.len;
     let source = match &subdisk.source {
-        Source::Disk { dm, offset } => format!("disk={dm} offset={offset} len={len}"),
+        Source::Disk { dm, offset } => {
+            let origin = subdisk.origin.as_ref();
+            let was = origin.map_or_else(String::new, |origin| {
+                format!(" orig_dmname={} orig_dmoffset={}", origin.dm, origin.offset)
+            });
+            format!("disk={dm} offset={offset} len={len}{was}")
+        }
         Source::Volume(volume) => format!("volume={volume} len={len}"),
     };
     let assoc = view.place(name).map_or_else(

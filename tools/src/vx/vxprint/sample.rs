@@ -88,7 +88,7 @@ dm hurt01 diskid=1283432302.1.host1 device=disk_1 publen=131072 privlen=65536 se
 dm hurt02 diskid=1283432302.2.host1 device=disk_2 publen=131072 privlen=65536 serial=0.1 rid=0.1025
 dm hurt03 device=disk_3 publen=131072 privlen=65536 serial=0.1 rid=0.1026 removed=on
 sd hurt01-01 dm=hurt01 dmoffset=0 len=8192 rid=0.1030
-sd hurt01-02 dm=hurt01 dmoffset=8192 len=8192 rid=0.1031
+sd hurt01-02 dm=hurt01 dmoffset=8192 len=8192 orig_dmname=hurt02 orig_dmoffset=16384 rid=0.1031
 sd hurt02-01 dm=hurt02 dmoffset=0 len=8192 rid=0.1032
 sd hurt02-02 dm=hurt02 dmoffset=8192 len=8192 rid=0.1033
 sd hurt03-01 dm=hurt03 dmoffset=0 len=8192 rid=0.1034

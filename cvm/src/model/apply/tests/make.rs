@@ -3,6 +3,8 @@
 use super::*;
 use crate::model::op::Attribute;
 use crate::model::record::Subdisk;
+use crate::model::sample::LAYOUTS;
+use crate::model::states::{KernelState, VolumeState};
 
 const ROOMY: [Sectors; 5] = [100_000; 5];
 
@@ -330,7 +332,7 @@ fn a_configuration_that_is_full_takes_no_more() {
     let mut group = group_of(&[100_000]);
     for offset in 1..=32_764 {
         let source = Source::Disk { dm: name("mydg01"), offset };
-        let subdisk = Subdisk { common: group.common(), source, len: 1 };
+        let subdisk = Subdisk { common: group.common(), source, len: 1, origin: None };
         group.subdisks.insert(name(&format!("s{offset}")), subdisk);
     }
     let group = with(&group, plain("vol1", 16, VolumeLayout::Concat));
@@ -338,4 +340,26 @@ fn a_configuration_that_is_full_takes_no_more() {
     let error = apply(&group, &op, &ENV).unwrap_err();
     assert_eq!(error.to_string(), "No more space in disk group configuration");
     assert_eq!(error.id(), Some("V-5-1-2935"));
+}
+
+/// Facts 4.3: what was on the disks is not the same on all copies.
+#[test]
+fn mirrors_are_made_equal_unless_they_are_to_count_as_that() {
+    let state = |init, layout| {
+        let group = with(&group_of(&[10_000; 4]), Make { init, ..plain("vol1", 2048, layout) });
+        let plexes = group.plexes.values();
+        assert!(plexes.into_iter().all(|plex| plex.is_current() || init == Init::None));
+        let layers = group.volumes.values().filter(|volume| volume.layer);
+        assert!(layers.into_iter().all(|volume| !volume.needs_sync()), "layers follow");
+        (group.volumes["vol1"].kernel, group.volumes["vol1"].state)
+    };
+    for layout in LAYOUTS {
+        let has_copies = !matches!(layout, VolumeLayout::Concat | VolumeLayout::Stripe);
+        let expected = if has_copies { VolumeState::Sync } else { VolumeState::Active };
+        assert_eq!(state(Init::Default, layout), (KernelState::Enabled, expected));
+        let active = (KernelState::Enabled, VolumeState::Active);
+        assert_eq!(state(Init::Active, layout), active);
+        let empty = (KernelState::Disabled, VolumeState::Empty);
+        assert_eq!(state(Init::None, layout), empty);
+    }
 }

@@ -3,6 +3,7 @@
 mod attach;
 mod disks;
 mod edit;
+mod hot;
 mod logs;
 mod make;
 mod mend;
@@ -37,9 +38,9 @@ fn group_of(lens: &[Sectors]) -> Group {
 /// Four nodes, no other groups and no other disks.
 const ENV: Env<'static> = Env { disks: &[], minors_taken: &[], nodes: 4 };
 
-/// `vxassist make` with nothing but the layout.
+/// `vxassist make init=active` with nothing but the layout.
 fn plain(volume: &str, len: Sectors, layout: VolumeLayout) -> Make {
-    Make::new(name(volume), Some(len), layout)
+    Make { init: Init::Active, ..Make::new(name(volume), Some(len), layout) }
 }
 
 fn make_op(make: Make) -> Op {

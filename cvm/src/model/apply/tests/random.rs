@@ -6,16 +6,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::change::Change;
+use crate::model::finding::Finding;
 use crate::model::op::{Attribute, InitVolume, Mend, NewLength};
 use crate::model::record::Piece;
 use crate::model::sample::LAYOUTS;
 use crate::model::states::{KernelState, PlexState};
 
-fn groups() -> impl Strategy<Value = Group> {
+pub(super) fn groups() -> impl Strategy<Value = Group> {
     prop::collection::vec(0_u64..20_000, 2..8).prop_map(|lens| group_of(&lens))
 }
 
-fn makes() -> impl Strategy<Value = Make> {
+pub(super) fn makes() -> impl Strategy<Value = Make> {
     let shape = (0..LAYOUTS.len(), 0_u16..5, 0_u64..5, 0_u16..4, 0_u16..4, any::<bool>());
     (shape, 1_u64..15_000).prop_map(|((layout, columns, width, mirrors, logs, contiguous), len)| {
         let layout = LAYOUTS[layout];
@@ -44,7 +45,7 @@ struct Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let words = prop::collection::vec((any::<usize>(), any::<bool>()), 0..4);
-    let step = (0_u8..22, any::<usize>(), 1_u64..20_000, 1_u16..3, words, makes());
+    let step = (0_u8..26, any::<usize>(), 1_u64..20_000, 1_u16..3, words, makes());
     let step = step.prop_map(|(kind, pick, len, count, words, make)| Step {
         kind,
         pick,
@@ -110,12 +111,34 @@ impl Step {
             18 => Op::DetachPlexes { plexes: vec![plex()?], force },
             19 => Op::DissociatePlexes { plexes: vec![plex()?], remove: count == 1, force },
             20 => self.attach(group)?,
+            21 | 22 => Op::Relocate { plex: plex()? },
+            23 => Op::Unrelocate { volume: volume()?, from: disk(self.pick)?, to: None, force },
+            24 => Op::Edit { names: vec![disk(self.pick)?], set: vec![Attribute::Failing(force)] },
             _ => Op::Rename { from: volume()?, to: name(&format!("renamed{turn}")) },
         })
     }
 }
 
 impl Step {
+    /// Now and then a plex fails, or what was copied is current.
+    fn finding(&self, group: &Group) -> Option<Finding> {
+        let plexes: Vec<&Name> = group.plexes.keys().collect();
+        let plex = *pick(&plexes, self.pick)?;
+        match (self.kind, self.len % 3) {
+            (21, _) => {
+                let disks = tree::disks_of_pieces(group, &group.plexes[plex].pieces);
+                let disk = disks.first().and_then(|disk| group.disks[disk].disk.clone());
+                Some(Finding::PlexFailed(plex.clone(), disk))
+            }
+            (_, 0) => {
+                let (volume, _) = group.volume_of(plex)?;
+                let volume = group.volumes.get_key_value(volume)?.0.clone();
+                Some(Finding::Equal(volume, BTreeSet::from([plex.clone()])))
+            }
+            _ => None,
+        }
+    }
+
     /// Of what no volume has nobody knows where it lies: two mirrors could come to lie on one disk.
     fn attach(&self, group: &Group) -> Option<Op> {
         let of_volumes: Vec<(&Name, &Name)> = group
@@ -130,7 +153,7 @@ impl Step {
 }
 
 /// A volume that runs can be read, and so can its layers.
-fn check_served(group: &Group) {
+pub(super) fn check_served(group: &Group) {
     for (name, volume) in &group.volumes {
         let mut plexes = tree::data_plexes(group, volume);
         let is_read = plexes.any(|(_, plex)| {
@@ -147,7 +170,7 @@ fn check_served(group: &Group) {
 }
 
 /// Mirrors of a volume, columns of a plex, and logs of a volume lie on disks of their own.
-fn check_disks(group: &Group) {
+pub(super) fn check_disks(group: &Group) {
     for (name, volume) in &group.volumes {
         let mut seen = BTreeSet::new();
         for (plex_name, plex) in tree::data_plexes(group, volume) {
@@ -184,6 +207,12 @@ proptest! {
     fn a_group_stays_whole_whatever_is_asked_of_it(group in groups(), steps in steps()) {
         let mut group = group;
         for (turn, step) in steps.iter().enumerate() {
+            if let Some(finding) = step.finding(&group) {
+                group = Finding::apply(&group, [&finding]).group;
+                prop_assert_eq!(check(&group), Ok(()));
+                check_disks(&group);
+                check_served(&group);
+            }
             let Some(op) = step.op(&group, turn) else { continue };
             // A refusal changes nothing: there is no way to see a half of a change.
             if let Ok(new) = apply(&group, &op, &ENV) {

@@ -112,8 +112,8 @@ impl Layout {
         match self {
             Self::Simple => &["layout=concat"],
             Self::Stripe => &["layout=stripe", "ncol=2"],
-            Self::Mirror => &["layout=mirror", "nmirror=2"],
-            Self::MirrorLog => &["layout=mirror,log", "nmirror=2"],
+            Self::Mirror => &["layout=mirror", "nmirror=2", "init=active"],
+            Self::MirrorLog => &["layout=mirror,log", "nmirror=2", "init=active"],
         }
     }
 
