@@ -157,6 +157,7 @@ impl Driver {
                 }
             }
             IodOutput::Notice(notice) => self.say(|| format!("node {node}: vxiod: {notice:?}")),
+            IodOutput::Observe(..) => unreachable!("no utility asks what volumes have done"),
             IodOutput::Opened(ticket, result) => self.opened(node, ticket, result.is_ok()),
             IodOutput::Tell(upcall) => {
                 let id = state.id;
