@@ -20,7 +20,7 @@ use crate::daemon::{Inbox, Mail, now, wall_micros};
 use crate::export::nbd::Session;
 use crate::model::size::SECTOR;
 use crate::model::{Sectors, UniqueId};
-use crate::stats::Stats;
+use crate::stats::{Reset, Stats};
 use crate::volume::{
     DiskOp, DiskWork, Request, RequestId, Rules, Volume, VolumeNote, VolumeOutput,
 };
@@ -153,7 +153,10 @@ impl Shard {
             }
             if self.now.since(tidied) >= TIDY {
                 tidied = self.now;
-                self.volumes.values_mut().for_each(Volume::tidy);
+                for volume in self.volumes.values_mut() {
+                    volume.set_time(self.now);
+                    volume.tidy();
+                }
                 self.busy.extend(self.volumes.keys());
             }
             self.settle();
@@ -210,14 +213,7 @@ impl Shard {
             ToShard::Stats(ask, reset) => {
                 let stats = self.stats();
                 self.out.send(FromShard::Stats(ask, stats));
-                if let Some(meant) = reset {
-                    self.past.reset(&meant);
-                    let is_meant = |volume: &&mut Volume| {
-                        volume.map().home().is_some_and(|home| home.id == meant.group)
-                    };
-                    let volumes = self.volumes.values_mut().filter(is_meant);
-                    volumes.for_each(|volume| volume.reset_stats(&meant));
-                }
+                reset.iter().for_each(|meant| self.reset(meant));
             }
             ToShard::Trace { ask, next, room } => {
                 let room = usize::try_from(room).unwrap_or(usize::MAX);
@@ -234,6 +230,15 @@ impl Shard {
             remember(&mut stats, volume);
         }
         stats
+    }
+
+    fn reset(&mut self, meant: &Reset) {
+        self.past.reset(meant);
+        for volume in self.volumes.values_mut() {
+            if volume.map().home().is_some_and(|home| home.id == meant.group) {
+                volume.reset_stats(meant);
+            }
+        }
     }
 
     fn look_for_stalls(&mut self) {

@@ -218,7 +218,7 @@ impl Trace {
 impl Event {
     /// As it is told; nothing of a volume of which nothing is known yet.
     fn told(&self, time: u64) -> Option<TraceEvent> {
-        let Event { begun: Begun { number, map, about, pid, .. }, stage, .. } = self;
+        let Self { begun: Begun { number, map, about, pid, .. }, stage, .. } = self;
         let (home, volume) = (map.home()?, map.mirrors().first()?);
         let mut event = TraceEvent {
             op: *number,
@@ -228,6 +228,7 @@ impl Event {
             group: home.id.clone(),
             group_name: home.name.to_string(),
             volume: TraceObject { name: volume.name.to_string(), block: 0 },
+            minor: home.minor,
             plex: None,
             subdisk: None,
             disk: None,

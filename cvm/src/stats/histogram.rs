@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// 2^(n-1); the last one has all that took longer, too: more than 17 minutes.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub struct Histogram {
-    counts: [u64; Histogram::BUCKETS],
+    counts: [u64; Self::BUCKETS],
 }
 
 impl Histogram {

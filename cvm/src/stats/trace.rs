@@ -47,6 +47,8 @@ pub struct TraceEvent {
     pub group_name: String,
     /// The volume.
     pub volume: TraceObject,
+    /// The number of its device.
+    pub minor: u32,
     /// The plex, of what disks do.
     pub plex: Option<TraceObject>,
     /// The subdisk; of a flush there is none.

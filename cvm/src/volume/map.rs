@@ -173,7 +173,8 @@ impl VolumeMap {
     /// there is no such volume.
     pub fn new(group: &Group, name: &str) -> Option<Self> {
         let (name, volume) = group.volumes.get_key_value(name)?;
-        let home = Home { id: group.id.clone(), name: group.name.clone() };
+        let (id, minor) = (group.id.clone(), volume.minor);
+        let home = Home { id, name: group.name.clone(), minor };
         let mut map = Self { home: Some(home), ..Self::default() };
         map.add(group, name, volume, None);
         Some(map)

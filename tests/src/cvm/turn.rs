@@ -146,7 +146,8 @@ impl Driver {
                 let takes = self.draw.exponential(LOG);
                 self.nodes[node].logs.push_back((self.world.now() + takes, token, io));
             }
-            IodOutput::Prepare(_) => {}
+            // Nobody asks what volumes have done.
+            IodOutput::Observe(..) | IodOutput::Prepare(_) => {}
             IodOutput::OpenPort => {
                 if !state.v.open(world) {
                     let local = self.local(node);
@@ -157,7 +158,6 @@ impl Driver {
                 }
             }
             IodOutput::Notice(notice) => self.say(|| format!("node {node}: vxiod: {notice:?}")),
-            IodOutput::Observe(..) => unreachable!("no utility asks what volumes have done"),
             IodOutput::Opened(ticket, result) => self.opened(node, ticket, result.is_ok()),
             IodOutput::Tell(upcall) => {
                 let id = state.id;

@@ -7,13 +7,15 @@ use crate::model::{Name, Rid, Sectors, Subdisk, UniqueId};
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct SubdiskIndex(pub usize);
 
-/// The group of a volume.
+/// The group of a volume, and its device there.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Home {
     /// Its identity.
     pub id: UniqueId,
     /// Its name.
     pub name: Name,
+    /// The number of the volume's device.
+    pub minor: u32,
 }
 
 /// A disk as a member of the group.
@@ -88,8 +90,8 @@ impl VolumeMap {
         len: Sectors,
     ) -> impl Iterator<Item = (SubdiskIndex, Sectors)> + '_ {
         let of_plex = plex.map(|plex| self.plex(plex).subdisks.as_slice()).unwrap_or_default();
-        let logs = self.subdisks.iter().enumerate().filter(move |_| plex.is_none());
-        let logs = logs.filter(|(_, subdisk)| subdisk.log_of.is_some());
+        let others = if plex.is_none() { self.subdisks.as_slice() } else { &[] };
+        let logs = others.iter().enumerate().filter(|(_, subdisk)| subdisk.log_of.is_some());
         let logs = logs.map(|(index, _)| SubdiskIndex(index));
         of_plex.iter().copied().chain(logs).filter_map(move |index| {
             let covered = self.subdisks.get(index.0)?.covers(disk, at, len)?;
