@@ -16,5 +16,6 @@ mod process_cvm_errors;
 mod process_fuse;
 mod process_fuzz;
 mod process_quorum;
+mod process_stats;
 mod process_storm;
 mod process_volumes;

@@ -20,10 +20,10 @@ use tools::muster::{programs, volumes, wait};
 use crate::process::{LIMIT, are_missing, beside_another, options, run};
 
 /// libnbd's, QEMU's, and fio.
-const CLIENTS: &[&str] = &["nbdinfo", "nbdcopy", "qemu-io", "fio"];
+pub(crate) const CLIENTS: &[&str] = &["nbdinfo", "nbdcopy", "qemu-io", "fio"];
 
 /// Three nodes and a group on four disks, which the first two nodes write.
-fn prepared(made: &[&str]) -> Temporary {
+pub(crate) fn prepared(made: &[&str]) -> Temporary {
     let options = UpOptions { disks: 4, disk_size: 64 << 20, ..options() };
     let cluster = Temporary::up(&options).unwrap_or_else(|error| panic!("{error:#}"));
     for disk in 0..4 {
@@ -39,7 +39,7 @@ fn prepared(made: &[&str]) -> Temporary {
     cluster
 }
 
-fn uri(cluster: &Temporary, node: u8, volume: &str) -> String {
+pub(crate) fn uri(cluster: &Temporary, node: u8, volume: &str) -> String {
     let socket = cluster.cluster.root(node).join("run/nbd.sock");
     format!("nbd+unix:///shdg/{volume}?socket={}", socket.display())
 }
@@ -49,7 +49,7 @@ fn output(program: &str, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn succeeds(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> String {
     let output = output(program, arguments);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {said}");
@@ -136,11 +136,11 @@ fn verified(fio: Child) {
 }
 
 /// A disk that can be read and not written, also by those who have it open.
-struct Unwritable(PathBuf);
+pub(crate) struct Unwritable(PathBuf);
 
 impl Unwritable {
     /// Where the file system, or this user, cannot do that, it says so.
-    fn new(disk: PathBuf) -> Option<Self> {
+    pub(crate) fn new(disk: PathBuf) -> Option<Self> {
         let output = Command::new("chattr").arg("+i").arg(&disk).output().ok()?;
         if !output.status.success() {
             println!("skipped: {}", String::from_utf8_lossy(&output.stderr));
