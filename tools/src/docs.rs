@@ -58,7 +58,9 @@ pub fn commands() -> Vec<Command> {
         vx::vxprint::command(),
         vx::vxrecover::command(),
         vx::vxsplitlines::command(),
+        vx::vxstat::command(),
         vx::vxtask::command(),
+        vx::vxtrace::command(),
         vx::vxvol::command(),
     ]
 }

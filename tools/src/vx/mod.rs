@@ -30,7 +30,9 @@ pub mod vxplex;
 pub mod vxprint;
 pub mod vxrecover;
 pub mod vxsplitlines;
+pub mod vxstat;
 pub mod vxtask;
+pub mod vxtrace;
 pub mod vxvol;
 
 pub use daemon::{Daemon, exit, several};
