@@ -24,5 +24,6 @@ pub mod request;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod snapshot;
+pub mod stats;
 pub mod volboot;
 pub mod volume;

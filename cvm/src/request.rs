@@ -3,6 +3,8 @@
 //! A request about a shared group that is given on a slave travels to the master as it is (command
 //! shipping, facts 3.13).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use llt::NodeId;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -11,6 +13,7 @@ use crate::disk::{Decision, RequestId};
 use crate::model::op::{DiskName, Make, Op, Storage};
 use crate::model::{Activation, Copies, Name, Refused, Sectors, UniqueId};
 use crate::snapshot::Snapshot;
+use crate::stats::{Reset, Stats, TraceTaken, Traced};
 
 /// One request. The answer is a [`Reply`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -70,6 +73,18 @@ pub enum Request {
     Scan,
     /// What listings show. The answer is [`Reply::Snapshot`].
     Snapshot,
+    /// `vxstat`: what volumes have done. The answer is [`Reply::Stats`].
+    Stats {
+        /// At these nodes; none are all that are in the cluster, or this one if it is in none.
+        nodes: BTreeSet<u8>,
+        /// What is counted anew from there on.
+        reset: Option<Reset>,
+    },
+    /// `vxtrace`: what happens to volumes of this node. The answer is [`Reply::Traced`].
+    Trace(
+        /// Where the last answer has ended.
+        TraceTaken,
+    ),
     /// `vxdctl transstate`: what became of a request.
     TransState(
         /// Which.
@@ -245,6 +260,15 @@ fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<u32>>, D::
     Option::deserialize(input).map(Some)
 }
 
+/// What volumes have done, node by node.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct NodesStats {
+    /// By id of the node.
+    pub nodes: BTreeMap<u8, Stats>,
+    /// Nodes that have not answered, or have no vxiod.
+    pub silent: BTreeSet<u8>,
+}
+
 /// What came of a request.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub enum Reply {
@@ -260,6 +284,10 @@ pub enum Reply {
     Named(RequestId),
     /// Of [`Request::Snapshot`].
     Snapshot(Box<Snapshot>),
+    /// Of [`Request::Stats`].
+    Stats(Box<NodesStats>),
+    /// Of [`Request::Trace`].
+    Traced(Traced),
     /// Of [`Request::TransState`]; `None` is unknown: it was never loaded, or is long forgotten.
     TransState(Option<Decision>),
     /// It may or may not be done: this node was thrown out of the cluster before it was decided, or it

@@ -61,7 +61,9 @@ pub fn commands() -> Vec<Command> {
         vx::vxrecover::command(),
         vx::vxrelocd::command(),
         vx::vxsplitlines::command(),
+        vx::vxstat::command(),
         vx::vxtask::command(),
+        vx::vxtrace::command(),
         vx::vxunreloc::command(),
         vx::vxvol::command(),
     ]

@@ -204,6 +204,7 @@ impl Reactor {
             | Upcall::GivenUp { .. }
             | Upcall::Joining { .. }
             | Upcall::Loaded { .. }
+            | Upcall::Observed(..)
             | Upcall::Role(_)
             | Upcall::Staged
             | Upcall::Tables(_)

@@ -18,7 +18,12 @@ pub(crate) fn wall_seconds() -> u64 {
     nanos(clock_gettime(ClockId::Realtime)) / 1_000_000_000
 }
 
+/// Microseconds since 1970, for people.
+pub(crate) fn wall_micros() -> u64 {
+    nanos(clock_gettime(ClockId::Realtime)) / 1000
+}
+
 /// Tells the lives of a daemon apart; a later one is greater as long as the clock is not set back.
 pub(crate) fn incarnation() -> u64 {
-    nanos(clock_gettime(ClockId::Realtime)) / 1000
+    wall_micros()
 }

@@ -7,7 +7,7 @@ mod jobs;
 mod mail;
 mod wait;
 
-pub(crate) use clock::{incarnation, now, wall_seconds};
+pub(crate) use clock::{incarnation, now, wall_micros, wall_seconds};
 pub(crate) use files::{Lock, install_log, listen, root_of};
 pub(crate) use framed::Framed;
 pub(crate) use jobs::Jobs;

@@ -6,7 +6,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, getsockname, recv, sendmsg,
+};
 
 use super::VolumeNumber;
 use super::driver::{IoBuffer, Pool};
@@ -20,6 +23,8 @@ use crate::volume::{IoFailed, What};
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) volume: VolumeNumber,
+    /// Its process, if it is one of this machine.
+    pub(super) pid: Option<u32>,
     socket: OwnedFd,
     export: Export,
     replies: Replies,
@@ -88,6 +93,7 @@ impl Client {
         input[..rest.len()].copy_from_slice(&rest);
         Self {
             volume,
+            pid: pid_of(&socket),
             socket,
             export,
             replies,
@@ -386,6 +392,15 @@ impl Client {
             }
         }
     }
+}
+
+fn pid_of(socket: &OwnedFd) -> Option<u32> {
+    let address = getsockname(socket).ok()?;
+    if address.address_family() != AddressFamily::UNIX {
+        return None;
+    }
+    let pid = socket_peercred(socket).ok()?.pid;
+    u32::try_from(pid.as_raw_nonzero().get()).ok()
 }
 
 impl Payload {

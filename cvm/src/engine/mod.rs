@@ -15,6 +15,7 @@
 //! | `shard.rs` | the thread: what has happened, and what comes of it |
 //! | `client.rs` | a client of the NBD protocol: requests in, replies out |
 //! | `disks.rs` | files of disks, as they are found |
+//! | `trace.rs` | what has happened last, for `vxtrace` |
 //! | `ranges.rs` | ranges of volumes that nobody changes, and the copies that are made of them |
 //! | `driver/` | reads, writes and waits by `io_uring` or threads |
 
@@ -23,6 +24,7 @@ mod disks;
 pub mod driver;
 mod ranges;
 mod shard;
+mod trace;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -30,10 +32,15 @@ use std::sync::Arc;
 pub(crate) use disks::Found;
 pub(crate) use driver::DiskFile;
 pub(crate) use shard::start;
+pub(crate) use trace::Taken;
 
 use crate::core::iod::{RangeNumber, VolumeIo};
 use crate::export::nbd::Session;
 use crate::model::{Name, Sectors, UniqueId};
+use crate::stats::{Reset, Stats};
+
+/// Threads for the I/O of volumes: one for each processor, and not more than this.
+pub(crate) const SHARDS_MAX: usize = 4;
 
 /// Names an open volume.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -66,7 +73,22 @@ pub(crate) enum ToShard {
     Release(VolumeNumber),
     /// A client of a volume.
     Serve(VolumeNumber, OwnedFd, Box<Session>),
+    /// What has been done? Then it is counted anew from there on, if that is wanted.
+    Stats(AskNumber, Option<Reset>),
+    /// What has happened?
+    Trace {
+        /// Comes back with the answer.
+        ask: AskNumber,
+        /// Since the last time; `None`: from now on.
+        next: Option<u64>,
+        /// So many events are to be kept until the next time.
+        room: u32,
+    },
 }
+
+/// Names a question to all shards.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct AskNumber(pub(crate) u64);
 
 /// What a shard tells.
 #[derive(Debug)]
@@ -83,6 +105,10 @@ pub(crate) enum FromShard {
     Left(VolumeNumber),
     /// Nobody must use this plex any more, because of this disk.
     PlexFailed(VolumeNumber, Name, UniqueId),
+    /// What its volumes have done, also those that nobody has open any more.
+    Stats(AskNumber, Stats),
     /// Disks have answered all that they were told for the volume before it was to stand still.
     Still(VolumeNumber, u64),
+    /// What has happened, in which shard.
+    Traced(AskNumber, usize, Taken),
 }

@@ -5,7 +5,7 @@ use super::{FromShard, VolumeNumber};
 use crate::core::iod::RangeNumber;
 use crate::model::Sectors;
 use crate::model::size::SECTOR;
-use crate::volume::{Request, RequestId, Volume, What};
+use crate::volume::{Request, RequestId, What};
 
 /// A range that no program changes.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Shard {
     }
 
     fn give_back(&mut self, number: VolumeNumber, held: &Held) {
-        if let Some(volume) = self.volumes.get_mut(&number) {
+        if let Some(volume) = self.volume(number) {
             held.copy.into_iter().for_each(|copy| volume.cancel(copy));
             volume.release(held.hold);
             self.busy.push(number);
@@ -105,8 +105,7 @@ impl Shard {
     }
 
     fn ask_volume(&mut self, number: VolumeNumber, request: Request) {
-        let volume = self.volumes.entry(number).or_insert_with(super::shard::waiting);
-        Volume::submit(volume, request);
-        self.busy.push(number);
+        self.volumes.entry(number).or_insert_with(super::shard::waiting);
+        self.submit(number, request, None);
     }
 }

@@ -6,25 +6,29 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use llt::Instant;
 use slab::Slab;
 
 use super::client::{Asked, Client, range};
 use super::disks::{Disks, Found, Way};
 use super::driver::{self, Choice, Driver, DriverError, Event, IoBuffer, Operation, Pool};
 use super::ranges::Held;
+use super::trace::{Key, Trace};
 use super::{FromShard, ToShard, VolumeNumber};
 use crate::core::iod::{RangeNumber, VolumeIo};
-use crate::daemon::{Inbox, Mail, now};
+use crate::daemon::{Inbox, Mail, now, wall_micros};
 use crate::export::nbd::Session;
 use crate::model::size::SECTOR;
 use crate::model::{Sectors, UniqueId};
+use crate::stats::{Reset, Stats};
 use crate::volume::{
-    DiskOp, DiskWork, OpId, Request, RequestId, Rules, Volume, VolumeNote, VolumeOutput,
+    DiskOp, DiskWork, Request, RequestId, Rules, Volume, VolumeNote, VolumeOutput,
 };
 
 /// A shard.
 #[derive(Debug)]
 pub(super) struct Shard {
+    number: usize,
     inbox: Inbox<ToShard>,
     pub(super) out: Mail<FromShard>,
     driver: Driver,
@@ -40,6 +44,11 @@ pub(super) struct Shard {
     disks: Disks<Flight>,
     /// Operations that the driver has.
     flights: Slab<Flight>,
+    /// The time of what is done now: it is looked up once for what has come together.
+    pub(super) now: Instant,
+    /// What volumes have done that nobody has open any more.
+    past: Stats,
+    pub(super) trace: Trace,
     /// Volumes and clients with which something may have to be done.
     pub(super) busy: Vec<VolumeNumber>,
     stirred: Vec<usize>,
@@ -91,7 +100,7 @@ pub(crate) fn start(
         match Driver::new(Choice::Auto) {
             Ok(driver) => {
                 let _ = begun.send(Ok(()));
-                Shard::new(inbox, out, driver).run();
+                Shard::new(number, inbox, out, driver).run();
             }
             Err(error) => drop(begun.send(Err(error))),
         }
@@ -102,8 +111,9 @@ pub(crate) fn start(
 }
 
 impl Shard {
-    fn new(inbox: Inbox<ToShard>, out: Mail<FromShard>, driver: Driver) -> Self {
+    fn new(number: usize, inbox: Inbox<ToShard>, out: Mail<FromShard>, driver: Driver) -> Self {
         Self {
+            number,
             inbox,
             out,
             driver,
@@ -115,6 +125,9 @@ impl Shard {
             requests: Slab::new(),
             disks: Disks::default(),
             flights: Slab::new(),
+            now: now(),
+            past: Stats::default(),
+            trace: Trace::of_shard(number),
             busy: Vec::new(),
             stirred: Vec::new(),
         }
@@ -123,19 +136,27 @@ impl Shard {
     /// For as long as the process lives.
     fn run(&mut self) {
         let mut events = Vec::new();
-        let mut tidied = now();
+        let (mut tidied, mut looked) = (now(), now());
         self.driver.watch(&self.inbox, INBOX, false);
         loop {
             let longest = if self.stirred.is_empty() { LONGEST } else { Duration::ZERO };
             if let Err(error) = self.driver.wait(Some(longest), &mut events) {
                 tracing::error!(%error, "disks cannot be waited for");
             }
+            self.now = now();
             for event in events.drain(..) {
                 self.handle_event(event);
             }
-            if now().since(tidied) >= TIDY {
-                tidied = now();
-                self.volumes.values_mut().for_each(Volume::tidy);
+            if self.trace.is_on() && self.now.since(looked) >= LOOK {
+                looked = self.now;
+                self.look_for_stalls();
+            }
+            if self.now.since(tidied) >= TIDY {
+                tidied = self.now;
+                for volume in self.volumes.values_mut() {
+                    volume.set_time(self.now);
+                    volume.tidy();
+                }
                 self.busy.extend(self.volumes.keys());
             }
             self.settle();
@@ -167,7 +188,9 @@ impl Shard {
     fn handle_message(&mut self, message: ToShard) {
         match message {
             ToShard::Close(volume) => {
-                self.volumes.remove(&volume);
+                if let Some(volume) = self.volumes.remove(&volume) {
+                    remember(&mut self.past, &volume);
+                }
                 self.forget_range(volume);
                 self.said.remove(&volume);
             }
@@ -187,11 +210,75 @@ impl Shard {
             }
             ToShard::Release(volume) => self.release(volume),
             ToShard::Serve(volume, socket, session) => self.serve(volume, socket, *session),
+            ToShard::Stats(ask, reset) => {
+                let stats = self.stats();
+                self.out.send(FromShard::Stats(ask, stats));
+                reset.iter().for_each(|meant| self.reset(meant));
+            }
+            ToShard::Trace { ask, next, room } => {
+                let room = usize::try_from(room).unwrap_or(usize::MAX);
+                let taken = self.trace.take(self.now, wall_micros(), next, room);
+                self.out.send(FromShard::Traced(ask, self.number, taken));
+            }
         }
+    }
+
+    fn stats(&mut self) -> Stats {
+        let mut stats = self.past.clone();
+        for volume in self.volumes.values_mut() {
+            volume.set_time(self.now);
+            remember(&mut stats, volume);
+        }
+        stats
+    }
+
+    fn reset(&mut self, meant: &Reset) {
+        self.past.reset(meant);
+        for volume in self.volumes.values_mut() {
+            if volume.map().home().is_some_and(|home| home.id == meant.group) {
+                volume.reset_stats(meant);
+            }
+        }
+    }
+
+    fn look_for_stalls(&mut self) {
+        self.trace.look(self.now);
+        if !self.trace.is_on() {
+            return;
+        }
+        for (number, volume) in &self.volumes {
+            self.trace.look_for_stalls(self.now, *number, volume);
+        }
+    }
+
+    /// A volume, which is going to be given something to do.
+    pub(super) fn volume(&mut self, number: VolumeNumber) -> Option<&mut Volume> {
+        let volume = self.volumes.get_mut(&number)?;
+        volume.set_time(self.now);
+        Some(volume)
+    }
+
+    /// A volume gets something to do.
+    pub(super) fn submit(
+        &mut self,
+        number: VolumeNumber,
+        request: Request,
+        pid: Option<u32>,
+    ) -> bool {
+        let Some(volume) = self.volume(number) else { return false };
+        volume.submit(request);
+        if self.trace.is_on()
+            && let Some(volume) = self.volumes.get(&number)
+        {
+            self.trace.request_begins(self.now, request, volume, pid);
+        }
+        self.busy.push(number);
+        true
     }
 
     fn set_io(&mut self, number: VolumeNumber, io: VolumeIo) {
         let volume = self.volumes.entry(number).or_insert_with(waiting);
+        volume.set_time(self.now);
         match io {
             VolumeIo::Gone => volume.handle_gone(),
             VolumeIo::Runs { map, rules } => volume.go_on(map, rules),
@@ -233,6 +320,7 @@ impl Shard {
     fn attend(&mut self, place: usize) {
         let Some(client) = self.clients.get_mut(place) else { return };
         client.speak(&mut self.pool);
+        self.now = now();
         let mut budget = BUDGET;
         while let Some(client) = self.clients.get_mut(place)
             && let Some(asked) = client.hear(&mut self.pool, &mut budget)
@@ -268,10 +356,8 @@ impl Shard {
         let what = asked.what;
         let place = self.requests.insert(Asking::Client(client, asked));
         let request = Request { id: RequestId(place as u64), what, at, len };
-        if let Some(volume) = self.volumes.get_mut(&number) {
-            volume.submit(request);
-            self.busy.push(number);
-        } else {
+        let pid = self.clients.get(client).and_then(|client| client.pid);
+        if !self.submit(number, request, pid) {
             self.answer(request.id, Err(crate::volume::IoFailed::Gone));
         }
     }
@@ -304,6 +390,9 @@ impl Shard {
 
     fn answer(&mut self, request: RequestId, result: Result<(), crate::volume::IoFailed>) {
         let place = usize::try_from(request.0).unwrap_or(usize::MAX);
+        if self.trace.is_on() {
+            self.trace.ends(self.now, Key::Request(request), result.is_ok());
+        }
         match self.requests.try_remove(place) {
             Some(Asking::Client(place, asked)) => {
                 if let Some(client) = self.clients.get_mut(place) {
@@ -326,6 +415,9 @@ impl Shard {
     fn send(&mut self, number: VolumeNumber, op: DiskOp, log: Option<IoBuffer>) {
         let Some(volume) = self.volumes.get(&number) else { return };
         let Some(disk) = volume.map().disks().get(op.disk.0).cloned() else { return };
+        if self.trace.is_on() {
+            self.trace.op_begins(self.now, number, volume, op.id);
+        }
         let flight = || Flight { volume: number, op, disk: disk.clone(), log: log.clone() };
         if op.work.changes() {
             self.disks.forget_unwritable(&disk);
@@ -390,11 +482,20 @@ impl Shard {
 
     fn landed(&mut self, flight: Flight, is_done: bool) {
         flight.log.into_iter().for_each(|buffer| self.pool.give_back(buffer));
-        if let Some(volume) = self.volumes.get_mut(&flight.volume) {
-            let OpId(_) = flight.op.id;
+        if self.trace.is_on() {
+            self.trace.ends(self.now, Key::Op(flight.volume, flight.op.id), is_done);
+        }
+        if let Some(volume) = self.volume(flight.volume) {
             volume.handle_done(flight.op.id, is_done);
             self.busy.push(flight.volume);
         }
+    }
+}
+
+/// What a volume has done is added to what others have.
+fn remember(stats: &mut Stats, volume: &Volume) {
+    if let Some(home) = volume.map().home() {
+        stats.add_objects(&home.id, &volume.stats());
     }
 }
 
@@ -443,5 +544,7 @@ const BUDGET: usize = 256 << 10;
 const ROUNDS: usize = 4;
 /// Between two looks at logs: regions that were not changed since are not dirty any more.
 const TIDY: Duration = Duration::from_secs(5);
+/// Between two looks for what disks do not answer, while somebody traces.
+const LOOK: Duration = Duration::from_millis(500);
 /// So that a wake-up that was missed costs no more than this.
 const LONGEST: Duration = Duration::from_secs(1);

@@ -1,5 +1,6 @@
 //! vxiod: the kernel half of a node as a process.
 
+mod asks;
 mod disks;
 mod door;
 mod plane;

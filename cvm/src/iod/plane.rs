@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::core::iod::{DrainTicket, Iod, RangeNumber, VolumeIo, VolumeName};
+use super::asks::Asks;
+use crate::core::iod::{DrainTicket, Iod, ObserveNumber, RangeNumber, VolumeIo, VolumeName};
 use crate::daemon::{Inbox, Mail, mailbox};
-use crate::engine::{Found, FromShard, ToShard, VolumeNumber, start};
+use crate::engine::{Found, FromShard, SHARDS_MAX, ToShard, VolumeNumber, start};
 use crate::export::nbd::Session;
 use crate::model::{Sectors, UniqueId};
+use crate::stats::Observe;
 
 /// The shards, and the volumes in them.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Plane {
     ranges: BTreeMap<VolumeName, HeldRange>,
     /// What is to be told when all that must stands still.
     drains: Vec<(DrainTicket, Option<UniqueId>)>,
+    /// What shards were asked, and have not all answered.
+    pub(super) asks: Asks,
     next: u64,
     said: u64,
 }
@@ -75,7 +79,8 @@ impl Plane {
         };
         let shards = (0..count).map(shard).collect::<Result<Vec<_>>>()?;
         let (volumes, by_name, ranges) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Ok(Self { shards, news, volumes, by_name, ranges, drains: Vec::new(), next: 0, said: 0 })
+        let (drains, asks, next, said) = (Vec::new(), Asks::default(), 0, 0);
+        Ok(Self { shards, news, volumes, by_name, ranges, drains, asks, next, said })
     }
 
     /// What shards have told.
@@ -264,6 +269,20 @@ impl Plane {
         self.volumes.values().map(|served| served.clients).sum()
     }
 
+    /// All shards are asked; [`Asks`] puts their answers together.
+    pub(super) fn observe(&mut self, ask: ObserveNumber, what: Observe) {
+        let number = self.asks.begin(ask, &what, self.shards.len());
+        for (place, shard) in self.shards.iter().enumerate() {
+            shard.send(match &what {
+                Observe::Stats { reset } => ToShard::Stats(number, reset.clone()),
+                Observe::Trace(taken) => {
+                    let (next, room) = (taken.next.get(place).copied(), taken.room);
+                    ToShard::Trace { ask: number, next, room }
+                }
+            });
+        }
+    }
+
     /// A disk was looked for; who does not wait for it keeps it for later.
     pub(super) fn found(&self, disk: &UniqueId, found: Option<&Arc<Found>>) {
         for shard in &self.shards {
@@ -287,6 +306,3 @@ impl AsFd for Plane {
 fn hold(volume: VolumeNumber, HeldRange { number, at, len }: HeldRange) -> ToShard {
     ToShard::Hold { volume, number, at, len }
 }
-
-/// Threads for the I/O of volumes: one for each processor, and not more than this.
-const SHARDS_MAX: usize = 4;

@@ -16,10 +16,11 @@ use llt::{Id, Incarnation, NodeId};
 use super::disks::{Disks, Done};
 use super::door::Door;
 use super::plane::{HeldRange, Plane};
-use crate::core::iod::{Command, DiskError, Iod, IodConfig, IodNotice, IodOutput};
+use crate::core::iod::{Command, DiskError, Iod, IodConfig, IodNotice, IodOutput, ObserveNumber};
 use crate::core::wire::local::{UpcallWriter, decode_command};
 use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
 use crate::engine::FromShard;
+use crate::stats::Observed;
 
 pub(super) struct Reactor {
     root: PathBuf,
@@ -205,7 +206,21 @@ impl Reactor {
                     self.iod.handle_plex_failed(now(), group, plex, disk, wall);
                 }
             }
+            FromShard::Stats(ask, stats) => {
+                let answer = self.plane.asks.counted(ask, &stats);
+                self.observed(answer);
+            }
             FromShard::Still(volume, said) => self.plane.still(volume, said),
+            FromShard::Traced(ask, shard, taken) => {
+                let answer = self.plane.asks.traced(ask, shard, taken);
+                self.observed(answer);
+            }
+        }
+    }
+
+    fn observed(&mut self, answer: Option<(ObserveNumber, Observed)>) {
+        if let Some((ask, observed)) = answer {
+            self.iod.handle_observed(ask, observed);
         }
     }
 
@@ -257,6 +272,7 @@ impl Reactor {
                 IodOutput::Opened(ticket, result) => {
                     self.door.opened(ticket, result, &mut self.iod);
                 }
+                IodOutput::Observe(ask, what) => self.plane.observe(ask, what),
                 IodOutput::OpenPort => self.open_port(),
                 IodOutput::Prepare(image) => self.disks.prepare(&image),
                 IodOutput::SendTo(to, payload) => {

@@ -97,6 +97,7 @@ impl Volume {
         for op in bad.into_iter().flatten() {
             let (at, len) = (op.at, op.len);
             if !faults.contains(&op) {
+                self.count_corrected(&op);
                 self.note(&op, |plex| VolumeNote::Corrected { plex, at, len });
             }
         }

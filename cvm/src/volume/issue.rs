@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::map::{MirrorIndex, PlexIndex, PlexMode, Target, VolumeMap};
 use super::request::{DiskOp, DiskWork, IoFailed, OpId, VolumeOutput, What};
-use super::state::{Op, UnderWay, Volume};
+use super::state::{Flying, Op, UnderWay, Volume};
 use crate::model::Sectors;
 
 /// An operation that is not issued yet.
@@ -185,9 +185,9 @@ impl Volume {
         active.faults.clear();
         let request = active.request.id;
         for Planned { op, work } in self.plan.drain(..) {
-            let Op { disk, at, len, offset, .. } = op;
-            let id = OpId(self.ops.insert(UnderWay::Request(op)));
-            let op = DiskOp { id, request, disk, work, at, len, offset };
+            let (what, Op { disk, at, len, offset, .. }) = (UnderWay::Request(op), op);
+            let op = DiskOp { id: OpId::NONE, request, disk, work, at, len, offset };
+            let op = Flying::launch(&mut self.ops, self.now, what, op);
             self.out.push_back(VolumeOutput::Disk(op));
         }
         if self.active.get(slot).is_some_and(|active| active.left == 0) {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::map::{DiskIndex, MirrorIndex, MirrorLog, PlexIndex, VolumeMap};
 use super::request::{DiskOp, DiskWork, IoFailed, OpId, RequestId, VolumeOutput};
-use super::state::{State, UnderWay, Volume};
+use super::state::{Flying, State, UnderWay, Volume};
 use crate::disk::encode_block;
 
 /// The map of this node, of one mirror.
@@ -69,6 +69,16 @@ enum LogWork {
     Flush(PlexIndex, DiskIndex),
     /// A copy of the log, by its place among them.
     Write(usize),
+}
+
+impl LogOp {
+    /// The plex that is flushed for it.
+    pub(super) const fn plex(self) -> Option<PlexIndex> {
+        match self.what {
+            LogWork::Flush(plex, _) => Some(plex),
+            LogWork::Write(_) => None,
+        }
+    }
 }
 
 impl Volume {
@@ -269,10 +279,10 @@ impl Volume {
         let map = Arc::clone(&self.map);
         let disks = map.disks_below(mirror);
         for (plex, disk) in disks {
-            let op = LogOp { mirror, what: LogWork::Flush(plex, disk) };
-            let id = self.log_op(op);
-            let (request, work) = (RequestId::NOBODY, DiskWork::Flush);
+            let what = LogOp { mirror, what: LogWork::Flush(plex, disk) };
+            let (id, request, work) = (OpId::NONE, RequestId::NOBODY, DiskWork::Flush);
             let op = DiskOp { id, request, disk, work, at: 0, len: 0, offset: 0 };
+            let op = self.log_op(what, op);
             self.out.push_back(VolumeOutput::Disk(op));
         }
         self.pass_is_over(mirror);
@@ -302,22 +312,24 @@ impl Volume {
                     let dirty = dirty.range(log.shape.regions_in(block)).copied();
                     data.extend(encode_block(copy.name, log.shape, number, block, dirty));
                 }
-                let id = self.log_op(LogOp { mirror, what: LogWork::Write(place) });
+                let what = LogOp { mirror, what: LogWork::Write(place) };
                 let at = copy.at + log.shape.at(number) + u64::from(run.start);
-                let (request, work) = (RequestId::NOBODY, DiskWork::Write { durable: true });
+                let (id, request) = (OpId::NONE, RequestId::NOBODY);
+                let work = DiskWork::Write { durable: true };
                 let len = u64::from(run.end - run.start);
                 let op = DiskOp { id, request, disk: copy.disk, work, at, len, offset: 0 };
+                let op = self.log_op(what, op);
                 self.out.push_back(VolumeOutput::Log(op, data));
             }
         }
         self.pass_is_over(mirror);
     }
 
-    fn log_op(&mut self, op: LogOp) -> OpId {
-        if let Some(pass) = self.marks_of(op.mirror).and_then(|marks| marks.pass.as_mut()) {
+    fn log_op(&mut self, what: LogOp, op: DiskOp) -> DiskOp {
+        if let Some(pass) = self.marks_of(what.mirror).and_then(|marks| marks.pass.as_mut()) {
             pass.left += 1;
         }
-        OpId(self.ops.insert(UnderWay::Log(op)))
+        Flying::launch(&mut self.ops, self.now, UnderWay::Log(what), op)
     }
 
     /// A disk has done what it was told for a log, or has not.

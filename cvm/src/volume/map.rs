@@ -9,8 +9,10 @@
 
 use crate::disk::{DrlName, DrlShape};
 use crate::model::{
-    Group, Layout, LogType, Name, Piece, Plex, ReadPolicy, Sectors, Source, UniqueId, Volume,
+    Group, Layout, LogType, Name, Piece, Plex, ReadPolicy, Rid, Sectors, Source, UniqueId, Volume,
 };
+
+pub use objects::{Home, Member, SubdiskIndex, SubdiskMap};
 
 /// Numbers a disk of a mapping.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -32,14 +34,20 @@ impl MirrorIndex {
 /// A volume as it is mapped.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct VolumeMap {
+    home: Option<Home>,
     mirrors: Vec<Mirror>,
     plexes: Vec<PlexMap>,
     disks: Vec<UniqueId>,
+    /// What the group calls each of the disks.
+    members: Vec<Member>,
+    subdisks: Vec<SubdiskMap>,
 }
 
 /// A volume or a layer of one: equal copies.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mirror {
+    /// The identity of its record.
+    pub rid: Rid,
     /// Its record.
     pub name: Name,
     /// How long it is.
@@ -50,6 +58,8 @@ pub struct Mirror {
     pub preferred: Option<PlexIndex>,
     /// The plex that it is a part of; `None` is the volume.
     pub parent: Option<PlexIndex>,
+    /// The subdisk of that plex that it is.
+    pub subvolume: Option<SubdiskIndex>,
     /// Its dirty region log, if it has one that can be used.
     pub log: Option<MirrorLog>,
 }
@@ -94,6 +104,8 @@ pub enum PlexMode {
 /// A copy of a volume.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PlexMap {
+    /// The identity of its record.
+    pub rid: Rid,
     /// Its record.
     pub name: Name,
     /// The mirror that it is a copy of.
@@ -106,6 +118,8 @@ pub struct PlexMap {
     /// Each disk once; those of layers not.
     disks: Vec<DiskIndex>,
     layers: Vec<MirrorIndex>,
+    /// Those of its subdisks that lie on disks.
+    subdisks: Vec<SubdiskIndex>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -159,7 +173,9 @@ impl VolumeMap {
     /// there is no such volume.
     pub fn new(group: &Group, name: &str) -> Option<Self> {
         let (name, volume) = group.volumes.get_key_value(name)?;
-        let mut map = Self::default();
+        let (id, minor) = (group.id.clone(), volume.minor);
+        let home = Home { id, name: group.name.clone(), minor };
+        let mut map = Self { home: Some(home), ..Self::default() };
         map.add(group, name, volume, None);
         Some(map)
     }
@@ -181,12 +197,19 @@ impl VolumeMap {
         group: &Group,
         name: &Name,
         volume: &Volume,
-        parent: Option<PlexIndex>,
+        above: Option<(PlexIndex, SubdiskIndex)>,
     ) -> MirrorIndex {
         let index = MirrorIndex(self.mirrors.len());
-        let (name, len) = (name.clone(), volume.len);
-        let log = None;
-        self.mirrors.push(Mirror { name, len, plexes: Vec::new(), preferred: None, parent, log });
+        self.mirrors.push(Mirror {
+            rid: volume.common.rid,
+            name: name.clone(),
+            len: volume.len,
+            plexes: Vec::new(),
+            preferred: None,
+            parent: above.map(|(plex, _)| plex),
+            subvolume: above.map(|(_, subdisk)| subdisk),
+            log: None,
+        });
         let mut plexes = Vec::new();
         for name in &volume.plexes {
             if let Some(plex) = group.plexes.get(name).filter(|plex| !plex.is_log_only()) {
@@ -213,13 +236,12 @@ impl VolumeMap {
             let Some(plex) = group.plexes.get(name).filter(|plex| plex.has_log_in_use()) else {
                 continue;
             };
-            let Some(subdisk) = plex.log.as_ref().and_then(|log| group.subdisks.get(log)) else {
-                continue;
-            };
+            let log_of = plex.log.as_ref().and_then(|log| group.subdisks.get_key_value(log));
+            let Some((subdisk_name, subdisk)) = log_of else { continue };
             let Source::Disk { dm, offset } = &subdisk.source else { continue };
             // Who removes a disk takes the log off, too.
-            let disk = group.disks.get(dm).and_then(|dm| dm.disk.as_ref());
-            let Some(disk) = disk.map(|disk| self.disk(disk)) else { continue };
+            let Some(disk) = self.disk(group, dm) else { continue };
+            self.add_subdisk(subdisk_name, subdisk, Some((disk, *offset)), Some(plex.common.rid));
             let rids = (volume.common.rid, subdisk.common.rid);
             let drl = DrlName::new(&group.id, group.is_shared(), rids.0, rids.1);
             log.maps = log.maps.min(shape.maps(subdisk.len));
@@ -238,35 +260,46 @@ impl VolumeMap {
         let index = PlexIndex(self.plexes.len());
         let columns = vec![Vec::new(); usize::from(plex.layout.columns())];
         let (mode, layout) = (mode(plex), plex.layout);
-        let (name, disks, layers) = (name.clone(), Vec::new(), Vec::new());
-        self.plexes.push(PlexMap { name, mirror, mode, layout, columns, disks, layers });
+        let (rid, name) = (plex.common.rid, name.clone());
+        let (disks, layers, subdisks) = (Vec::new(), Vec::new(), Vec::new());
+        let made = PlexMap { rid, name, mirror, mode, layout, columns, disks, layers, subdisks };
+        self.plexes.push(made);
         for piece in &plex.pieces {
-            let Some(subdisk) = group.subdisks.get(&piece.subdisk) else { continue };
+            let Some((name, subdisk)) = group.subdisks.get_key_value(&piece.subdisk) else {
+                continue;
+            };
+            let place = match &subdisk.source {
+                Source::Disk { dm, offset } => self.disk(group, dm).map(|disk| (disk, *offset)),
+                Source::Volume(_) => None,
+            };
+            let number = self.add_subdisk(name, subdisk, place, None);
             let target = match &subdisk.source {
-                Source::Disk { dm, offset } => {
-                    let disk = group.disks.get(dm).and_then(|dm| dm.disk.as_ref());
-                    disk.map(|disk| Target::Disk { disk: self.disk(disk), at: *offset })
-                }
+                Source::Disk { .. } => place.map(|(disk, at)| Target::Disk { disk, at }),
                 // The check has seen that a layer has none of its own.
                 Source::Volume(layer) => group
                     .volumes
                     .get(layer)
-                    .map(|volume| self.add(group, layer, volume, Some(index)))
+                    .map(|volume| self.add(group, layer, volume, Some((index, number))))
                     .map(|mirror| Target::Layer { mirror, at: 0 }),
             };
             if let (Some(target), Some(plex)) = (target, self.plexes.get_mut(index.0)) {
                 plex.add(piece, subdisk.len, target);
+                plex.subdisks.extend(place.map(|_| number));
             }
         }
         index
     }
 
-    fn disk(&mut self, disk: &UniqueId) -> DiskIndex {
+    /// The disk of a member of the group, if it has one.
+    fn disk(&mut self, group: &Group, dm: &Name) -> Option<DiskIndex> {
+        let (name, member) = group.disks.get_key_value(dm)?;
+        let disk = member.disk.as_ref()?;
         let known = self.disks.iter().position(|known| known == disk);
-        DiskIndex(known.unwrap_or_else(|| {
+        Some(DiskIndex(known.unwrap_or_else(|| {
             self.disks.push(disk.clone());
+            self.members.push(Member { rid: member.common.rid, name: name.clone() });
             self.disks.len() - 1
-        }))
+        })))
     }
 
     /// The plex that the read policy names: by itself, or as the only striped one.
@@ -524,5 +557,6 @@ const REGIONS_MAX: usize = 256;
 /// The same where little is to be copied after a crash; its `voldrl_max_seq_dirty`.
 const SEQUENTIAL_MAX: usize = 3;
 
+mod objects;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! Volumes, pure: what is asked of a volume becomes operations on disks, and their ends become its
-//! end. No clocks, files or threads.
+//! end. No clocks, files or threads: what time it is it is told ([`Volume::set_time`]), and counts by.
 //!
 //! | file | what |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | `log.rs` | the dirty region log: marks that are on disks before data are |
 //! | `issue.rs` | a request becomes operations: which plex is read, all that are written |
 //! | `finish.rs` | what comes of it when the disks have answered |
+//! | `tally.rs` | what it has done is counted, by volume, plex, subdisk and disk |
 //!
 //! ```text
 //! submit -> waits -> runs -> done
@@ -31,15 +32,17 @@ mod log;
 mod map;
 mod request;
 mod state;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod wait;
 
 pub use map::{
-    DiskIndex, LogCopy, Mirror, MirrorIndex, MirrorLog, Part, Parts, PlexIndex, PlexMap, PlexMode,
-    Target, VolumeMap,
+    DiskIndex, Home, LogCopy, Member, Mirror, MirrorIndex, MirrorLog, Part, Parts, PlexIndex,
+    PlexMap, PlexMode, SubdiskIndex, SubdiskMap, Target, VolumeMap,
 };
 pub use request::{
     DiskOp, DiskWork, IoFailed, OpId, Request, RequestId, Rules, VolumeNote, VolumeOutput, What,
 };
 pub use state::Volume;
+pub use tally::Placed;

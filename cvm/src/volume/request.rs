@@ -82,6 +82,11 @@ pub struct Request {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct OpId(pub usize);
 
+impl OpId {
+    /// Of an operation that has no number yet.
+    pub(super) const NONE: Self = Self(usize::MAX);
+}
+
 /// What a disk is to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DiskWork {

@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use llt::Instant;
 use slab::Slab;
 
 use super::issue::Planned;
 use super::log::{LogOp, Marks};
 use super::map::{DiskIndex, PlexIndex, VolumeMap};
 use super::request::{
-    DiskWork, IoFailed, OpId, Request, RequestId, Rules, VolumeNote, VolumeOutput, What,
+    DiskOp, DiskWork, IoFailed, OpId, Request, RequestId, Rules, VolumeNote, VolumeOutput, What,
 };
+use super::tally::Tally;
 use super::wait::Held;
 use crate::model::Sectors;
 
@@ -23,7 +25,10 @@ pub struct Volume {
     /// It was asked to stand still, and has not said yet that it does.
     owes_still: bool,
     pub(super) active: Slab<Active>,
-    pub(super) ops: Slab<UnderWay>,
+    pub(super) ops: Slab<Flying>,
+    /// The time of what is done to it next.
+    pub(super) now: Instant,
+    pub(super) tally: Tally,
     /// Those of `active` that have not begun, in the order in which they came.
     pub(super) waiting: VecDeque<usize>,
     /// The blocks that nobody else may change while a request has begun and has not ended.
@@ -61,6 +66,8 @@ pub(super) enum State {
 #[derive(Clone, Debug)]
 pub(super) struct Active {
     pub(super) request: Request,
+    /// When it came.
+    pub(super) since: Instant,
     pub(super) phase: Phase,
     pub(super) step: Step,
     /// Operations that disks have not answered.
@@ -110,6 +117,30 @@ pub(super) enum Step {
 
 /// What a disk has been told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Flying {
+    pub(super) what: UnderWay,
+    pub(super) op: DiskOp,
+    /// When it was told.
+    pub(super) since: Instant,
+}
+
+impl Flying {
+    /// The operation gets its number.
+    pub(super) fn launch(
+        ops: &mut Slab<Self>,
+        since: Instant,
+        what: UnderWay,
+        op: DiskOp,
+    ) -> DiskOp {
+        let entry = ops.vacant_entry();
+        let op = DiskOp { id: OpId(entry.key()), ..op };
+        entry.insert(Self { what, op, since });
+        op
+    }
+}
+
+/// Whose it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum UnderWay {
     Log(LogOp),
     Request(Op),
@@ -137,6 +168,8 @@ impl Volume {
             owes_still: false,
             active: Slab::new(),
             ops: Slab::new(),
+            now: Instant::ZERO,
+            tally: Tally::default(),
             waiting: VecDeque::new(),
             held: Vec::new(),
             has_told_change: false,
@@ -153,10 +186,16 @@ impl Volume {
         volume
     }
 
+    /// What time it is at whatever is done to it next: how long things take is counted by that.
+    pub const fn set_time(&mut self, now: Instant) {
+        self.now = now;
+    }
+
     /// Something is wanted.
     pub fn submit(&mut self, request: Request) {
         let slot = self.active.insert(Active {
             request,
+            since: self.now,
             phase: Phase::Waiting,
             step: Step::Begin,
             left: 0,
@@ -203,7 +242,9 @@ impl Volume {
     /// # Panics
     /// If no such operation is under way.
     pub fn handle_done(&mut self, op: OpId, is_done: bool) {
-        match self.ops.remove(op.0) {
+        let flying = self.ops.remove(op.0);
+        self.count_op(&flying, is_done);
+        match flying.what {
             UnderWay::Log(op) => {
                 self.log_done(op, is_done);
                 self.settle();
@@ -305,6 +346,7 @@ impl Volume {
         self.turns.resize(map.plexes().count(), 0);
         self.failed.clear();
         let before = std::mem::replace(&mut self.map, map);
+        self.tally.take_map(&before, &self.map);
         self.take_logs(&before);
     }
 
@@ -344,6 +386,7 @@ impl Volume {
     pub(super) fn end(&mut self, slot: usize, result: Result<(), IoFailed>) {
         if let Some(active) = self.active.try_remove(slot) {
             self.let_go(slot);
+            self.count_request(&active, result.is_ok());
             self.out.push_back(VolumeOutput::Done(active.request.id, result));
         }
     }

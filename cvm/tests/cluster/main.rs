@@ -14,4 +14,5 @@ mod logs;
 mod opens;
 mod requirements;
 mod resync;
+mod stats;
 mod world;

@@ -13,9 +13,10 @@ use cvm::core::wire::parcel::{Parcels, Way};
 use cvm::core::wire::v::VMessage;
 use cvm::core::wire::w::WMessage;
 use cvm::disk::Image;
-use cvm::model::{Activation, Name, Sectors, UniqueId};
+use cvm::model::{Activation, Name, Rid, Sectors, UniqueId};
 use cvm::request::{ClusterRequest, Failure, Reply, Request};
 use cvm::sim::{Course, Disks, Fate, Ranges, Writes};
+use cvm::stats::{Counters, ObjectStats, Objects, Observe, Observed, Stats, Traced};
 use llt::{Duration, Id, Incarnation, Instant, NodeId};
 
 use crate::bus::{Bus, Event};
@@ -52,7 +53,7 @@ pub(crate) struct Node {
     configd_out: VecDeque<ConfigdOutput>,
     /// From vxiod to vxconfigd, and back.
     upcalls: VecDeque<Upcall>,
-    commands: VecDeque<Command>,
+    pub(crate) commands: VecDeque<Command>,
     /// What programs were told that open volumes.
     pub(crate) opened: BTreeMap<u64, Result<(), OpenRefused>>,
     /// What utilities were told, by session.
@@ -426,6 +427,17 @@ impl World {
             }
             IodOutput::ClosePort => self.v.leave(node, usize::MAX / 2),
             IodOutput::Notice(notice) => self.said.push(Said::Iod(node, notice)),
+            IodOutput::Observe(ask, what) => {
+                self.trace.push(format!("observe {node}"));
+                let answer = match what {
+                    Observe::Stats { .. } => Observed::Stats(counted_by(node)),
+                    Observe::Trace(taken) => {
+                        Observed::Traced(Traced { taken, ..Traced::default() })
+                    }
+                };
+                state.iod.handle_observed(ask, answer);
+                self.collect(node);
+            }
             IodOutput::Opened(ticket, result) => {
                 let before = state.opened.insert(ticket.0, result);
                 assert!(before.is_none(), "a second answer to {ticket:?}");
@@ -637,6 +649,16 @@ impl World {
         late.iter().for_each(|write| self.disks.apply(write));
         self.horizon = None;
     }
+}
+
+/// What volumes of a node have done, in this world.
+pub(crate) fn counted_by(node: NodeId) -> Stats {
+    let failed_reads = u64::from(node.get()) + 1;
+    let counters = Counters { failed_reads, ..Counters::default() };
+    let object = ObjectStats { counters, ..ObjectStats::default() };
+    let mut stats = Stats::default();
+    stats.add_objects(&UniqueId::new(1, 1, "counted"), &Objects::from([(Rid(1), object)]));
+    stats
 }
 
 fn said_on_v(node: NodeId, payload: &Bytes) -> String {

@@ -146,7 +146,8 @@ impl Driver {
                 let takes = self.draw.exponential(LOG);
                 self.nodes[node].logs.push_back((self.world.now() + takes, token, io));
             }
-            IodOutput::Prepare(_) => {}
+            // Nobody asks what volumes have done.
+            IodOutput::Observe(..) | IodOutput::Prepare(_) => {}
             IodOutput::OpenPort => {
                 if !state.v.open(world) {
                     let local = self.local(node);

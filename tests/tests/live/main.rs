@@ -17,5 +17,6 @@ mod process_fuse;
 mod process_fuzz;
 mod process_quorum;
 mod process_relocation;
+mod process_stats;
 mod process_storm;
 mod process_volumes;

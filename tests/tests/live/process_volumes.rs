@@ -23,7 +23,7 @@ use crate::process::{LIMIT, are_missing, beside_another, options, run};
 pub(crate) const CLIENTS: &[&str] = &["nbdinfo", "nbdcopy", "qemu-io", "fio"];
 
 /// Three nodes and a group on four disks, which the first two nodes write.
-fn prepared(made: &[&str]) -> Temporary {
+pub(crate) fn prepared(made: &[&str]) -> Temporary {
     let options = UpOptions { disks: 4, disk_size: 64 << 20, ..options() };
     let cluster = Temporary::up(&options).unwrap_or_else(|error| panic!("{error:#}"));
     for disk in 0..4 {
@@ -49,7 +49,7 @@ fn output(program: &str, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn succeeds(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> String {
     let output = output(program, arguments);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {said}");

@@ -34,7 +34,9 @@ pub mod vxreattach;
 pub mod vxrecover;
 pub mod vxrelocd;
 pub mod vxsplitlines;
+pub mod vxstat;
 pub mod vxtask;
+pub mod vxtrace;
 pub mod vxunreloc;
 pub mod vxvol;
 

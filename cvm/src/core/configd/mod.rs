@@ -12,6 +12,7 @@
 //! | `disks.rs` | what was found on the disks |
 //! | `longest.rs` | how long a volume could be |
 //! | `events.rs` | what watchers are told |
+//! | `observe.rs` | what volumes have done, here and at other nodes |
 //!
 //! The master does one thing after the other: a transaction, or a join.
 
@@ -20,6 +21,7 @@ mod events;
 mod import;
 mod join;
 mod longest;
+mod observe;
 mod plan;
 mod requests;
 mod settle;
@@ -91,6 +93,7 @@ pub struct Configd {
     shipped_parcels: Parcels,
     requests: requests::Requests,
     settling: settle::Settling,
+    observing: observe::Observing,
     work: Work,
     /// Nodes that wait to join, as vxiod says, and since when.
     joiners: BTreeMap<NodeId, (Announce, Instant)>,
@@ -223,6 +226,7 @@ impl Configd {
             shipped_parcels: Parcels::default(),
             requests: requests::Requests::default(),
             settling: settle::Settling::default(),
+            observing: observe::Observing::default(),
             work: Work::Idle,
             joiners: BTreeMap::new(),
             checked: None,
@@ -273,6 +277,7 @@ impl Configd {
     /// A utility is gone; what it asked for goes on.
     pub fn handle_hangup(&mut self, session: u64) {
         self.requests.hang_up(session);
+        self.observing.hang_up(session);
         self.watchers.remove(&session);
     }
 
@@ -290,6 +295,7 @@ impl Configd {
                 self.on_joining(now, announce);
             }
             Upcall::Loaded { id, refused } => self.on_own_loaded(now, &id, refused),
+            Upcall::Observed(ask, observed) => self.on_observed(ask, observed),
             Upcall::Out { reason } => self.on_out(now, reason),
             Upcall::Role(role) => {
                 self.on_role(now, role);
@@ -442,6 +448,7 @@ impl Configd {
     pub fn handle_timer(&mut self, now: Instant) {
         self.check_answers(now);
         self.check_settling(now);
+        self.check_observing(now);
         self.next_work(now);
     }
 
@@ -452,7 +459,7 @@ impl Configd {
             Work::Join(joining) => joining.deadline(),
             Work::Txn(driven) => driven.deadline(),
         };
-        earliest(work, self.settling.deadline())
+        earliest(work, earliest(self.settling.deadline(), self.observing.deadline()))
     }
 
     /// What is to be done, one after the other.

@@ -78,6 +78,8 @@ impl Configd {
             | Request::Pace { .. }
             | Request::Scan
             | Request::Snapshot
+            | Request::Stats { .. }
+            | Request::Trace(_)
             | Request::TransState(_) => {
                 self.answer(waiting.id, Reply::Done);
                 return;

@@ -14,6 +14,7 @@ use crate::core::wire::parcel::Way;
 use crate::disk::{Decision, RequestId};
 use crate::model::{Activation, Name, UniqueId};
 use crate::request::{ClusterRequest, Failure, GroupRequest, Reply, Request};
+use crate::stats::{Reset, Stats};
 
 /// A request and whose it is.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub(super) struct Requests {
     /// Requests of this node that the master has.
     shipped: BTreeMap<RequestId, NodeId>,
     /// The membership of port u, to which requests can be shipped; `None` as long as nobody has said.
-    reachable: Option<PortView>,
+    pub(super) reachable: Option<PortView>,
     /// The first generation of port u that this vxconfigd was in.
     reachable_since: u64,
     /// Utilities that wait for this node to come in, or to go out.
@@ -64,11 +65,15 @@ impl Requests {
 
 /// What travels on port u.
 #[derive(Debug, Deserialize, Serialize)]
-enum Shipment {
+pub(super) enum Shipment {
     Answer(RequestId, Reply),
     /// With the generation of port u that the sender has read of. It can reach a vxconfigd that has
     /// come since then, while the sender is about to read that the one it was meant for is gone.
     Ask(RequestId, u64, Box<Request>),
+    /// What have volumes done there? It is counted anew from then on, if that is wanted.
+    Observe(RequestId, Option<Reset>),
+    /// This; nobody knows where there is no vxiod.
+    Observed(RequestId, Option<Stats>),
 }
 
 impl Configd {
@@ -112,6 +117,8 @@ impl Configd {
                 self.reply(session, reply);
             }
             Request::Snapshot => self.out.push_back(ConfigdOutput::Snapshot(session)),
+            Request::Stats { nodes, reset } => self.gather(now, session, &nodes, reset.as_ref()),
+            Request::Trace(taken) => self.trace(session, taken),
             request @ (Request::Disk(_)
             | Request::Group(_)
             | Request::Op { .. }
@@ -165,7 +172,7 @@ impl Configd {
         self.ship(master, &ask);
     }
 
-    fn ship(&mut self, to: NodeId, shipment: &Shipment) {
+    pub(super) fn ship(&mut self, to: NodeId, shipment: &Shipment) {
         if let Ok(json) = serde_json::to_vec(shipment) {
             for parcel in crate::core::wire::parcel::cut(&json.into()) {
                 self.out.push_back(ConfigdOutput::Ship(to, parcel));
@@ -196,6 +203,8 @@ impl Configd {
             | Request::Pace { .. }
             | Request::Scan
             | Request::Snapshot
+            | Request::Stats { .. }
+            | Request::Trace(_)
             | Request::TransState(_) => false,
         }
     }
@@ -247,6 +256,8 @@ impl Configd {
                 self.requests.queue.push_back(Waiting { id, request: *request });
                 self.next_work(now);
             }
+            Shipment::Observe(id, reset) => self.observe_for(from, id, reset),
+            Shipment::Observed(id, stats) => self.gathered(id, from, stats),
             Shipment::Ask(id, ..) => {
                 let reply = Reply::Failed(Failure::plain(SWITCHING));
                 self.ship(from, &Shipment::Answer(id, reply));
@@ -548,6 +559,7 @@ impl Configd {
         for (session, ..) in std::mem::take(&mut self.requests.activating) {
             self.reply(session, Reply::Failed(gone()));
         }
+        self.cannot_observe(&gone());
     }
 
     fn on_cluster_request(&mut self, session: u64, request: &ClusterRequest) {
@@ -630,6 +642,7 @@ impl Configd {
             let text = "vxconfigd of the master is gone, and had not begun it; retry it";
             self.fail(id, Failure::plain(text));
         }
+        self.forget_observers(view.left);
         self.forget_requests_of(view.left);
         self.next_work(now);
     }
@@ -637,6 +650,7 @@ impl Configd {
     /// Port u is closed here: what was shipped may be done, and its answer does not come.
     pub(super) fn on_unreachable(&mut self) {
         self.requests.reachable = None;
+        self.forget_observers(self.role.members);
         let loaded = self.loaded;
         let lost = self.requests.shipped.keys().filter(|id| loaded != Some(**id));
         for id in lost.copied().collect::<Vec<_>>() {
@@ -676,6 +690,8 @@ fn needs_scan(request: &Request) -> bool {
         | Request::MaxSize { .. }
         | Request::Pace { .. }
         | Request::Snapshot
+        | Request::Stats { .. }
+        | Request::Trace(_)
         | Request::TransState(_) => false,
     }
 }

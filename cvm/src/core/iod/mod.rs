@@ -60,6 +60,7 @@ use super::wire::v::{Announce, VMessage};
 use super::wire::w::Precheck;
 use crate::disk::{Decision, Image, RequestId};
 use crate::model::{Activation, Epoch, Name, Sectors, Stamp, Tid, UniqueId};
+use crate::stats::{Observe, Observed};
 
 /// How a vxiod is set up.
 #[derive(Clone, Debug)]
@@ -150,6 +151,10 @@ enum Cluster {
     In(view::Membership),
 }
 
+/// Names what is asked of the volumes of a node, until it is answered.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ObserveNumber(pub u64);
+
 /// What vxconfigd asks of it, the stand-in for the original's ioctls.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Command {
@@ -193,6 +198,8 @@ pub enum Command {
         /// What the master has had checked.
         Box<Precheck>,
     ),
+    /// What volumes have done here, or what happens: [`Upcall::Observed`].
+    Observe(ObserveNumber, Observe),
     /// Copies of a volume are made faster, slower, or later.
     Pace {
         /// Of which group.
@@ -270,6 +277,8 @@ pub enum Upcall {
         /// What is in its way.
         refused: Option<String>,
     },
+    /// The answer to [`Command::Observe`].
+    Observed(ObserveNumber, Observed),
     /// This node is out of the cluster; its shared groups are not imported any more.
     Out {
         /// Why.
@@ -337,6 +346,8 @@ pub enum IodOutput {
     Log(LogToken, LogIo),
     /// For the log.
     Notice(IodNotice),
+    /// What volumes have done here, or what happens: [`Iod::handle_observed`].
+    Observe(ObserveNumber, Observe),
     /// A volume was opened for a program, or why not.
     Opened(OpenTicket, Result<(), OpenRefused>),
     /// Register on port v.
@@ -495,6 +506,7 @@ impl Iod {
             Command::Begin { id } => self.begin(now, &id),
             Command::Drop { group } => self.drop_group(group),
             Command::Load(precheck) => self.load(*precheck),
+            Command::Observe(ask, what) => self.out.push_back(IodOutput::Observe(ask, what)),
             Command::Pace { group, volume, pace } => self.ask_pace((group, volume), pace),
             Command::Prefer(preference) => self.config.preference = preference,
             Command::Reject { node, reason } => self.reject(node, reason),
@@ -590,6 +602,11 @@ impl Iod {
     pub fn handle_write(&mut self, now: Instant, token: Token, done: WriteDone) {
         self.on_write(now, token, done);
         self.go_on(now);
+    }
+
+    /// What volumes have done here, or what has happened, as [`IodOutput::Observe`] asked.
+    pub fn handle_observed(&mut self, ask: ObserveNumber, observed: Observed) {
+        self.tell(Upcall::Observed(ask, observed));
     }
 
     /// Time has passed. Harmless when called too early.

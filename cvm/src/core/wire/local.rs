@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use llt::NodeSet;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::codec::{Malformed, Put, Reader};
 use super::images::{Told, put_image, put_told, read_image, read_told};
 use super::v::{put_announce, put_busy, put_pace, read_announce, read_busy, read_mode, read_pace};
 use super::w::{put_precheck, put_tenures, read_precheck, read_tenures};
-use crate::core::iod::{Command, ModeRefused, Role, TableView, TablesView, Task, Upcall};
+use crate::core::iod::{
+    Command, ModeRefused, ObserveNumber, Role, TableView, TablesView, Task, Upcall,
+};
 use crate::disk::Decision;
 use crate::model::UniqueId;
 
@@ -63,6 +67,11 @@ pub fn encode_command(command: &Command) -> Bytes {
             out.put_u8(12);
             out.put_unique_id(group);
         }
+        Command::Observe(ask, what) => {
+            out.put_u8(14);
+            out.put_u64(ask.0);
+            put_json(&mut out, what);
+        }
         Command::Pace { group, volume, pace } => {
             out.put_u8(13);
             out.put_unique_id(group);
@@ -111,6 +120,10 @@ pub fn decode_command(bytes: Bytes) -> Result<Command, Malformed> {
             volume: reader.name()?,
             pace: read_pace(&mut reader)?,
         },
+        14 => {
+            let ask = ObserveNumber(reader.u64("the number of a question")?);
+            Command::Observe(ask, read_json(&mut reader, "a question about volumes")?)
+        }
         11 => Command::Prefer(reader.u32("a preference")?.cast_signed()),
         _ => return Reader::wrong("a command that this version knows"),
     };
@@ -160,6 +173,11 @@ impl UpcallWriter {
                 out.put_txn_id(id);
                 out.put_u8(u8::from(refused.is_some()));
                 out.put_text(refused.as_deref().unwrap_or_default());
+            }
+            Upcall::Observed(ask, observed) => {
+                out.put_u8(10);
+                out.put_u64(ask.0);
+                put_json(&mut out, observed);
             }
             Upcall::Out { reason } => {
                 out.put_u8(4);
@@ -241,6 +259,10 @@ impl UpcallReader {
                 is_suspended: reader.flag("whether I/O stands still")?,
             }),
             6 => Upcall::Staged,
+            10 => {
+                let ask = ObserveNumber(reader.u64("the number of a question")?);
+                Upcall::Observed(ask, read_json(&mut reader, "what volumes have done")?)
+            }
             9 => Upcall::Tasks(reader.list("tasks", read_task)?),
             8 => Upcall::GivenUp { group: reader.unique_id()? },
             7 => {
@@ -307,6 +329,18 @@ fn read_tables(reader: &mut Reader, told: &Told) -> Result<TablesView, Malformed
     })
 }
 
+/// What nothing but listings depends on travels as they show it.
+fn put_json(out: &mut BytesMut, value: &impl Serialize) {
+    let json = serde_json::to_vec(value);
+    debug_assert!(json.is_ok(), "keys are texts");
+    out.put_blob(&json.unwrap_or_default());
+}
+
+fn read_json<T: DeserializeOwned>(reader: &mut Reader, what: &'static str) -> Result<T, Malformed> {
+    let json = reader.bytes(what)?;
+    serde_json::from_slice(&json).or_else(|_| Reader::wrong(what))
+}
+
 fn put_task(out: &mut BytesMut, task: &Task) {
     let Task { group, volume, plexes, is_whole, at, len, pace } = task;
     out.put_unique_id(group);
@@ -370,6 +404,7 @@ mod tests {
     use crate::model::change::Change;
     use crate::model::sample;
     use crate::model::{Epoch, Group, Name, Stamp, Tid};
+    use crate::stats::{Observe, Observed, Traced};
 
     fn id_of_node() -> NodeId {
         NodeId::new(3).unwrap()
@@ -474,6 +509,7 @@ mod tests {
             Command::Begin { id },
             Command::Drop { group },
             Command::Load(Box::new(precheck)),
+            Command::Observe(ObserveNumber(3), Observe::Stats { reset: None }),
             Command::Pace {
                 group: UniqueId::new(1, 2, "host"),
                 volume: Name::new("vol1").unwrap(),
@@ -499,6 +535,16 @@ mod tests {
             let longer = [&bytes[..], &[0]].concat();
             assert!(decode_command(longer.into()).is_err(), "{command:?} and a byte more");
         }
+    }
+
+    #[test]
+    fn an_answer_about_volumes_is_read_back() {
+        let upcall = Upcall::Observed(ObserveNumber(3), Observed::Traced(Traced::default()));
+        let bytes = UpcallWriter::default().encode(&upcall);
+        for len in 0..bytes.len() {
+            assert!(UpcallReader::default().decode(bytes.slice(..len)).is_err(), "cut to {len}");
+        }
+        assert_eq!(UpcallReader::default().decode(bytes), Ok(upcall));
     }
 
     #[test]

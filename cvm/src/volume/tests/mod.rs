@@ -7,4 +7,5 @@ mod logs;
 mod marks;
 mod random;
 mod steps;
+mod tally;
 mod world;
