@@ -61,7 +61,7 @@ fn what_nodes_do_is_counted_by_each_and_together() {
         return;
     }
     let _room = beside_another();
-    let cluster = prepared(&["vol1 8m layout=mirror"]);
+    let cluster = prepared(&["vol1 8m layout=mirror init=active"]);
     perform(&cluster, 0, &["write 0 64k", "write 64k 64k", "write 128k 64k"]);
     perform(&cluster, 1, &["write 4m 128k", "write 5m 128k", "read 0 128k"]);
     let (first, second) = ([(0, 0), (3, 384)], [(1, 256), (2, 512)]);
@@ -109,7 +109,7 @@ fn requests_and_what_disks_do_are_traced_and_a_failing_disk_is_counted() {
         return;
     }
     let _room = beside_another();
-    let cluster = prepared(&["vol1 8m layout=mirror"]);
+    let cluster = prepared(&["vol1 8m layout=mirror init=active"]);
     // The volume is open before somebody looks, and written until enough was seen.
     let words = ["vxtrace", "-g", "shdg", "-c", "12", "vol1"];
     let mut trace = programs::spawn(&cluster, 0, &words).unwrap();

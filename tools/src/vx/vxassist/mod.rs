@@ -412,8 +412,12 @@ fn snapshot(volume: &Name, words: &[String]) -> Result<Op, String> {
         Some((first, rest)) if !first.contains('=') => (Some(name(first)?), rest),
         Some(_) | None => (None, words),
     };
-    let count = attributes("snapshot", rest, &[Key::Mirrors])?.mirrors.unwrap_or(1);
-    Ok(Op::Snapshot { volume: volume.clone(), snapshot, count })
+    let own = attributes("snapshot", rest, &[Key::Mirrors])?;
+    if let Some(word) = own.storage.first() {
+        let disk = &word.disk;
+        return Err(format!("snapshot takes a name and nmirror=N, not \"{disk}\" as well"));
+    }
+    Ok(Op::Snapshot { volume: volume.clone(), snapshot, count: own.mirrors.unwrap_or(1) })
 }
 
 fn move_away(of: &VolumeWords) -> Result<Op, String> {
