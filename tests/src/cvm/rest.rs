@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use cvm::core::iod::{Iod, Table};
 use cvm::disk::{FoundDisk, FoundSlot, ImportError, groups};
-use cvm::model::{Name, Owner, UniqueId, Volume};
+use cvm::model::op::{Attribute, Op};
+use cvm::model::{Group, Name, Owner, UniqueId, Volume};
 use cvm::request::{GroupRequest, Reply, Request};
 use cvm::sim::access;
 use llt::NodeSet;
@@ -184,12 +185,26 @@ impl Driver {
     /// Nothing is stuck: a volume can be made in every group.
     fn change_all(&mut self) {
         let Some(iod) = &self.nodes[0].iod else { return };
-        let names: Vec<Name> = iod.tables().values().map(|t| t.image.group.name.clone()).collect();
-        for group in names {
+        let failing = |group: &Group| -> Vec<Name> {
+            let failing = group.disks.iter().filter(|(_, disk)| disk.failing);
+            failing.map(|(name, _)| name.clone()).collect()
+        };
+        let groups = iod.tables().values().map(|table| &table.image.group);
+        let groups: Vec<(Name, Vec<Name>)> =
+            groups.map(|group| (group.name.clone(), failing(group))).collect();
+        for (group, names) in groups {
+            let mut requests = Vec::new();
+            if !names.is_empty() {
+                // What disks are sound again an administrator says.
+                let set = vec![Attribute::Failing(false)];
+                requests.push(Request::Op { group: group.clone(), op: Op::Edit { names, set } });
+            }
             let volume = self.new_name('z');
-            let request = make(group.as_str(), volume.as_str(), false);
-            if let Err(why) = self.insist(&request) {
-                self.fault("cvm-stuck", || format!("{group}: {why}"));
+            requests.push(make(group.as_str(), volume.as_str(), false));
+            for request in &requests {
+                if let Err(why) = self.insist(request) {
+                    self.fault("cvm-stuck", || format!("{group}: {why}"));
+                }
             }
         }
     }
