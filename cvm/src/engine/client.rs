@@ -41,8 +41,11 @@ pub(super) struct Client {
     requests: usize,
     bytes: usize,
     state: State,
+    /// All that had come was taken: the socket tells when there is more, and is not asked before. Data of
+    /// a write are: they come while they are copied.
+    is_drained: bool,
     /// The socket is watched, for either.
-    pub(super) is_heard: bool,
+    is_heard: bool,
     pub(super) is_awaited: bool,
 }
 
@@ -106,6 +109,7 @@ impl Client {
             requests: 0,
             bytes: 0,
             state: State::Serving,
+            is_drained: false,
             is_heard: false,
             is_awaited: false,
         }
@@ -173,13 +177,27 @@ impl Client {
         None
     }
 
+    /// More of it has come, or it is gone.
+    pub(super) fn may_be_heard(&mut self) {
+        (self.is_heard, self.is_drained) = (false, false);
+    }
+
+    /// It is to be watched for more; not if it is already.
+    pub(super) fn wants_watch(&mut self) -> bool {
+        self.listens() && !std::mem::replace(&mut self.is_heard, true)
+    }
+
     /// `false`: no more has come.
     fn receive(&mut self) -> bool {
+        if self.is_drained {
+            return false;
+        }
         self.input.copy_within(self.begin..self.end, 0);
         (self.begin, self.end) = (0, self.end - self.begin);
         let room = &mut self.input[self.end..];
-        match recv(&self.socket, room, RecvFlags::DONTWAIT) {
+        match recv(&self.socket, &mut *room, RecvFlags::DONTWAIT) {
             Ok((count, _)) if count > 0 => {
+                self.is_drained = count < room.len();
                 self.end += count;
                 true
             }
@@ -214,7 +232,7 @@ impl Client {
     fn not_received(&mut self, result: Result<(), Errno>) -> bool {
         match result {
             Err(Errno::INTR) => return true,
-            Err(Errno::AGAIN) => {}
+            Err(Errno::AGAIN) => self.is_drained = true,
             Ok(()) | Err(_) => self.state = State::Broken,
         }
         false

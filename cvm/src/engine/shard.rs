@@ -176,7 +176,7 @@ impl Shard {
                 let place = usize::try_from(key & !(HEARS | SPEAKS)).unwrap_or(usize::MAX);
                 let Some(client) = self.clients.get_mut(place) else { return };
                 if key & HEARS != 0 {
-                    client.is_heard = false;
+                    client.may_be_heard();
                 } else {
                     client.is_awaited = false;
                 }
@@ -341,8 +341,7 @@ impl Shard {
         }
         if client.is_cut_short() || client.listens() && budget == 0 {
             self.stirred.push(place);
-        } else if client.listens() && !client.is_heard {
-            client.is_heard = true;
+        } else if client.wants_watch() {
             self.driver.watch(&client.socket(), HEARS | place as u64, false);
         }
         if client.has_unsent() && !client.is_awaited {

@@ -360,6 +360,7 @@ pub(crate) fn wait_equal(cluster: &Temporary, volume: &str, lost: u8) {
 }
 
 /// CVM-24: whoever is left goes on, and the copies of what the lost node was writing become equal.
+/// Repetitions: `MUSTER_REPS`.
 #[test]
 fn cvm_24_a_node_is_killed_under_load_and_copies_are_equal_again() {
     if are_missing(CLIENTS) {
@@ -367,44 +368,57 @@ fn cvm_24_a_node_is_killed_under_load_and_copies_are_equal_again() {
     }
     let _room = beside_another();
     let mut cluster = prepared(&["vol1 16m layout=mirror", "sm 8m layout=stripe-mirror ncol=2"]);
-    for whole in [true, false] {
-        let load = fio(&cluster, 0, "vol1", "0");
-        let doomed = [fio(&cluster, 1, "vol1", "4m"), fio(&cluster, 1, "sm", "0")];
-        wait::until("both nodes write", LIMIT, || {
-            let group = group(&cluster, 0);
-            let vol1 = &group.volumes["vol1"].writers;
-            let all = vol1.contains(&0) && vol1.contains(&1);
-            Ok((all && group.volumes["sm"].writers.contains(&1)).then_some(()))
-        })
-        .unwrap();
-        // As though a write had reached one copy only, where nobody writes any more.
-        damage(&cluster, "vol1", 1, 24_000);
-        if whole {
-            cluster.kill(1).unwrap();
-        } else {
-            let vxiod = cluster.cluster.node(1).vxiod.unwrap();
-            vxiod.signal(rustix::process::Signal::KILL).unwrap();
+    let times = std::env::var("MUSTER_REPS").ok().and_then(|text| text.parse().ok());
+    for time in 0..times.unwrap_or(1) {
+        for whole in [true, false] {
+            kill_and_compare(&mut cluster, whole, time);
+            println!("{} of node 1 killed, {}", if whole { "all" } else { "vxiod" }, time + 1);
         }
-        for fio in doomed {
-            let output = fio.wait_with_output().unwrap();
-            assert!(!output.status.success(), "its node is lost");
-        }
-        verified(load);
-        for volume in ["vol1", "sm"] {
-            wait_equal(&cluster, volume, 1);
-            check_on(&cluster, 0, volume);
-        }
-        if whole {
-            cluster.start(1).unwrap();
-        }
-        cluster.start_volumes(1).unwrap();
-        wait::until("node 1 is back", LIMIT, || {
-            Ok(programs::run(&cluster, 1, &["vxdg", "-g", "shdg", "set", "activation=sw"], "").ok())
-        })
-        .unwrap();
-        for volume in ["vol1", "sm"] {
-            check(&cluster, volume);
-        }
+    }
+}
+
+/// Kills node 1, or its vxiod, while it writes: later in its work each `time`.
+fn kill_and_compare(cluster: &mut Temporary, whole: bool, time: u32) {
+    let load = fio(cluster, 0, "vol1", "0");
+    let doomed = [fio(cluster, 1, "vol1", "4m"), fio(cluster, 1, "sm", "0")];
+    wait::until("both nodes write", LIMIT, || {
+        let group = group(cluster, 0);
+        let vol1 = &group.volumes["vol1"].writers;
+        let all = vol1.contains(&0) && vol1.contains(&1);
+        Ok((all && group.volumes["sm"].writers.contains(&1)).then_some(()))
+    })
+    .unwrap();
+    // As though a write had reached one copy only, where nobody writes any more.
+    damage(cluster, "vol1", 1, 24_000);
+    // It writes for five seconds, and each of these takes some milliseconds.
+    for _ in 0..time % 25 {
+        run(cluster, 2, "vxprint -g shdg");
+    }
+    if whole {
+        cluster.kill(1).unwrap();
+    } else {
+        let vxiod = cluster.cluster.node(1).vxiod.unwrap();
+        vxiod.signal(rustix::process::Signal::KILL).unwrap();
+    }
+    for fio in doomed {
+        let output = fio.wait_with_output().unwrap();
+        assert!(!output.status.success(), "its node is lost");
+    }
+    verified(load);
+    for volume in ["vol1", "sm"] {
+        wait_equal(cluster, volume, 1);
+        check_on(cluster, 0, volume);
+    }
+    if whole {
+        cluster.start(1).unwrap();
+    }
+    cluster.start_volumes(1).unwrap();
+    wait::until("node 1 is back", LIMIT, || {
+        Ok(programs::run(cluster, 1, &["vxdg", "-g", "shdg", "set", "activation=sw"], "").ok())
+    })
+    .unwrap();
+    for volume in ["vol1", "sm"] {
+        check(cluster, volume);
     }
 }
 

@@ -153,14 +153,22 @@ impl Configd {
         let minors = self.minors_taken(Some(&table.image.group.id));
         let env = Env { disks: &free, minors_taken: &minors, nodes: self.node_count() };
         let before = &*table.image.group;
-        let group = if let Op::StopVolume(name) = op {
-            let mut closed = before.clone();
-            if let Some(volume) = closed.volumes.get_mut(name) {
-                self.close(before.is_shared(), volume);
+        let group = match op {
+            Op::StopVolume(name) | Op::SnapBack { snapshot: name, .. } => {
+                let mut closed = before.clone();
+                if let Some(volume) = closed.volumes.get_mut(name) {
+                    self.close(before.is_shared(), volume);
+                }
+                apply(&closed, op, &env)?
             }
-            apply(&closed, op, &env)?
-        } else {
-            apply(before, op, &env)?
+            Op::Snapshot { volume: name, .. } => {
+                let mut known = before.clone();
+                if let Some(volume) = known.volumes.get_mut(name) {
+                    self.lose(before.is_shared(), volume);
+                }
+                apply(&known, op, &env)?
+            }
+            _ => apply(before, op, &env)?,
         };
         self.plan_of(table, group)
     }
@@ -193,12 +201,20 @@ impl Configd {
     /// What is planned is carried out when all members have closed the volume; writers that are lost
     /// have not.
     fn close(&self, is_shared: bool, volume: &mut Volume) {
+        self.lose(is_shared, volume);
+        volume.writers.clear();
+    }
+
+    /// Writers that are no members are lost, though nobody has looked yet at what that means.
+    fn lose(&self, is_shared: bool, volume: &mut Volume) {
         let is_here = |node: &u8| {
             let is_member = NodeId::new(*node).is_some_and(|node| self.role.members.contains(node));
             is_member || !is_shared
         };
-        volume.writers.retain(|node| !is_here(node));
-        volume.lose_writers();
+        let writers = std::mem::take(&mut volume.writers).into_iter();
+        let (here, mut lost): (BTreeSet<u8>, BTreeSet<u8>) = writers.partition(is_here);
+        volume.writers = here;
+        volume.lost.append(&mut lost);
     }
 
     fn plan_destroy(&self, name: &Name) -> Result<Plan, Failure> {

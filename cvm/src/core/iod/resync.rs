@@ -307,6 +307,10 @@ impl Iod {
             known.is_whole == needed.is_whole && known.plexes.is_superset(&needed.plexes)
         });
         if let Some(known) = known.filter(|_| goes_on) {
+            if known.at < needed.len {
+                // The volume has become longer: there is more to copy than was thought.
+                self.wanted.forget_equal(&volume);
+            }
             known.plexes = needed.plexes;
             known.at = known.at.min(needed.len);
             let is_cut = |range: &Range| range.at + range.len > needed.len;

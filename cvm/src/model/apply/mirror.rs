@@ -231,7 +231,11 @@ pub(super) fn remove(
     let words = Words::of(group, storage)?;
     for leaf in tree::leaves(group, name) {
         let volume = tree::volume(group, &leaf)?;
+        // Those that are to be broken off are no mirrors, and go by snapabort.
+        let is_mirror =
+            |plex: &Plex| !matches!(plex.state, PlexState::SnapAtt | PlexState::SnapDone);
         let mut plexes: Vec<_> = tree::data_plexes(group, volume)
+            .filter(|(_, plex)| is_mirror(plex))
             .enumerate()
             .map(|(number, (name, plex))| {
                 let disks: BTreeSet<Name> = tree::disks_of_pieces(group, &plex.pieces);

@@ -139,6 +139,8 @@ fn make_one(group: &mut Group, mut record: Description<'_>, env: &Env<'_>) -> Re
         // Whoever was writing it there does not write it here, nor is what logs say of it here.
         volume.lose_writers();
         volume.distrust_maps();
+        // What it was broken off from has another number here, if it is here at all.
+        volume.snapshot_of = None;
     }
     let empty = |volume: &VolumeState| *volume == VolumeState::Empty;
     let new = group.volumes.get(&name);

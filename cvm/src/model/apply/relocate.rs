@@ -117,7 +117,14 @@ pub(super) fn check_copies(group: &Group, columns: &[Leaving]) -> Result<(), Ref
     match columns.iter().find(copied) {
         None => Ok(()),
         Some(Leaving { plex, .. }) => {
-            let what = format!("Plex {plex} is being copied: it is moved when it is ACTIVE");
+            let is_copied = group.plexes.get(plex).is_some_and(Plex::needs_copy);
+            let what = if is_copied {
+                format!("Plex {plex} is being copied: it is moved when that is over")
+            } else {
+                format!(
+                    "Plex {plex} is a snapshot mirror: snapshot breaks it off, snapabort removes it"
+                )
+            };
             Err(Refused::Invalid(what))
         }
     }

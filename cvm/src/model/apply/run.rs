@@ -6,7 +6,8 @@
 //! | plex ACTIVE or CLEAN | ENABLED ACTIVE |
 //! | plex STALE or EMPTY, complete | ENABLED STALE: it is copied to |
 //! | plex IOFAIL, OFFLINE, RECOVER | DETACHED, as it is: `vxplex att`, `vxrecover` |
-//! | plex TEMP, TEMPRM, TEMPRMSD | gone: what it belonged to was never finished |
+//! | plex TEMP, TEMPRM, TEMPRMSD, SNAPATT | gone: what it belonged to was never finished |
+//! | plex SNAPDONE | ENABLED SNAPATT: it is filled anew |
 //! | volume CLEAN, or with one good plex | ACTIVE |
 //! | any other | SYNC: its good plexes may differ, and are made equal |
 

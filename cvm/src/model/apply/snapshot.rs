@@ -74,8 +74,10 @@ pub(super) fn break_off(
             format!("Volume {name} is in recovery: its copies may differ until that is over");
         return Err(Refused::Invalid(what));
     }
-    let is_ready =
-        |plex: &Plex| (plex.kernel, plex.state) == (KernelState::Enabled, PlexState::SnapDone);
+    let is_ready = |plex: &Plex| {
+        let is_full = (plex.kernel, plex.state) == (KernelState::Enabled, PlexState::SnapDone);
+        is_full && is_there(group, volume, plex)
+    };
     let ready = tree::data_plexes(group, volume).filter(|(_, plex)| is_ready(plex));
     let plexes: Vec<Name> = ready.map(|(name, _)| name.clone()).take(count.into()).collect();
     if count == 0 || plexes.len() < usize::from(count) {
@@ -112,7 +114,13 @@ pub(super) fn break_off(
         snapshot_of: Some(original.common.rid),
         ..original
     };
-    group.volumes.insert(snapshot, volume);
+    group.volumes.insert(snapshot.clone(), volume);
+    if let Some(volume) = group.volumes.get_mut(&snapshot)
+        && volume.plexes.len() > 1
+    {
+        // A write that was not answered may be on one of them only, and nobody makes it anew here.
+        volume.needs_full_sync();
+    }
     Ok(())
 }
 
@@ -127,6 +135,7 @@ pub(super) fn back(group: &mut Group, name: &Name, from_replica: bool) -> Result
             format!("Snapshot {name} has {own} sectors, volume {original} {other}: neither fits");
         return Err(Refused::Invalid(what));
     }
+    check_plexes(group, (name, snapshot), volume)?;
     if from_replica {
         if volume.kernel != KernelState::Disabled {
             return Err(Refused::Enabled(original));
@@ -148,7 +157,9 @@ pub(super) fn back(group: &mut Group, name: &Name, from_replica: bool) -> Result
         mirror::associate(group, &original, plex.clone());
     }
     for plex in others.iter().filter(|_| from_replica) {
-        if let Some(plex) = group.plexes.get_mut(plex) {
+        if let Some(plex) = group.plexes.get_mut(plex)
+            && tree::is_good(plex.state)
+        {
             plex.state = PlexState::Stale;
         }
     }
@@ -180,6 +191,33 @@ fn single_layer<'a>(group: &'a Group, name: &Name) -> Result<&'a Volume, Refused
     }
 }
 
+/// All that a snapshot consists of can be filled with what the volume holds.
+fn check_plexes(
+    group: &Group,
+    (name, snapshot): (&Name, &Volume),
+    volume: &Volume,
+) -> Result<(), Refused> {
+    let mut plexes = tree::data_plexes(group, snapshot).peekable();
+    if plexes.peek().is_none() {
+        return Err(Refused::Invalid(format!("Snapshot {name} has no plex")));
+    }
+    if let Some((plex, _)) = plexes.find(|(_, plex)| !is_there(group, volume, plex)) {
+        let what = format!(
+            "Plex {plex} of snapshot {name} cannot be filled: it is sparse or layered, or a disk of it \
+             is gone (vxplex -o rm dis {plex} removes it)"
+        );
+        return Err(Refused::Invalid(what));
+    }
+    Ok(())
+}
+
+/// The plex has room for every block of the volume, on disks that are there.
+fn is_there(group: &Group, volume: &Volume, plex: &Plex) -> bool {
+    tree::is_complete(group, volume.len, plex)
+        && tree::is_there(group, plex, tree::is_any)
+        && tree::layers(group, plex).is_empty()
+}
+
 fn check_is_on(name: &Name, volume: &Volume) -> Result<(), Refused> {
     if volume.kernel == KernelState::Enabled {
         Ok(())
@@ -190,9 +228,8 @@ fn check_is_on(name: &Name, volume: &Volume) -> Result<(), Refused> {
 
 /// All plexes of a snapshot that is stopped, or is about to be, hold the same.
 fn check_is_whole(group: &Group, name: &Name, snapshot: &Volume) -> Result<(), Refused> {
-    let is_good =
-        tree::data_plexes(group, snapshot).all(|(_, plex)| tree::is_current(group, snapshot, plex));
-    if is_good && !snapshot.may_differ() {
+    let is_good = tree::data_plexes(group, snapshot).all(|(_, plex)| tree::is_good(plex.state));
+    if is_good && snapshot.state != VolumeState::Empty && !snapshot.may_differ() {
         return Ok(());
     }
     let what = format!("Snapshot {name} has plexes that differ, or are off: it is recovered first");

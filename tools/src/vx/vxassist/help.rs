@@ -114,7 +114,8 @@ Attributes of make and maxsize:
   usetype=fsgen|gen  usage type
   comment=TEXT       up to 40 bytes
   alloc=STORAGE      see vxassist help space
-Of mirror: layout=, nmirror= (how many are added, 1), mirror=, alloc=.
+Of mirror, snapstart: layout=, nmirror= (how many are added, 1), mirror=, alloc=.
+Of snapshot: nmirror= (how many mirrors it takes, 1).
 Of addlog: logtype=, nlog=, loglen=, alloc=.
 Of remove mirror: nmirror= (how many are removed, 1), alloc=. Of remove log: nlog=, alloc=.
 Of the others: alloc=, where they need room.
@@ -145,11 +146,13 @@ mirror=ctlr, target and enclr are refused: controllers, targets and enclosures a
 const OPTIONS: &str = "\
 Options, before the action:
   -g GROUP   the disk group
-  -b         in the background: make, mirror and move end when the change is committed on all
-             nodes, not when copies are equal
+  -b         in the background: make, mirror, move, snapstart and snapback end when the change is
+             committed on all nodes, not when copies are equal
   -d FILE    defaults from there instead of etc/default/vxassist
   -f         shrink although a file system could be cut; remove a volume that is started
   -o force   the same
+  -o resyncfromreplica
+             snapback: the volume, which is stopped, gets what the snapshot holds
   -t TAG     tag of tasks: taken, and of no effect
   -U TYPE    usage type: fsgen or gen
 ";
@@ -161,6 +164,11 @@ Usage:
   vxassist [options] addlog VOLUME [attribute...] [storage...]
   vxassist [options] remove volume|mirror|log VOLUME [attribute...] [storage...]
   vxassist [options] move VOLUME !DISK... [DISK...]
+  vxassist [options] snapstart VOLUME [attribute...] [storage...]
+  vxassist [options] snapwait|snapabort VOLUME
+  vxassist [options] snapshot VOLUME [SNAPSHOT] [nmirror=N]
+  vxassist [options] snapback|snapclear SNAPSHOT
+  vxassist [options] snapprint [VOLUME...]
   vxassist [options] growby|growto VOLUME LENGTH [storage...]
   vxassist [options] shrinkby|shrinkto VOLUME LENGTH
   vxassist [options] maxsize [attribute...] [storage...]

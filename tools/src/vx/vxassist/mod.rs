@@ -228,8 +228,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         return if *json { print_json(&shown) } else { print(&snapshots::text(&shown)) };
     }
     if let Action::Snapwait(OfVolume { volume }) = &cli.action {
-        volume_of(view::still(&Daemon::connect(&cli.root)?.snapshot()?, &group)?, volume)?;
-        return wait_for(cli, &group, volume);
+        return snap_wait(cli, &group, volume);
     }
     let request = request(cli, group.clone(), &standard)?;
     let mut daemon = Daemon::connect(&cli.root)?;
@@ -273,6 +272,24 @@ fn wait_for(cli: &Cli, group: &Name, volume: &Name) -> Result<(), Failure> {
     let mut pending = Pending::default();
     pending.add(view::still(&Daemon::connect(&cli.root)?.snapshot()?, group)?, volume);
     several("vxassist", pending.wait(&cli.root)?)
+}
+
+/// Until all snapshot mirrors are full; there has to be one.
+fn snap_wait(cli: &Cli, group: &Name, volume: &Name) -> Result<(), Failure> {
+    let has_mirrors = || -> Result<bool, Failure> {
+        let snapshot = Daemon::connect(&cli.root)?.snapshot()?;
+        let group = view::still(&snapshot, group)?;
+        Ok(snapshots::has_mirrors(group, volume_of(group, volume)?))
+    };
+    if has_mirrors()? {
+        wait_for(cli, group, volume)?;
+    }
+    if has_mirrors()? {
+        Ok(())
+    } else {
+        let text = format!("Volume {volume} has no snapshot mirror that is filled");
+        Err(Failure::operation(text))
+    }
 }
 
 fn volume_of<'a>(group: &'a Group, name: &Name) -> Result<&'a Volume, Failure> {

@@ -64,6 +64,12 @@ fn data_plexes<'a>(group: &'a Group, volume: &'a Volume) -> Vec<(&'a Name, &'a P
     plexes.filter(|(_, plex)| !plex.is_log_only()).collect()
 }
 
+/// It has plexes that are to be broken off, and take part in its I/O.
+pub(super) fn has_mirrors(group: &Group, volume: &Volume) -> bool {
+    let is_on = |plex: &Plex| plex.kernel == KernelState::Enabled && is_mirror(plex);
+    data_plexes(group, volume).iter().any(|(_, plex)| is_on(plex))
+}
+
 fn is_mirror(plex: &Plex) -> bool {
     matches!(plex.state, PlexState::SnapAtt | PlexState::SnapDone)
 }

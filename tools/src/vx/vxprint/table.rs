@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use cvm::model::{
-    Copies, KernelState, Layout, Name, Plex, PlexState, ReadPolicy, Source, Subdisk, Volume,
-};
+use cvm::model::{Copies, Layout, Name, Plex, ReadPolicy, Source, Subdisk, Volume};
 
 use super::list::{Kinds, Listed};
 use crate::vx::view::{Record, View, plex_state};
@@ -188,11 +186,9 @@ pub(super) fn plex_len(view: &View<'_>, plex: &Plex) -> String {
     if plex.is_log_only() { "LOGONLY".to_owned() } else { view.group.plex_len(plex).to_string() }
 }
 
-/// A plex that is being copied to is written and not read.
+/// A plex that is being copied to, or is to be broken off, is written and not read.
 pub(super) fn plex_mode(plex: &Plex) -> &'static str {
-    use PlexState::{SnapAtt, SnapTmp, Stale, Temp, TempRm, TempRmSd};
-    let is_incomplete = matches!(plex.state, SnapAtt | SnapTmp | Stale | Temp | TempRm | TempRmSd);
-    if plex.kernel == KernelState::Enabled && is_incomplete { "WO" } else { "RW" }
+    if plex.is_being_copied() { "WO" } else { "RW" }
 }
 
 fn preferred(volume: &Volume) -> &str {

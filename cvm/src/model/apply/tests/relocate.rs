@@ -36,7 +36,7 @@ fn what_is_being_copied_is_not_moved() {
     let moved = done(&group, &move_op("!mydg01"));
     assert_eq!(
         refused(&moved, &move_op("!mydg03")),
-        "Plex vol1-01 is being copied: it is moved when it is ACTIVE"
+        "Plex vol1-01 is being copied: it is moved when that is over"
     );
 }
 

@@ -100,6 +100,55 @@ fn a_volume_takes_what_its_snapshot_holds() {
     assert_eq!(plexes(&started, "vol1"), format!("{copied}, {LOG}"));
 }
 
+/// One of them may have a write that nobody was told of.
+#[test]
+fn mirrors_that_are_broken_off_together_are_made_equal() {
+    let full = filled(&done(&started(), &start(2)));
+    let (volume, snapshot) = (name("vol1"), None);
+    let off = done(&full, &Op::Snapshot { volume, snapshot, count: 2 });
+    assert_eq!(plexes(&off, "SNAP-vol1"), "vol1-04 ENABLED ACTIVE, vol1-05 ENABLED ACTIVE");
+    assert_eq!(off.volumes["SNAP-vol1"].state, VolumeState::Sync);
+}
+
+#[test]
+fn a_mirror_that_is_to_be_broken_off_is_none_of_those_that_are_removed_or_moved() {
+    let full = filled(&done(&started(), &start(1)));
+    let (volume, count) = (name("vol1"), 1);
+    let less = done(&full, &Op::RemoveMirror { volume, count, storage: Vec::new() });
+    assert_eq!(
+        plexes(&less, "vol1"),
+        format!("vol1-01 ENABLED ACTIVE, vol1-04 ENABLED SNAPDONE, {LOG}")
+    );
+    let disk = tree::disks_of_pieces(&full, &full.plexes["vol1-04"].pieces).into_iter().next();
+    let away = format!("!{}", disk.unwrap());
+    let moved = Op::Move { volume: name("vol1"), storage: storage(&away) };
+    let why = "Plex vol1-04 is a snapshot mirror: snapshot breaks it off, snapabort removes it";
+    assert_eq!(refused(&full, &moved), why);
+}
+
+#[test]
+fn what_has_lost_its_disk_is_neither_broken_off_nor_brought_back() {
+    let full = filled(&done(&started(), &start(1)));
+    let disk = tree::disks_of_pieces(&full, &full.plexes["vol1-04"].pieces).into_iter().next();
+    let gone = |group: &Group| {
+        let mut group = group.clone();
+        group.disks.get_mut(disk.as_ref().unwrap()).unwrap().disk = None;
+        group
+    };
+    // A group cannot be as it is then with a plex that is on, but for a moment.
+    let off = done(&full, &snapshot("snap"));
+    let mut lost = gone(&off);
+    let plex = lost.plexes.get_mut("vol1-04").unwrap();
+    (plex.kernel, plex.state) = (KernelState::Disabled, PlexState::NoDevice);
+    lost.volumes.get_mut("snap").unwrap().kernel = KernelState::Disabled;
+    let why = "Plex vol1-04 of snapshot snap cannot be filled: it is sparse or layered, or a disk of \
+               it is gone (vxplex -o rm dis vol1-04 removes it)";
+    assert_eq!(refused(&lost, &back(false)), why);
+    let plexes = vec![name("vol1-04")];
+    let bare = done(&lost, &Op::DissociatePlexes { plexes, remove: true, force: true });
+    assert_eq!(refused(&bare, &back(false)), "Snapshot snap has no plex");
+}
+
 #[test]
 fn what_is_no_snapshot_is_not_brought_back() {
     let group = started();
