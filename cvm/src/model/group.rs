@@ -156,6 +156,12 @@ impl Group {
         }
     }
 
+    /// The volume that a snapshot was broken off from; none if it is no snapshot, or that is gone.
+    pub fn original_of(&self, snapshot: &Volume) -> Option<(&Name, &Volume)> {
+        let rid = snapshot.snapshot_of?;
+        self.volumes.iter().find(|(_, volume)| volume.common.rid == rid)
+    }
+
     /// How many records there are.
     pub fn record_count(&self) -> usize {
         self.disks.len() + self.subdisks.len() + self.plexes.len() + self.volumes.len()

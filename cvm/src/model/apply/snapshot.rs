@@ -241,10 +241,10 @@ fn original_of<'a>(
     name: &Name,
     snapshot: &Volume,
 ) -> Result<(Name, &'a Volume), Refused> {
-    let rid = snapshot.snapshot_of.ok_or_else(|| no_snapshot(name))?;
-    let mut volumes = group.volumes.iter();
-    let original = volumes.find(|(_, volume)| volume.common.rid == rid);
-    let original = original.map(|(name, volume)| (name.clone(), volume));
+    if snapshot.snapshot_of.is_none() {
+        return Err(no_snapshot(name));
+    }
+    let original = group.original_of(snapshot).map(|(name, volume)| (name.clone(), volume));
     original.ok_or_else(|| {
         Refused::Invalid(format!("The volume that {name} is a snapshot of does not exist any more"))
     })

@@ -236,7 +236,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Action::Snapback(OfVolume { volume }) if !cli.background => {
             // Afterwards nothing says what it was a snapshot of.
             let snapshot = daemon.snapshot()?;
-            let original = original_of(view::still(&snapshot, &group)?, volume);
+            let group_now = view::still(&snapshot, &group)?;
+            let original = group_now.original_of(volume_of(group_now, volume)?);
+            let original = original.map(|(original, _)| original.clone());
             daemon.change(&request)?;
             original.map_or(Ok(()), |original| wait_for(cli, &group, &original))
         }
@@ -295,13 +297,6 @@ fn snap_wait(cli: &Cli, group: &Name, volume: &Name) -> Result<(), Failure> {
 fn volume_of<'a>(group: &'a Group, name: &Name) -> Result<&'a Volume, Failure> {
     let missing = || Failure::operation(format!("Volume {name} does not exist"));
     group.volumes.get(name).ok_or_else(missing)
-}
-
-/// The volume that it was broken off from.
-fn original_of(group: &Group, snapshot: &Name) -> Option<Name> {
-    let rid = group.volumes.get(snapshot)?.snapshot_of?;
-    let mut volumes = group.volumes.iter();
-    volumes.find(|(_, volume)| volume.common.rid == rid).map(|(name, _)| name.clone())
 }
 
 fn ask_length(daemon: &mut Daemon, request: &Request) -> Result<Sectors, Failure> {

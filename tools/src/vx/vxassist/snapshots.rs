@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use cvm::model::{Group, KernelState, Name, Plex, PlexState, Rid, Sectors, Volume};
+use cvm::model::{Group, KernelState, Name, Plex, PlexState, Sectors, Volume};
 use serde::Serialize;
 
 /// A volume with snapshots or snapshot mirrors, or a snapshot.
@@ -28,10 +28,6 @@ struct ShownPlex {
 
 /// What there is to tell of these volumes, or of all.
 pub(super) fn shown(group: &Group, volumes: &[Name]) -> Vec<Shown> {
-    let named = |rid: Rid| {
-        let mut volumes = group.volumes.iter();
-        volumes.find(|(_, volume)| volume.common.rid == rid).map(|(name, _)| name.clone())
-    };
     let mut shown = Vec::new();
     for (name, volume) in &group.volumes {
         let plexes = data_plexes(group, volume);
@@ -52,7 +48,7 @@ pub(super) fn shown(group: &Group, volumes: &[Name]) -> Vec<Shown> {
             volume: name.clone(),
             usage: volume.usage.clone(),
             length: volume.len,
-            snapshot_of: volume.snapshot_of.and_then(named),
+            snapshot_of: group.original_of(volume).map(|(name, _)| name.clone()),
             plexes: plexes.collect(),
         });
     }
