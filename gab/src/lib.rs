@@ -17,6 +17,8 @@ pub mod echo;
 pub mod event;
 pub mod ids;
 pub mod ipc;
+#[cfg(feature = "client")]
+pub mod lease;
 pub mod limits;
 pub mod pack;
 pub mod snapshot;

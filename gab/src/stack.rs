@@ -12,7 +12,7 @@ use llt::{Duration, Id, Instant, LinkAddr, LinkId, Llt, LltPort, NodeId, NodeSet
 
 use crate::core::{
     ArbiterReply, ArbiterRequest, ClientSignal, Configuration, Gab, GabConfig, GabOutput,
-    HaltCause, Notice, Transport,
+    HaltCause, Notice, Standing, Transport,
 };
 use crate::event::{CloseReason, Level, OpenError, OpenOptions, PortEvent, SendError};
 use crate::ids::PortName;
@@ -484,6 +484,11 @@ impl Stack {
     /// Nodes that are connected.
     pub fn connected(&self) -> NodeSet {
         self.llt.peers().into_iter().filter(|peer| peer.connected).map(|peer| peer.node).collect()
+    }
+
+    /// This node's standing on a port, at `now` (see [`Gab::standing`]).
+    pub fn standing(&self, now: Instant, port: PortName) -> Option<Standing> {
+        self.gab.standing(now, port, |peer| self.llt.proven(peer))
     }
 
     /// LLT's side, for statistics.

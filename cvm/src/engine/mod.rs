@@ -15,6 +15,7 @@
 //! | `shard.rs` | the thread: what has happened, and what comes of it |
 //! | `client.rs` | a client of the NBD protocol: requests in, replies out |
 //! | `disks.rs` | files of disks, as they are found |
+//! | `lease.rs` | whether shared disks may be told anything at present |
 //! | `trace.rs` | what has happened last, for `vxtrace` |
 //! | `ranges.rs` | ranges of volumes that nobody changes, and the copies that are made of them |
 //! | `driver/` | reads, writes and waits by `io_uring` or threads |
@@ -22,6 +23,7 @@
 mod client;
 mod disks;
 pub mod driver;
+mod lease;
 mod ranges;
 mod shard;
 mod trace;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 
 pub(crate) use disks::Found;
 pub(crate) use driver::DiskFile;
+pub(crate) use lease::IoLease;
 pub(crate) use shard::start;
 pub(crate) use trace::Taken;
 
@@ -69,6 +72,8 @@ pub(crate) enum ToShard {
         /// How many.
         len: Sectors,
     },
+    /// What is asked before shared disks are told anything; without one they are told nothing.
+    Lease(Option<Arc<IoLease>>),
     /// Nothing of the volume is held any more.
     Release(VolumeNumber),
     /// A client of a volume.

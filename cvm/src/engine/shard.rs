@@ -14,7 +14,7 @@ use super::disks::{Disks, Found, Way};
 use super::driver::{self, Choice, Driver, DriverError, Event, IoBuffer, Operation, Pool};
 use super::ranges::Held;
 use super::trace::{Key, Trace};
-use super::{FromShard, ToShard, VolumeNumber};
+use super::{FromShard, IoLease, ToShard, VolumeNumber};
 use crate::core::iod::{RangeNumber, VolumeIo};
 use crate::daemon::{Inbox, Mail, now, wall_micros};
 use crate::export::nbd::Session;
@@ -44,6 +44,10 @@ pub(super) struct Shard {
     disks: Disks<Flight>,
     /// Operations that the driver has.
     flights: Slab<Flight>,
+    /// What shared disks are told it has to allow.
+    lease: Option<Arc<IoLease>>,
+    /// Operations that wait for that.
+    leaseless: Vec<Flight>,
     /// The time of what is done now: it is looked up once for what has come together.
     pub(super) now: Instant,
     /// What volumes have done that nobody has open any more.
@@ -76,7 +80,7 @@ impl Asking {
 }
 
 /// An operation on its way to a disk and back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Flight {
     volume: VolumeNumber,
     op: DiskOp,
@@ -125,6 +129,8 @@ impl Shard {
             requests: Slab::new(),
             disks: Disks::default(),
             flights: Slab::new(),
+            lease: None,
+            leaseless: Vec::new(),
             now: now(),
             past: Stats::default(),
             trace: Trace::of_shard(number),
@@ -139,7 +145,13 @@ impl Shard {
         let (mut tidied, mut looked) = (now(), now());
         self.driver.watch(&self.inbox, INBOX, false);
         loop {
-            let longest = if self.stirred.is_empty() { LONGEST } else { Duration::ZERO };
+            let longest = if !self.stirred.is_empty() {
+                Duration::ZERO
+            } else if self.leaseless.is_empty() {
+                LONGEST
+            } else {
+                LEASE
+            };
             if let Err(error) = self.driver.wait(Some(longest), &mut events) {
                 tracing::error!(%error, "disks cannot be waited for");
             }
@@ -147,6 +159,7 @@ impl Shard {
             for event in events.drain(..) {
                 self.handle_event(event);
             }
+            self.try_leaseless();
             if self.trace.is_on() && self.now.since(looked) >= LOOK {
                 looked = self.now;
                 self.look_for_stalls();
@@ -208,6 +221,7 @@ impl Shard {
                 self.said.insert(number, said);
                 self.set_io(number, io);
             }
+            ToShard::Lease(lease) => self.lease = lease,
             ToShard::Release(volume) => self.release(volume),
             ToShard::Serve(volume, socket, session) => self.serve(volume, socket, *session),
             ToShard::Stats(ask, reset) => {
@@ -417,14 +431,17 @@ impl Shard {
         if self.trace.is_on() {
             self.trace.op_begins(self.now, number, volume, op.id);
         }
-        let flight = || Flight { volume: number, op, disk: disk.clone(), log: log.clone() };
-        if op.work.changes() {
-            self.disks.forget_unwritable(&disk);
+        self.find_way(Flight { volume: number, op, disk, log });
+    }
+
+    fn find_way(&mut self, flight: Flight) {
+        if flight.op.work.changes() {
+            self.disks.forget_unwritable(&flight.disk);
         }
-        match self.disks.way(&disk, flight) {
-            Way::Go(found) => self.launch(flight(), &found),
+        match self.disks.way(&flight.disk, || flight.clone()) {
+            Way::Go(found) => self.launch(flight, &found),
             Way::Seek => {
-                self.out.send(FromShard::Find(disk));
+                self.out.send(FromShard::Find(flight.disk));
             }
             Way::Wait => {}
         }
@@ -440,8 +457,30 @@ impl Shard {
             self.landed(flight, false);
             return;
         };
+        if self.lacks_lease(flight.volume) {
+            self.leaseless.push(flight);
+            return;
+        }
         let key = self.flights.insert(flight) as u64;
         self.driver.submit(key, Operation { file: Arc::clone(&found.file), what });
+    }
+
+    /// The disks of the volume belong to several nodes, and others may have gone on without this one.
+    fn lacks_lease(&self, number: VolumeNumber) -> bool {
+        let is_shared = |volume: &Volume| volume.rules().is_shared;
+        self.volumes.get(&number).is_some_and(is_shared)
+            && !self.lease.as_ref().is_some_and(|lease| lease.holds())
+    }
+
+    /// What waits for the lease: it may go; or this node is told that it is out.
+    fn try_leaseless(&mut self) {
+        for flight in std::mem::take(&mut self.leaseless) {
+            if self.volumes.get(&flight.volume).is_none_or(Volume::is_gone) {
+                self.landed(flight, false);
+            } else {
+                self.find_way(flight);
+            }
+        }
     }
 
     fn what(&self, found: &Found, Flight { op, log, .. }: &Flight) -> Option<driver::What> {
@@ -545,5 +584,7 @@ const ROUNDS: usize = 4;
 const TIDY: Duration = Duration::from_secs(5);
 /// Between two looks for what disks do not answer, while somebody traces.
 const LOOK: Duration = Duration::from_millis(500);
+/// Between two looks at a lease that operations wait for.
+const LEASE: Duration = Duration::from_millis(5);
 /// So that a wake-up that was missed costs no more than this.
 const LONGEST: Duration = Duration::from_secs(1);

@@ -13,16 +13,48 @@ use crossbeam::channel::{Sender, unbounded};
 use crate::core::iod::{DiskError, LogIo, LogToken, Token, Write, WriteDone};
 use crate::daemon::Jobs;
 use crate::disk::{Claim, Image, ImageError, Label};
-use crate::engine::{DiskFile, Found};
+use crate::engine::{DiskFile, Found, IoLease};
 use crate::io::{Device, DeviceError, devices};
 use crate::model::UniqueId;
 use crate::model::size::SECTOR;
 
-struct Job {
+#[derive(Debug)]
+pub(super) struct Job {
     disk: UniqueId,
     what: What,
+    /// What has to hold when it is done: the disk belongs to several nodes.
+    lease: Option<Leased>,
 }
 
+/// An operation on a disk that belongs to several nodes.
+#[derive(Clone, Debug)]
+struct Leased(Option<Arc<IoLease>>);
+
+impl Leased {
+    fn holds(&self) -> bool {
+        self.0.as_ref().is_some_and(|lease| lease.holds())
+    }
+
+    /// It was begun under this registration.
+    fn is_of(&self, lease: Option<&Arc<IoLease>>) -> bool {
+        self.0.as_ref().zip(lease).is_some_and(|(own, lease)| Arc::ptr_eq(own, lease))
+    }
+}
+
+impl Job {
+    /// How it ends if nobody does it.
+    fn refused(self) -> Option<Done> {
+        Some(match self.what {
+            What::Claim(token, _) | What::Image(token, _) => {
+                Done::Written(token, Err(DiskError::NoLease))
+            }
+            What::Find => return None,
+            What::Log(token, _) => Done::Log(token, Err(DiskError::NoLease)),
+        })
+    }
+}
+
+#[derive(Debug)]
 enum What {
     Claim(Token, Box<Claim>),
     Find,
@@ -35,6 +67,8 @@ enum What {
 pub(super) enum Done {
     /// A disk was looked for.
     Found(UniqueId, Option<Arc<Found>>),
+    /// The others may have gone on without this node: it has to wait.
+    Leaseless(Box<Job>),
     /// A log was read, or written, or was not.
     Log(LogToken, Result<Bytes, DiskError>),
     /// Something was written, or was not.
@@ -62,6 +96,10 @@ pub(super) struct Disks {
     root: PathBuf,
     jobs: Jobs<Done>,
     workers: BTreeMap<UniqueId, Sender<Job>>,
+    /// Of the registration on port v, if there is one.
+    lease: Option<Arc<IoLease>>,
+    /// What waits for it.
+    leaseless: Vec<Job>,
     /// The newest configuration that was to be written.
     newest: Option<Arc<Encoded>>,
     /// Makes bytes before they are written.
@@ -76,33 +114,34 @@ impl Disks {
             // What cannot be encoded is told when it is written.
             waiting.iter().for_each(|encoded| drop(encoded.bytes()));
         })?;
-        Ok(Self { root, jobs, workers: BTreeMap::new(), newest: None, encoder })
+        let (workers, lease, leaseless) = (BTreeMap::new(), None, Vec::new());
+        Ok(Self { root, jobs, workers, lease, leaseless, newest: None, encoder })
     }
 
     /// Begins a write; `Some` if it has failed already.
     pub(super) fn write(&mut self, token: Token, write: Write) -> Option<(Token, WriteDone)> {
-        let disk = write.disk().clone();
+        let (disk, is_shared) = (write.disk().clone(), write.is_shared());
         let what = match write {
             Write::Claim(claim) => What::Claim(token, claim),
             Write::Image(_, image) => What::Image(token, self.encoded(&image)),
         };
-        let is_begun = self.begin(&disk, what);
+        let is_begun = self.begin(&disk, what, is_shared);
         (!is_begun).then_some((token, Err(DiskError::NoPath)))
     }
 
     /// Begins to read or write a log; `false` if nobody will.
     pub(super) fn log(&mut self, token: LogToken, io: LogIo) -> bool {
         let (LogIo::Read { disk, .. } | LogIo::Write { disk, .. }) = &io;
-        let disk = disk.clone();
-        self.begin(&disk, What::Log(token, io))
+        let (disk, is_shared) = (disk.clone(), matches!(io, LogIo::Write { is_shared: true, .. }));
+        self.begin(&disk, What::Log(token, io), is_shared)
     }
 
     /// Looks for a disk; `false` if nobody will.
     pub(super) fn find(&mut self, disk: &UniqueId) -> bool {
-        self.begin(disk, What::Find)
+        self.begin(disk, What::Find, false)
     }
 
-    fn begin(&mut self, disk: &UniqueId, what: What) -> bool {
+    fn begin(&mut self, disk: &UniqueId, what: What, is_shared: bool) -> bool {
         if !self.workers.contains_key(disk) {
             let mut place = Place { root: self.root.clone(), path: None };
             match self.jobs.worker("vxiod-disk", move |job| perform(&mut place, job)) {
@@ -115,8 +154,22 @@ impl Disks {
                 }
             }
         }
-        let job = Job { disk: disk.clone(), what };
-        self.workers.get(disk).is_some_and(|worker| worker.send(job).is_ok())
+        let lease = is_shared.then(|| Leased(self.lease.clone()));
+        self.pass_on(Job { disk: disk.clone(), what, lease })
+    }
+
+    fn pass_on(&self, job: Job) -> bool {
+        self.workers.get(&job.disk).is_some_and(|worker| worker.send(job).is_ok())
+    }
+
+    /// Port v is open, or closed: what waits under a lease of before is not done any more.
+    pub(super) fn set_lease(&mut self, lease: Option<Arc<IoLease>>) {
+        self.lease = lease;
+    }
+
+    /// Something waits for the lease.
+    pub(super) fn is_leaseless(&self) -> bool {
+        !self.leaseless.is_empty()
     }
 
     /// A configuration is going to be written.
@@ -134,9 +187,27 @@ impl Disks {
         Arc::clone(self.newest.insert(encoded))
     }
 
-    /// What has ended.
-    pub(super) fn done(&self) -> Vec<Done> {
-        self.jobs.results()
+    /// What has ended. What came back for want of a lease goes out again when there is one.
+    pub(super) fn done(&mut self) -> Vec<Done> {
+        let mut ended = Vec::new();
+        let mut leaseless = std::mem::take(&mut self.leaseless);
+        for done in self.jobs.results() {
+            match done {
+                Done::Leaseless(job) => leaseless.push(*job),
+                done => ended.push(done),
+            }
+        }
+        for job in leaseless {
+            let Some(leased) = &job.lease else { continue };
+            if !leased.is_of(self.lease.as_ref()) {
+                ended.extend(job.refused());
+            } else if leased.holds() {
+                self.pass_on(job);
+            } else {
+                self.leaseless.push(job);
+            }
+        }
+        ended
     }
 }
 
@@ -174,6 +245,9 @@ impl AsFd for Disks {
 /// The disk is opened each time: its path may lead elsewhere by now.
 fn perform(place: &mut Place, job: Job) -> Done {
     let found = place.find(&job.disk);
+    if job.lease.as_ref().is_some_and(|lease| !lease.holds()) {
+        return Done::Leaseless(Box::new(job));
+    }
     match job.what {
         What::Claim(token, claim) => {
             let write = |(device, label): (Device, Label)| device.write_claim(&label, &claim);

@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::asks::Asks;
 use crate::core::iod::{DrainTicket, Iod, ObserveNumber, RangeNumber, VolumeIo, VolumeName};
 use crate::daemon::{Inbox, Mail, mailbox};
-use crate::engine::{Found, FromShard, SHARDS_MAX, ToShard, VolumeNumber, start};
+use crate::engine::{Found, FromShard, IoLease, SHARDS_MAX, ToShard, VolumeNumber, start};
 use crate::export::nbd::Session;
 use crate::model::{Sectors, UniqueId};
 use crate::stats::Observe;
@@ -81,6 +81,13 @@ impl Plane {
         let (volumes, by_name, ranges) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (drains, asks, next, said) = (Vec::new(), Asks::default(), 0, 0);
         Ok(Self { shards, news, volumes, by_name, ranges, drains, asks, next, said })
+    }
+
+    /// Port v is open, or closed.
+    pub(super) fn set_lease(&self, lease: Option<&Arc<IoLease>>) {
+        for shard in &self.shards {
+            shard.send(ToShard::Lease(lease.cloned()));
+        }
     }
 
     /// What shards have told.

@@ -11,7 +11,8 @@ use gab::admin::AdminRequest;
 use gab::client::{Admin, Options, Port};
 use gab::snapshot::Snapshot;
 use gab::{ClientEvent, Level, PortName};
-use llt::{Id, Incarnation, NodeId};
+use llt::time::{Duration, earliest};
+use llt::{Id, Incarnation, Instant, NodeId};
 
 use super::disks::{Disks, Done};
 use super::door::Door;
@@ -19,13 +20,15 @@ use super::plane::{HeldRange, Plane};
 use crate::core::iod::{Command, DiskError, Iod, IodConfig, IodNotice, IodOutput, ObserveNumber};
 use crate::core::wire::local::{UpcallWriter, decode_command};
 use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
-use crate::engine::FromShard;
+use crate::engine::{FromShard, IoLease};
 use crate::stats::Observed;
 
 pub(super) struct Reactor {
     root: PathBuf,
     iod: Iod,
     port: Option<Port>,
+    /// What shared disks are told it has to allow: of this registration on port v.
+    lease: Option<Arc<IoLease>>,
     listener: UnixListener,
     configd: Option<Framed>,
     /// Of this connection to vxconfigd.
@@ -51,8 +54,8 @@ impl Reactor {
         let iod = Iod::new(me, IodConfig::default());
         let (disks, door, plane) = (Disks::new(&root)?, Door::new(&root, nbd)?, Plane::new()?);
         let upcalls = UpcallWriter::default();
-        let (port, configd) = (None, None);
-        Ok(Self { root, iod, port, listener, configd, upcalls, disks, door, plane, ends })
+        let (port, lease, configd) = (None, None, None);
+        Ok(Self { root, iod, port, lease, listener, configd, upcalls, disks, door, plane, ends })
     }
 
     /// Until a signal ends it.
@@ -65,10 +68,15 @@ impl Reactor {
             fds.extend(self.door.interests());
             fds.extend(self.configd.iter().map(|conn| interest(conn, conn.has_unsent())));
             fds.extend(self.port.iter().map(|port| interest(port, false)));
-            wait(&mut fds, now(), self.iod.next_deadline());
+            wait(&mut fds, now(), self.next_deadline());
         }
         tracing::info!("vxiod ends");
         Ok(())
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let lease = self.disks.is_leaseless().then(|| now() + LEASE);
+        earliest(self.iod.next_deadline(), lease)
     }
 
     /// Everything that can be done now.
@@ -79,6 +87,7 @@ impl Reactor {
         for done in self.disks.done() {
             match done {
                 Done::Found(disk, found) => self.plane.found(&disk, found.as_ref()),
+                Done::Leaseless(_) => {}
                 Done::Log(token, done) => self.iod.handle_log(now(), token, done),
                 Done::Written(token, done) => self.iod.handle_write(now(), token, done),
             }
@@ -161,13 +170,17 @@ impl Reactor {
             match event {
                 ClientEvent::Closed(reason) => {
                     self.port = None;
+                    self.set_lease(None);
                     self.iod.handle_closed(now(), &reason.to_string());
                 }
                 ClientEvent::Deliver(delivery) => {
                     self.iod.handle_message(now(), delivery.sender, delivery.payload);
                 }
                 ClientEvent::Status(_) => {}
-                ClientEvent::View(view) => self.iod.handle_view(now(), &view),
+                ClientEvent::View(view) => {
+                    self.lease.iter().for_each(|lease| lease.note_view(view.generation));
+                    self.iod.handle_view(now(), &view);
+                }
             }
             self.drain();
         }
@@ -250,6 +263,7 @@ impl Reactor {
                     self.send(|port| port.broadcast(&payload, Level::Safe, true));
                 }
                 IodOutput::ClosePort => {
+                    self.set_lease(None);
                     if let Some(port) = self.port.take() {
                         // What was said is said: others are to hear that we leave in order.
                         let _ = port.close();
@@ -309,16 +323,32 @@ impl Reactor {
             kernel: true,
             ..Options::default()
         };
-        match Port::register(name, &options) {
-            Ok(port) => self.port = Some(port),
+        let opened = Port::register(name, &options).context("cannot open port v");
+        let leased = opened.and_then(|port| {
+            let lease = IoLease::open(&self.root, name);
+            Ok((port, lease.with_context(|| format!("no lease in {}", gab::lease::FILE))?))
+        });
+        match leased {
+            Ok((port, lease)) => {
+                self.port = Some(port);
+                self.set_lease(Some(Arc::new(lease)));
+            }
             Err(error) => {
-                tracing::error!("cannot open port v: {error}");
+                tracing::error!("{error:#}");
                 self.iod.handle_closed(now(), "cluster device open failed");
             }
         }
     }
+
+    fn set_lease(&mut self, lease: Option<Arc<IoLease>>) {
+        self.plane.set_lease(lease.as_ref());
+        self.disks.set_lease(lease.clone());
+        self.lease = lease;
+    }
 }
 
+/// Between two looks at a lease that something waits for.
+const LEASE: Duration = Duration::from_millis(5);
 /// Sectors of a megabyte.
 const SECTORS_PER_MB: u64 = 2048;
 

@@ -113,7 +113,7 @@ impl Disks {
                 let blocks = (*at..at + len).map(|at| block(at).unwrap_or([0; DRL_BLOCK]));
                 Ok(blocks.flatten().collect())
             }
-            LogIo::Write { disk, at, data } => {
+            LogIo::Write { disk, at, data, .. } => {
                 self.is_reached(node, disk)?;
                 for (at, block) in (*at..).zip(data.chunks(DRL_BLOCK)) {
                     if let Ok(block) = block.try_into() {
@@ -158,7 +158,7 @@ impl Disks {
         for disk in &self.known {
             let state = match self.is_reached(node, disk) {
                 Ok(()) => DeviceState::Ready(Box::new(self.found_on(disk))),
-                Err(DiskError::NoPath | DiskError::NoSpace) => continue,
+                Err(DiskError::NoLease | DiskError::NoPath | DiskError::NoSpace) => continue,
                 Err(error @ DiskError::Failed(_)) => DeviceState::Error(error.to_string()),
             };
             devices.push(Device { access: access(disk), state });

@@ -15,6 +15,9 @@ impl RequestId {
 /// What a volume may do on this node while a table is in force.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Rules {
+    /// The disks belong to several nodes: they are told nothing without a lease, which is for whoever
+    /// drives the volume to see to.
+    pub is_shared: bool,
     /// Nobody else writes: what cannot be read of one plex may be written from another.
     pub is_alone: bool,
     /// The cluster knows that this node writes: after its loss the copies are made equal.

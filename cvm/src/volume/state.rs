@@ -327,6 +327,16 @@ impl Volume {
         self.out.pop_front()
     }
 
+    /// What of its I/O is up to whoever drives it.
+    pub const fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    /// Nothing is done any more.
+    pub fn is_gone(&self) -> bool {
+        self.state == State::Gone
+    }
+
     /// The table in force.
     pub const fn map(&self) -> &Arc<VolumeMap> {
         &self.map

@@ -57,7 +57,7 @@ fn mark(world: &mut World, number: u8, group: &UniqueId, dirty: &[u32]) {
         let data = encode_block(copy.name, log.shape, of, 0, dirty.iter().copied());
         let disk = map.disks()[copy.disk.0].clone();
         let at = copy.at + log.shape.at(of);
-        let io = LogIo::Write { disk, at, data: Bytes::copy_from_slice(&data) };
+        let io = LogIo::Write { disk, is_shared: true, at, data: Bytes::copy_from_slice(&data) };
         world.disks.log(node(number), &io).unwrap();
     }
 }
@@ -125,7 +125,8 @@ fn everything_is_copied_where_a_log_says_nothing() {
     let log = map.mirrors()[0].log.as_ref().unwrap();
     let disk = map.disks()[log.copies[0].disk.0].clone();
     let at = log.copies[0].at + log.shape.at(map_of(2));
-    let garbage = LogIo::Write { disk: disk.clone(), at, data: vec![7; 512].into() };
+    let garbage =
+        LogIo::Write { disk: disk.clone(), is_shared: true, at, data: vec![7; 512].into() };
     world.disks.log(node(2), &garbage).unwrap();
     let before = world.clone();
     world.crash(node(2), Fate::Lost);

@@ -202,12 +202,14 @@ pub enum Mutant {
     ReadyViewsNotCounted,
     /// Each member tells by itself who was lost in jeopardy.
     JeopardyNotAgreed,
+    /// Who is in a view takes it that the others still count on it.
+    LeaseUnproven,
 }
 
 #[cfg(any(test, feature = "sim"))]
 impl Mutant {
     /// Every rule that can be broken.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::WedgedAcks,
         Self::LeftoversBeforeArbitration,
         Self::NoViewCheck,
@@ -230,5 +232,6 @@ impl Mutant {
         Self::MinorityGoesOn,
         Self::ReadyViewsNotCounted,
         Self::JeopardyNotAgreed,
+        Self::LeaseUnproven,
     ];
 }

@@ -173,9 +173,12 @@ impl Gab {
 }
 
 /// Do our view and the one that `peer` named exclude each other? If both of us are in both, we are
-/// of the same lineage and one is a step behind: the view change sees to it.
+/// of the same lineage and one is a step behind: the view change sees to it. So it does if the peer is
+/// in ours and names an older one, in which we were not yet: it was READY for ours, and has still to
+/// install it. One that never does loses its connection, or names a newer one.
 fn is_rival(me: Id, ours: &View, peer: Id, vid: Vid, hello: &Hello) -> bool {
-    vid != ours.vid && !vid.is_none() && !(hello.members.contains(&me) && ours.contains(peer))
+    let is_step_behind = ours.contains(peer) && (hello.members.contains(&me) || vid < ours.vid);
+    vid != ours.vid && !vid.is_none() && !is_step_behind
 }
 
 /// Does our side have to give up?
@@ -226,6 +229,31 @@ mod tests {
         let older_loses = loses(&o, vid(8), &n, vid(9), left_behind, went_on);
         assert_ne!(newer_loses, older_loses, "exactly one side gives up");
         if newer_loses { "newer" } else { "older" }
+    }
+
+    #[test]
+    fn who_is_a_step_behind_is_no_rival() {
+        let ours = View { vid: vid(6), members: ids(&[0, 1, 2]) };
+        let [me, peer, outsider] = [0, 1, 3].map(|node| ids(&[node])[0]);
+        let rival = |peer, round, members: &[u8]| {
+            let hello = Hello {
+                configured: true,
+                was_frozen: false,
+                refused: false,
+                quorum: true,
+                returned: false,
+                versions: Versions::OURS,
+                seed: 0,
+                members: ids(members),
+            };
+            is_rival(me, &ours, peer, vid(round), &hello)
+        };
+        assert!(!rival(peer, 6, &[0, 1, 2]));
+        assert!(!rival(peer, 7, &[0, 1, 2]) && !rival(peer, 5, &[0, 1]));
+        // We have joined with ours, which it has still to install.
+        assert!(!rival(peer, 5, &[1, 2]));
+        assert!(rival(peer, 7, &[1, 2]), "it has gone on without us");
+        assert!(rival(outsider, 5, &[0, 3]) && rival(outsider, 5, &[3]));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod digest;
 mod dump;
 mod install;
 mod latency;
+mod lease;
 mod listing;
 mod membership;
 mod order;
@@ -52,6 +53,7 @@ pub use arbiter::{ArbiterReply, ArbiterRequest, Record, RecordChange};
 pub use config::Mutant;
 pub use config::{ArbiterKind, Configuration, GabConfig, Policy};
 pub use latency::{BUCKETS, Delivered, Histogram};
+pub use lease::Standing;
 pub use listing::Sizes;
 pub use output::{ClientId, ClientSignal, Counters, GabOutput, HaltCause, Notice, PortDump};
 pub use supervise::BEAT_BUCKETS;
@@ -618,4 +620,5 @@ mutants! {
     is_mutant_minority => MinorityGoesOn;
     is_mutant_ready_views => ReadyViewsNotCounted;
     is_mutant_own_jeopardy => JeopardyNotAgreed;
+    is_mutant_lease => LeaseUnproven;
 }

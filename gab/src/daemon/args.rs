@@ -17,8 +17,8 @@ use crate::daemon::halt::HaltPolicy;
     max_term_width = 100,
     after_help = "\
 Files, below the root: etc/llttab, etc/llthosts, etc/gabtab (absent: GAB is not configured);
-run/gab.sock, run/metrics.sock, run/gabd.pid, run/gabd.halted (why the last gabd halted); var/log/gabd.log,
-var/incarnation.
+run/gab.sock, run/metrics.sock, run/lease (what vxiod looks at), run/gabd.pid, run/gabd.halted (why the
+last gabd halted); var/log/gabd.log, var/incarnation.
 
 Environment: MUSTER_LOG is a filter of the log (info, gab=debug, ...); MUSTER_NO_RT=1 asks for
 neither real-time priority nor locked memory; MUSTER_BUSY_POLL is the default of --busy-poll, and of

@@ -44,6 +44,10 @@ impl Files {
         self.run().join("gab.sock")
     }
 
+    pub(super) fn lease(&self) -> PathBuf {
+        self.root.join(crate::lease::FILE)
+    }
+
     /// Where the metrics are.
     pub(super) fn metrics(&self) -> PathBuf {
         self.run().join("metrics.sock")

@@ -17,6 +17,7 @@ mod files;
 mod gabtab;
 mod halt;
 mod housekeeping;
+mod lease;
 mod life;
 mod links;
 mod listener;

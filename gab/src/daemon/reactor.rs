@@ -27,6 +27,7 @@ use crate::daemon::events::Events;
 use crate::daemon::files::Files;
 use crate::daemon::halt;
 use crate::daemon::housekeeping::{Progress, STALL};
+use crate::daemon::lease::Leases;
 use crate::daemon::life::{self, GabState};
 use crate::daemon::links::{Changes, Links};
 use crate::daemon::listener::{Accepted, Listener};
@@ -104,6 +105,7 @@ pub(super) struct Reactor {
     /// The stack's timer is not called before, whatever it asks for.
     hold_timer: Option<Instant>,
     frames: Vec<LinkFrame>,
+    leases: Leases,
     traces: Traces,
     events: Events,
     /// The last turn left something to do.
@@ -154,6 +156,7 @@ impl Reactor {
             retry_listener: None,
             hold_timer: None,
             frames: Vec::with_capacity(2 * FRAMES_PER_TURN),
+            leases: Leases::new(&parts.files),
             traces: Traces::default(),
             events: Events::default(),
             unfinished: false,
@@ -284,6 +287,7 @@ impl Reactor {
             tracing::debug!("the stack's deadline stands still");
             self.hold_timer = Some(now + TIMER_HOLD);
         }
+        self.leases.publish(self.parts.clock, &self.stack);
         self.check_phase(now);
     }
 

@@ -46,7 +46,7 @@ impl Context {
 
     /// Looks for peers without an address: with every heartbeat until the first one is found, and
     /// for one inactive time when some were lost; then every `arpreq`.
-    pub(super) fn discover(&mut self, peers: &[Option<Box<Peer>>], link: usize) {
+    pub(super) fn discover(&mut self, peers: &mut [Option<Box<Peer>>], link: usize) {
         let config = &self.config.links[link];
         let every = self.config.timers.discover;
         let Some(to) = config.broadcast.filter(|_| config.discover && !every.is_zero()) else {

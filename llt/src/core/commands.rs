@@ -54,7 +54,7 @@ impl Llt {
                 context.disconnect(&mut peer, DownReason::Excluded);
                 // The new session in it tells the peer that this connection is over.
                 for link in 0..peer.links.len() {
-                    context.send_heartbeat(&peer, link);
+                    context.send_heartbeat(&mut peer, link);
                 }
             }
             for link in 0..peer.links.len() {
@@ -210,7 +210,7 @@ impl Llt {
         for link in 0..self.context.links.len() {
             self.context.look_for_peers(link);
             if self.context.links[link].carries() {
-                self.context.discover(&self.peers, link);
+                self.context.discover(&mut self.peers, link);
             }
         }
     }

@@ -14,6 +14,7 @@ use super::context::Context;
 use super::link::ANSWERS_MAX;
 use super::output::{DownReason, Event, LinkStatus};
 use super::peer::Peer;
+use super::proof::Proof;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use super::sequence::Sequence;
@@ -68,6 +69,7 @@ impl Context {
             // What the peer said it heard belonged to the old session.
             link.hears_us = false;
             link.last_two_way = None;
+            link.proof = Proof::default();
             if link.status == LinkStatus::Up {
                 let silence = link.silence(self.now).unwrap_or(Duration::ZERO);
                 changes.push((index, LinkStatus::Down, silence));

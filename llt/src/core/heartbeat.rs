@@ -52,11 +52,14 @@ impl Context {
         }
     }
 
-    /// What a heartbeat on a link says of a peer.
-    fn heard(&self, peer: &Peer, link: usize) -> Option<Heard> {
+    /// What the next heartbeat on a link says of a peer.
+    fn heard(&self, peer: &mut Peer, link: usize) -> Option<Heard> {
+        let is_heard = peer.links[link].is_heard(&self.judge(link));
+        let keeps = is_heard && peer.connected;
+        peer.links[link].proof.on_said(self.now, self.heartbeat_sequence + 1, keeps);
         Some(Heard {
             node: peer.node,
-            heard: peer.links[link].is_heard(&self.judge(link)),
+            heard: is_heard,
             connected: peer.connected,
             session: self.session(peer),
             peer_session: peer.peer_session,
@@ -67,14 +70,14 @@ impl Context {
     }
 
     /// Sends a heartbeat to one peer, if its address is known.
-    pub(super) fn send_heartbeat(&mut self, peer: &Peer, link: usize) {
+    pub(super) fn send_heartbeat(&mut self, peer: &mut Peer, link: usize) {
         if let Some(to) = peer.links[link].addr {
             self.send_heartbeat_to(peer, link, to);
         }
     }
 
     /// Sends what a peer is told to an address, if the link carries anything.
-    pub(super) fn send_heartbeat_to(&mut self, peer: &Peer, link: usize, to: LinkAddr) {
+    pub(super) fn send_heartbeat_to(&mut self, peer: &mut Peer, link: usize, to: LinkAddr) {
         if !self.links[link].carries() {
             return;
         }
@@ -91,12 +94,12 @@ impl Context {
     /// Sends a heartbeat to everybody on a link, in as many frames as it takes.
     pub(super) fn broadcast_heartbeat(
         &mut self,
-        peers: &[Option<Box<Peer>>],
+        peers: &mut [Option<Box<Peer>>],
         link: usize,
         to: LinkAddr,
     ) {
-        let heard: Vec<Heard> =
-            peers.iter().flatten().filter_map(|peer| self.heard(peer, link)).collect();
+        let known = peers.iter_mut().flatten();
+        let heard: Vec<Heard> = known.filter_map(|peer| self.heard(peer, link)).collect();
         let longest = self.config.links[link].mtu.clamp(MTU_MIN, HEARTBEAT_MAX);
         let room = longest - self.seal_len() - HEADER_LEN - HEARTBEAT_HEADER_LEN;
         let mut rest = &heard[..];
@@ -116,13 +119,13 @@ impl Context {
     }
 
     /// One round of heartbeats on a link: to everybody at once, or to each whose address is known.
-    pub(super) fn heartbeats(&mut self, peers: &[Option<Box<Peer>>], link: usize) {
+    pub(super) fn heartbeats(&mut self, peers: &mut [Option<Box<Peer>>], link: usize) {
         let config = &self.config.links[link];
         if let Some(to) = config.broadcast.filter(|_| config.broadcast_heartbeats) {
             self.broadcast_heartbeat(peers, link, to);
             return;
         }
-        for peer in peers.iter().flatten() {
+        for peer in peers.iter_mut().flatten() {
             self.send_heartbeat(peer, link);
         }
         self.discover(peers, link);
@@ -219,6 +222,9 @@ impl Context {
             }
             if let Some(entry) = entry.filter(|_| current) {
                 self.on_probe_report(peer, link, &entry);
+                if entry.heard && entry.connected {
+                    peer.links[link].proof.on_echo(entry.echo);
+                }
             }
             let agreed = entry.is_some_and(|entry| entry.connected == peer.connected);
             let is_quiet = self.listening.is_some() && is_heard;

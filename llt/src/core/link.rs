@@ -3,6 +3,7 @@
 use super::notes::Notes;
 use super::output::LinkStatus;
 use super::probe::Path;
+use super::proof::Proof;
 use super::rhythm::Rhythm;
 use super::sequence::Sequence;
 use crate::ids::LinkAddr;
@@ -52,6 +53,8 @@ pub(super) struct PeerLink {
     pub(super) request_at: Instant,
     /// Which frames get through to the peer here.
     pub(super) path: Path,
+    /// What the peer has shown to have heard of us.
+    pub(super) proof: Proof,
     /// What is wrong.
     pub(super) notes: Notes,
 }
@@ -99,6 +102,7 @@ impl PeerLink {
             requests: 0,
             request_at: Instant::ZERO,
             path: Path::default(),
+            proof: Proof::default(),
             notes: Notes::default(),
         }
     }

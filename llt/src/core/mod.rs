@@ -22,6 +22,7 @@ mod output;
 mod parts;
 mod peer;
 mod probe;
+mod proof;
 mod pump;
 mod queue;
 mod receive;

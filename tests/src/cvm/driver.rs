@@ -187,6 +187,7 @@ impl Driver {
             self.say(|| format!("node {}: {}", ended.node, written(&ended)));
             self.nodes[ended.node.index()].ended.push_back((ended.token, ended.done));
         }
+        self.disks_step();
         self.start_processes();
         let first = self.draw.pick(self.nodes.len());
         for offset in 0..self.nodes.len() {

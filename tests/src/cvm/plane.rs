@@ -1,11 +1,13 @@
 //! Volumes in use on a node: programs, the cores of volumes, and their disks, as the daemon has them
 //! (`cvm/src/iod/plane.rs`, `cvm/src/engine`).
 //!
-//! What a node has given to disks lands, or not, when it is killed. While others have gone on without it
-//! nothing of it lands: that is the promise of the lease, which is not there yet.
+//! What a node gives to disks they do when they come to it, whatever has become of the node; what they
+//! had not come to when it is killed they do at once, or not at all. To shared disks it gives nothing
+//! without a lease, which is what keeps anything from landing when others have gone on without it
+//! (`cvm-lease`).
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cvm::core::iod::{DrainTicket, Iod, LogIo, OpenTicket, RangeNumber, VolumeIo, VolumeName};
@@ -14,6 +16,7 @@ use cvm::model::{KernelState, Sectors, UniqueId};
 use cvm::volume::{
     DiskOp, DiskWork, IoFailed, Request, RequestId, Rules, Volume, VolumeMap, VolumeOutput, What,
 };
+use gab::PortName;
 use llt::Instant;
 
 use super::data::{Identity, Tag};
@@ -28,6 +31,8 @@ pub struct Plane {
     ranges: BTreeMap<VolumeName, Range>,
     drains: Vec<(DrainTicket, Option<UniqueId>)>,
     flights: Vec<Flight>,
+    /// What waits for a lease.
+    leaseless: Vec<(u64, DiskOp, Option<Vec<u8>>)>,
     /// Programs that wait until their volume is open.
     opening: BTreeMap<u64, VolumeName>,
     next: u64,
@@ -76,13 +81,16 @@ enum Of {
 }
 
 /// An operation on its way to a disk and back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Flight {
     due: Instant,
     volume: u64,
     disk: UniqueId,
     op: DiskOp,
     log: Option<Vec<u8>>,
+    is_shared: bool,
+    /// The disk has done it, or has failed.
+    done: Option<bool>,
 }
 
 /// Requests of the cluster.
@@ -97,9 +105,11 @@ impl Open {
 impl Plane {
     /// What is still used, or with a disk.
     pub(super) fn unsettled(&self) -> Option<String> {
-        if !self.drains.is_empty() || !self.flights.is_empty() || !self.opening.is_empty() {
+        let is_idle = self.flights.is_empty() && self.leaseless.is_empty();
+        if !self.drains.is_empty() || !is_idle || !self.opening.is_empty() {
             let (drains, flights, opening) = (&self.drains, &self.flights, &self.opening);
-            return Some(format!("{drains:?} wait for {flights:?}, {opening:?}"));
+            let leaseless = &self.leaseless;
+            return Some(format!("{drains:?} wait for {flights:?}, {leaseless:?}, {opening:?}"));
         }
         let is_busy = |open: &&Open| open.is_used || open.copy.is_some();
         self.volumes.values().find(is_busy).map(|open| format!("{open:?}"))
@@ -254,7 +264,8 @@ impl Plane {
 
     fn forget_unused(&mut self) {
         let ranges = &self.ranges;
-        let flights: BTreeSet<u64> = self.flights.iter().map(|flight| flight.volume).collect();
+        let mut flights: BTreeSet<u64> = self.flights.iter().map(|flight| flight.volume).collect();
+        flights.extend(self.leaseless.iter().map(|(volume, ..)| *volume));
         self.volumes.retain(|number, open| {
             let is_held = open.told != Some(VolumeIo::Gone) && ranges.contains_key(&open.name);
             open.is_used || open.copy.is_some() || is_held || flights.contains(number)
@@ -280,31 +291,69 @@ impl Plane {
 impl Driver {
     /// One thing that the volumes of a node do, if there is one.
     pub(super) fn plane_step(&mut self, node: usize) -> bool {
-        self.land(node) || self.tell_volumes(node) || self.hear_volumes(node) || self.program(node)
+        self.landed(node)
+            || self.tell_volumes(node)
+            || self.hear_volumes(node)
+            || self.program(node)
     }
 
-    /// An operation comes back.
-    fn land(&mut self, node: usize) -> bool {
+    /// Disks do what they have come to, also for nodes that stand still.
+    pub(super) fn disks_step(&mut self) {
         let now = self.world.now();
-        let lacks_lease = self.lacks_lease(node);
-        let plane = &self.nodes[node].plane;
-        let is_gone = |flight: &Flight| {
-            plane.volumes.get(&flight.volume).is_none_or(|o| o.told == Some(VolumeIo::Gone))
+        for node in 0..self.nodes.len() {
+            for place in 0..self.nodes[node].plane.flights.len() {
+                let flight = &self.nodes[node].plane.flights[place];
+                if flight.due <= now && flight.done.is_none() {
+                    let flight = flight.clone();
+                    let is_done = self.perform(node, &flight);
+                    self.nodes[node].plane.flights[place].done = Some(is_done);
+                }
+            }
+        }
+    }
+
+    /// An operation comes back, or goes to its disk after it has waited for the lease.
+    fn landed(&mut self, node: usize) -> bool {
+        let has_lease = self.has_lease(node);
+        let plane = &mut self.nodes[node].plane;
+        let volumes = &plane.volumes;
+        let is_gone = |volume: &u64| volumes.get(volume).is_none_or(|open| open.volume.is_gone());
+        let moves = |(volume, ..): &(u64, DiskOp, _)| has_lease || is_gone(volume);
+        if let Some(place) = plane.leaseless.iter().position(moves) {
+            let is_gone = is_gone(&plane.leaseless[place].0);
+            let (volume, op, log) = plane.leaseless.remove(place);
+            if !is_gone {
+                self.launch(node, volume, op, log);
+            } else if let Some(open) = plane.volumes.get_mut(&volume) {
+                open.volume.handle_done(op.id, false);
+            }
+            self.note(node, 13, op.at);
+            return true;
+        }
+        let Some(place) = plane.flights.iter().position(|flight| flight.done.is_some()) else {
+            return false;
         };
-        let lands = |flight: &Flight| flight.due <= now && (is_gone(flight) || !lacks_lease);
-        let Some(place) = plane.flights.iter().position(lands) else { return false };
-        let fails = is_gone(&plane.flights[place]) && lacks_lease;
-        let flight = self.nodes[node].plane.flights.remove(place);
-        let is_done = !fails && self.perform(node, &flight);
-        if let Some(open) = self.nodes[node].plane.volumes.get_mut(&flight.volume) {
-            open.volume.handle_done(flight.op.id, is_done);
+        let flight = plane.flights.remove(place);
+        if let Some(open) = plane.volumes.get_mut(&flight.volume) {
+            open.volume.handle_done(flight.op.id, flight.done == Some(true));
         }
         self.note(node, 11, flight.op.at);
         true
     }
 
+    /// All others of port v count on this node, as far as its gabd knows.
+    fn has_lease(&self, node: usize) -> bool {
+        let (local, port) = (self.local(node), PortName::new('v').expect("a letter"));
+        let stack = self.world.hosts.stack(node);
+        let standing = stack.and_then(|stack| Some((stack, stack.standing(local, port)?)));
+        standing.is_some_and(|(stack, standing)| {
+            let length = stack.llt().config().timers.peer_inact / 2;
+            standing.generation == self.nodes[node].generation && local < standing.since + length
+        })
+    }
+
     /// Others have gone on without it.
-    fn lacks_lease(&self, node: usize) -> bool {
+    fn is_left_behind(&self, node: usize) -> bool {
         let id = self.nodes[node].id;
         let reconfig = self.nodes[node].iod.as_ref().map_or(0, |iod| iod.role().reconfig);
         let goes_on = |other: &Node| {
@@ -319,6 +368,9 @@ impl Driver {
     /// A disk does what it is told. What fails may be done in part.
     fn perform(&mut self, node: usize, flight: &Flight) -> bool {
         let (id, op) = (self.nodes[node].id, flight.op);
+        if flight.is_shared && op.work.changes() && self.is_left_behind(node) {
+            self.fault("cvm-lease", || format!("node {node} changes {flight:?}"));
+        }
         if self.storage.disks.is_reached(id, &flight.disk).is_err() {
             return false;
         }
@@ -326,7 +378,8 @@ impl Driver {
         let len = if is_done { op.len } else { op.len / 2 };
         if let Some(data) = &flight.log {
             let data = data[..usize::try_from(len).unwrap_or(0) * DRL_BLOCK].to_vec();
-            let io = LogIo::Write { disk: flight.disk.clone(), at: op.at, data: data.into() };
+            let (disk, at, data) = (flight.disk.clone(), op.at, data.into());
+            let io = LogIo::Write { disk, is_shared: true, at, data };
             return self.storage.disks.log(id, &io).is_ok() && is_done;
         }
         let volume = self.nodes[node].plane.volumes.get_mut(&flight.volume);
@@ -414,13 +467,19 @@ impl Driver {
     }
 
     fn launch(&mut self, node: usize, volume: u64, op: DiskOp, log: Option<Vec<u8>>) {
+        let open = self.nodes[node].plane.volumes.get(&volume);
+        let is_shared = open.is_some_and(|open| open.volume.rules().is_shared);
+        if is_shared && !self.has_lease(node) {
+            self.nodes[node].plane.leaseless.push((volume, op, log));
+            return;
+        }
         let slow = self.draw.chance(0.05);
         let mean = Duration::from_micros(if slow { 20_000 } else { 400 });
         let due = self.world.now() + self.draw.exponential(mean);
         let plane = &mut self.nodes[node].plane;
         let Some(open) = plane.volumes.get(&volume) else { return };
         let disk = open.volume.map().disks()[op.disk.0].clone();
-        plane.flights.push(Flight { due, volume, disk, op, log });
+        plane.flights.push(Flight { due, volume, disk, op, log, is_shared, done: None });
     }
 
     fn done(&mut self, node: usize, number: u64, id: RequestId, result: Result<(), IoFailed>) {
@@ -578,11 +637,8 @@ impl Driver {
 
     /// The vxiod of a node is gone: what its volumes had given to disks lands, or does not.
     pub(super) fn end_plane(&mut self, node: usize) {
-        let lacks_lease = self.lacks_lease(node);
-        let mut flights: VecDeque<Flight> =
-            std::mem::take(&mut self.nodes[node].plane.flights).into();
-        while let Some(flight) = flights.pop_front() {
-            if !lacks_lease && self.draw.chance(0.5) {
+        for flight in std::mem::take(&mut self.nodes[node].plane.flights) {
+            if flight.done.is_none() && self.draw.chance(0.5) {
                 let _ = self.perform(node, &flight);
             }
         }

@@ -431,7 +431,7 @@ impl Driver {
     }
 
     /// What disks copy nobody changes who may change anything. A node that is about to be thrown out
-    /// is kept from it by its lease, which is not there yet.
+    /// is kept from it by its lease.
     fn check_copies(&mut self) {
         let members = || self.nodes.iter().filter(|node| node.member().is_some());
         let reconfig = |node: &Node| node.member().map(|iod| iod.role().reconfig);

@@ -15,6 +15,7 @@ mod process_cvm;
 mod process_cvm_errors;
 mod process_fuse;
 mod process_fuzz;
+mod process_lease;
 mod process_quorum;
 mod process_relocation;
 mod process_stats;

@@ -87,7 +87,7 @@ fn master(cluster: &Temporary) -> u8 {
     cluster.cluster.running().into_iter().find_map(see).unwrap()
 }
 
-fn wait_members(cluster: &Temporary, node: u8, members: &[u8]) {
+pub(crate) fn wait_members(cluster: &Temporary, node: u8, members: &[u8]) {
     wait::until(&format!("node {node} has the members {members:?}"), LIMIT, || {
         let snapshot = volumes::snapshot(&cluster.cluster, node)?;
         let nodes = snapshot.cluster.nodes.iter().filter(|node| node.is_member);
@@ -98,7 +98,7 @@ fn wait_members(cluster: &Temporary, node: u8, members: &[u8]) {
 }
 
 /// The node knows that it is out, and has nothing under way any more.
-fn wait_out(cluster: &Temporary, node: u8) {
+pub(crate) fn wait_out(cluster: &Temporary, node: u8) {
     wait::until(&format!("node {node} is out of the cluster"), LIMIT, || {
         let state = volumes::snapshot(&cluster.cluster, node)?.cluster.state;
         Ok((state == "out of cluster").then_some(()))

@@ -98,14 +98,19 @@ fn contents(
         .collect()
 }
 
+/// What the copies of a volume hold, read past all daemons.
+pub(crate) fn copies(cluster: &Temporary, volume: &str) -> Vec<Vec<u8>> {
+    let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
+    contents(cluster, &map, MirrorIndex::VOLUME, 0, map.len())
+}
+
 /// All copies are equal, and are what node 1 reads.
 fn check(cluster: &Temporary, volume: &str) {
     check_on(cluster, 1, volume);
 }
 
 pub(crate) fn check_on(cluster: &Temporary, node: u8, volume: &str) {
-    let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
-    let copies = contents(cluster, &map, MirrorIndex::VOLUME, 0, map.len());
+    let copies = copies(cluster, volume);
     assert!(!copies.is_empty());
     let copied = tempfile::NamedTempFile::new().unwrap();
     let path = copied.path().to_str().unwrap();
@@ -532,7 +537,6 @@ fn a_mirror_is_made_under_load() {
     check(&cluster, "vol1");
 }
 
-/// CVM-39, CVM-28, facts 3.8: who may not is told why, and who has a volume open keeps it.
 /// All that a volume holds, as a node reads it.
 fn read(cluster: &Temporary, node: u8, volume: &str) -> Vec<u8> {
     let copied = tempfile::NamedTempFile::new().unwrap();
@@ -541,7 +545,7 @@ fn read(cluster: &Temporary, node: u8, volume: &str) -> Vec<u8> {
 }
 
 /// Fills a range, such as `0 1m`, with a byte.
-fn write(cluster: &Temporary, node: u8, volume: &str, byte: u8, range: &str) {
+pub(crate) fn write(cluster: &Temporary, node: u8, volume: &str, byte: u8, range: &str) {
     let command = format!("write -P {byte} {range}");
     succeeds("qemu-io", &["-f", "raw", "-c", &command, &uri(cluster, node, volume)]);
 }
@@ -601,6 +605,7 @@ fn cvm_46_a_snapshot_keeps_what_a_volume_held_for_another_node() {
     cluster.down().unwrap();
 }
 
+/// CVM-39, CVM-28, facts 3.8: who may not is told why, and who has a volume open keeps it.
 #[test]
 fn a_volume_is_opened_by_those_who_may_and_stays_while_it_is_open() {
     if are_missing(CLIENTS) {

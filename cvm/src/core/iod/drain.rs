@@ -127,6 +127,7 @@ impl Iod {
             return VolumeIo::Gone;
         }
         let rules = Rules {
+            is_shared: table.is_shared(),
             is_alone: !table.is_shared() || mode == Activation::ExclusiveWrite,
             is_marked: self.is_marked(table, record),
             reads_one: self.may_differ(table, record),

@@ -8,7 +8,7 @@ use llt::Instant;
 use super::{Iod, IodOutput};
 use crate::core::txn::TxnId;
 use crate::disk::{Claim, Image};
-use crate::model::UniqueId;
+use crate::model::{Owner, UniqueId};
 
 /// Names a write until it is done.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -32,6 +32,17 @@ pub enum Write {
 }
 
 impl Write {
+    /// It belongs to several nodes, or is going to: it is written under a lease.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Claim(claim) => {
+                let owner = claim.member.as_ref().map(|member| &member.owner);
+                matches!(owner, Some(Owner::Cluster(_)))
+            }
+            Self::Image(_, image) => image.group.is_shared(),
+        }
+    }
+
     /// The disk that is written.
     pub const fn disk(&self) -> &UniqueId {
         match self {
@@ -47,6 +58,9 @@ pub type WriteDone = Result<(), DiskError>;
 /// Why a disk did not do what it was asked.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DiskError {
+    /// The others may have gone on without this node.
+    #[error("this node is not a member of the cluster any more")]
+    NoLease,
     /// This node has no path to it.
     #[error("no path to the disk")]
     NoPath,

@@ -43,6 +43,8 @@ pub enum LogIo {
     Write {
         /// Which disk.
         disk: UniqueId,
+        /// It belongs to several nodes: it is written under a lease.
+        is_shared: bool,
         /// From which sector on.
         at: Sectors,
         /// Whole sectors.
@@ -284,6 +286,7 @@ impl Iod {
     }
 
     fn write_recovery_maps(&mut self, reading: &mut Reading) {
+        let is_shared = self.tables.get(&reading.group).is_some_and(Table::is_shared);
         for (mirror, dirty) in reading.dirty.clone() {
             self.log_io(reading, mirror, RECOVERY_MAP, |log, copy, disk| {
                 let shape = log.shape;
@@ -295,7 +298,7 @@ impl Iod {
                 }
                 debug_assert_eq!(data.len(), shape.blocks as usize * DRL_BLOCK);
                 let at = copy.at + shape.at(RECOVERY_MAP);
-                LogIo::Write { disk, at, data: data.into() }
+                LogIo::Write { disk, is_shared, at, data: data.into() }
             });
         }
     }

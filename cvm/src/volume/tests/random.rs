@@ -184,6 +184,7 @@ impl Run {
         let stale = stale(&mut dice, &mut group);
         let rules = Rules {
             log_map: Some(1),
+            is_shared: false,
             is_alone: dice.below(2) == 0,
             is_marked: dice.below(2) == 0,
             reads_one: dice.below(2) == 0,

@@ -19,7 +19,7 @@ pub(super) const JUNK: Tag = Tag::MAX;
 
 /// Rules of a volume that one node writes, and is known to.
 pub(super) const MARKED: Rules =
-    Rules { is_alone: true, is_marked: true, reads_one: false, log_map: Some(2) };
+    Rules { is_shared: false, is_alone: true, is_marked: true, reads_one: false, log_map: Some(2) };
 
 /// A request as the program sees it.
 struct Asked {

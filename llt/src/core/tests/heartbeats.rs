@@ -303,3 +303,37 @@ fn a_restart_with_unicast_heartbeats_takes_no_search() {
     assert_eq!(net.llt(0).peers()[0].id, Some(net.id(1)));
     assert!((0..2).all(|link| status(&mut net, 0, link) == LinkStatus::Up));
 }
+
+#[test]
+fn what_a_peer_has_heard_is_proven_by_its_heartbeats() {
+    let mut net = Net::new(2, 2, 7);
+    let peer = net.id(1);
+    assert_eq!(net.llt(0).proven(peer), None);
+    net.connect();
+    for _ in 0..20 {
+        net.run(100 * MS);
+        let proven = net.llt(0).proven(peer).expect("both hear each other");
+        assert!(net.now.since(proven) <= 160 * MS, "three periods at most");
+    }
+    // It is heard and hears nothing: nothing is proven, until it gives us up.
+    let cut = net.now;
+    net.cuts = vec![(0, 0, 1), (1, 0, 1)];
+    net.run(900 * MS);
+    let proven = net.llt(0).proven(peer).expect("still connected");
+    assert!(proven <= cut && cut.since(proven) <= 160 * MS);
+    net.run(200 * MS);
+    assert_eq!(net.llt(0).proven(peer), None, "the connection is over");
+    net.cuts.clear();
+    net.run(300 * MS);
+    let healed = net.now;
+    net.run(200 * MS);
+    assert!(net.llt(0).proven(peer).is_some_and(|proven| proven >= healed));
+    let later = crate::ids::Id { incarnation: Incarnation(99), ..peer };
+    assert_eq!(net.llt(0).proven(later), None, "of another life nothing is known");
+    // It hears and is not heard: what it heard is not known, and what we say to it keeps nothing up.
+    let cut = net.now;
+    net.cuts = vec![(0, 1, 0), (1, 1, 0)];
+    net.run(900 * MS);
+    assert!(net.llt(0).proven(peer).is_some_and(|proven| proven <= cut));
+    net.check_alarms();
+}

@@ -7,7 +7,7 @@ use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::config::{Config, Flow, LinkConfig, Timers};
-use crate::core::{Event, Llt, Output};
+use crate::core::{DownReason, Event, Llt, Output};
 use crate::ids::{ClusterId, Id, Incarnation, LinkAddr, LinkId, LltPort, NodeId, NodeSet};
 use crate::time::{Duration, Instant};
 
@@ -164,7 +164,10 @@ impl Net {
     pub(crate) fn drain(&mut self, index: usize) {
         while let Some(output) = self.nodes[index].as_mut().and_then(Llt::poll_output) {
             match output {
-                Output::Event(event) => self.events[index].push((self.now, event)),
+                Output::Event(event) => {
+                    self.check_proof(index, &event);
+                    self.events[index].push((self.now, event));
+                }
                 Output::Transmit(transmit) => {
                     if self.keep_sent {
                         self.sent.push((transmit.link.get(), index, transmit.frame.clone()));
@@ -172,6 +175,17 @@ impl Net {
                     self.carry(index, transmit.link, transmit.to, &transmit.frame);
                 }
             }
+        }
+    }
+
+    /// Nobody is given up for silence before it can know that from what it has been shown.
+    fn check_proof(&self, index: usize, event: &Event) {
+        let Event::PeerDown { peer, reason: DownReason::Silent } = *event else { return };
+        let Some(config) = self.nodes[index].as_ref().map(Llt::config) else { return };
+        let (id, inact) = (config.id(), config.timers.peer_inact);
+        let given_up = self.nodes.iter().flatten().find(|llt| llt.config().id() == peer);
+        if let Some(proven) = given_up.and_then(|llt| llt.proven(id)) {
+            assert!(self.now.since(proven) >= inact, "{peer} was to count on {id}");
         }
     }
 
