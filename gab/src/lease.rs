@@ -15,11 +15,12 @@
 //! CVM asks for it (I/O lease).
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -63,6 +64,13 @@ impl Page {
         unsafe { self.start.add(index).as_ref() }
     }
 
+    /// Whoever still looks sees nothing.
+    fn end(&self) {
+        for index in FIRST..LEN / size_of::<AtomicU64>() {
+            self.word(index).store(0, Ordering::SeqCst);
+        }
+    }
+
     fn words_of(&self, port: PortName) -> [&AtomicU64; 2] {
         let first = FIRST + 2 * port.index();
         [self.word(first), self.word(first + 1)]
@@ -84,17 +92,20 @@ pub struct LeaseWriter {
 }
 
 impl LeaseWriter {
-    /// Makes the file anew: who has mapped the one before keeps it, and finds what is in it expired.
+    /// Makes the file anew: who has mapped the one before keeps it, and finds nothing in it any more.
     ///
     /// # Errors
     /// Of the file system; what was there before may be gone.
     pub fn create(path: &Path) -> io::Result<Self> {
+        end_of_before(path);
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        file.set_len(LEN as u64)?;
+        // With its block: a store into a hole of a full file system would end the process.
+        fallocate(&file, FallocateFlags::empty(), 0, LEN as u64)
+            .or_else(|_| file.set_len(LEN as u64).and_then(|()| (&file).write_all(&[0; LEN])))?;
         let page = Page::map(&file, true)?;
         page.word(0).store(MAGIC, Ordering::Release);
         Ok(Self { page })
@@ -119,11 +130,18 @@ impl LeaseWriter {
 }
 
 impl Drop for LeaseWriter {
-    /// Whoever still looks sees nothing.
     fn drop(&mut self) {
-        for index in FIRST..LEN / size_of::<AtomicU64>() {
-            self.page.word(index).store(0, Ordering::SeqCst);
-        }
+        self.page.end();
+    }
+}
+
+/// A writer that was killed may have left leases that have still to run out: others go on without it at
+/// once when they hear of the next one.
+fn end_of_before(path: &Path) {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let file = file.ok().filter(|file| file.metadata().is_ok_and(|meta| meta.len() == LEN as u64));
+    if let Some(page) = file.and_then(|file| Page::map(&file, true).ok()) {
+        page.end();
     }
 }
 
@@ -223,7 +241,12 @@ mod tests {
         let writer = LeaseWriter::create(&path).unwrap();
         writer.grant(port('v'), 7, boot_nanos() + HOUR);
         assert!(!lease.holds(7), "of the one before");
-        assert!(Lease::open(dir.path(), port('v')).unwrap().holds(7));
+        let lease = Lease::open(dir.path(), port('v')).unwrap();
+        assert!(lease.holds(7));
+        // One that is killed ends nothing, but the next one does.
+        std::mem::forget(writer);
+        let _next = LeaseWriter::create(&path).unwrap();
+        assert!(!lease.holds(7));
     }
 
     #[test]

@@ -78,6 +78,15 @@ impl<T> Disks<T> {
         }
     }
 
+    /// Whoever has waited for too long, whatever disk they wait for.
+    pub(super) fn give_up(&mut self, is_late: impl Fn(&T) -> bool) -> Vec<T> {
+        let sought = self.known.values_mut().filter_map(|known| match known {
+            Known::Sought(waiting) => Some(waiting),
+            Known::Here(_) => None,
+        });
+        sought.flat_map(|waiting| waiting.extract_if(.., |one| is_late(one))).collect()
+    }
+
     /// It could only be read when it was found: who is to write it has it looked for.
     pub(super) fn forget_unwritable(&mut self, disk: &UniqueId) {
         if matches!(self.known.get(disk), Some(Known::Here(found)) if !found.file.is_writable()) {

@@ -15,6 +15,7 @@
 //! | `shard.rs` | the thread: what has happened, and what comes of it |
 //! | `client.rs` | a client of the NBD protocol: requests in, replies out |
 //! | `disks.rs` | files of disks, as they are found |
+//! | `hung.rs` | disks that do not answer |
 //! | `lease.rs` | whether shared disks may be told anything at present |
 //! | `trace.rs` | what has happened last, for `vxtrace` |
 //! | `ranges.rs` | ranges of volumes that nobody changes, and the copies that are made of them |
@@ -23,6 +24,7 @@
 mod client;
 mod disks;
 pub mod driver;
+mod hung;
 mod lease;
 mod ranges;
 mod shard;
@@ -33,6 +35,7 @@ use std::sync::Arc;
 
 pub(crate) use disks::Found;
 pub(crate) use driver::DiskFile;
+pub(crate) use hung::HungDisks;
 pub(crate) use lease::IoLease;
 pub(crate) use shard::start;
 pub(crate) use trace::Taken;
@@ -106,6 +109,8 @@ pub(crate) enum FromShard {
     FirstChange(VolumeNumber),
     /// Where is this disk?
     Find(UniqueId),
+    /// A disk does not answer, or has answered all that it was told.
+    Hangs(UniqueId, bool),
     /// A client has gone.
     Left(VolumeNumber),
     /// Nobody must use this plex any more, because of this disk.

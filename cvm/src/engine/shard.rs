@@ -14,7 +14,7 @@ use super::disks::{Disks, Found, Way};
 use super::driver::{self, Choice, Driver, DriverError, Event, IoBuffer, Operation, Pool};
 use super::ranges::Held;
 use super::trace::{Key, Trace};
-use super::{FromShard, IoLease, ToShard, VolumeNumber};
+use super::{FromShard, HungDisks, IoLease, ToShard, VolumeNumber};
 use crate::core::iod::{RangeNumber, VolumeIo};
 use crate::daemon::{Inbox, Mail, now, wall_micros};
 use crate::export::nbd::Session;
@@ -41,9 +41,11 @@ pub(super) struct Shard {
     clients: Slab<Client>,
     /// Requests that volumes have, by their number.
     pub(super) requests: Slab<Asking>,
-    disks: Disks<Flight>,
+    pub(super) disks: Disks<Flight>,
     /// Operations that the driver has.
-    flights: Slab<Flight>,
+    pub(super) flights: Slab<Flight>,
+    /// Disks that do not answer.
+    pub(super) hung: Arc<HungDisks>,
     /// What shared disks are told it has to allow.
     lease: Option<Arc<IoLease>>,
     /// Operations that wait for that.
@@ -77,14 +79,26 @@ impl Asking {
             Self::Hold(..) => None,
         }
     }
+
+    pub(super) const fn buffer_mut(&mut self) -> Option<&mut IoBuffer> {
+        match self {
+            Self::Client(_, asked) => asked.buffer.as_mut(),
+            Self::Copy(.., buffer) => Some(buffer),
+            Self::Hold(..) => None,
+        }
+    }
 }
 
 /// An operation on its way to a disk and back.
 #[derive(Clone, Debug)]
-struct Flight {
+pub(super) struct Flight {
     volume: VolumeNumber,
-    op: DiskOp,
-    disk: UniqueId,
+    pub(super) op: DiskOp,
+    pub(super) disk: UniqueId,
+    /// Since when it is on its way.
+    pub(super) begun: Instant,
+    /// Nobody waits for its end any more.
+    pub(super) is_given_up: bool,
     /// What is written to a log; other data are the request's.
     log: Option<IoBuffer>,
 }
@@ -97,6 +111,7 @@ pub(crate) fn start(
     number: usize,
     inbox: Inbox<ToShard>,
     out: Mail<FromShard>,
+    hung: Arc<HungDisks>,
 ) -> Result<(), DriverError> {
     let (begun, wait) = crossbeam::channel::bounded(1);
     let run = move || {
@@ -104,7 +119,7 @@ pub(crate) fn start(
         match Driver::new(Choice::Auto) {
             Ok(driver) => {
                 let _ = begun.send(Ok(()));
-                Shard::new(number, inbox, out, driver).run();
+                Shard::new(number, inbox, out, driver, hung).run();
             }
             Err(error) => drop(begun.send(Err(error))),
         }
@@ -115,7 +130,13 @@ pub(crate) fn start(
 }
 
 impl Shard {
-    fn new(number: usize, inbox: Inbox<ToShard>, out: Mail<FromShard>, driver: Driver) -> Self {
+    fn new(
+        number: usize,
+        inbox: Inbox<ToShard>,
+        out: Mail<FromShard>,
+        driver: Driver,
+        hung: Arc<HungDisks>,
+    ) -> Self {
         Self {
             number,
             inbox,
@@ -129,6 +150,7 @@ impl Shard {
             requests: Slab::new(),
             disks: Disks::default(),
             flights: Slab::new(),
+            hung,
             lease: None,
             leaseless: Vec::new(),
             now: now(),
@@ -160,9 +182,10 @@ impl Shard {
                 self.handle_event(event);
             }
             self.try_leaseless();
-            if self.trace.is_on() && self.now.since(looked) >= LOOK {
+            if self.now.since(looked) >= LOOK {
                 looked = self.now;
                 self.look_for_stalls();
+                self.give_up_hung();
             }
             if self.now.since(tidied) >= TIDY {
                 tidied = self.now;
@@ -431,10 +454,15 @@ impl Shard {
         if self.trace.is_on() {
             self.trace.op_begins(self.now, number, volume, op.id);
         }
-        self.find_way(Flight { volume: number, op, disk, log });
+        let (begun, is_given_up) = (self.now, false);
+        self.find_way(Flight { volume: number, op, disk, begun, is_given_up, log });
     }
 
     fn find_way(&mut self, flight: Flight) {
+        if self.hung.has(&flight.disk) {
+            self.landed(flight, false);
+            return;
+        }
         if flight.op.work.changes() {
             self.disks.forget_unwritable(&flight.disk);
         }
@@ -447,7 +475,12 @@ impl Shard {
         }
     }
 
-    fn launch(&mut self, flight: Flight, found: &Found) {
+    fn launch(&mut self, mut flight: Flight, found: &Found) {
+        // It may have waited for the disk meanwhile.
+        if self.volumes.get(&flight.volume).is_none_or(Volume::is_gone) {
+            self.landed(flight, false);
+            return;
+        }
         let op = flight.op;
         let end = op.at.checked_add(op.len);
         let what = end.filter(|end| *end <= found.public_len);
@@ -461,6 +494,7 @@ impl Shard {
             self.leaseless.push(flight);
             return;
         }
+        flight.begun = self.now;
         let key = self.flights.insert(flight) as u64;
         self.driver.submit(key, Operation { file: Arc::clone(&found.file), what });
     }
@@ -472,10 +506,11 @@ impl Shard {
             && !self.lease.as_ref().is_some_and(|lease| lease.holds())
     }
 
-    /// What waits for the lease: it may go; or this node is told that it is out.
+    /// What waits for the lease: it may go; or this node is told that it is out, and what it is told
+    /// in its next stay has nothing to do with it.
     fn try_leaseless(&mut self) {
         for flight in std::mem::take(&mut self.leaseless) {
-            if self.volumes.get(&flight.volume).is_none_or(Volume::is_gone) {
+            if self.lease.is_none() {
                 self.landed(flight, false);
             } else {
                 self.find_way(flight);
@@ -509,6 +544,10 @@ impl Shard {
     fn done(&mut self, key: u64, result: Result<(), i32>) {
         let place = usize::try_from(key).unwrap_or(usize::MAX);
         let Some(flight) = self.flights.try_remove(place) else { return };
+        if flight.is_given_up {
+            self.answered_late(&flight);
+            return;
+        }
         if let Err(errno) = result {
             let (disk, at, len) = (&flight.disk, flight.op.at, flight.op.len);
             let error = io::Error::from_raw_os_error(errno);
@@ -518,7 +557,7 @@ impl Shard {
         self.landed(flight, result.is_ok());
     }
 
-    fn landed(&mut self, flight: Flight, is_done: bool) {
+    pub(super) fn landed(&mut self, flight: Flight, is_done: bool) {
         flight.log.into_iter().for_each(|buffer| self.pool.give_back(buffer));
         if self.trace.is_on() {
             self.trace.ends(self.now, Key::Op(flight.volume, flight.op.id), is_done);
@@ -582,7 +621,7 @@ const BUDGET: usize = 256 << 10;
 const ROUNDS: usize = 4;
 /// Between two looks at logs: regions that were not changed since are not dirty any more.
 const TIDY: Duration = Duration::from_secs(5);
-/// Between two looks for what disks do not answer, while somebody traces.
+/// Between two looks for what disks do not answer.
 const LOOK: Duration = Duration::from_millis(500);
 /// Between two looks at a lease that operations wait for.
 const LEASE: Duration = Duration::from_millis(5);

@@ -119,8 +119,13 @@ impl Disks {
     }
 
     /// Begins a write; `Some` if it has failed already.
-    pub(super) fn write(&mut self, token: Token, write: Write) -> Option<(Token, WriteDone)> {
-        let (disk, is_shared) = (write.disk().clone(), write.is_shared());
+    pub(super) fn write(
+        &mut self,
+        token: Token,
+        write: Write,
+        is_shared: bool,
+    ) -> Option<(Token, WriteDone)> {
+        let disk = write.disk().clone();
         let what = match write {
             Write::Claim(claim) => What::Claim(token, claim),
             Write::Image(_, image) => What::Image(token, self.encoded(&image)),
@@ -155,7 +160,13 @@ impl Disks {
             }
         }
         let lease = is_shared.then(|| Leased(self.lease.clone()));
-        self.pass_on(Job { disk: disk.clone(), what, lease })
+        let job = Job { disk: disk.clone(), what, lease };
+        // What was asked of a disk is done in that order.
+        if job.lease.is_some() && self.leaseless.iter().any(|other| other.disk == job.disk) {
+            self.leaseless.push(job);
+            return true;
+        }
+        self.pass_on(job)
     }
 
     fn pass_on(&self, job: Job) -> bool {

@@ -9,6 +9,7 @@ mod reactor;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
@@ -35,6 +36,9 @@ pub struct Args {
     /// Serve volumes over TCP, too, to whoever connects: there is no TLS
     #[arg(long, value_name = "ADDRESS:PORT")]
     nbd: Option<SocketAddr>,
+    /// A disk that has not answered for so long counts as failed until it has; 0: it is waited for
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    io_timeout: u64,
 }
 
 /// The definition, for the manual.
@@ -46,11 +50,12 @@ pub fn command() -> clap::Command {
 pub fn run() -> ExitCode {
     let args = Args::parse();
     let root = root_of(args.root);
+    let io_timeout = Some(Duration::from_secs(args.io_timeout)).filter(|time| !time.is_zero());
     let started = || {
         let lock = Lock::acquire(&root, "vxiod")?;
         install_log(&root, "vxiod")?;
         let listener = listen(&root.join("run/vxiod.sock"))?;
-        let reactor = reactor::Reactor::new(root.clone(), listener, args.nbd)?;
+        let reactor = reactor::Reactor::new(root.clone(), listener, args.nbd, io_timeout)?;
         anyhow::Ok((lock, reactor))
     };
     let ended = started().and_then(|(_lock, mut reactor)| reactor.run());

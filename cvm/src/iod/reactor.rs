@@ -20,7 +20,7 @@ use super::plane::{HeldRange, Plane};
 use crate::core::iod::{Command, DiskError, Iod, IodConfig, IodNotice, IodOutput, ObserveNumber};
 use crate::core::wire::local::{UpcallWriter, decode_command};
 use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
-use crate::engine::{FromShard, IoLease};
+use crate::engine::{FromShard, HungDisks, IoLease};
 use crate::stats::Observed;
 
 pub(super) struct Reactor {
@@ -45,6 +45,7 @@ impl Reactor {
         root: PathBuf,
         listener: UnixListener,
         nbd: Option<SocketAddr>,
+        io_timeout: Option<Duration>,
     ) -> Result<Self> {
         let ends = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -52,7 +53,8 @@ impl Reactor {
         }
         let me = Id { node: NodeId::ZERO, incarnation: Incarnation(incarnation()) };
         let iod = Iod::new(me, IodConfig::default());
-        let (disks, door, plane) = (Disks::new(&root)?, Door::new(&root, nbd)?, Plane::new()?);
+        let hung = Arc::new(HungDisks::new(io_timeout));
+        let (disks, door, plane) = (Disks::new(&root)?, Door::new(&root, nbd)?, Plane::new(&hung)?);
         let upcalls = UpcallWriter::default();
         let (port, lease, configd) = (None, None, None);
         Ok(Self { root, iod, port, lease, listener, configd, upcalls, disks, door, plane, ends })
@@ -193,6 +195,7 @@ impl Reactor {
                     self.plane.found(&disk, None);
                 }
             }
+            FromShard::Hangs(disk, hangs) => self.iod.handle_hangs(disk, hangs),
             FromShard::Left(volume) => {
                 if let Some((group, volume)) = self.plane.left(volume) {
                     self.iod.close_volume(now(), &group, &volume);
@@ -299,8 +302,8 @@ impl Reactor {
                         self.iod.handle_configd(now(), false);
                     }
                 }
-                IodOutput::Write(token, write) => {
-                    if let Some((token, done)) = self.disks.write(token, write) {
+                IodOutput::Write(token, write, is_shared) => {
+                    if let Some((token, done)) = self.disks.write(token, write, is_shared) {
                         self.iod.handle_write(now(), token, done);
                     }
                 }

@@ -450,7 +450,7 @@ impl World {
             }
             IodOutput::Tell(upcall) if state.has_configd => state.upcalls.push_back(upcall),
             IodOutput::Tell(_) => {}
-            IodOutput::Write(token, write) => {
+            IodOutput::Write(token, write, _) => {
                 if matches!(write, Write::Image(..)) {
                     self.trace.push(format!("disk {node} Image"));
                 }

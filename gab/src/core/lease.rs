@@ -24,7 +24,8 @@ pub struct Standing {
 impl Gab {
     /// This node's standing on a port, at `now`; `proven` says when the newest heartbeat of ours was
     /// sent that a peer has shown to have heard ([`llt::Llt::proven`]). `None` if this node is no
-    /// member, or waits for its view to be authorised, or a member has not shown anything. Who is
+    /// member, or waits for its view to be authorised, or a member is suspected or has not shown
+    /// anything. Who is
     /// alone is never gone on without.
     pub fn standing(
         &self,
@@ -35,7 +36,11 @@ impl Gab {
         let me = self.id.node;
         let (view, port) = (self.view.as_ref()?, self.ports.get(&name)?);
         let is_member = port.members.contains_key(&me);
-        if self.over || self.leaving.is_some() || !is_member || !self.may_release(name) {
+        // Who was lost once is out, or we are, though it is heard again: that takes a view.
+        let is_lost = |id: &Id| self.membership.suspects.contains_key(id);
+        let is_whole = self.is_mutant_lease() || !view.members.iter().any(is_lost);
+        let is_up = !self.over && self.leaving.is_none() && is_whole;
+        if !is_up || !is_member || !self.may_release(name) {
             return None;
         }
         let mut others = view.members.iter().filter(|id| id.node != me);

@@ -14,6 +14,8 @@ pub(super) struct Leases {
     /// Without it nobody has one.
     writer: Option<LeaseWriter>,
     granted: Vec<PortName>,
+    /// When what is granted is to be renewed, if no turn is sooner: a node that hears nobody has none.
+    renew_at: Option<Instant>,
     /// How far the clock that goes on while the machine is suspended is ahead of ours.
     ahead: u64,
     /// What others have shown before this counts no more: the machine was suspended since.
@@ -27,8 +29,13 @@ impl Leases {
         let writer = writer.inspect_err(|error| {
             tracing::error!("cannot make {}: {error}; nobody has a lease", path.display());
         });
-        let (granted, ahead) = (Vec::new(), 0);
-        Self { writer: writer.ok(), granted, ahead, counts_from: Instant::ZERO }
+        let (granted, renew_at, ahead) = (Vec::new(), None, 0);
+        Self { writer: writer.ok(), granted, renew_at, ahead, counts_from: Instant::ZERO }
+    }
+
+    /// When the next turn is due at the latest.
+    pub(super) const fn next_deadline(&self) -> Option<Instant> {
+        self.renew_at
     }
 
     /// At the end of a turn: what it has changed.
@@ -54,6 +61,8 @@ impl Leases {
                 granted.push(port);
             }
         }
+        let renewed = now.filter(|_| !granted.is_empty());
+        self.renew_at = renewed.map(|now| now + length(stack) / 4);
         for port in std::mem::replace(&mut self.granted, granted) {
             if !self.granted.contains(&port) {
                 writer.clear(port);

@@ -667,7 +667,8 @@ impl Reactor {
         let links = self.parts.links.next_deadline();
         let stack = self.hold_timer.or_else(|| self.stack.next_deadline());
         let clients = self.clients.next_deadline(&self.stack);
-        let own = [phase, links, clients, self.listening, self.retry_links, self.retry_listener];
+        let retries = earliest(self.retry_links, self.retry_listener);
+        let own = [phase, links, clients, self.listening, retries, self.leases.next_deadline()];
         own.into_iter().fold(stack, earliest)
     }
 

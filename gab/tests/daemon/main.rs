@@ -8,6 +8,7 @@ mod events;
 mod fake;
 mod faults;
 mod keys;
+mod lease;
 mod link_messages;
 mod llt;
 mod llt_ports;

@@ -20,23 +20,28 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Proof {
     /// The number of the first heartbeat that it has not shown to have heard, and when that was sent.
-    asked: Option<(u16, Instant)>,
+    asked: Option<(u64, Instant)>,
     proven: Option<Instant>,
 }
+
+/// A question that so many heartbeats have followed is asked anew: soon an echo could not be told from
+/// one of long ago.
+const ASKED_MAX: u64 = 1 << 14;
 
 impl Proof {
     /// The heartbeat with this number says that we hear the peer, or do not.
     pub(super) fn on_said(&mut self, now: Instant, number: u64, hears: bool) {
         if !hears {
             self.asked = None;
-        } else if self.asked.is_none() {
-            self.asked = Some((low_half_word(number), now));
+        } else if self.asked.is_none_or(|(asked, _)| number >= asked + ASKED_MAX) {
+            self.asked = Some((number, now));
         }
     }
 
     /// The peer hears us, and has heard this one last.
     pub(super) fn on_echo(&mut self, echo: u16) {
-        if let Some((_, at)) = self.asked.take_if(|(number, _)| is_echo_of(echo, *number)) {
+        let is_heard = |number: u64| is_echo_of(echo, low_half_word(number));
+        if let Some((_, at)) = self.asked.take_if(|(number, _)| is_heard(*number)) {
             self.proven = Some(at);
         }
     }
@@ -98,6 +103,17 @@ mod tests {
         assert_eq!(proof.proven, None);
         proof.on_echo(10);
         assert_eq!(proof.proven, Some(at(3)));
+    }
+
+    #[test]
+    fn a_question_without_an_answer_is_asked_anew_in_time() {
+        let mut proof = Proof::default();
+        for number in 0..40_000 {
+            proof.on_said(at(number), number, true);
+        }
+        proof.on_echo(low_half_word(39_999));
+        let proven = proof.proven.expect("the last ones are heard");
+        assert_eq!(proven, at(32_768), "when the question was asked that is answered");
     }
 
     #[test]

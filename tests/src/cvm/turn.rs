@@ -166,7 +166,7 @@ impl Driver {
                     self.nodes[node].to_configd.push_back(Heard::Said(upcall));
                 }
             }
-            IodOutput::Write(token, write) => {
+            IodOutput::Write(token, write, _) => {
                 self.watch.submitted(state.id, &write);
                 self.storage.submit(state.id, token, write);
             }

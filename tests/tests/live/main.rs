@@ -1,6 +1,7 @@
 //! Clusters of real processes, on loopback (`process_`) and in network namespaces (`netns_`). One
 //! program, so that two of them wait at the same time: most of what they do is waiting.
 
+mod hanging;
 mod netns;
 mod netns_cables;
 mod netns_cluster;
@@ -15,6 +16,7 @@ mod process_cvm;
 mod process_cvm_errors;
 mod process_fuse;
 mod process_fuzz;
+mod process_hanging;
 mod process_lease;
 mod process_quorum;
 mod process_relocation;

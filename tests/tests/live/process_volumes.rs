@@ -24,7 +24,12 @@ pub(crate) const CLIENTS: &[&str] = &["nbdinfo", "nbdcopy", "qemu-io", "fio"];
 
 /// Three nodes and a group on four disks, which the first two nodes write.
 pub(crate) fn prepared(made: &[&str]) -> Temporary {
-    let options = UpOptions { disks: 4, disk_size: 64 << 20, ..options() };
+    prepared_as(options(), made)
+}
+
+/// The same, in a cluster of another kind.
+pub(crate) fn prepared_as(kind: UpOptions, made: &[&str]) -> Temporary {
+    let options = UpOptions { disks: 4, disk_size: 64 << 20, ..kind };
     let cluster = Temporary::up(&options).unwrap_or_else(|error| panic!("{error:#}"));
     for disk in 0..4 {
         run(&cluster, 0, &format!("vxdisksetup -i disk_{disk} privlen=4m"));
@@ -623,7 +628,10 @@ fn a_volume_is_opened_by_those_who_may_and_stays_while_it_is_open() {
     assert!(said.contains("the disk group is not activated for this on this node"), "{said}");
     let said = refused(0, "vol9");
     assert!(said.contains("no volume \"shdg/vol9\": expected GROUP/VOLUME"), "{said}");
+    let listed = || succeeds("nbdinfo", &["--list", &uri(&cluster, 2, "")]).contains("shdg/vol1");
+    assert!(!listed(), "what is refused is not listed");
     run(&cluster, 2, "vxdg -g shdg set activation=sr");
+    assert!(listed());
     let shown = succeeds("nbdinfo", &[&uri(&cluster, 2, "vol1")]);
     assert!(shown.contains("is_read_only: true"), "{shown}");
     let mut held = hold(&cluster, 1, "shdg/vol1");

@@ -305,6 +305,9 @@ pub struct UpArgs {
     /// Run a vxrelocd on each node: what fails with its disk is put on others; needs --disks
     #[arg(long)]
     pub relocd: bool,
+    /// A disk that has not answered vxiod for so long counts as failed until it has; 0: it is waited for
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub io_timeout: u64,
 }
 
 impl UpArgs {

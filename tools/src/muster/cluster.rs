@@ -60,11 +60,19 @@ pub struct Cluster {
     /// A vxfused on every node shows its volumes as files.
     #[serde(default)]
     pub fuse: bool,
+    /// Seconds that vxiod waits for a disk; 0: for ever. A cluster of before has what vxiod has.
+    #[serde(default = "io_timeout")]
+    pub io_timeout: u64,
     /// A vxrelocd on every node relocates what has failed.
     #[serde(default)]
     pub relocd: bool,
     /// By id, without the phantoms.
     pub nodes: Vec<Node>,
+}
+
+/// What vxiod has by default.
+const fn io_timeout() -> u64 {
+    30
 }
 
 /// One node.
@@ -368,6 +376,7 @@ pub(super) mod tests {
             disks: 0,
             fuse: false,
             relocd: false,
+            io_timeout: io_timeout(),
             quorum: false,
             attached: false,
             nodes: vec![Node::new(0, 2), Node::new(1, 2)],

@@ -124,6 +124,7 @@ fn up(dir: &Path, args: &UpArgs) -> Result<()> {
         disk_size: args.disk_size,
         fuse: args.with_files()?,
         relocd: args.with_relocation()?,
+        io_timeout: args.io_timeout,
         ..UpOptions::default()
     };
     let testbed = Testbed::up(dir, &options)?;

@@ -48,6 +48,8 @@ pub struct UpOptions {
     pub fuse: bool,
     /// What has failed in them is relocated.
     pub relocd: bool,
+    /// Seconds that vxiod waits for a disk; 0: for ever.
+    pub io_timeout: u64,
     /// Only a majority goes on; not with phantoms, for then nobody would seed.
     pub quorum: bool,
     /// The daemons die with the thread that calls `up`.
@@ -82,6 +84,7 @@ impl Default for UpOptions {
             disk_size: 256 << 20,
             fuse: false,
             relocd: false,
+            io_timeout: 30,
             quorum: false,
             attached: false,
         }
@@ -142,6 +145,7 @@ impl Testbed {
             disks: options.disks,
             fuse: options.fuse,
             relocd: options.relocd,
+            io_timeout: options.io_timeout,
             quorum: options.quorum,
             attached: options.attached,
             nodes: (0..options.nodes).map(|id| Node::new(id, options.links)).collect(),

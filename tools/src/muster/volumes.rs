@@ -62,7 +62,9 @@ pub fn start(cluster: &mut Cluster, node: u8, binaries: &Binaries) -> Result<()>
         if known.is_some_and(|process| process.state() != State::Gone) {
             continue;
         }
-        let arguments: &[&str] = if daemon == "vxconfigd" { &["-f"] } else { &[] };
+        let patience = cluster.io_timeout.to_string();
+        let arguments: &[&str] =
+            if daemon == "vxconfigd" { &["-f"] } else { &["--io-timeout", &patience] };
         let process = daemons::spawn(cluster, node, binaries, daemon, arguments)?;
         let place = cluster.node_mut(node);
         if daemon == "vxiod" { place.vxiod = process } else { place.vxconfigd = process }

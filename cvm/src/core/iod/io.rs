@@ -8,7 +8,7 @@ use llt::Instant;
 use super::{Iod, IodOutput};
 use crate::core::txn::TxnId;
 use crate::disk::{Claim, Image};
-use crate::model::{Owner, UniqueId};
+use crate::model::UniqueId;
 
 /// Names a write until it is done.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -32,17 +32,6 @@ pub enum Write {
 }
 
 impl Write {
-    /// It belongs to several nodes, or is going to: it is written under a lease.
-    pub fn is_shared(&self) -> bool {
-        match self {
-            Self::Claim(claim) => {
-                let owner = claim.member.as_ref().map(|member| &member.owner);
-                matches!(owner, Some(Owner::Cluster(_)))
-            }
-            Self::Image(_, image) => image.group.is_shared(),
-        }
-    }
-
     /// The disk that is written.
     pub const fn disk(&self) -> &UniqueId {
         match self {
@@ -93,8 +82,15 @@ impl Iod {
         let token = Token(self.writes.next);
         self.writes.next += 1;
         let is_image = matches!(write, Write::Image(..));
+        // Also what makes a shared group private, or ends it.
+        let is_shared = match &purpose {
+            Purpose::Commit(_) => self.open.as_ref().is_none_or(|open| open.is_shared),
+            Purpose::Repair(group, _) => {
+                self.repairs.get(group).is_none_or(super::repair::Repair::is_shared)
+            }
+        };
         self.writes.under_way.insert(token, (purpose, write.disk().clone(), is_image));
-        self.out.push_back(IodOutput::Write(token, write));
+        self.out.push_back(IodOutput::Write(token, write, is_shared));
     }
 
     /// Is a write into a group's slots under way, whatever for?

@@ -25,6 +25,7 @@ mod activation;
 mod disable;
 mod drain;
 mod findings;
+mod hung;
 mod io;
 mod join;
 mod logs;
@@ -37,7 +38,7 @@ mod tasks;
 mod transaction;
 mod view;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -129,6 +130,8 @@ pub struct Iod {
     /// vxconfigd is connected.
     has_configd: bool,
     writes: io::Writes,
+    /// Disks that owe answers.
+    hung: BTreeSet<UniqueId>,
     /// Slots that are left alone.
     busy: Vec<slots::Busy>,
     /// The newest view has abandoned it, and is not settled yet.
@@ -364,8 +367,9 @@ pub enum IodOutput {
     SendTo(NodeId, Bytes),
     /// To vxconfigd.
     Tell(Upcall),
-    /// To a disk; what was written is durable when it is reported as done.
-    Write(Token, Write),
+    /// To a disk; what was written is durable when it is reported as done. `true`: the disk belongs to
+    /// several nodes, now or before, so that it is written under a lease.
+    Write(Token, Write, bool),
 }
 
 /// Things that people want to know.
@@ -468,6 +472,7 @@ impl Iod {
             wall: 0,
             has_configd: false,
             writes: io::Writes::default(),
+            hung: BTreeSet::new(),
             busy: Vec::new(),
             abandoned: None,
             alarms: 0,

@@ -163,6 +163,9 @@ impl Iod {
         if !fits || !newer || !free || self.repairs.contains_key(&txn.id.group) {
             return Some("its configuration is not the one in force here".to_owned());
         }
+        if let Some(why) = self.hanging(txn) {
+            return Some(why);
+        }
         if self.is_being_written_back(txn) {
             return Some("what was abandoned is being written back to its disks".to_owned());
         }

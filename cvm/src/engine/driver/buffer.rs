@@ -13,7 +13,7 @@
 //! operation that writes    any     any      any     none
 //! view                     none    any      any     none
 //! filling                  none    none     none    none
-//! zeroing                  others  others   none    none
+//! zeroing, or copying out  others  others   none    none
 //! ```
 //! "Any" is a matter of contents, not of memory: two reads into the same range leave a mixture of
 //! both, and a write of a range that is read into at that time writes one. Zeroing is for holes
@@ -120,6 +120,26 @@ impl IoBuffer {
         // SAFETY: `find` has seen that the range lies in the memory. Until `end` nobody has a
         // reference into it or makes one, and nobody else writes here except for the system.
         unsafe { start.write_bytes(0, len) };
+        self.memory.uses.end(Use::Zero);
+        Ok(())
+    }
+
+    /// Copies a range to the same place in other memory, while operations may be in flight with other
+    /// ranges of this one.
+    ///
+    /// # Errors
+    /// If somebody looks at this buffer, the other one is used or the same, or either is shorter.
+    #[expect(unsafe_code, reason = "other ranges may be in flight")]
+    pub fn copy_to(&self, to: &Self, range: Range<usize>) -> Result<(), ViewError> {
+        let (start, len) = self.memory.find(&range)?;
+        let mut room = to.fill(range)?;
+        if !self.memory.uses.begin(Use::Zero) {
+            return Err(ViewError::InUse);
+        }
+        // SAFETY: `find` has seen that the range lies in this memory, `fill` that it lies in the other,
+        // which is not this one, for that would be in use. Until `end` nobody has a reference into this
+        // one or makes one, and nobody else writes here except for the system, in other ranges.
+        unsafe { start.copy_to_nonoverlapping(NonNull::from(&mut *room).cast(), len) };
         self.memory.uses.end(Use::Zero);
         Ok(())
     }

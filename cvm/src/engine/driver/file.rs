@@ -13,6 +13,8 @@ pub struct DiskFile {
     fd: OwnedFd,
     alignment: Alignment,
     is_direct: bool,
+    /// A call for it may wait for the disk, also where it is to say that it would.
+    holds_up: bool,
     is_writable: bool,
     /// As far as it was known last; see [`Self::len`].
     len: AtomicU64,
@@ -42,6 +44,14 @@ pub enum OpenError {
     Kind,
 }
 
+/// Its file system is a program's.
+fn is_of_fuse(fd: &OwnedFd) -> bool {
+    fs::fstatfs(fd).is_ok_and(|system| system.f_type == FUSE)
+}
+
+/// The kernel's number of such file systems.
+const FUSE: fs::FsWord = 0x6573_5546;
+
 impl DiskFile {
     /// Opens a disk, for reading and writing or for reading only.
     ///
@@ -57,11 +67,13 @@ impl DiskFile {
         let kind = is_disk(fs::fstat(&fd).map_err(io::Error::from)?.st_mode)?;
         let alignment = alignment(&fd, kind);
         let is_direct = set_direct(&fd, alignment.is_some())?;
+        let holds_up = !is_direct || is_of_fuse(&fd);
         let len = AtomicU64::new(length(&fd)?);
         Ok(Self {
             fd,
             alignment: alignment.filter(|_| is_direct).unwrap_or(Alignment::NONE),
             is_direct,
+            holds_up,
             is_writable: for_write,
             len,
             serial: SERIALS.fetch_add(1, Ordering::Relaxed),
@@ -78,6 +90,11 @@ impl DiskFile {
     /// It is read and written past the cache of the system.
     pub const fn is_direct(&self) -> bool {
         self.is_direct
+    }
+
+    /// Whoever tells it something waits until it is done.
+    pub(super) const fn holds_up(&self) -> bool {
+        self.holds_up
     }
 
     /// It may be written.

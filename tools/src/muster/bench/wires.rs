@@ -39,6 +39,7 @@ impl Wires {
             attached: true,
             disks: 0,
             fuse: false,
+            io_timeout: 30,
             relocd: false,
             nodes: (0..nodes).map(|id| Node::new(id, 1)).collect(),
         };

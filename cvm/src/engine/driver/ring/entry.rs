@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 
-use io_uring::squeue::Entry;
+use io_uring::squeue::{Entry, Flags};
 use io_uring::{opcode, types};
 
 use super::super::calls::write_flags;
@@ -80,7 +80,9 @@ pub(super) fn work(place: u32, work: &Work, registered: Option<u32>) -> Entry {
         Some(index) => build!(types::Fixed(index)),
         None => build!(types::Fd(work.file().as_raw_fd())),
     };
-    entry.user_data(Tag::Work(place).encode())
+    // What it would do in the call that hands it over, a disk that hangs would hold up everybody.
+    let how = if work.file().holds_up() { Flags::ASYNC } else { Flags::empty() };
+    entry.flags(how).user_data(Tag::Work(place).encode())
 }
 
 #[cfg(test)]

@@ -138,3 +138,22 @@ fn a_pool_keeps_what_is_free_and_has_room() {
     pool.give_back(buffer);
     assert_eq!(pool.kept(), 4096);
 }
+
+#[test]
+fn a_range_is_copied_beside_operations_in_others() {
+    let (from, to) = (buffer_of(&[7; 100]), IoBuffer::zeroed(100));
+    let reading = from.clone().hold(0, 10, true).unwrap();
+    from.copy_to(&to, 10..20).unwrap();
+    drop(reading);
+    let view = to.view(0..100).unwrap();
+    assert!(view.iter().enumerate().all(|(at, byte)| *byte == if at / 10 == 1 { 7 } else { 0 }));
+    assert_eq!(from.copy_to(&to, 0..1), Err(ViewError::InUse), "it is looked at");
+    drop(view);
+    let view = from.view(0..1).unwrap();
+    assert_eq!(from.copy_to(&to, 0..1), Err(ViewError::InUse));
+    drop(view);
+    assert_eq!(from.copy_to(&from.clone(), 0..1), Err(ViewError::InUse), "it is the same");
+    assert_eq!(from.copy_to(&to, 99..101), Err(ViewError::Range));
+    from.copy_to(&to, 0..100).unwrap();
+    assert!(to.view(0..100).unwrap().iter().all(|byte| *byte == 7));
+}

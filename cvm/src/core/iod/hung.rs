@@ -1,0 +1,46 @@
+//! Disks that owe this node answers which nobody waits for any more: what they were told may still
+//! be done, at any time. A change that would have volumes use such a disk anew is refused by this node,
+//! for that would be overtaken.
+
+use std::collections::BTreeSet;
+
+use super::Iod;
+use crate::core::txn::Txn;
+use crate::model::{Group, Name, UniqueId};
+use crate::volume::{PlexMode, VolumeMap};
+
+impl Iod {
+    /// A disk does not answer this node, or has answered all that it was told.
+    pub fn handle_hangs(&mut self, disk: UniqueId, hangs: bool) {
+        if hangs {
+            self.hung.insert(disk);
+        } else {
+            self.hung.remove(&disk);
+        }
+    }
+
+    /// Why a transaction is not loaded: it has a volume use a disk that hangs here, and that it did not
+    /// use before.
+    pub(super) fn hanging(&self, txn: &Txn) -> Option<String> {
+        if self.hung.is_empty() {
+            return None;
+        }
+        let before = self.tables.get(&txn.id.group).map(|table| &table.image.group);
+        let wanted = txn.group.volumes.keys().find_map(|volume| {
+            let known = before.map(|group| used(group, volume)).unwrap_or_default();
+            let now = used(&txn.group, volume);
+            now.into_iter().find(|disk| self.hung.contains(disk) && !known.contains(disk))
+        })?;
+        Some(format!("disk {wanted} does not answer"))
+    }
+}
+
+/// Disks that are read or written for a volume.
+fn used(group: &Group, volume: &Name) -> BTreeSet<UniqueId> {
+    let Some(map) = VolumeMap::new(group, volume.as_str()) else { return BTreeSet::new() };
+    let plexes = map.plexes().filter(|(_, plex)| plex.mode != PlexMode::Off);
+    let data = plexes.flat_map(|(_, plex)| plex.disks());
+    let logs = map.mirrors().iter().filter_map(|mirror| mirror.log.as_ref());
+    let logs = logs.flat_map(|log| log.copies.iter().map(|copy| &copy.disk));
+    data.chain(logs).map(|disk| map.disks()[disk.0].clone()).collect()
+}

@@ -1,0 +1,70 @@
+//! Disks that do not answer, for one node or for all, and answer later.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use cvm::model::{KernelState, PlexState};
+use tools::muster::temporary::Temporary;
+use tools::muster::testbed::UpOptions;
+use tools::muster::{fuse, programs, wait};
+
+use crate::hanging::Hanging;
+use crate::process::{LIMIT, are_missing, beside_another, options, run};
+use crate::process_volumes::{CLIENTS, check_on, fio, group, prepared_as, verified};
+
+fn is_barred() -> bool {
+    let checked = fuse::check();
+    if let Err(error) = &checked {
+        println!("skipped: {error:#}");
+    }
+    checked.is_err() || are_missing(CLIENTS)
+}
+
+/// A plex of the volume that is off because it could not be written.
+fn failed(cluster: &Temporary, volume: &str) -> Option<String> {
+    let group = group(cluster, 0);
+    let is_off = |name: &&cvm::model::Name| {
+        let plex = &group.plexes[*name];
+        (plex.kernel, plex.state) == (KernelState::Detached, PlexState::IoFail)
+    };
+    group.volumes[volume].plexes.iter().find(is_off).map(ToString::to_string)
+}
+
+/// Design of CVM, engine: disk stalls are bounded. Nothing that was told to be written later is
+/// overtaken by what the disk does when it comes back.
+#[test]
+fn a_disk_that_hangs_for_one_node_is_given_up_and_comes_back_when_it_has_answered() {
+    if is_barred() {
+        return;
+    }
+    let _room = beside_another();
+    let hasty = UpOptions { io_timeout: 2, ..options() };
+    let cluster = prepared_as(hasty, &["vol1 8m layout=mirror shdg01 shdg02"]);
+    let disk = Hanging::instead_of(&cluster.cluster.root(1).join("dev/vx/dmp/disk_1"));
+    let load = [fio(&cluster, 0, "vol1", "0"), fio(&cluster, 1, "vol1", "4m")];
+    wait::until("node 1 writes", LIMIT, || {
+        Ok(group(&cluster, 0).volumes["vol1"].writers.contains(&1).then_some(()))
+    })
+    .unwrap();
+    disk.hang();
+    let plex = wait::until("the plex is off", LIMIT, || Ok(failed(&cluster, "vol1"))).unwrap();
+    load.into_iter().for_each(verified);
+    check_on(&cluster, 0, "vol1");
+    assert!(disk.waiting() > 0, "it owes answers");
+
+    // What it may still do would come over what is copied: it stays off.
+    run(&cluster, 0, "vxedit -g shdg set failing=off shdg02");
+    let attach = ["vxplex", "-g", "shdg", "att", "vol1", &plex];
+    let refused = programs::run(&cluster, 0, &attach, "").unwrap_err().to_string();
+    assert!(refused.contains("does not answer"), "{refused}");
+    assert!(refused.contains("node 1"), "{refused}");
+    disk.answer();
+    wait::until("node 1 has heard the disk", LIMIT, || {
+        Ok(programs::run(&cluster, 0, &attach, "").ok())
+    })
+    .unwrap();
+    let load = [fio(&cluster, 0, "vol1", "0"), fio(&cluster, 1, "vol1", "4m")];
+    load.into_iter().for_each(verified);
+    assert_eq!(failed(&cluster, "vol1"), None);
+    check_on(&cluster, 1, "vol1");
+    drop(cluster);
+}
