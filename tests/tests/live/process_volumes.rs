@@ -605,6 +605,44 @@ fn cvm_46_a_snapshot_keeps_what_a_volume_held_for_another_node() {
     cluster.down().unwrap();
 }
 
+/// With a dirty region log a snapshot comes back in the time that what was changed takes, not all.
+#[test]
+fn cvm_46_only_what_two_nodes_have_changed_is_copied_when_a_snapshot_is_back() {
+    if are_missing(CLIENTS) {
+        return;
+    }
+    let _room = beside_another();
+    let cluster = prepared(&["vol1 40m layout=mirror,log init=active"]);
+    let on = |line: &str| run(&cluster, 0, &format!("vxassist -g shdg {line}"));
+    write(&cluster, 0, "vol1", 1, "0 20m");
+    on("snapstart vol1");
+    on("snapshot vol1 monday");
+    // One of them has the mark already, for the other it is the first time.
+    write(&cluster, 0, "vol1", 2, "19m 1m");
+    write(&cluster, 1, "vol1", 3, "7m 1m");
+    write(&cluster, 0, "vol1", 4, "30m 512k");
+    on("snapback monday");
+    let log = cluster.cluster.root(0).join("var/log/vxiod.log");
+    let copied = wait::until("it is said how much was copied", LIMIT, || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        let said = text.lines().filter(|line| line.contains("volume vol1 of group"));
+        let said: Vec<_> = said.filter_map(|line| line.strip_suffix(" MB copied")).collect();
+        let number = said.get(1).and_then(|line| line.rsplit(' ').next());
+        Ok(number.map(|number| number.parse::<u64>().unwrap()))
+    })
+    .unwrap();
+    assert!((3..10).contains(&copied), "{copied} MB");
+    on("snapshot vol1 tuesday");
+    assert!(read(&cluster, 0, "tuesday") == read(&cluster, 1, "vol1"));
+    // What is written to the snapshot is not there any more when it is back.
+    write(&cluster, 1, "tuesday", 9, "35m 1m");
+    on("snapback tuesday");
+    on("snapshot vol1 wednesday");
+    assert!(read(&cluster, 0, "wednesday") == read(&cluster, 1, "vol1"));
+    check(&cluster, "vol1");
+    cluster.down().unwrap();
+}
+
 /// CVM-39, CVM-28, facts 3.8: who may not is told why, and who has a volume open keeps it.
 #[test]
 fn a_volume_is_opened_by_those_who_may_and_stays_while_it_is_open() {
