@@ -1,7 +1,8 @@
 //! Dirty region logs (facts 2.3, 2.5): which regions of a volume may differ between its copies.
 //!
 //! ```text
-//! log:  recovery map | map of node 0 | map of node 1 | ...     (of a private group: | map of its host)
+//! log:  recovery map | map of node 0 | changes of node 0 | map of node 1 | changes of node 1 | ...
+//!       (of a private group: recovery map | map of its host | changes of its host)
 //! map:  a block for each 2 GB of the volume
 //! ```
 //! Block of 512 bytes, little endian:
@@ -10,20 +11,20 @@
 //! |---|---|
 //! | 0 to 3 | `MDRS` in a shared group, `MDRP` in a private one |
 //! | 4 to 7 | crc32c of all that follows |
-//! | 8 to 9 | version, 1 |
-//! | 10 to 11 | number of the map: 0 is for recovery, 1 + a node's id is that node's |
+//! | 8 to 9 | version, 2 |
+//! | 10 to 11 | number of the map: 0 is for recovery, 1 + twice a node's id is that node's, the one after that has its changes |
 //! | 12 to 15 | number of the block in its map |
 //! | 16 to 19 | blocks of a map |
 //! | 20 to 23 | sectors of a region |
 //! | 24 to 27 | crc32c of the id of the group |
-//! | 28 to 31 | 0 |
+//! | 28 to 31 | in maps of changes, the number of the changes; else 0 |
 //! | 32 to 39 | rid of the volume |
 //! | 40 to 47 | rid of the subdisk that the log lies on |
 //! | 48 to 255 | 0 |
 //! | 256 to 511 | a bit for each region, the lowest of a byte first: 1 is dirty |
 //!
 //! A block that is not as it should be means that any of its regions may be dirty: that costs time, and
-//! loses nothing.
+//! loses nothing. A map of changes with another number has none of those that are asked for.
 
 use std::ops::Range;
 
@@ -48,7 +49,27 @@ pub const HOST_MAP: u16 = 1;
 
 /// The map of a node in a shared group.
 pub const fn map_of(node: u8) -> u16 {
-    1 + node as u16
+    1 + 2 * node as u16
+}
+
+/// The map that whoever writes this one notes changes in.
+pub const fn changes_of(map: u16) -> u16 {
+    map.saturating_add(1)
+}
+
+/// Which map, and what it is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DrlMap {
+    /// Its number in the log.
+    pub number: u16,
+    /// Of a map of changes, the number of those; else 0.
+    pub changes: u32,
+}
+
+impl From<u16> for DrlMap {
+    fn from(number: u16) -> Self {
+        Self { number, changes: 0 }
+    }
 }
 
 /// What tells a log from every other one.
@@ -120,12 +141,12 @@ impl DrlShape {
 pub fn encode_block(
     name: DrlName,
     shape: DrlShape,
-    map: u16,
+    map: impl Into<DrlMap>,
     block: u32,
     dirty: impl Iterator<Item = u32>,
 ) -> [u8; DRL_BLOCK] {
     let mut bytes = [0; DRL_BLOCK];
-    put_header(&mut bytes, name, shape, map, block);
+    put_header(&mut bytes, name, shape, map.into(), block);
     let regions = shape.regions_in(block);
     for region in dirty.filter(|region| regions.contains(region)) {
         let bit = (region - regions.start) as usize;
@@ -136,16 +157,23 @@ pub fn encode_block(
     bytes
 }
 
-fn put_header(bytes: &mut [u8; DRL_BLOCK], name: DrlName, shape: DrlShape, map: u16, block: u32) {
+fn put_header(
+    bytes: &mut [u8; DRL_BLOCK],
+    name: DrlName,
+    shape: DrlShape,
+    map: DrlMap,
+    block: u32,
+) {
     let DrlName { is_shared, group, volume, log } = name;
     bytes[..CRC_AT].copy_from_slice(if is_shared { b"MDRS" } else { b"MDRP" });
     bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
-    bytes[10..12].copy_from_slice(&map.to_le_bytes());
+    bytes[10..12].copy_from_slice(&map.number.to_le_bytes());
     bytes[12..16].copy_from_slice(&block.to_le_bytes());
     bytes[16..20].copy_from_slice(&shape.blocks.to_le_bytes());
     let region = u32::try_from(shape.region).unwrap_or(u32::MAX);
     bytes[20..24].copy_from_slice(&region.to_le_bytes());
     bytes[24..28].copy_from_slice(&group.to_le_bytes());
+    bytes[CHANGES_AT].copy_from_slice(&map.changes.to_le_bytes());
     bytes[32..40].copy_from_slice(&volume.0.to_le_bytes());
     bytes[40..48].copy_from_slice(&log.0.to_le_bytes());
 }
@@ -155,10 +183,11 @@ fn put_header(bytes: &mut [u8; DRL_BLOCK], name: DrlName, shape: DrlShape, map: 
 pub fn read_map(
     name: DrlName,
     shape: DrlShape,
-    map: u16,
+    map: impl Into<DrlMap>,
     bytes: &[u8],
     dirty: &mut FixedBitSet,
 ) -> u32 {
+    let map = map.into();
     dirty.grow(shape.regions as usize);
     let mut blocks = bytes.chunks(DRL_BLOCK);
     let mut bad = 0;
@@ -170,6 +199,9 @@ pub fn read_map(
             dirty.insert_range(regions.start as usize..regions.end as usize);
             continue;
         };
+        if changes(block) != map.changes {
+            continue;
+        }
         for (bit, region) in regions.enumerate() {
             if block[BITS_AT + bit / 8] & (1 << (bit % 8)) != 0 {
                 dirty.insert(region as usize);
@@ -183,10 +215,12 @@ fn is_whole(
     block: &[u8; DRL_BLOCK],
     name: DrlName,
     shape: DrlShape,
-    map: u16,
+    map: DrlMap,
     number: u32,
 ) -> bool {
     let mut header = [0; DRL_BLOCK];
+    // Of changes that nobody asks for the block may be as whole.
+    let map = if map.changes == 0 { map } else { DrlMap { changes: changes(block), ..map } };
     put_header(&mut header, name, shape, map, number);
     let sum = crc32c::crc32c(&block[CRC_END..]).to_le_bytes();
     block[..CRC_AT] == header[..CRC_AT]
@@ -194,7 +228,14 @@ fn is_whole(
         && block[CRC_END..BITS_AT] == header[CRC_END..BITS_AT]
 }
 
-const VERSION: u16 = 1;
+fn changes(block: &[u8; DRL_BLOCK]) -> u32 {
+    let mut number = [0; 4];
+    number.copy_from_slice(&block[CHANGES_AT]);
+    u32::from_le_bytes(number)
+}
+
+const VERSION: u16 = 2;
+const CHANGES_AT: Range<usize> = 28..32;
 const CRC_AT: usize = 4;
 const CRC_END: usize = 8;
 const BITS_AT: usize = 256;
@@ -227,9 +268,9 @@ mod tests {
 
     #[test]
     fn a_log_is_divided_as_the_facts_say() {
-        // Facts 2.5: 4 GB and 4 nodes are 10 blocks.
+        // Facts 2.5: for 4 GB and 4 nodes 10 blocks, and 8 more for their changes.
         let shape = DrlShape::new(4 << 21);
-        assert_eq!((shape.blocks, shape.at(map_of(3)), shape.at(RECOVERY_MAP)), (2, 8, 0));
+        assert_eq!((shape.blocks, shape.at(map_of(3)), shape.at(RECOVERY_MAP)), (2, 14, 0));
         assert_eq!((shape.maps(10), shape.maps(9), shape.maps(1)), (5, 4, 0));
         assert_eq!(DrlShape::new(1).blocks, 1);
         let shape = DrlShape::new((4 << 21) + 1);
@@ -244,7 +285,7 @@ mod tests {
         let block = encode_block(name(true), shape(), 3, 1, [2048, 2057, 4095, 4096].into_iter());
         assert_eq!(&block[..4], b"MDRS");
         assert_eq!(block[4..8], crc32c::crc32c(&block[8..]).to_le_bytes());
-        assert_eq!(block[8..24], [1, 0, 3, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 8, 0, 0]);
+        assert_eq!(block[8..24], [2, 0, 3, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 8, 0, 0]);
         assert_eq!(block[24..28], crc32c::crc32c(b"1.2.host").to_le_bytes());
         assert_eq!(block[32..48], [2, 1, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
         let bits: Vec<(usize, u8)> =
@@ -259,6 +300,35 @@ mod tests {
             read(&map(&[0, 2047, 2048, 5119]), name(true), 3),
             (0, vec![0, 2047, 2048, 5119])
         );
+    }
+
+    #[test]
+    fn changes_of_another_number_are_none() {
+        let block = |number, changes| {
+            encode_block(
+                name(true),
+                DrlShape::new(1),
+                DrlMap { number, changes },
+                0,
+                [0].into_iter(),
+            )
+        };
+        let read = |bytes: &[u8], changes| {
+            let mut dirty = FixedBitSet::new();
+            let map = DrlMap { number: 4, changes };
+            let bad = read_map(name(true), DrlShape::new(1), map, bytes, &mut dirty);
+            (bad, dirty.count_ones(..))
+        };
+        assert_eq!(block(4, 0x0203)[28..32], [3, 2, 0, 0]);
+        assert_eq!(read(&block(4, 7), 7), (0, 1));
+        for other in [0, 6, 8] {
+            assert_eq!(read(&block(4, other), 7), (0, 0), "{other}");
+        }
+        assert_eq!(read(&block(3, 7), 7), (1, 1), "another map");
+        assert_eq!(read(&block(4, 7), 0), (1, 1), "no map of changes is asked for");
+        let mut damaged = block(4, 6);
+        damaged[29] ^= 1;
+        assert_eq!(read(&damaged, 7), (1, 1));
     }
 
     #[test]

@@ -36,8 +36,8 @@ pub use claim::{Claim, Claims, Member};
 pub use codec::FormatError;
 pub use copies::{CopyKind, CopyList, CopyState, DiskCopies};
 pub use drl::{
-    DRL_BLOCK, DRL_REGION, DrlName, DrlShape, HOST_MAP, RECOVERY_MAP, encode_block, map_of,
-    read_map,
+    DRL_BLOCK, DRL_REGION, DrlMap, DrlName, DrlShape, HOST_MAP, RECOVERY_MAP, changes_of,
+    encode_block, map_of, read_map,
 };
 pub use geometry::{
     COPIES, Geometry, GeometryError, LABELS_AT, PRIVATE_LEN_DEFAULT, PRIVATE_LEN_MAX,

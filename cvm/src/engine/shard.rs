@@ -413,6 +413,11 @@ impl Shard {
                 }
                 self.send(number, op, Some(buffer));
             }
+            VolumeOutput::ReadLog(op) => {
+                let len = usize::try_from(op.len * SECTOR).unwrap_or(0);
+                let buffer = self.pool.take(len);
+                self.send(number, op, Some(buffer));
+            }
             VolumeOutput::Note(note) => tell(&note),
             VolumeOutput::PlexFailed { plex, disk } => {
                 self.out.send(FromShard::PlexFailed(number, plex, disk));
@@ -557,7 +562,21 @@ impl Shard {
         self.landed(flight, result.is_ok());
     }
 
+    /// What was read of a log is for its volume.
+    fn log_was_read(&mut self, flight: &Flight) -> bool {
+        let Some(log) = flight.log.as_ref().filter(|_| flight.op.work == DiskWork::Read) else {
+            return true;
+        };
+        let len = usize::try_from(flight.op.len * SECTOR).unwrap_or(0);
+        let Ok(bytes) = log.view(0..len) else { return false };
+        if let Some(volume) = self.volume(flight.volume) {
+            volume.handle_log_read(flight.op.id, &bytes);
+        }
+        true
+    }
+
     pub(super) fn landed(&mut self, flight: Flight, is_done: bool) {
+        let is_done = is_done && self.log_was_read(&flight);
         flight.log.into_iter().for_each(|buffer| self.pool.give_back(buffer));
         if self.trace.is_on() {
             self.trace.ends(self.now, Key::Op(flight.volume, flight.op.id), is_done);

@@ -112,7 +112,10 @@ impl Finding {
                 Self::Writes(volume, node) => {
                     if let Some(volume) = found.group.volumes.get_mut(volume) {
                         volume.writers.insert(*node);
+                        // A snapshot is not any more what it was when it was broken off.
+                        volume.since = None;
                     }
+                    found.group.note_changer(volume, *node);
                 }
                 Self::Rests(volume, node) => found.rests(volume, *node),
                 Self::Lost(volume, nodes, maps) => found.lose(volume, nodes, maps),
@@ -120,6 +123,7 @@ impl Finding {
             }
         }
         found.group.keep_maps(group);
+        found.group.keep_noted_logs(group);
         found
     }
 }
@@ -151,6 +155,7 @@ impl Found {
         if let Some(plex) = self.group.plexes.get_mut(name) {
             let state = if plex.is_log_only() { plex.state } else { PlexState::IoFail };
             (plex.kernel, plex.state) = (KernelState::Detached, state);
+            plex.since = None;
         }
         let is_it = |member: &&mut Disk| disk.is_some() && member.disk.as_ref() == disk;
         if let Some(member) = self.group.disks.values_mut().find(is_it) {
@@ -167,6 +172,10 @@ impl Found {
         volume.writers.retain(|node| !nodes.contains(node));
         volume.lost.retain(|node| !nodes.contains(node));
         let is_new = volume.writers.len() + volume.lost.len() < before;
+        if is_new && !has_maps {
+            // What they had begun before a snapshot is made equal after it, and nobody knows where.
+            volume.forget_changes();
+        }
         let is_off = volume.kernel != KernelState::Enabled;
         if !is_new || !(has_copies || is_off) || volume.state == VolumeState::Empty {
             return;
@@ -197,6 +206,7 @@ impl Found {
             if let Some(plex) = self.group.plexes.get_mut(plex_name)
                 && plex.needs_copy()
             {
+                plex.since = None;
                 plex.state = match plex.state {
                     PlexState::SnapAtt => PlexState::SnapDone,
                     _ => PlexState::Active,

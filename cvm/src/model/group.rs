@@ -158,7 +158,11 @@ impl Group {
 
     /// The volume that a snapshot was broken off from; none if it is no snapshot, or that is gone.
     pub fn original_of(&self, snapshot: &Volume) -> Option<(&Name, &Volume)> {
-        let rid = snapshot.snapshot_of?;
+        self.volume_with(snapshot.snapshot_of?)
+    }
+
+    /// The volume with this identity.
+    pub(super) fn volume_with(&self, rid: Rid) -> Option<(&Name, &Volume)> {
         self.volumes.iter().find(|(_, volume)| volume.common.rid == rid)
     }
 

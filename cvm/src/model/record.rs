@@ -152,6 +152,10 @@ pub struct Plex {
     pub pieces: Vec<Piece>,
     /// The subdisk with a dirty region log. A plex with nothing else is a log plex.
     pub log: Option<Name>,
+    /// It is SNAPATT and holds what its volume held when changes with this number began to be noted:
+    /// only those are copied to it, as long as it is the number of the volume ([`Volume::changes`]).
+    #[serde(default)]
+    pub since: Option<u32>,
 }
 
 impl Plex {
@@ -283,6 +287,17 @@ pub struct Volume {
     /// The volume that it was broken off from.
     #[serde(default)]
     pub snapshot_of: Option<Rid>,
+    /// The number of the changes that are noted in its logs, from a snapshot on; 0 if never any were.
+    /// Another number makes all that was noted before void.
+    #[serde(default)]
+    pub changes: u32,
+    /// Nodes whose notes count.
+    #[serde(default)]
+    pub changers: BTreeSet<u8>,
+    /// It is a snapshot that nobody has written: what it holds its volume held when changes with this
+    /// number began to be noted, but for those.
+    #[serde(default)]
+    pub since: Option<u32>,
 }
 
 impl Volume {
@@ -301,8 +316,17 @@ impl Volume {
         self.lost.append(&mut self.writers);
     }
 
+    /// What was noted of its changes does not count any more: a snapshot that comes back is copied to as
+    /// a whole.
+    pub const fn forget_changes(&mut self) {
+        if self.changes > 0 {
+            self.changes = self.changes.saturating_add(1);
+        }
+    }
+
     /// Its copies may differ, and nobody knows where. One that has no data yet has none that differ.
     pub fn needs_full_sync(&mut self) {
+        self.forget_changes();
         self.writers.clear();
         self.lost.clear();
         self.by_map = false;
@@ -315,6 +339,7 @@ impl Volume {
 
     /// What maps of its logs say does not count, if it was to be looked at.
     pub fn distrust_maps(&mut self) {
+        self.forget_changes();
         if self.by_map || !self.lost.is_empty() {
             self.needs_full_sync();
         }

@@ -64,7 +64,8 @@ pub(crate) fn group() -> Group {
         ("vol1-02", Layout::Stripe { columns: 2, width: 128 }, stripe),
     ] {
         let (kernel, state) = (KernelState::Enabled, PlexState::Active);
-        let plex_record = Plex { common: group.common(), kernel, state, layout, pieces, log: None };
+        let plex_record =
+            Plex { common: group.common(), kernel, state, layout, pieces, log: None, since: None };
         plexes.insert(name(plex), plex_record);
     }
     group.plexes = plexes;
@@ -86,6 +87,9 @@ pub(crate) fn group() -> Group {
         lost: BTreeSet::new(),
         by_map: false,
         snapshot_of: None,
+        changes: 0,
+        changers: BTreeSet::new(),
+        since: None,
     };
     group.volumes.insert(name("vol1"), volume);
     group

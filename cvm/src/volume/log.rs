@@ -8,22 +8,33 @@
 //! ```
 //! There is a map for this node, written by nobody else. It is written as a whole when it is used for
 //! the first time under a table, whatever it says: nothing was under way then. A pass marks regions that
-//! a sequential writer will come to, as well. Marks stay after the change; those that were not used for longest go when there are too many, and all of them some time
+//! a sequential writer will come to, as well.
+//!
+//! While changes are noted for snapshots, which the rules say, there is a second map for this node, of
+//! regions that it has changed since: a change waits until it is noted, too, and the same pass writes
+//! both. So notes need no node to be asked, and no other one to live. What an earlier life has
+//! noted is read before the first of them is written.
+//!
+//! Marks stay after the change; those that were not used for longest go when there are too many, and all of them some time
 //! after the last change ([`Volume::tidy`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use fixedbitset::FixedBitSet;
+
 use super::map::{DiskIndex, MirrorIndex, MirrorLog, PlexIndex, VolumeMap};
 use super::request::{DiskOp, DiskWork, IoFailed, OpId, RequestId, VolumeOutput};
 use super::state::{Flying, State, UnderWay, Volume};
-use crate::disk::encode_block;
+use crate::disk::{DrlMap, DrlShape, changes_of, encode_block, read_map};
 
 /// The map of this node, of one mirror.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Marks {
     /// Regions that are marked on disks, and when they were used last.
     marked: BTreeMap<u32, u64>,
+    /// Regions that are noted on disks as changed.
+    noted: Option<Noted>,
     /// Regions that something waits for.
     wanted: BTreeSet<u32>,
     /// The map was written as a whole: it says nothing else.
@@ -37,12 +48,37 @@ pub(super) struct Marks {
     is_stuck: bool,
 }
 
+/// What has been changed since changes with this number are noted.
+#[derive(Clone, Debug, Default)]
+struct Noted {
+    number: u32,
+    regions: FixedBitSet,
+}
+
+impl Noted {
+    fn new(number: u32) -> Self {
+        Self { number, regions: FixedBitSet::new() }
+    }
+
+    fn has(&self, region: u32) -> bool {
+        self.regions.contains(region as usize)
+    }
+
+    fn add(&mut self, regions: impl IntoIterator<Item = u32>) {
+        for region in regions {
+            self.regions.grow_and_insert(region as usize);
+        }
+    }
+}
+
 /// What is being done with the map.
 #[derive(Clone, Debug)]
 struct Pass {
     stage: Stage,
     sets: BTreeSet<u32>,
     clears: BTreeSet<u32>,
+    /// What was read of the notes of an earlier life.
+    read: FixedBitSet,
     /// Operations that disks have not answered.
     left: usize,
     /// Some of them failed.
@@ -51,6 +87,8 @@ struct Pass {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stage {
+    /// What an earlier life has noted is to stay.
+    Read,
     /// What was written is to be durable before it counts as equal.
     Flush,
     Write,
@@ -67,7 +105,9 @@ pub(super) struct LogOp {
 enum LogWork {
     /// The data of a plex on a disk.
     Flush(PlexIndex, DiskIndex),
-    /// A copy of the log, by its place among them.
+    /// Notes in a copy of the log, by its place among them.
+    Read(usize),
+    /// A copy of the log.
     Write(usize),
 }
 
@@ -76,7 +116,7 @@ impl LogOp {
     pub(super) const fn plex(self) -> Option<PlexIndex> {
         match self.what {
             LogWork::Flush(plex, _) => Some(plex),
-            LogWork::Write(_) => None,
+            LogWork::Read(_) | LogWork::Write(_) => None,
         }
     }
 }
@@ -127,6 +167,27 @@ impl Volume {
                 *marks = Some(known.unwrap_or_default());
             }
         }
+        self.begin_notes();
+    }
+
+    /// Whoever has noted nothing yet need not look what that was.
+    pub(super) fn begin_notes(&mut self) {
+        let Some(notes) = self.rules.notes.filter(|notes| !notes.has_begun) else { return };
+        for marks in self.marks.iter_mut().flatten() {
+            let is_known = marks.noted.as_ref().is_some_and(|noted| noted.number == notes.number);
+            if !is_known {
+                marks.noted = Some(Noted::new(notes.number));
+            }
+        }
+    }
+
+    /// A region is noted already, or need not be.
+    fn is_noted(&self, mirror: MirrorIndex, region: u32) -> bool {
+        let marks = self.marks.get(mirror.0).and_then(Option::as_ref);
+        self.rules.notes.is_none_or(|notes| {
+            let noted = marks.and_then(|marks| marks.noted.as_ref());
+            noted.is_some_and(|noted| noted.number == notes.number && noted.has(region))
+        })
     }
 
     fn marks_of(&mut self, mirror: MirrorIndex) -> Option<&mut Marks> {
@@ -150,9 +211,10 @@ impl Volume {
         }
         let mut is_logged = true;
         for (mirror, region) in self.map.regions(request.at, request.len) {
+            let is_noted = self.is_noted(mirror, region);
             let Some(marks) = self.marks_of(mirror) else { continue };
             let goes = marks.pass.as_ref().is_some_and(|pass| pass.clears.contains(&region));
-            if !marks.marked.contains_key(&region) || goes {
+            if !marks.marked.contains_key(&region) || goes || !is_noted {
                 let comes = marks.pass.as_ref().is_some_and(|pass| pass.sets.contains(&region));
                 if !comes {
                     marks.wanted.insert(region);
@@ -221,8 +283,10 @@ impl Volume {
             }
             let wanted = std::mem::take(&mut marks.wanted);
             let sets = self.with_those_ahead(mirror, wanted, limit);
-            let marked = self.marks_of(mirror).map_or(0, |marks| marks.marked.len());
-            let over = (marked + sets.len()).saturating_sub(limit);
+            let over = self.marks_of(mirror).map_or(0, |marks| {
+                let new = sets.iter().filter(|region| !marks.marked.contains_key(region)).count();
+                (marks.marked.len() + new).saturating_sub(limit)
+            });
             let clears = if over == 0 { BTreeSet::new() } else { self.oldest(mirror, over, limit) };
             self.start_pass(mirror, sets, clears);
         }
@@ -263,15 +327,63 @@ impl Volume {
     }
 
     fn start_pass(&mut self, mirror: MirrorIndex, sets: BTreeSet<u32>, clears: BTreeSet<u32>) {
+        let notes = self.rules.notes;
         let Some(marks) = self.marks_of(mirror) else { return };
-        // What the map has said before, of an earlier table or of an earlier life, is cleared, too.
-        let flushes = !clears.is_empty() || !marks.is_written;
-        let stage = if flushes { Stage::Flush } else { Stage::Write };
-        marks.pass = Some(Pass { stage, sets, clears, left: 0, faults: Vec::new() });
-        if flushes {
-            self.flush_for(mirror);
+        let is_known = notes.is_none_or(|notes| {
+            marks.noted.as_ref().is_some_and(|noted| noted.number == notes.number)
+        });
+        let (read, stage) = (FixedBitSet::new(), Stage::Read);
+        marks.pass = Some(Pass { stage, sets, clears, read, left: 0, faults: Vec::new() });
+        if is_known {
+            self.flush_or_write(mirror);
         } else {
+            self.read_notes(mirror);
+        }
+    }
+
+    fn flush_or_write(&mut self, mirror: MirrorIndex) {
+        let Some(marks) = self.marks_of(mirror) else { return };
+        let is_written = marks.is_written;
+        let Some(pass) = marks.pass.as_mut() else { return };
+        // What the map has said before, of an earlier table or of an earlier life, is cleared, too.
+        if pass.clears.is_empty() && is_written {
+            pass.stage = Stage::Write;
             self.write_map(mirror);
+        } else {
+            pass.stage = Stage::Flush;
+            self.flush_for(mirror);
+        }
+    }
+
+    /// Of all copies: one may say less than was noted before it was written to the last time.
+    fn read_notes(&mut self, mirror: MirrorIndex) {
+        let map = Arc::clone(&self.map);
+        let number = changes_of(self.rules.log_map.unwrap_or_default());
+        let Some(log) = map.mirror(mirror).log.as_ref() else { return };
+        for (place, copy) in log.copies.iter().enumerate() {
+            let what = LogOp { mirror, what: LogWork::Read(place) };
+            let (id, request, work) = (OpId::NONE, RequestId::NOBODY, DiskWork::Read);
+            let (at, len) = (copy.at + log.shape.at(number), u64::from(log.shape.blocks));
+            let op = DiskOp { id, request, disk: copy.disk, work, at, len, offset: 0 };
+            let op = self.log_op(what, op);
+            self.out.push_back(VolumeOutput::ReadLog(op));
+        }
+        self.pass_is_over(mirror);
+    }
+
+    /// What a disk has read for a log; that it is done is told after that.
+    pub fn handle_log_read(&mut self, op: OpId, bytes: &[u8]) {
+        let map = Arc::clone(&self.map);
+        let flying = self.ops.get(op.0).map(|flying| flying.what);
+        let Some(UnderWay::Log(LogOp { mirror, what: LogWork::Read(place) })) = flying else {
+            return;
+        };
+        let number = changes_of(self.rules.log_map.unwrap_or_default());
+        let changes = self.rules.notes.map_or(0, |notes| notes.number);
+        let Some(log) = map.mirror(mirror).log.as_ref() else { return };
+        let Some(copy) = log.copies.get(place) else { return };
+        if let Some(pass) = self.marks_of(mirror).and_then(|marks| marks.pass.as_mut()) {
+            read_map(copy.name, log.shape, DrlMap { number, changes }, bytes, &mut pass.read);
         }
     }
 
@@ -298,31 +410,77 @@ impl Volume {
         let dirty: BTreeSet<u32> =
             marks.marked.keys().filter(is_dirty).chain(&pass.sets).copied().collect();
         let is_new = !marks.is_written;
-        let changed: BTreeSet<u32> = pass
-            .sets
-            .iter()
-            .chain(&pass.clears)
-            .map(|region| log.shape.block_of(*region))
-            .collect();
+        let new = pass.sets.iter().filter(|region| !marks.marked.contains_key(region));
+        let changed: BTreeSet<u32> =
+            new.chain(&pass.clears).map(|region| log.shape.block_of(*region)).collect();
         let blocks = (0..log.shape.blocks).filter(|block| is_new || changed.contains(block));
+        let notes = self.notes_to_write(mirror, log.shape);
         for run in runs(blocks) {
-            for (place, copy) in log.copies.iter().enumerate() {
-                let mut data = Vec::new();
-                for block in run.clone() {
-                    let dirty = dirty.range(log.shape.regions_in(block)).copied();
-                    data.extend(encode_block(copy.name, log.shape, number, block, dirty));
-                }
-                let what = LogOp { mirror, what: LogWork::Write(place) };
-                let at = copy.at + log.shape.at(number) + u64::from(run.start);
-                let (id, request) = (OpId::NONE, RequestId::NOBODY);
-                let work = DiskWork::Write { durable: true };
-                let len = u64::from(run.end - run.start);
-                let op = DiskOp { id, request, disk: copy.disk, work, at, len, offset: 0 };
-                let op = self.log_op(what, op);
-                self.out.push_back(VolumeOutput::Log(op, data));
-            }
+            let in_block = |block| dirty.range(log.shape.regions_in(block)).copied().collect();
+            self.write_blocks(mirror, DrlMap::from(number), &run, in_block);
+        }
+        let (changes, blocks, noted) = notes;
+        let notes = DrlMap { number: changes_of(number), changes };
+        for run in runs(blocks.into_iter()) {
+            let is_noted = |region: &u32| noted.contains(*region as usize);
+            let in_block = |block| log.shape.regions_in(block).filter(is_noted).collect();
+            self.write_blocks(mirror, notes, &run, in_block);
         }
         self.pass_is_over(mirror);
+    }
+
+    /// The number of the changes, the blocks of their map that are to be written, and what they say. A map
+    /// that is used for the first time is written, noted or not: what else is there would mean
+    /// everything, as soon as it is asked for.
+    fn notes_to_write(
+        &self,
+        mirror: MirrorIndex,
+        shape: DrlShape,
+    ) -> (u32, BTreeSet<u32>, FixedBitSet) {
+        let number = changes_of(self.rules.log_map.unwrap_or_default());
+        let fits = self.log_of(mirror).is_some_and(|log| number < log.maps);
+        let all = || (0..shape.blocks).filter(|_| fits).collect();
+        let marks = self.marks.get(mirror.0).and_then(Option::as_ref);
+        let Some((marks, pass)) = marks.and_then(|marks| Some((marks, marks.pass.as_ref()?)))
+        else {
+            return (0, BTreeSet::new(), FixedBitSet::new());
+        };
+        let Some(notes) = self.rules.notes else {
+            let blocks = if marks.is_written { BTreeSet::new() } else { all() };
+            return (0, blocks, FixedBitSet::new());
+        };
+        let mut noted = marks.noted.clone().unwrap_or_default();
+        let new = pass.sets.iter().filter(|region| !noted.has(**region));
+        let new: BTreeSet<u32> = new.copied().collect();
+        let blocks = new.iter().map(|region| shape.block_of(*region)).collect();
+        noted.add(new);
+        (notes.number, if marks.is_written { blocks } else { all() }, noted.regions)
+    }
+
+    fn write_blocks(
+        &mut self,
+        mirror: MirrorIndex,
+        number: DrlMap,
+        run: &std::ops::Range<u32>,
+        in_block: impl Fn(u32) -> Vec<u32>,
+    ) {
+        let map = Arc::clone(&self.map);
+        let Some(log) = map.mirror(mirror).log.as_ref() else { return };
+        for (place, copy) in log.copies.iter().enumerate() {
+            let mut data = Vec::new();
+            for block in run.clone() {
+                let dirty = in_block(block).into_iter();
+                data.extend(encode_block(copy.name, log.shape, number, block, dirty));
+            }
+            let what = LogOp { mirror, what: LogWork::Write(place) };
+            let at = copy.at + log.shape.at(number.number) + u64::from(run.start);
+            let (id, request) = (OpId::NONE, RequestId::NOBODY);
+            let work = DiskWork::Write { durable: true };
+            let len = u64::from(run.end - run.start);
+            let op = DiskOp { id, request, disk: copy.disk, work, at, len, offset: 0 };
+            let op = self.log_op(what, op);
+            self.out.push_back(VolumeOutput::Log(op, data));
+        }
     }
 
     fn log_op(&mut self, what: LogOp, op: DiskOp) -> DiskOp {
@@ -346,6 +504,8 @@ impl Volume {
 
     fn pass_is_over(&mut self, mirror: MirrorIndex) {
         let is_running = self.state == State::Running;
+        let notes = self.rules.notes;
+        let number = notes.map(|notes| notes.number);
         self.passes += 1;
         let Some(marks) = self.marks_of(mirror) else { return };
         let Some(pass) = marks.pass.take_if(|pass| pass.left == 0) else { return };
@@ -361,14 +521,24 @@ impl Volume {
             return;
         }
         match pass.stage {
+            Stage::Read if is_running => {
+                let number = notes.map_or(0, |notes| notes.number);
+                marks.noted = Some(Noted { number, regions: pass.read.clone() });
+                marks.pass = Some(pass);
+                self.flush_or_write(mirror);
+            }
             Stage::Flush if is_running => {
                 marks.pass = Some(Pass { stage: Stage::Write, ..pass });
                 self.write_map(mirror);
             }
             // It begins anew when I/O goes on.
-            Stage::Flush => marks.wanted.extend(pass.sets),
+            Stage::Read | Stage::Flush => marks.wanted.extend(pass.sets),
             Stage::Write => {
                 marks.is_written = true;
+                let noted = marks.noted.as_mut().filter(|noted| Some(noted.number) == number);
+                if let Some(noted) = noted {
+                    noted.add(pass.sets.iter().copied());
+                }
                 marks.marked.retain(|region, _| !pass.clears.contains(region));
                 let uses = self.uses;
                 if let Some(marks) = self.marks_of(mirror) {
@@ -386,7 +556,7 @@ impl Volume {
         for fault in faults {
             let plex = match fault.what {
                 LogWork::Flush(plex, disk) => Some((plex, disk)),
-                LogWork::Write(place) => {
+                LogWork::Read(place) | LogWork::Write(place) => {
                     let log = map.mirror(fault.mirror).log.as_ref();
                     let copy = log.and_then(|log| log.copies.get(place));
                     let Some(copy) = copy else { continue };

@@ -42,7 +42,8 @@ pub use map::{
     PlexMap, PlexMode, SubdiskIndex, SubdiskMap, Target, VolumeMap,
 };
 pub use request::{
-    DiskOp, DiskWork, IoFailed, OpId, Request, RequestId, Rules, VolumeNote, VolumeOutput, What,
+    DiskOp, DiskWork, IoFailed, Notes, OpId, Request, RequestId, Rules, VolumeNote, VolumeOutput,
+    What,
 };
 pub use state::Volume;
 pub use tally::Placed;

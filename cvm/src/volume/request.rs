@@ -26,6 +26,19 @@ pub struct Rules {
     pub reads_one: bool,
     /// The map of this node in dirty region logs, where there are any.
     pub log_map: Option<u16>,
+    /// It is a snapshot that nobody has written: before anybody does the record says so.
+    pub is_untouched: bool,
+    /// Changes are noted, for snapshots that are to come back.
+    pub notes: Option<Notes>,
+}
+
+/// Changes that are noted in dirty region logs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Notes {
+    /// The number of them.
+    pub number: u32,
+    /// This node may have noted some already; else nothing that its map says counts.
+    pub has_begun: bool,
 }
 
 /// What is wanted of a volume.
@@ -167,6 +180,9 @@ pub enum VolumeOutput {
     Held(RequestId),
     /// For a disk: these bytes are written, and are durable when that is done.
     Log(DiskOp, Vec<u8>),
+    /// For a disk: what it reads is for [`Volume::handle_log_read`](super::Volume::handle_log_read), and
+    /// then the operation is done.
+    ReadLog(DiskOp),
     /// For people, and for counters.
     Note(VolumeNote),
     /// Nobody must use this plex any more, which has to be agreed on: writes wait for that.

@@ -289,6 +289,7 @@ impl Volume {
         (self.state, self.owes_still) = (State::Running, false);
         if !self.ops.is_empty() {
             assert!(*self.map == *map, "a table changes while I/O runs under it");
+            self.begin_notes();
             self.settle();
             return;
         }

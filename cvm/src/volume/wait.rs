@@ -69,10 +69,11 @@ impl Volume {
         }
     }
 
-    /// It would change a copy, and nobody would make the others equal if this node were lost.
+    /// It would change a copy, and nobody would make the others equal if this node were lost; or a
+    /// snapshot, and nobody would know that.
     fn lacks_mark(&self, slot: usize) -> bool {
         let changes = self.active.get(slot).is_some_and(|active| active.request.what.changes());
-        changes && !self.rules.is_marked && self.map.is_mirrored()
+        changes && !self.rules.is_marked && (self.map.is_mirrored() || self.rules.is_untouched)
     }
 
     /// Nothing is in its way: `place` is where it stands in the queue.

@@ -20,7 +20,7 @@ use crate::world::{World, name, node};
 const RANGES: u32 = 4;
 
 /// Three nodes that may write, and a volume with two copies and so many logs.
-fn prepared(seed: u64, logs: u16) -> (World, UniqueId) {
+pub(crate) fn prepared(seed: u64, logs: u16) -> (World, UniqueId) {
     let mut world = World::new(seed, 4);
     world.activation = Activation::SharedWrite;
     for number in 0..3 {
@@ -43,13 +43,13 @@ fn prepared(seed: u64, logs: u16) -> (World, UniqueId) {
     (world, group)
 }
 
-fn map(world: &World, group: &UniqueId) -> VolumeMap {
+pub(crate) fn map(world: &World, group: &UniqueId) -> VolumeMap {
     let image = world.members().iter().find_map(|node| world.image(*node, group)).unwrap();
     VolumeMap::new(&image.group, "vol1").unwrap()
 }
 
 /// A node has marked these regions in all copies of the log, as its volume does.
-fn mark(world: &mut World, number: u8, group: &UniqueId, dirty: &[u32]) {
+pub(crate) fn mark(world: &mut World, number: u8, group: &UniqueId, dirty: &[u32]) {
     let map = map(world, group);
     let log = map.mirrors()[0].log.as_ref().unwrap();
     for copy in &log.copies {
@@ -69,7 +69,7 @@ fn write_in(world: &mut World, number: u8, group: &UniqueId, dirty: &[u32]) {
 }
 
 /// The ranges that were copied, each as often as it was.
-fn copied(trace: &[String]) -> Vec<u32> {
+pub(crate) fn copied(trace: &[String]) -> Vec<u32> {
     let at = |what: &String| what.strip_prefix("copy ")?.split(' ').nth(1)?.parse().ok();
     trace.iter().filter_map(at).map(|at: Sectors| u32::try_from(at / 2048).unwrap()).collect()
 }

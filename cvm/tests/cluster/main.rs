@@ -11,6 +11,7 @@ mod crashes;
 mod detach;
 mod failures;
 mod logs;
+mod notes;
 mod opens;
 mod requirements;
 mod resync;

@@ -304,9 +304,9 @@ impl Driver {
             for place in 0..self.nodes[node].plane.flights.len() {
                 let flight = &self.nodes[node].plane.flights[place];
                 if flight.due <= now && flight.done.is_none() {
-                    let flight = flight.clone();
-                    let is_done = self.perform(node, &flight);
-                    self.nodes[node].plane.flights[place].done = Some(is_done);
+                    let mut flight = flight.clone();
+                    flight.done = Some(self.perform(node, &mut flight));
+                    self.nodes[node].plane.flights[place] = flight;
                 }
             }
         }
@@ -335,7 +335,11 @@ impl Driver {
         };
         let flight = plane.flights.remove(place);
         if let Some(open) = plane.volumes.get_mut(&flight.volume) {
-            open.volume.handle_done(flight.op.id, flight.done == Some(true));
+            let is_done = flight.done == Some(true);
+            if let Some(data) = flight.log.filter(|_| is_done && flight.op.work == DiskWork::Read) {
+                open.volume.handle_log_read(flight.op.id, &data);
+            }
+            open.volume.handle_done(flight.op.id, is_done);
         }
         self.note(node, 11, flight.op.at);
         true
@@ -366,7 +370,7 @@ impl Driver {
     }
 
     /// A disk does what it is told. What fails may be done in part.
-    fn perform(&mut self, node: usize, flight: &Flight) -> bool {
+    fn perform(&mut self, node: usize, flight: &mut Flight) -> bool {
         let (id, op) = (self.nodes[node].id, flight.op);
         if flight.is_shared && op.work.changes() && self.is_left_behind(node) {
             self.fault("cvm-lease", || format!("node {node} changes {flight:?}"));
@@ -376,6 +380,12 @@ impl Driver {
         }
         let is_done = !self.draw.chance(self.storage.errors);
         let len = if is_done { op.len } else { op.len / 2 };
+        if let Some(data) = flight.log.as_mut().filter(|_| op.work == DiskWork::Read) {
+            let io = LogIo::Read { disk: flight.disk.clone(), at: op.at, len: op.len };
+            let read = self.storage.disks.log(id, &io);
+            *data = read.map(|bytes| bytes.to_vec()).unwrap_or_default();
+            return is_done && !data.is_empty();
+        }
         if let Some(data) = &flight.log {
             let data = data[..usize::try_from(len).unwrap_or(0) * DRL_BLOCK].to_vec();
             let (disk, at, data) = (flight.disk.clone(), op.at, data.into());
@@ -430,6 +440,7 @@ impl Driver {
         match output {
             VolumeOutput::Disk(op) => self.launch(node, number, op, None),
             VolumeOutput::Log(op, data) => self.launch(node, number, op, Some(data)),
+            VolumeOutput::ReadLog(op) => self.launch(node, number, op, Some(Vec::new())),
             VolumeOutput::Done(request, result) => self.done(node, number, request, result),
             VolumeOutput::FirstChange => {
                 let state = &mut self.nodes[node];
@@ -637,9 +648,9 @@ impl Driver {
 
     /// The vxiod of a node is gone: what its volumes had given to disks lands, or does not.
     pub(super) fn end_plane(&mut self, node: usize) {
-        for flight in std::mem::take(&mut self.nodes[node].plane.flights) {
+        for mut flight in std::mem::take(&mut self.nodes[node].plane.flights) {
             if flight.done.is_none() && self.draw.chance(0.5) {
-                let _ = self.perform(node, &flight);
+                let _ = self.perform(node, &mut flight);
             }
         }
         let plane = std::mem::take(&mut self.nodes[node].plane);

@@ -491,6 +491,10 @@ fn only_dirty_regions_are_copied_after_a_node_is_killed() {
         || Ok(marked(&cluster, "vol1", 1).contains(&4).then_some(())),
     )
     .unwrap();
+    wait::until("the other volume is written, too", LIMIT, || {
+        Ok(read(&cluster, 0, "sm").iter().any(|byte| *byte != 0).then_some(()))
+    })
+    .unwrap();
     // As though a write had reached one copy only: where the node is writing, and where nobody is.
     damage(&cluster, "vol1", 1, 8600);
     damage(&cluster, "vol1", 1, 30 << 11);
@@ -607,6 +611,44 @@ fn cvm_46_a_snapshot_keeps_what_a_volume_held_for_another_node() {
     run(&cluster, 0, "vxrecover -g shdg -s vol1");
     check(&cluster, "vol1");
     assert_eq!(group(&cluster, 1).volumes["vol1"].plexes.len(), 3);
+    cluster.down().unwrap();
+}
+
+/// With a dirty region log a snapshot comes back in the time that what was changed takes, not all.
+#[test]
+fn cvm_46_only_what_two_nodes_have_changed_is_copied_when_a_snapshot_is_back() {
+    if are_missing(CLIENTS) {
+        return;
+    }
+    let _room = beside_another();
+    let cluster = prepared(&["vol1 40m layout=mirror,log init=active"]);
+    let on = |line: &str| run(&cluster, 0, &format!("vxassist -g shdg {line}"));
+    write(&cluster, 0, "vol1", 1, "0 20m");
+    on("snapstart vol1");
+    on("snapshot vol1 monday");
+    // One of them has the mark already, for the other it is the first time.
+    write(&cluster, 0, "vol1", 2, "19m 1m");
+    write(&cluster, 1, "vol1", 3, "7m 1m");
+    write(&cluster, 0, "vol1", 4, "30m 512k");
+    on("snapback monday");
+    let log = cluster.cluster.root(0).join("var/log/vxiod.log");
+    let copied = wait::until("it is said how much was copied", LIMIT, || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        let said = text.lines().filter(|line| line.contains("volume vol1 of group"));
+        let said: Vec<_> = said.filter_map(|line| line.strip_suffix(" MB copied")).collect();
+        let number = said.get(1).and_then(|line| line.rsplit(' ').next());
+        Ok(number.map(|number| number.parse::<u64>().unwrap()))
+    })
+    .unwrap();
+    assert!((3..10).contains(&copied), "{copied} MB");
+    on("snapshot vol1 tuesday");
+    assert!(read(&cluster, 0, "tuesday") == read(&cluster, 1, "vol1"));
+    // What is written to the snapshot is not there any more when it is back.
+    write(&cluster, 1, "tuesday", 9, "35m 1m");
+    on("snapback tuesday");
+    on("snapshot vol1 wednesday");
+    assert!(read(&cluster, 0, "wednesday") == read(&cluster, 1, "vol1"));
+    check(&cluster, "vol1");
     cluster.down().unwrap();
 }
 

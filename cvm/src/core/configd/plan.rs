@@ -307,6 +307,7 @@ impl Configd {
         for name in mirrored.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
             group.volumes.get_mut(&name).into_iter().for_each(Volume::needs_full_sync);
         }
+        group.volumes.values_mut().for_each(Volume::forget_changes);
         for dm in group.disks.values_mut() {
             dm.serial = group.serial;
         }

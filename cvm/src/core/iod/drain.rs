@@ -132,6 +132,8 @@ impl Iod {
             is_marked: self.is_marked(table, record),
             reads_one: self.may_differ(table, record),
             log_map: Some(self.log_map(table)),
+            is_untouched: record.since.is_some(),
+            notes: self.notes_of(table, name),
         };
         match VolumeMap::new(&table.image.group, name.as_str()) {
             Some(map) => VolumeIo::Runs { map: Arc::new(map), rules },

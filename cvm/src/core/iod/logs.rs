@@ -5,6 +5,10 @@
 //!           is dirty in any copy of a log -> recovery map, written to every copy -> finding: LOST
 //! master    a recovery map counts that it does not know: reads it
 //! ```
+//! While changes are noted for snapshots, what nodes that are lost had marked has changed, too: it may be
+//! older than the snapshot, and is made equal only now. It is added to their notes in the same way, and
+//! with the recovery map. Notes are read when the plex of a snapshot comes back.
+//!
 //! So the recovery map is on disks before the configuration says that it counts, and before the maps of
 //! those who are lost may be written anew: a master that dies at any step is followed by one that finds
 //! as much. Until then nobody who was lost joins again ([`Iod::has_lost_writers`]).
@@ -19,9 +23,11 @@ use llt::Instant;
 use super::io::DiskError;
 use super::resync::RANGE;
 use super::{Iod, IodNotice, IodOutput, Table, VolumeName};
-use crate::disk::{DRL_BLOCK, HOST_MAP, RECOVERY_MAP, encode_block, map_of, read_map};
-use crate::model::{Finding, MapPlace, Sectors, UniqueId};
-use crate::volume::{LogCopy, MirrorIndex, MirrorLog, VolumeMap};
+use crate::disk::{
+    DRL_BLOCK, DrlMap, HOST_MAP, RECOVERY_MAP, changes_of, encode_block, map_of, read_map,
+};
+use crate::model::{Finding, MapPlace, Name, Sectors, UniqueId};
+use crate::volume::{LogCopy, MirrorIndex, MirrorLog, Notes, VolumeMap};
 
 /// Names something that is read from a log or written to it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -56,6 +62,8 @@ pub enum LogIo {
 #[derive(Clone, Debug, Default)]
 struct Dirty {
     regions: FixedBitSet,
+    /// What lost nodes have noted as changed.
+    changed: FixedBitSet,
     /// Maps that no copy of the log has given yet.
     missing: BTreeSet<u16>,
 }
@@ -66,8 +74,13 @@ struct Reading {
     group: UniqueId,
     map: Arc<VolumeMap>,
     places: BTreeSet<MapPlace>,
-    /// Who is lost; nobody, if only the recovery map is read.
+    /// Who is lost; nobody, if only the recovery map or notes are read.
     nodes: BTreeSet<u8>,
+    /// The recovery map is read.
+    has_recovery: bool,
+    /// Maps of changes among those that are read, and the number of the changes.
+    notes: BTreeSet<u16>,
+    changes: Option<u32>,
     dirty: BTreeMap<MirrorIndex, Dirty>,
     under_way: BTreeMap<LogToken, Part>,
     is_writing: bool,
@@ -89,22 +102,55 @@ pub(super) struct Logs {
     reading: BTreeMap<VolumeName, Reading>,
     /// What is being written, also when nobody wants it any more.
     writes: BTreeMap<LogToken, UniqueId>,
-    /// Where copies may differ, in ranges of [`RANGE`] sectors; all of them, where nobody knows.
-    known: BTreeMap<VolumeName, FixedBitSet>,
+    /// What is to be copied.
+    known: BTreeMap<VolumeName, Known>,
+}
+
+/// What is to be copied of a volume, as maps say.
+#[derive(Clone, Debug)]
+struct Known {
+    /// In ranges of [`RANGE`] sectors; all of them, where nobody knows.
+    ranges: FixedBitSet,
+    source: DirtySource,
+}
+
+/// What decides that a range is to be copied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct DirtySource {
+    /// Copies may differ there, as the recovery map says.
+    pub(super) recovery: bool,
+    /// It has changed since these changes began to be noted.
+    pub(super) changes: Option<u32>,
 }
 
 impl Logs {
-    /// The first range of this volume, from that one on, whose copies may differ, if there is one;
-    /// `None` if the recovery map was not read.
-    pub(super) fn next_dirty(&self, volume: &VolumeName, from: usize) -> Option<Option<usize>> {
-        let known = self.known.get(volume)?;
-        Some((from..known.len()).find(|range| known.contains(*range)))
+    /// The first range of this volume, from that one on, that is to be copied, if there is one;
+    /// `None` if those maps were not read.
+    pub(super) fn next_dirty(
+        &self,
+        volume: &VolumeName,
+        source: DirtySource,
+        from: usize,
+    ) -> Option<Option<usize>> {
+        let Known { ranges, .. } = self.known.get(volume).filter(|known| known.source == source)?;
+        Some((from..ranges.len()).find(|range| ranges.contains(*range)))
     }
 
     /// It is over.
     pub(super) fn forget(&mut self, volume: &VolumeName) {
         self.known.remove(volume);
         self.reading.remove(volume);
+    }
+
+    /// What has changed is to be looked at again.
+    pub(super) fn forget_notes(&mut self, volume: &VolumeName) {
+        let is_of_notes = |source: DirtySource| source.changes.is_some();
+        if self.known.get(volume).is_some_and(|known| is_of_notes(known.source)) {
+            self.known.remove(volume);
+        }
+        if self.reading.get(volume).is_some_and(|reading| is_of_notes(reading.source())) {
+            self.reading.remove(volume);
+        }
     }
 
     /// There is another master, or other members: what this node knows may not be all.
@@ -130,6 +176,24 @@ impl Iod {
         if table.is_shared() { map_of(self.me.node.get()) } else { HOST_MAP }
     }
 
+    /// Changes of a volume that are noted.
+    pub(super) fn notes_of(&self, table: &Table, volume: &Name) -> Option<Notes> {
+        let number = table.image.group.noted(volume)?;
+        let changers = table.image.group.volumes.get(volume).map(|volume| &volume.changers)?;
+        let me = self.me.node.get();
+        let has_begun = changers.iter().any(|node| *node == me || !table.is_shared());
+        Some(Notes { number, has_begun })
+    }
+
+    /// The maps of these nodes.
+    fn maps_of(table: &Table, nodes: &BTreeSet<u8>) -> BTreeSet<u16> {
+        if table.is_shared() {
+            nodes.iter().map(|node| map_of(*node)).collect()
+        } else {
+            nodes.first().map(|_| HOST_MAP).into_iter().collect()
+        }
+    }
+
     /// Writers are lost: their maps are looked at. Without logs nobody knows where copies differ.
     pub(super) fn look_for_lost(&mut self, now: Instant, volume: VolumeName, nodes: BTreeSet<u8>) {
         let is_read = self.logs.reading.get(&volume).is_some_and(|reading| reading.nodes == nodes);
@@ -141,41 +205,49 @@ impl Iod {
         let table = self.tables.get(&volume.0).filter(|table| table.frozen.is_none());
         let Some(table) = table else { return };
         let Some(record) = table.image.group.volumes.get(&volume.1) else { return };
-        let numbers: BTreeSet<u16> = if table.is_shared() {
-            nodes.iter().map(|node| map_of(*node)).collect()
-        } else {
-            BTreeSet::from([HOST_MAP])
-        };
         let is_known = record.by_map || !record.needs_sync();
-        let mut maps = numbers;
+        let mut maps = Self::maps_of(table, &nodes);
+        let changes = table.image.group.noted(&volume.1);
+        let notes = changes.map(|_| maps.iter().map(|map| changes_of(*map)).collect());
         maps.extend(record.by_map.then_some(RECOVERY_MAP));
-        let begun = is_known && self.read_maps(&volume, &maps, &nodes);
+        let wanted = Wanted { maps, notes: notes.unwrap_or_default(), changes };
+        let begun = is_known && self.read_maps(&volume, wanted, &nodes);
         if !begun {
             let finding = Finding::Lost(volume.1, nodes, BTreeSet::new());
             self.want(now, &volume.0, finding, self.wall);
         }
     }
 
-    /// The recovery map of a volume is read; `false`: there is none, and all of it may differ.
-    pub(super) fn look_for_dirty(&mut self, volume: &VolumeName) -> bool {
-        let is_frozen = self.tables.get(&volume.0).is_some_and(|table| table.frozen.is_some());
-        is_frozen
-            || self.logs.reading.contains_key(volume)
-            || self.read_maps(volume, &BTreeSet::from([RECOVERY_MAP]), &BTreeSet::new())
+    /// The recovery map of a volume is read, or what is noted of its changes; `false`: there is none, and
+    /// all of it is to be copied.
+    pub(super) fn look_for_dirty(&mut self, volume: &VolumeName, source: DirtySource) -> bool {
+        let Some(table) = self.tables.get(&volume.0) else { return false };
+        if table.frozen.is_some() || self.logs.reading.contains_key(volume) {
+            return true;
+        }
+        let Some(record) = table.image.group.volumes.get(&volume.1) else { return false };
+        let notes = source.changes.map(|_| Self::maps_of(table, &record.changers));
+        let notes: BTreeSet<u16> = notes.into_iter().flatten().map(changes_of).collect();
+        let maps: BTreeSet<u16> = source.recovery.then_some(RECOVERY_MAP).into_iter().collect();
+        if maps.is_empty() && notes.is_empty() {
+            // Nobody has written it since.
+            let ranges = FixedBitSet::with_capacity(count(record.len));
+            self.logs.known.insert(volume.clone(), Known { ranges, source });
+            return true;
+        }
+        let wanted = Wanted { maps, notes, changes: source.changes };
+        self.read_maps(volume, wanted, &BTreeSet::new())
     }
 
     /// Begins to read; `false`: there is no log that has these maps.
-    fn read_maps(
-        &mut self,
-        volume: &VolumeName,
-        maps: &BTreeSet<u16>,
-        nodes: &BTreeSet<u8>,
-    ) -> bool {
+    fn read_maps(&mut self, volume: &VolumeName, wanted: Wanted, nodes: &BTreeSet<u8>) -> bool {
+        let Wanted { maps, notes, changes } = wanted;
+        let all: BTreeSet<u16> = maps.union(&notes).copied().collect();
         let Some(table) = self.tables.get(&volume.0) else { return false };
         let group = &table.image.group;
         let Some(map) = VolumeMap::new(group, volume.1.as_str()) else { return false };
         let mirrors: Vec<MirrorIndex> = map.written_mirrors().map(|(index, _)| index).collect();
-        if mirrors.is_empty() || !maps.iter().all(|number| map.is_logged(*number)) {
+        if mirrors.is_empty() || !all.iter().all(|number| map.is_logged(*number)) {
             return false;
         }
         let mut reading = Reading {
@@ -183,15 +255,18 @@ impl Iod {
             places: group.map_places(&volume.1),
             map: Arc::new(map),
             nodes: nodes.clone(),
+            has_recovery: maps.contains(&RECOVERY_MAP),
+            notes,
+            changes,
             dirty: BTreeMap::new(),
             under_way: BTreeMap::new(),
             is_writing: false,
             has_failed: false,
         };
         for mirror in mirrors {
-            let missing = maps.clone();
+            let missing = all.clone();
             reading.dirty.insert(mirror, Dirty { missing, ..Dirty::default() });
-            for number in maps {
+            for number in &all {
                 self.log_io(&mut reading, mirror, *number, |log, copy, disk| LogIo::Read {
                     disk,
                     at: copy.at + log.shape.at(*number),
@@ -252,6 +327,7 @@ impl Iod {
         table.frozen.is_none()
             && map.is_some_and(|map| map == *reading.map)
             && reading.nodes.is_subset(&self.lost_writers(table, record))
+            && (reading.changes.is_none() || reading.changes == table.image.group.noted(&volume.1))
     }
 
     /// All that was asked for is here, or all that was to be written is on disks.
@@ -265,6 +341,7 @@ impl Iod {
         if !is_useless && !reading.is_writing && !reading.nodes.is_empty() {
             reading.is_writing = true;
             self.write_recovery_maps(&mut reading);
+            self.write_notes(&mut reading);
             self.logs.reading.insert(volume.clone(), reading);
             return;
         }
@@ -277,7 +354,8 @@ impl Iod {
             len,
             is_known: !is_useless,
         });
-        self.logs.known.insert(volume.clone(), known);
+        let source = reading.source();
+        self.logs.known.insert(volume.clone(), Known { ranges: known, source });
         if !reading.nodes.is_empty() {
             let maps = if is_useless { BTreeSet::new() } else { reading.places };
             let finding = Finding::Lost(volume.1.clone(), reading.nodes, maps);
@@ -286,22 +364,54 @@ impl Iod {
     }
 
     fn write_recovery_maps(&mut self, reading: &mut Reading) {
-        let is_shared = self.tables.get(&reading.group).is_some_and(Table::is_shared);
         for (mirror, dirty) in reading.dirty.clone() {
-            self.log_io(reading, mirror, RECOVERY_MAP, |log, copy, disk| {
-                let shape = log.shape;
-                let mut data = Vec::new();
-                for block in 0..shape.blocks {
-                    let regions = shape.regions_in(block);
-                    let dirty = regions.filter(|region| dirty.regions.contains(*region as usize));
-                    data.extend(encode_block(copy.name, shape, RECOVERY_MAP, block, dirty));
-                }
-                debug_assert_eq!(data.len(), shape.blocks as usize * DRL_BLOCK);
-                let at = copy.at + shape.at(RECOVERY_MAP);
-                LogIo::Write { disk, is_shared, at, data: data.into() }
-            });
+            self.write_log(reading, mirror, RECOVERY_MAP.into(), &dirty.regions);
         }
     }
+
+    /// What lost nodes had marked is among their notes from here on. Nobody else writes those until they
+    /// are back.
+    fn write_notes(&mut self, reading: &mut Reading) {
+        let Some(changes) = reading.changes else { return };
+        for (mirror, dirty) in reading.dirty.clone() {
+            let mut noted = dirty.changed;
+            noted.union_with(&dirty.regions);
+            for number in reading.notes.clone() {
+                self.write_log(reading, mirror, DrlMap { number, changes }, &noted);
+            }
+        }
+    }
+
+    fn write_log(
+        &mut self,
+        reading: &mut Reading,
+        mirror: MirrorIndex,
+        map: DrlMap,
+        regions: &FixedBitSet,
+    ) {
+        let is_shared = self.tables.get(&reading.group).is_some_and(Table::is_shared);
+        self.log_io(reading, mirror, map.number, |log, copy, disk| {
+            let shape = log.shape;
+            let mut data = Vec::new();
+            for block in 0..shape.blocks {
+                let dirty = shape.regions_in(block);
+                let dirty = dirty.filter(|region| regions.contains(*region as usize));
+                data.extend(encode_block(copy.name, shape, map, block, dirty));
+            }
+            debug_assert_eq!(data.len(), shape.blocks as usize * DRL_BLOCK);
+            LogIo::Write { disk, is_shared, at: copy.at + shape.at(map.number), data: data.into() }
+        });
+    }
+}
+
+/// Maps that are to be read.
+#[derive(Clone, Debug)]
+struct Wanted {
+    /// Of what may differ.
+    maps: BTreeSet<u16>,
+    /// Of what has changed, and the number of those changes.
+    notes: BTreeSet<u16>,
+    changes: Option<u32>,
 }
 
 impl Reading {
@@ -316,8 +426,20 @@ impl Reading {
         let copy = log.and_then(|log| Some((log.shape, log.copies.get(part.copy)?)));
         let (Some((shape, copy)), false) = (copy, self.is_writing) else { return };
         let Some(dirty) = self.dirty.get_mut(&part.mirror) else { return };
-        read_map(copy.name, shape, part.map, bytes, &mut dirty.regions);
+        if self.notes.contains(&part.map) {
+            let map = DrlMap { number: part.map, changes: self.changes.unwrap_or_default() };
+            read_map(copy.name, shape, map, bytes, &mut dirty.changed);
+        } else {
+            read_map(copy.name, shape, part.map, bytes, &mut dirty.regions);
+        }
         dirty.missing.remove(&part.map);
+    }
+
+    /// What is known by it: of what is lost, where copies may differ, and nothing else.
+    fn source(&self) -> DirtySource {
+        let is_of_lost = !self.nodes.is_empty();
+        let changes = self.changes.filter(|_| !is_of_lost);
+        DirtySource { recovery: is_of_lost || self.has_recovery, changes }
     }
 
     /// Ranges of the volume in which a region of any mirror is dirty.
@@ -326,9 +448,13 @@ impl Reading {
         let mut ranges = FixedBitSet::with_capacity(count(len));
         let is_dirty = |(mirror, region): &(MirrorIndex, u32)| {
             let dirty = self.dirty.get(mirror);
-            dirty.is_some_and(|dirty| dirty.regions.contains(*region as usize))
+            let (region, counts) = (*region as usize, self.nodes.is_empty());
+            dirty.is_some_and(|dirty| {
+                dirty.regions.contains(region) || counts && dirty.changed.contains(region)
+            })
         };
-        if self.dirty.values().all(|dirty| dirty.regions.is_clear()) {
+        let is_clear = |dirty: &Dirty| dirty.regions.is_clear() && dirty.changed.is_clear();
+        if self.dirty.values().all(is_clear) {
             return ranges;
         }
         for number in 0..ranges.len() {

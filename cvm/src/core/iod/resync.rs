@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use llt::{Duration, Instant, NodeId, NodeSet};
 
 use super::join::Leaving;
+use super::logs::DirtySource;
 use super::{Iod, IodNotice, IodOutput, Table, VolumeName};
 use crate::core::wire::v::{CopyRange, VMessage};
 use crate::model::{Finding, KernelState, Name, Plex, Sectors, UniqueId, Volume};
@@ -321,6 +322,8 @@ impl Iod {
         }
         self.release(&volume);
         self.wanted.forget_equal(&volume);
+        // What has changed since then is missing in a plex that comes later.
+        self.logs.forget_notes(&volume);
         let Needed { plexes, is_whole, .. } = needed;
         let (range, not_before, copied) = (None, None, 0);
         let resync = Resync { at: 0, plexes, is_whole, copied, range, not_before };
@@ -357,13 +360,12 @@ impl Iod {
         let record = table.image.group.volumes.get(&volume.1);
         let len = record.map_or(0, |volume| volume.len);
         let may = may && record.is_some_and(|v| self.lost_writers(table, v).is_empty());
-        let by_map = record.is_some_and(|volume| volume.by_map);
         let Some(resync) = self.resyncs.of.get_mut(volume) else { return };
         resync.not_before.take_if(|at| *at <= now || !is_ours);
         if resync.is_copying() || !is_ours {
             return;
         }
-        if may && by_map && !self.skip_equal(volume, len) {
+        if may && !self.skip_equal(volume, len) {
             return;
         }
         let is_paused = self.tasks.pace(volume).is_paused;
@@ -381,17 +383,31 @@ impl Iod {
         }
     }
 
-    /// Only where maps say that copies may differ they are copied; plexes that are new need everything.
-    /// `false`: what maps say is not known yet.
+    /// What is to be copied is in maps, if that is so: where copies may differ, and what has changed since
+    /// the plexes were broken off. Plexes that are new need everything.
+    fn dirty_source(&self, (id, name): &VolumeName, resync: &Resync) -> Option<DirtySource> {
+        let group = &self.tables.get(id)?.image.group;
+        let volume = group.volumes.get(name)?;
+        let changes = group.noted(name).filter(|_| !resync.plexes.is_empty());
+        let since = |plex: &Name| group.plexes.get(plex).and_then(|plex| plex.since);
+        let may_skip = |plex: &Name| changes.is_some() && since(plex) == changes;
+        let is_known = (!resync.is_whole || volume.by_map) && resync.plexes.iter().all(may_skip);
+        is_known.then_some(DirtySource { recovery: resync.is_whole, changes })
+    }
+
+    /// Only what maps say is copied, where they do. `false`: what they say is not known yet.
     fn skip_equal(&mut self, volume: &VolumeName, len: Sectors) -> bool {
         let Some(resync) = self.resyncs.of.get(volume) else { return true };
-        if !resync.is_whole || !resync.plexes.is_empty() {
-            return true;
-        }
+        let Some(source) = self.dirty_source(volume, resync) else { return true };
         let from = usize::try_from(resync.at / RANGE).unwrap_or(usize::MAX);
-        let Some(next) = self.logs.next_dirty(volume, from) else {
-            return !self.look_for_dirty(volume);
-        };
+        let mut next = self.logs.next_dirty(volume, source, from);
+        if next.is_none() {
+            if !self.look_for_dirty(volume, source) {
+                return true;
+            }
+            next = self.logs.next_dirty(volume, source, from);
+        }
+        let Some(next) = next else { return false };
         let at = next.map_or(len, |range| range as u64 * RANGE);
         if let Some(resync) = self.resyncs.of.get_mut(volume) {
             resync.at = resync.at.max(at).min(len);

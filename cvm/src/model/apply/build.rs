@@ -67,7 +67,7 @@ pub(super) fn plex(
         all.append(&mut pieces(group, column, 0, extents)?);
     }
     let common = group.common();
-    let plex = Plex { common, kernel, state, layout, pieces: all, log: None };
+    let plex = Plex { common, kernel, state, layout, pieces: all, log: None, since: None };
     insert_plex(group, naming, plex)
 }
 
@@ -80,7 +80,8 @@ pub(super) fn log_plex(
 ) -> Result<Name, Refused> {
     let log = Some(subdisk(group, extent)?);
     let (layout, state) = (Layout::Concat, PlexState::Log);
-    let plex = Plex { common: group.common(), kernel, state, layout, pieces: Vec::new(), log };
+    let (pieces, since) = (Vec::new(), None);
+    let plex = Plex { common: group.common(), kernel, state, layout, pieces, log, since };
     insert_plex(group, naming, plex)
 }
 

@@ -17,12 +17,14 @@ use crate::model::states::{KernelState, LogType};
 /// So much of a volume has its bits in one block of a map: 2 GB.
 const BLOCK_COVERS: Sectors = 2 << 21;
 
-/// How long the log of a volume is: a map for each node and one for recovery, each with a block per
-/// 2 GB of the volume (facts 2.5), all of it rounded up so that what follows is aligned.
+/// How long the log of a volume is: a map for recovery, and for each node one of what may differ and one
+/// of what has changed since a snapshot, each with a block per 2 GB of the volume, all of it rounded up so
+/// that what follows is aligned. (Facts 2.5 have the former two alone; the original notes changes in a
+/// log of its own.)
 pub const fn drl_len(volume: Sectors, nodes: u16) -> Sectors {
     let blocks = volume.div_ceil(BLOCK_COVERS);
     let blocks = if blocks == 0 { 1 } else { blocks };
-    round_up((nodes as u64 + 1) * blocks, ALIGNMENT)
+    round_up((2 * nodes as u64 + 1) * blocks, ALIGNMENT)
 }
 
 /// How many nodes the logs of a group are for: a private group is used by one at a time.

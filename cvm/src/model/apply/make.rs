@@ -146,7 +146,7 @@ impl Maker<'_> {
         }
         let (kernel, _, state) = begin(self.make.init);
         let (layout, common) = (self.plan.layout, self.group.common());
-        let plex = Plex { common, kernel, state, layout, pieces, log: None };
+        let plex = Plex { common, kernel, state, layout, pieces, log: None, since: None };
         let naming = Naming::of(self.make.name.as_str(), false);
         let plex = build::insert_plex(self.group, naming, plex)?;
         self.top(len, vec![plex])
@@ -214,6 +214,9 @@ impl Maker<'_> {
             lost: BTreeSet::new(),
             by_map: false,
             snapshot_of: None,
+            changes: 0,
+            changers: BTreeSet::new(),
+            since: None,
         })
     }
 }

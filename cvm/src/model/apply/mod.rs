@@ -93,6 +93,7 @@ pub fn apply(group: &Group, op: &Op, env: &Env<'_>) -> Result<Group, Refused> {
     let mut new = group.clone();
     carry_out(&mut new, op, env)?;
     new.keep_maps(group);
+    new.keep_notes(group);
     if new.record_count() > RECORDS_MAX {
         return Err(Refused::Full);
     }

@@ -135,12 +135,17 @@ fn make_one(group: &mut Group, mut record: Description<'_>, env: &Env<'_>) -> Re
         Some(Kind::Disk) | None => {}
     }
     text::read_into(group, vec![record])?;
+    if let Some(plex) = group.plexes.get_mut(&name) {
+        plex.since = None;
+    }
     if let Some(volume) = group.volumes.get_mut(&name) {
         // Whoever was writing it there does not write it here, nor is what logs say of it here.
         volume.lose_writers();
         volume.distrust_maps();
         // What it was broken off from has another number here, if it is here at all.
         volume.snapshot_of = None;
+        (volume.changes, volume.since) = (0, None);
+        volume.changers.clear();
     }
     let empty = |volume: &VolumeState| *volume == VolumeState::Empty;
     let new = group.volumes.get(&name);

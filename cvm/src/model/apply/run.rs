@@ -208,6 +208,9 @@ pub(super) fn stop(group: &mut Group, name: &Name) -> Result<(), Refused> {
         if !equal {
             // What was lost and not looked at yet nobody knows from here on.
             volume.by_map &= volume.lost.is_empty();
+            if !volume.lost.is_empty() {
+                volume.forget_changes();
+            }
             volume.lost.clear();
             volume.state = VolumeState::NeedSync;
         }
@@ -220,6 +223,12 @@ pub(super) fn rest(group: &mut Group, name: &Name, equal: bool) {
     let Some(volume) = group.volumes.get_mut(name) else { return };
     let ran = volume.kernel == KernelState::Enabled;
     volume.kernel = KernelState::Disabled;
+    let has_missed_notes = |plex: &Plex| plex.log.is_some() && plex.kernel != KernelState::Enabled;
+    let mut plexes = volume.plexes.iter().filter_map(|plex| group.plexes.get(plex));
+    if ran && plexes.any(has_missed_notes) {
+        // It is not told from the others by the next start.
+        volume.forget_changes();
+    }
     if ran && equal && volume.state == VolumeState::Active {
         volume.state = VolumeState::Clean;
     }

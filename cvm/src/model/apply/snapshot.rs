@@ -6,13 +6,15 @@
 //! snapshot  -> the plex, with what programs had written until then, is that of a new volume
 //! snapback  -> it is SNAPATT again in the volume that it came from, and the new volume is gone
 //! ```
-//! Nothing is copied here: that follows from the states. What belongs together is kept as the rid of
+//! Where the volume has a dirty region log, its changes are noted there from `snapshot` on, under a
+//! number; a snapshot that nobody has written, and its plex when it comes back, name that number, and
+//! only those changes are copied ([`Group::noted`]). Nothing is copied here: that follows from the states. What belongs together is kept as the rid of
 //! the first volume, which renaming does not change; of a volume that is removed nobody is a snapshot.
 
 use std::collections::BTreeSet;
 
 use super::mirror::{self, Mirrors};
-use super::{Env, attach, free_minor, tree};
+use super::{Env, attach, free_minor, log, tree};
 use crate::model::group::Group;
 use crate::model::ids::Name;
 use crate::model::op::{Storage, VolumeLayout};
@@ -98,6 +100,7 @@ pub(super) fn break_off(
         }
     }
     tree::settle(group, name);
+    let since = begin_notes(group, name, plexes.len(), env);
     let volume = Volume {
         common: group.common(),
         kernel: KernelState::Enabled,
@@ -112,6 +115,9 @@ pub(super) fn break_off(
         lost: BTreeSet::new(),
         by_map: false,
         snapshot_of: Some(original.common.rid),
+        changes: 0,
+        changers: BTreeSet::new(),
+        since,
         ..original
     };
     group.volumes.insert(snapshot.clone(), volume);
@@ -122,6 +128,28 @@ pub(super) fn break_off(
         volume.needs_full_sync();
     }
     Ok(())
+}
+
+/// From here on the changes of the volume are noted, if its logs have room for that; the number of them.
+/// Of several snapshots all use the notes of the first: it is noted more than the later ones need, and
+/// nothing is noted twice. Copies that go together may differ from each other, and are copied as a whole.
+fn begin_notes(group: &mut Group, name: &Name, plexes: usize, env: &Env<'_>) -> Option<u32> {
+    let begun = group.noted(name);
+    let is_short = !log::short_logs(group, name, env).is_empty();
+    let is_new = begun.is_none();
+    let volume = group.volumes.get(name)?;
+    let has_room = volume.writers.iter().all(|node| group.has_room(name, *node));
+    let has_logs = !group.map_places(name).is_empty() && !is_short && has_room;
+    let may = group.has_copies(volume) && has_logs;
+    if plexes != 1 || is_new && !may {
+        return None;
+    }
+    let volume = group.volumes.get_mut(name)?;
+    if is_new {
+        volume.changes = volume.changes.checked_add(1)?;
+        volume.changers.clone_from(&volume.writers);
+    }
+    Some(volume.changes)
 }
 
 /// `vxassist snapback`: the plexes of a snapshot become snapshot mirrors of its volume again, and the
@@ -148,10 +176,14 @@ pub(super) fn back(group: &mut Group, name: &Name, from_replica: bool) -> Result
         tree::data_plexes(group, volume).map(|(name, _)| name.clone()).collect()
     };
     let (own, others) = (plexes(snapshot), plexes(volume));
+    let since = snapshot.since.filter(|since| !from_replica && *since == volume.changes);
     let states = if from_replica { (KernelState::Disabled, PlexState::Clean) } else { BEGUN };
     for plex in &own {
+        let is_good = |plex: &Plex| plex.is_current() || plex.state == PlexState::Clean;
+        let is_good = group.plexes.get(plex).is_some_and(is_good);
         attach::release(group, name, plex);
         if let Some(plex) = group.plexes.get_mut(plex) {
+            plex.since = since.filter(|_| is_good);
             (plex.kernel, plex.state) = states;
         }
         mirror::associate(group, &original, plex.clone());
@@ -175,7 +207,7 @@ pub(super) fn clear(group: &mut Group, name: &Name) -> Result<(), Refused> {
         return Err(no_snapshot(name));
     }
     if let Some(volume) = group.volumes.get_mut(name) {
-        volume.snapshot_of = None;
+        (volume.snapshot_of, volume.since) = (None, None);
     }
     Ok(())
 }

@@ -170,6 +170,7 @@ fn read_plex(mut record: Description<'_>) -> Result<Plex, TextError> {
         layout,
         pieces,
         log: record.take("log")?.map(|field| field.read()).transpose()?,
+        since: record.take("since")?.map(|field| field.read()).transpose()?,
         common: read_common(&mut record)?,
     };
     record.end()?;
@@ -223,6 +224,9 @@ fn read_volume(mut record: Description<'_>) -> Result<Volume, TextError> {
         lost: read_nodes(&mut record, "lost")?,
         by_map: record.flag("by_map")?,
         snapshot_of: record.take("snapshot_of")?.map(|field| field.read()).transpose()?,
+        changes: record.value("changes", 0)?,
+        changers: read_nodes(&mut record, "changers")?,
+        since: record.take("since")?.map(|field| field.read()).transpose()?,
         common: read_common(&mut record)?,
     };
     record.end()?;

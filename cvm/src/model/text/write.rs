@@ -188,6 +188,9 @@ impl Text {
         }
         self.field("state", plex.state);
         self.field("kstate", plex.kernel);
+        if let Some(since) = plex.since {
+            self.field("since", since);
+        }
         self.common(&plex.common);
     }
 
@@ -216,6 +219,13 @@ impl Text {
         self.flag("by_map", volume.by_map);
         if let Some(original) = volume.snapshot_of {
             self.field("snapshot_of", original);
+        }
+        self.unless(&0, "changes", &volume.changes);
+        if !volume.changers.is_empty() {
+            self.field("changers", List(volume.changers.iter()));
+        }
+        if let Some(since) = volume.since {
+            self.field("since", since);
         }
         let standard = Permissions::default();
         self.unless(&standard.user, "user", &volume.permissions.user);

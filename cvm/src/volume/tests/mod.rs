@@ -5,6 +5,7 @@ mod groups;
 mod holds;
 mod logs;
 mod marks;
+mod notes;
 mod random;
 mod steps;
 mod tally;

@@ -9,7 +9,7 @@ use super::world::{JUNK, World};
 use crate::model::op::VolumeLayout;
 use crate::model::sample;
 use crate::model::{Group, KernelState, LogType, Name, ReadPolicy, Sectors};
-use crate::volume::{IoFailed, RequestId, Rules, VolumeMap, What};
+use crate::volume::{IoFailed, Notes, RequestId, Rules, VolumeMap, What};
 
 struct Dice(Xoshiro256PlusPlus);
 
@@ -188,6 +188,8 @@ impl Run {
             is_alone: dice.below(2) == 0,
             is_marked: dice.below(2) == 0,
             reads_one: dice.below(2) == 0,
+            is_untouched: false,
+            notes: None,
         };
         let mut world = World::new(group, "new", rules);
         world.is_sound = dice.below(3) == 0;
@@ -283,6 +285,14 @@ impl Run {
             world.rules.is_marked = true;
         } else if self.dice.below(4) == 0 {
             world.rules.is_marked = false;
+        }
+        if self.dice.below(3) == 0 {
+            // A snapshot was made: what has changed since is another thing.
+            let number = world.rules.notes.map_or(1, |notes| notes.number + 1);
+            world.rules.notes = Some(Notes { number, has_begun: world.rules.is_marked });
+        }
+        if world.rules.is_marked {
+            world.rules.notes.iter_mut().for_each(|notes| notes.has_begun = true);
         }
         if self.dice.below(8) == 0 {
             self.diverge();

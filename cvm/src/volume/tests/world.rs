@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::disk::{DRL_BLOCK, read_map};
+use crate::disk::{DRL_BLOCK, DrlMap, changes_of, read_map};
 use crate::model::{Group, KernelState, Name, PlexState, Sectors};
 use crate::volume::{
     DiskOp, DiskWork, IoFailed, MirrorIndex, OpId, PlexIndex, PlexMode, Request, RequestId, Rules,
@@ -18,8 +18,15 @@ pub(super) type Tag = u64;
 pub(super) const JUNK: Tag = Tag::MAX;
 
 /// Rules of a volume that one node writes, and is known to.
-pub(super) const MARKED: Rules =
-    Rules { is_shared: false, is_alone: true, is_marked: true, reads_one: false, log_map: Some(2) };
+pub(super) const MARKED: Rules = Rules {
+    is_shared: false,
+    is_alone: true,
+    is_marked: true,
+    reads_one: false,
+    log_map: Some(3),
+    is_untouched: false,
+    notes: None,
+};
 
 /// A request as the program sees it.
 struct Asked {
@@ -183,6 +190,13 @@ impl World {
             self.unflushed.retain(|(other, _)| other != disk);
             return true;
         }
+        if log.is_some() && op.work == DiskWork::Read {
+            let blocks = (op.at..op.at + op.len).map(|at| self.logs.get(&(disk.to_owned(), at)));
+            let bytes: Vec<u8> =
+                blocks.flat_map(|block| block.copied().unwrap_or([0; 512])).collect();
+            self.volume.handle_log_read(op.id, &bytes);
+            return true;
+        }
         if let Some(data) = log {
             for (step, block) in (0..).zip(data.chunks(DRL_BLOCK)) {
                 self.logs.insert((disk.to_owned(), op.at + step), block.try_into().unwrap());
@@ -241,10 +255,16 @@ impl World {
                     self.log_data.insert(op.id, data);
                     self.pending.push(op);
                 }
+                VolumeOutput::ReadLog(op) => {
+                    assert!(!self.is_still, "{op:?} while it stands still");
+                    self.log_data.insert(op.id, Vec::new());
+                    self.pending.push(op);
+                }
                 VolumeOutput::Done(id, result) => self.done(id, result),
                 VolumeOutput::FirstChange => {
                     assert!(!self.is_still && !self.rules.is_marked, "a mark for nothing");
-                    assert!(self.volume.map().is_mirrored(), "a mark where there are no copies");
+                    let is_needed = self.volume.map().is_mirrored() || self.rules.is_untouched;
+                    assert!(is_needed, "a mark where there are no copies");
                     assert!(!self.is_to_be_marked, "it was said already");
                     self.is_to_be_marked = true;
                 }
@@ -279,13 +299,37 @@ impl World {
     /// The sectors of a log that are used last, in all its copies: what a crash leaves there. `false`: a
     /// sector that was written may not be the same in all copies, and no log says so.
     fn is_marked_on_disks(&self, sector: Sectors) -> bool {
-        let map = self.volume.map();
         let Some(number) = self.rules.log_map else { return false };
+        self.is_on_disks(number.into(), sector)
+    }
+
+    /// It is noted as changed in all copies of the log.
+    pub(super) fn is_noted_on_disks(&self, sector: Sectors) -> bool {
+        let (Some(number), Some(notes)) = (self.rules.log_map, self.rules.notes) else {
+            return false;
+        };
+        self.is_on_disks(DrlMap { number: changes_of(number), changes: notes.number }, sector)
+    }
+
+    /// A node begins anew with the volume: it knows nothing.
+    pub(super) fn reopen(&mut self) {
+        assert!(self.pending.is_empty() && self.volume.requests() == 0);
+        self.volume = Volume::new(Arc::clone(self.volume.map()), self.rules);
+        self.drain();
+    }
+
+    /// Nothing that logs say is as it was written.
+    pub(super) fn damage_logs(&mut self) {
+        self.logs.values_mut().for_each(|block| block[9] ^= 1);
+    }
+
+    fn is_on_disks(&self, number: DrlMap, sector: Sectors) -> bool {
+        let map = self.volume.map();
         map.regions(sector, 1).into_iter().all(|(mirror, region)| {
             let log = map.mirror(mirror).log.as_ref().unwrap();
             log.copies.iter().all(|copy| {
                 let disk = map.disks()[copy.disk.0].to_string();
-                let first = copy.at + log.shape.at(number);
+                let first = copy.at + log.shape.at(number.number);
                 let blocks = (0..u64::from(log.shape.blocks)).map(|block| first + block);
                 let blocks = blocks.filter_map(|at| self.logs.get(&(disk.clone(), at)));
                 let bytes: Vec<u8> = blocks.flatten().copied().collect();
@@ -382,6 +426,8 @@ impl World {
             let begin = self.asked[&op.request].request.at + op.offset;
             for sector in begin..begin + op.len {
                 assert!(self.is_marked_on_disks(sector), "{op:?}: {sector} is not marked");
+                let is_noted = self.rules.notes.is_none() || self.is_noted_on_disks(sector);
+                assert!(is_noted, "{op:?}: {sector} is not noted");
             }
         }
     }

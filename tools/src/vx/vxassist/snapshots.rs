@@ -41,7 +41,7 @@ pub(super) fn shown(group: &Group, volumes: &[Name]) -> Vec<Shown> {
         let plexes = plexes.into_iter().map(|(plex, record)| ShownPlex {
             plex: plex.clone(),
             state: record.state,
-            // Nobody notes what is changed after it was broken off: all of it is copied.
+            // At most: what is noted of changes is in the logs, which are not read for this.
             dirty: if volume.snapshot_of.is_some() || !is_full(record) { 10_000 } else { 0 },
         });
         shown.push(Shown {

@@ -1,8 +1,10 @@
 //! `vxassist snapstart` and what follows it.
 
+use std::collections::BTreeSet;
+
 use super::*;
-use crate::model::Finding;
 use crate::model::states::{KernelState, PlexState, VolumeState};
+use crate::model::{Finding, Volume};
 
 fn start(count: u16) -> Op {
     Op::SnapStart { volume: name("vol1"), count, layout: None, storage: Vec::new() }
@@ -188,4 +190,148 @@ fn what_cannot_be_kept_as_it_is_has_no_snapshot() {
     let again = done(&stopped, &Op::StartVolume { volume, force: false });
     let plex = &again.plexes["vol1-04"];
     assert_eq!((plex.kernel, plex.state), (KernelState::Enabled, PlexState::SnapAtt));
+}
+
+/// A snapshot `snap` of `vol1`, whose changes are noted.
+fn noted() -> Group {
+    let off = done(&filled(&done(&started(), &start(1))), &snapshot("snap"));
+    assert_eq!((off.noted(&name("vol1")), off.volumes["snap"].since), (Some(1), Some(1)));
+    assert!(off.volumes["vol1"].changers.is_empty());
+    off
+}
+
+fn writes(group: &Group, volume: &str, node: u8) -> Group {
+    Finding::apply(group, [&Finding::Writes(name(volume), node)]).group
+}
+
+#[test]
+fn what_changes_after_a_snapshot_is_noted_until_it_is_back() {
+    let vol1 = name("vol1");
+    let full = filled(&done(&started(), &start(1)));
+    let group = done(&writes(&full, "vol1", 2), &snapshot("snap"));
+    assert_eq!(group.volumes["vol1"].changers, [2].into(), "it writes already");
+    let group = writes(&group, "vol1", 3);
+    assert_eq!(group.volumes["vol1"].changers, [2, 3].into());
+    let rests = Finding::apply(&group, [&Finding::Rests(vol1.clone(), 2)]).group;
+    assert_eq!(rests.volumes["vol1"].changers, [2, 3].into());
+    let text = crate::model::text::write_group(&group);
+    assert_eq!(crate::model::text::read_group(&text).as_ref(), Ok(&group));
+
+    let returned = done(&group, &back(false));
+    assert_eq!(returned.plexes["vol1-04"].since, Some(1));
+    assert_eq!(returned.noted(&vol1), Some(1));
+    let text = crate::model::text::write_group(&returned);
+    assert_eq!(crate::model::text::read_group(&text).as_ref(), Ok(&returned));
+    let again = filled(&returned);
+    assert_eq!((again.plexes["vol1-04"].since, again.noted(&vol1)), (None, None));
+    assert_eq!(again.volumes["vol1"].changes, 1);
+    let next = done(&again, &snapshot("snap"));
+    assert_eq!((next.noted(&vol1), next.volumes["snap"].since), (Some(2), Some(2)));
+    assert_eq!(next.volumes["vol1"].changers, [2, 3].into());
+    // Somebody writes the snapshot.
+    let written = writes(&next, "snap", 1);
+    assert_eq!((written.noted(&vol1), written.volumes["snap"].since), (None, None));
+    assert_eq!(done(&written, &back(false)).plexes["vol1-04"].since, None);
+    let cleared = done(&next, &Op::SnapClear(name("snap")));
+    assert_eq!((cleared.noted(&vol1), cleared.volumes["snap"].since), (None, None));
+}
+
+#[test]
+fn several_snapshots_use_the_notes_of_the_first() {
+    let full = filled(&done(&started(), &start(2)));
+    let first = writes(&done(&full, &snapshot("snap")), "vol1", 0);
+    let both = done(&first, &snapshot("other"));
+    assert_eq!((both.volumes["other"].since, both.volumes["vol1"].changes), (Some(1), 1));
+    assert_eq!(both.volumes["vol1"].changers, [0].into());
+    let returned = filled(&done(&both, &back(false)));
+    assert_eq!(returned.noted(&name("vol1")), Some(1));
+    // Copies that go together may differ.
+    let together = Op::Snapshot { volume: name("vol1"), snapshot: None, count: 2 };
+    let together = done(&full, &together);
+    assert_eq!((together.volumes["SNAP-vol1"].since, together.noted(&name("vol1"))), (None, None));
+}
+
+#[test]
+fn a_volume_without_a_log_or_with_a_short_one_notes_nothing() {
+    let plain = with(&group_of(&[10_000; 5]), plain("vol1", 2048, VolumeLayout::Mirror));
+    let off = done(&filled(&done(&plain, &start(1))), &snapshot("snap"));
+    assert_eq!((off.noted(&name("vol1")), off.volumes["snap"].since), (None, None));
+    let full = filled(&done(&started(), &start(1)));
+    let env = Env { nodes: 20, ..ENV };
+    let short = apply(&full, &snapshot("snap"), &env).unwrap();
+    assert_eq!(short.volumes["snap"].since, None);
+    let far = done(&writes(&full, "vol1", 40), &snapshot("snap"));
+    assert_eq!(far.volumes["snap"].since, None);
+}
+
+/// Then all of it is copied.
+#[test]
+fn what_was_noted_is_void_when_there_may_be_more() {
+    let (vol1, group) = (name("vol1"), noted());
+    let op = |op: Op| done(&group, &op);
+    let found = |finding: Finding| Finding::apply(&group, [&finding]).group;
+    let volume = || name("vol1");
+    let (log_type, storage) = (LogType::Region, Vec::new);
+    let add = Op::AddLog { volume: volume(), log_type, count: 1, len: None, storage: storage() };
+    let remove = Op::RemoveLog { volume: volume(), count: 1, storage: storage() };
+    let mirror = Op::RemoveMirror { volume: volume(), count: 1, storage: storage() };
+    let to = crate::model::op::NewLength::GrowBy(16);
+    let grow = Op::Resize { volume: volume(), to, storage: storage(), force: true };
+    let none = BTreeSet::new;
+    let void = [
+        ("log added", op(add)),
+        ("log removed", op(remove)),
+        ("one copy left", op(mirror)),
+        ("grown", op(grow)),
+        ("log failed", found(Finding::PlexFailed(name("vol1-03"), None))),
+        ("a node without room", writes(&group, "vol1", 40)),
+        (
+            "maps unknown",
+            Finding::apply(
+                &writes(&group, "vol1", 1),
+                [&Finding::Lost(volume(), [1].into(), none())],
+            )
+            .group,
+        ),
+        ("another mode", {
+            let mut group = group.clone();
+            group.volumes.values_mut().for_each(Volume::distrust_maps);
+            group
+        }),
+    ];
+    for (what, group) in void {
+        assert_eq!(group.noted(&vol1), None, "{what}");
+        if what != "grown" {
+            assert_eq!(done(&group, &back(false)).plexes["vol1-04"].since, None, "{what}");
+        }
+    }
+    // The volume gets what another snapshot held.
+    let full = filled(&done(&started(), &start(2)));
+    let both = done(&done(&full, &snapshot("other")), &snapshot("snap"));
+    let restored = done(&done(&both, &stop("vol1")), &back(true));
+    assert_eq!((restored.noted(&vol1), restored.volumes["other"].since), (None, Some(1)));
+    // It was lost who wrote, and nobody has looked at that.
+    let mut lost = writes(&group, "vol1", 1);
+    lost.volumes.values_mut().for_each(Volume::lose_writers);
+    assert_eq!(done(&lost, &stop("vol1")).noted(&vol1), None);
+}
+
+#[test]
+fn notes_outlast_a_stop() {
+    let (vol1, group) = (name("vol1"), writes(&noted(), "vol1", 1));
+    let stopped = done(&done(&group, &stop("vol1")), &stop("snap"));
+    assert_eq!(stopped.noted(&vol1), Some(1));
+    let started = done(&stopped, &Op::StartVolume { volume: name("vol1"), force: false });
+    assert_eq!((started.noted(&vol1), started.volumes["vol1"].changers.len()), (Some(1), 1));
+    assert_eq!(done(&started, &back(false)).plexes["vol1-04"].since, Some(1));
+    // A log that has missed something is not told from the others by the next start.
+    let add = |group| {
+        let (volume, log_type, storage) = (name("vol1"), LogType::Region, Vec::new());
+        done(group, &Op::AddLog { volume, log_type, count: 1, len: None, storage })
+    };
+    let full = filled(&done(&add(&self::started()), &start(1)));
+    let off = done(&full, &snapshot("snap"));
+    let failed = Finding::apply(&off, [&Finding::PlexFailed(name("vol1-03"), None)]).group;
+    assert_eq!(failed.noted(&vol1), Some(1), "there is another one");
+    assert_eq!(done(&failed, &stop("vol1")).noted(&vol1), None);
 }
