@@ -1,7 +1,5 @@
 //! Disks that do not answer, for one node or for all, and answer later.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use cvm::model::{KernelState, PlexState};
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
