@@ -16,7 +16,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -89,6 +89,7 @@ impl Drop for Page {
 #[derive(Debug)]
 pub struct LeaseWriter {
     page: Page,
+    path: PathBuf,
 }
 
 impl LeaseWriter {
@@ -108,7 +109,7 @@ impl LeaseWriter {
             .or_else(|_| file.set_len(LEN as u64).and_then(|()| (&file).write_all(&[0; LEN])))?;
         let page = Page::map(&file, true)?;
         page.word(0).store(MAGIC, Ordering::Release);
-        Ok(Self { page })
+        Ok(Self { page, path: path.to_owned() })
     }
 
     /// Until `expiry`, in nanoseconds of `CLOCK_BOOTTIME`, the others count on this node as a member of
@@ -132,6 +133,8 @@ impl LeaseWriter {
 impl Drop for LeaseWriter {
     fn drop(&mut self) {
         self.page.end();
+        // Whoever opens it later is to find that there is no gabd.
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -202,7 +205,7 @@ mod tests {
         PortName::new(letter).expect("a letter")
     }
 
-    fn root() -> (tempfile::TempDir, std::path::PathBuf) {
+    fn root() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("run")).unwrap();
         let path = dir.path().join(FILE);
@@ -256,7 +259,7 @@ mod tests {
         assert_eq!(open(), Err(io::ErrorKind::NotFound));
         fs::write(&path, [0; LEN]).unwrap();
         assert_eq!(open(), Err(io::ErrorKind::InvalidData));
-        drop(LeaseWriter::create(&path).unwrap());
+        let _writer = LeaseWriter::create(&path).unwrap();
         assert_eq!(open(), Ok(()));
         File::options().write(true).open(&path).unwrap().set_len(8).unwrap();
         assert_eq!(open(), Err(io::ErrorKind::InvalidData), "too short");

@@ -320,7 +320,11 @@ impl Volume {
     /// a whole.
     pub const fn forget_changes(&mut self) {
         if self.changes > 0 {
-            self.changes = self.changes.saturating_add(1);
+            // There are none with the number 0.
+            self.changes = match self.changes.checked_add(1) {
+                Some(next) => next,
+                None => 0,
+            };
         }
     }
 

@@ -452,7 +452,7 @@ impl Volume {
         let mut noted = marks.noted.clone().unwrap_or_default();
         let new = pass.sets.iter().filter(|region| !noted.has(**region));
         let new: BTreeSet<u32> = new.copied().collect();
-        let blocks = new.iter().map(|region| shape.block_of(*region)).collect();
+        let blocks = new.iter().filter(|_| fits).map(|region| shape.block_of(*region)).collect();
         noted.add(new);
         (notes.number, if marks.is_written { blocks } else { all() }, noted.regions)
     }

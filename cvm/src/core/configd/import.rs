@@ -150,6 +150,10 @@ impl Configd {
             // Maps of logs have other numbers then, and those of before may still be there.
             group.volumes.values_mut().for_each(Volume::distrust_maps);
         }
+        if !choice.missing.is_empty() {
+            // Disks that are not here may know of somebody who has changed something since.
+            group.volumes.values_mut().for_each(Volume::forget_changes);
+        }
         let volumes = group.volumes.values_mut().map(|volume| &mut volume.common);
         let plexes = group.plexes.values_mut().map(|plex| &mut plex.common);
         for common in volumes.chain(plexes) {
