@@ -175,22 +175,22 @@ impl Door {
             return;
         };
         self.answered.push(ticket);
-        let answer = result.map(|()| *export).map_err(|refused| refusal(&name.1, refused));
-        if answer.is_ok() {
-            guest.opens = Opens::Has(name);
-        }
-        guest.handshake.answer_export(answer);
-    }
-}
-
-fn refusal(volume: &Name, refused: OpenRefused) -> Refused {
-    let text = format!("{volume}: {refused}");
-    match refused {
-        OpenRefused::NoVolume => Refused::Unknown(text),
-        OpenRefused::Exclusive(_)
-        | OpenRefused::GoingAway
-        | OpenRefused::NotActivated
-        | OpenRefused::NotStarted => Refused::Policy(text),
+        let refused = match result {
+            Ok(()) => {
+                guest.handshake.answer_export(Ok(*export));
+                guest.opens = Opens::Has(name);
+                return;
+            }
+            Err(refused) => refused,
+        };
+        let text = format!("{}: {refused}", name.1);
+        guest.handshake.answer_export(Err(match refused {
+            OpenRefused::NoVolume => Refused::Unknown(text),
+            OpenRefused::Exclusive(_)
+            | OpenRefused::GoingAway
+            | OpenRefused::NotActivated
+            | OpenRefused::NotStarted => Refused::Policy(text),
+        }));
     }
 }
 
@@ -247,28 +247,18 @@ impl Guest {
             self.opens = Opens::Asked(volume.clone(), Box::new(export));
             iod.open_volume(ticket, &volume.0, &volume.1, writable);
         } else {
-            // What is promised here is kept when it is opened right after.
-            let opens = iod.would_open(&volume.0, &volume.1, !export.read_only);
-            let answer = opens.map(|()| export).map_err(|refused| refusal(&volume.1, refused));
-            self.handshake.answer_export(answer);
+            self.handshake.answer_export(Ok(export));
         }
     }
 }
 
-/// Volumes that would be opened at present, as they are called: whoever lists them asks about each.
+/// Volumes that programs may open, as they are called.
 fn exports(iod: &Iod) -> Vec<String> {
     let of_group = |group: &Group| {
         let volumes = group.volumes.iter().filter(|(_, volume)| !volume.layer);
         volumes.map(|(name, _)| format!("{}/{name}", group.name)).collect::<Vec<_>>()
     };
-    let opens = |name: &String| {
-        let found = find(iod, name);
-        found.is_some_and(|((group, volume), export)| {
-            iod.would_open(&group, &volume, !export.read_only).is_ok()
-        })
-    };
-    let all = iod.tables().values().flat_map(|table| of_group(&table.image.group));
-    all.filter(opens).collect()
+    iod.tables().values().flat_map(|table| of_group(&table.image.group)).collect()
 }
 
 /// A volume by the name of its export.

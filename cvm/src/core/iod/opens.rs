@@ -130,19 +130,6 @@ impl Iod {
     }
 
     /// `Ok(false)`: the others have to agree first.
-    /// Would [`Iod::open_volume`] open it at present? Nothing is changed.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn would_open(
-        &self,
-        group: &UniqueId,
-        volume: &Name,
-        writable: bool,
-    ) -> Result<(), OpenRefused> {
-        self.may_open(&(group.clone(), volume.clone()), writable).map(|_| ())
-    }
-
     fn may_open(&self, key: &VolumeName, writable: bool) -> Result<bool, OpenRefused> {
         let (group, name) = key;
         let table = self.tables.get(group).ok_or(OpenRefused::NoVolume)?;
