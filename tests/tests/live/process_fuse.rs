@@ -24,7 +24,7 @@ use tools::muster::{fuse, programs, wait};
 use crate::process::{LIMIT, are_missing, beside_another, options, run};
 
 /// Can nothing be mounted here? Says why.
-fn is_barred() -> bool {
+pub(crate) fn is_barred() -> bool {
     let checked = fuse::check();
     if let Err(error) = &checked {
         println!("skipped: {error:#}");

@@ -3,19 +3,12 @@
 use cvm::model::{KernelState, PlexState};
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
-use tools::muster::{fuse, programs, wait};
+use tools::muster::{programs, wait};
 
 use crate::hanging::Hanging;
 use crate::process::{LIMIT, are_missing, beside_another, options, run};
+use crate::process_fuse::is_barred;
 use crate::process_volumes::{CLIENTS, check_on, fio, group, prepared_as, verified};
-
-fn is_barred() -> bool {
-    let checked = fuse::check();
-    if let Err(error) = &checked {
-        println!("skipped: {error:#}");
-    }
-    checked.is_err() || are_missing(CLIENTS)
-}
 
 /// A plex of the volume that is off because it could not be written.
 fn failed(cluster: &Temporary, volume: &str) -> Option<String> {
@@ -31,7 +24,7 @@ fn failed(cluster: &Temporary, volume: &str) -> Option<String> {
 /// overtaken by what the disk does when it comes back.
 #[test]
 fn a_disk_that_hangs_for_one_node_is_given_up_and_comes_back_when_it_has_answered() {
-    if is_barred() {
+    if is_barred() || are_missing(CLIENTS) {
         return;
     }
     let _room = beside_another();
