@@ -36,7 +36,10 @@ pub struct TaskSnapshot {
     pub is_whole: bool,
     /// Plexes that are current when it is over.
     pub plexes: Vec<String>,
-    /// Everything before this sector is equal.
+    /// It is filled with what this other volume held.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Everything before this sector is equal; so many sectors are filled.
     pub at: Sectors,
     /// How long the volume is.
     pub len: Sectors,

@@ -60,6 +60,7 @@ pub fn commands() -> Vec<Command> {
         vx::vxreattach::command(),
         vx::vxrecover::command(),
         vx::vxrelocd::command(),
+        vx::vxsnap::command(),
         vx::vxsplitlines::command(),
         vx::vxstat::command(),
         vx::vxtask::command(),

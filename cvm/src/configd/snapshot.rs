@@ -60,6 +60,7 @@ fn task(configd: &Configd, task: &Task) -> Option<TaskSnapshot> {
         group: group.name.to_string(),
         volume: task.volume.to_string(),
         is_whole: task.is_whole,
+        source: task.source.as_ref().map(ToString::to_string),
         plexes: task.plexes.iter().map(ToString::to_string).collect(),
         at: task.at,
         len: task.len,

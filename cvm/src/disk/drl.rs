@@ -1,8 +1,8 @@
 //! Dirty region logs (facts 2.3, 2.5): which regions of a volume may differ between its copies.
 //!
 //! ```text
-//! log:  recovery map | map of node 0 | changes of node 0 | map of node 1 | changes of node 1 | ...
-//!       (of a private group: recovery map | map of its host | changes of its host)
+//! log:  recovery map | fill map | map of node 0 | changes of node 0 | map of node 1 | ...
+//!       (of a private group: recovery map | fill map | map of its host | changes of its host)
 //! map:  a block for each 2 GB of the volume
 //! ```
 //! Block of 512 bytes, little endian:
@@ -11,8 +11,8 @@
 //! |---|---|
 //! | 0 to 3 | `MDRS` in a shared group, `MDRP` in a private one |
 //! | 4 to 7 | crc32c of all that follows |
-//! | 8 to 9 | version, 2 |
-//! | 10 to 11 | number of the map: 0 is for recovery, 1 + twice a node's id is that node's, the one after that has its changes |
+//! | 8 to 9 | version, 3 |
+//! | 10 to 11 | number of the map: 0 is for recovery, 1 says what is filled, 2 + twice a node's id is that node's, the one after that has its changes |
 //! | 12 to 15 | number of the block in its map |
 //! | 16 to 19 | blocks of a map |
 //! | 20 to 23 | sectors of a region |
@@ -24,7 +24,8 @@
 //! | 256 to 511 | a bit for each region, the lowest of a byte first: 1 is dirty |
 //!
 //! A block that is not as it should be means that any of its regions may be dirty: that costs time, and
-//! loses nothing. A map of changes with another number has none of those that are asked for.
+//! loses nothing. A map of changes with another number has none of those that are asked for. In the fill map 1
+//! is filled: there a block that is not as it should be says nothing at all.
 
 use std::ops::Range;
 
@@ -44,12 +45,15 @@ const DRL_BITS: u32 = 2048;
 /// The map that what is to be made equal is collected in.
 pub const RECOVERY_MAP: u16 = 0;
 
+/// The map of regions that are filled with what another volume holds.
+pub const FILL_MAP: u16 = 1;
+
 /// The map of the host of a private group.
-pub const HOST_MAP: u16 = 1;
+pub const HOST_MAP: u16 = 2;
 
 /// The map of a node in a shared group.
 pub const fn map_of(node: u8) -> u16 {
-    1 + 2 * node as u16
+    2 + 2 * node as u16
 }
 
 /// The map that whoever writes this one notes changes in.
@@ -234,7 +238,7 @@ fn changes(block: &[u8; DRL_BLOCK]) -> u32 {
     u32::from_le_bytes(number)
 }
 
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const CHANGES_AT: Range<usize> = 28..32;
 const CRC_AT: usize = 4;
 const CRC_END: usize = 8;
@@ -268,9 +272,9 @@ mod tests {
 
     #[test]
     fn a_log_is_divided_as_the_facts_say() {
-        // Facts 2.5: for 4 GB and 4 nodes 10 blocks, and 8 more for their changes.
+        // Facts 2.5: for 4 GB and 4 nodes 10 blocks, 8 more for their changes, and 2 for what is filled.
         let shape = DrlShape::new(4 << 21);
-        assert_eq!((shape.blocks, shape.at(map_of(3)), shape.at(RECOVERY_MAP)), (2, 14, 0));
+        assert_eq!((shape.blocks, shape.at(map_of(3)), shape.at(RECOVERY_MAP)), (2, 16, 0));
         assert_eq!((shape.maps(10), shape.maps(9), shape.maps(1)), (5, 4, 0));
         assert_eq!(DrlShape::new(1).blocks, 1);
         let shape = DrlShape::new((4 << 21) + 1);
@@ -285,7 +289,7 @@ mod tests {
         let block = encode_block(name(true), shape(), 3, 1, [2048, 2057, 4095, 4096].into_iter());
         assert_eq!(&block[..4], b"MDRS");
         assert_eq!(block[4..8], crc32c::crc32c(&block[8..]).to_le_bytes());
-        assert_eq!(block[8..24], [2, 0, 3, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 8, 0, 0]);
+        assert_eq!(block[8..24], [3, 0, 3, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 8, 0, 0]);
         assert_eq!(block[24..28], crc32c::crc32c(b"1.2.host").to_le_bytes());
         assert_eq!(block[32..48], [2, 1, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
         let bits: Vec<(usize, u8)> =

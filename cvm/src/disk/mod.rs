@@ -36,7 +36,7 @@ pub use claim::{Claim, Claims, Member};
 pub use codec::FormatError;
 pub use copies::{CopyKind, CopyList, CopyState, DiskCopies};
 pub use drl::{
-    DRL_BLOCK, DRL_REGION, DrlMap, DrlName, DrlShape, HOST_MAP, RECOVERY_MAP, changes_of,
+    DRL_BLOCK, DRL_REGION, DrlMap, DrlName, DrlShape, FILL_MAP, HOST_MAP, RECOVERY_MAP, changes_of,
     encode_block, map_of, read_map,
 };
 pub use geometry::{

@@ -343,7 +343,12 @@ impl Client {
             }
             (
                 Ok(()),
-                What::Copy | What::Flush | What::Hold | What::Write { .. } | What::Zero { .. },
+                What::Copy
+                | What::Fill
+                | What::Flush
+                | What::Hold
+                | What::Write { .. }
+                | What::Zero { .. },
             ) => {
                 self.replies.put_done(&mut out, head.cookie);
             }

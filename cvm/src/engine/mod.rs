@@ -42,8 +42,9 @@ pub(crate) use trace::Taken;
 
 use crate::core::iod::{RangeNumber, VolumeIo};
 use crate::export::nbd::Session;
-use crate::model::{Name, Sectors, UniqueId};
+use crate::model::{Name, Rid, Sectors, UniqueId};
 use crate::stats::{Reset, Stats};
+use crate::volume::IoFailed;
 
 /// Threads for the I/O of volumes: one for each processor, and not more than this.
 pub(crate) const SHARDS_MAX: usize = 4;
@@ -64,6 +65,19 @@ pub(crate) enum ToShard {
     Io(VolumeNumber, VolumeIo, u64),
     /// The range of a volume that is held is made equal on all copies.
     Copy(VolumeNumber, RangeNumber),
+    /// What another volume holds there is copied to this one.
+    Fill {
+        /// Which volume is filled.
+        volume: VolumeNumber,
+        /// Names it.
+        number: RangeNumber,
+        /// From which sector on.
+        at: Sectors,
+        /// How many.
+        len: Sectors,
+    },
+    /// So many sectors from there on are filled; the number tells with what.
+    Filled(VolumeNumber, Rid, Sectors, Sectors),
     /// Nobody changes a range of a volume from here on; one that was held before is not.
     Hold {
         /// Of which volume.
@@ -105,6 +119,8 @@ pub(crate) enum FromShard {
     Clear(VolumeNumber, RangeNumber),
     /// The copies of the range are equal, or could not be made so.
     Copied(VolumeNumber, RangeNumber, bool),
+    /// What another volume holds was copied, or why not.
+    FillDone(VolumeNumber, RangeNumber, Result<(), IoFailed>),
     /// A client wants to change a volume that this node does not write yet.
     FirstChange(VolumeNumber),
     /// Where is this disk?
@@ -121,4 +137,6 @@ pub(crate) enum FromShard {
     Still(VolumeNumber, u64),
     /// What has happened, in which shard.
     Traced(AskNumber, usize, Taken),
+    /// Something waits until so many sectors from there on are filled.
+    Unfilled(VolumeNumber, Sectors, Sectors),
 }

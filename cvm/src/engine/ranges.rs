@@ -66,6 +66,21 @@ impl Shard {
         self.ask_volume(volume, Request { id, what: What::Copy, at, len });
     }
 
+    /// Copies a range from the volume that this one is filled from.
+    pub(super) fn fill(
+        &mut self,
+        volume: VolumeNumber,
+        number: RangeNumber,
+        at: Sectors,
+        len: Sectors,
+    ) {
+        let bytes = usize::try_from(len.saturating_mul(SECTOR)).unwrap_or(usize::MAX);
+        let buffer = self.pool.take(bytes);
+        let asking = self.requests.insert(Asking::Fill(volume, number, buffer));
+        let id = RequestId(asking as u64);
+        self.ask_volume(volume, Request { id, what: What::Fill, at, len });
+    }
+
     /// Nothing changes the range any more but what is told to.
     pub(super) fn held(&mut self, request: RequestId) {
         let place = usize::try_from(request.0).unwrap_or(usize::MAX);

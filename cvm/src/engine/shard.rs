@@ -67,6 +67,8 @@ pub(super) enum Asking {
     Client(usize, Asked),
     /// The cluster's, which makes copies equal.
     Copy(VolumeNumber, RangeNumber, IoBuffer),
+    /// The same, which copies to it from another volume.
+    Fill(VolumeNumber, RangeNumber, IoBuffer),
     /// The same: nobody changes a range.
     Hold(VolumeNumber, RangeNumber),
 }
@@ -75,7 +77,7 @@ impl Asking {
     const fn buffer(&self) -> Option<&IoBuffer> {
         match self {
             Self::Client(_, asked) => asked.buffer.as_ref(),
-            Self::Copy(.., buffer) => Some(buffer),
+            Self::Copy(.., buffer) | Self::Fill(.., buffer) => Some(buffer),
             Self::Hold(..) => None,
         }
     }
@@ -83,7 +85,7 @@ impl Asking {
     pub(super) const fn buffer_mut(&mut self) -> Option<&mut IoBuffer> {
         match self {
             Self::Client(_, asked) => asked.buffer.as_mut(),
-            Self::Copy(.., buffer) => Some(buffer),
+            Self::Copy(.., buffer) | Self::Fill(.., buffer) => Some(buffer),
             Self::Hold(..) => None,
         }
     }
@@ -237,6 +239,13 @@ impl Shard {
                         Some(found) => self.launch(flight, found),
                         None => self.landed(flight, false),
                     }
+                }
+            }
+            ToShard::Fill { volume, number, at, len } => self.fill(volume, number, at, len),
+            ToShard::Filled(number, id, at, len) => {
+                if let Some(volume) = self.volume(number) {
+                    volume.filled(id, at, len);
+                    self.busy.push(number);
                 }
             }
             ToShard::Hold { volume, number, at, len } => self.hold(volume, number, at, len),
@@ -422,6 +431,9 @@ impl Shard {
             VolumeOutput::PlexFailed { plex, disk } => {
                 self.out.send(FromShard::PlexFailed(number, plex, disk));
             }
+            VolumeOutput::Unfilled { at, len } => {
+                self.out.send(FromShard::Unfilled(number, at, len));
+            }
             VolumeOutput::Still => {
                 let said = self.said.get(&number).copied().unwrap_or(0);
                 self.out.send(FromShard::Still(number, said));
@@ -444,6 +456,10 @@ impl Shard {
             Some(Asking::Copy(volume, number, buffer)) => {
                 self.pool.give_back(buffer);
                 self.copied(volume, number, result.is_ok());
+            }
+            Some(Asking::Fill(volume, number, buffer)) => {
+                self.pool.give_back(buffer);
+                self.out.send(FromShard::FillDone(volume, number, result));
             }
             Some(Asking::Hold(volume, number)) => {
                 self.held_no_more(volume, number, result.is_err());

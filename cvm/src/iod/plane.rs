@@ -13,7 +13,7 @@ use crate::engine::{
     Found, FromShard, HungDisks, IoLease, SHARDS_MAX, ToShard, VolumeNumber, start,
 };
 use crate::export::nbd::Session;
-use crate::model::{Sectors, UniqueId};
+use crate::model::{Rid, Sectors, UniqueId};
 use crate::stats::Observe;
 
 /// The shards, and the volumes in them.
@@ -48,8 +48,8 @@ struct Served {
     name: VolumeName,
     shard: usize,
     clients: usize,
-    /// Its shard makes the copies of a range equal.
-    is_copied: bool,
+    /// Ranges of it that its shard copies.
+    copies: usize,
     /// What was told last, and the number of that.
     told: Option<VolumeIo>,
     said: u64,
@@ -114,10 +114,10 @@ impl Plane {
         let name = name.clone();
         self.by_name.insert(name.clone(), number);
         let (told, is_still, is_shared) = (None, false, true);
-        let (range, clients, is_copied) = (self.ranges.get(&name).copied(), 0, false);
+        let (range, clients, copies) = (self.ranges.get(&name).copied(), 0, 0);
         let (said, closes) = (0, false);
         let served =
-            Served { name, shard, clients, is_copied, told, said, is_still, closes, is_shared };
+            Served { name, shard, clients, copies, told, said, is_still, closes, is_shared };
         self.volumes.insert(number, served);
         if let Some(range) = range {
             // Before anything else is asked of it.
@@ -140,18 +140,39 @@ impl Plane {
 
     /// The copies of a range that is held are made equal; [`FromShard::Copied`] says when.
     pub(super) fn copy(&mut self, name: &VolumeName, range: RangeNumber) {
+        if let Some((shard, number)) = self.begin_copy(name) {
+            self.send(shard, ToShard::Copy(number, range));
+        }
+    }
+
+    /// A range is copied from another volume; [`FromShard::FillDone`] says when.
+    pub(super) fn fill(&mut self, name: &VolumeName, range: HeldRange) {
+        if let Some((shard, volume)) = self.begin_copy(name) {
+            let HeldRange { number, at, len } = range;
+            self.send(shard, ToShard::Fill { volume, number, at, len });
+        }
+    }
+
+    fn begin_copy(&mut self, name: &VolumeName) -> Option<(usize, VolumeNumber)> {
         let number = self.by_name.get(name).copied().unwrap_or_else(|| self.add(name));
-        let Some(served) = self.volumes.get_mut(&number) else { return };
-        served.is_copied = true;
+        let served = self.volumes.get_mut(&number)?;
+        served.copies += 1;
         served.closes = false;
-        let shard = served.shard;
-        self.send(shard, ToShard::Copy(number, range));
+        Some((served.shard, number))
+    }
+
+    /// A range is filled: who has the volume open here may be waiting for that.
+    pub(super) fn filled(&self, name: &VolumeName, id: Rid, at: Sectors, len: Sectors) {
+        let number = self.by_name.get(name).copied();
+        if let Some((number, served)) = number.and_then(|n| Some((n, self.volumes.get(&n)?))) {
+            self.send(served.shard, ToShard::Filled(number, id, at, len));
+        }
     }
 
     /// A copy has come to its end: of which volume.
     pub(super) fn copied(&mut self, number: VolumeNumber) -> Option<VolumeName> {
         let served = self.volumes.get_mut(&number)?;
-        served.is_copied = false;
+        served.copies = served.copies.saturating_sub(1);
         let name = served.name.clone();
         self.close_unused();
         Some(name)
@@ -173,7 +194,7 @@ impl Plane {
         for served in self.volumes.values_mut() {
             let is_held = served.told != Some(VolumeIo::Gone);
             let is_held = is_held && self.ranges.contains_key(&served.name);
-            served.closes = served.clients == 0 && !served.is_copied && !is_held;
+            served.closes = served.clients == 0 && served.copies == 0 && !is_held;
         }
         let moving = self.volumes.iter_mut().filter(|(_, served)| served.closes);
         for (number, served) in moving {

@@ -211,6 +211,16 @@ impl Reactor {
                     self.iod.handle_copied(now(), &name, range, is_equal);
                 }
             }
+            FromShard::FillDone(volume, range, done) => {
+                if let Some(name) = self.plane.copied(volume) {
+                    self.iod.handle_filled(now(), &name, range, done);
+                }
+            }
+            FromShard::Unfilled(volume, at, len) => {
+                if let Some(name) = self.plane.name(volume) {
+                    self.iod.handle_unfilled(now(), name, at, len);
+                }
+            }
             FromShard::FirstChange(volume) => {
                 if let Some(name) = self.plane.name(volume) {
                     self.iod.handle_first_change(now(), name, wall_seconds());
@@ -274,6 +284,12 @@ impl Reactor {
                 }
                 IodOutput::CopyRange { volume, number } => self.plane.copy(&volume, number),
                 IodOutput::Drain(ticket, group) => self.plane.drain(ticket, group),
+                IodOutput::FillRange { volume, number, at, len } => {
+                    self.plane.fill(&volume, HeldRange { number, at, len });
+                }
+                IodOutput::Filled { volume, id, at, len } => {
+                    self.plane.filled(&volume, id, at, len);
+                }
                 IodOutput::HoldRange { volume, number, at, len } => {
                     if self.plane.hold(&volume, HeldRange { number, at, len }) {
                         self.iod.handle_range_clear(&volume, number);
@@ -383,6 +399,9 @@ fn tell(notice: &IodNotice) {
         }
         IodNotice::CopyingFailed { group, volume } => {
             tracing::error!("volume {volume} of group {group}: a range cannot be read of any copy");
+        }
+        IodNotice::FillFailed { group, volume } => {
+            tracing::error!("volume {volume} of group {group}: it cannot be filled and is INVALID");
         }
         IodNotice::Disabled { group } => {
             tracing::error!("Disk group {group}: Disabled by errors");

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use super::apply::end_moves;
 use super::group::Group;
-use super::ids::{Name, UniqueId};
+use super::ids::{Name, Rid, UniqueId};
 use super::maps::MapPlace;
-use super::record::{Disk, Plex};
+use super::record::{Disk, Fill, Plex};
 use super::states::{KernelState, PlexState, VolumeState};
 
 /// Something that belongs into the configuration without anybody having asked for it.
@@ -27,6 +27,12 @@ pub enum Finding {
     /// Nodes that were writing the volume are lost: its copies may differ. Where they do is in the
     /// recovery maps in these logs; if there are none, nobody knows.
     Lost(Name, BTreeSet<u8>, BTreeSet<MapPlace>),
+    /// Fill maps of this volume are written, which is filled under this number.
+    FillBegun(Name, Rid),
+    /// It is filled.
+    Filled(Name, Rid),
+    /// It cannot be: a region cannot be read, or written, or its maps cannot.
+    Spoilt(Name, Rid),
 }
 
 /// What findings make of a group.
@@ -46,6 +52,9 @@ impl Finding {
             | Self::Writes(name, _)
             | Self::Rests(name, _)
             | Self::Lost(name, ..)
+            | Self::FillBegun(name, _)
+            | Self::Filled(name, _)
+            | Self::Spoilt(name, _)
             | Self::Equal(name, _) => name,
         }
     }
@@ -53,7 +62,11 @@ impl Finding {
     /// Bytes that it takes in a message, about.
     pub fn size(&self) -> usize {
         let more = match self {
-            Self::Rests(..) | Self::Writes(..) => 0,
+            Self::Rests(..)
+            | Self::Writes(..)
+            | Self::FillBegun(..)
+            | Self::Filled(..)
+            | Self::Spoilt(..) => 8,
             Self::PlexFailed(..) => 32,
             Self::Lost(_, nodes, maps) => nodes.len() + 24 * maps.len(),
             Self::Equal(_, plexes) => 33 * plexes.len(),
@@ -66,7 +79,12 @@ impl Finding {
         match self {
             Self::Writes(name, node) => Some(Self::Rests(name.clone(), *node)),
             Self::Rests(name, node) => Some(Self::Writes(name.clone(), *node)),
-            Self::PlexFailed(..) | Self::Lost(..) | Self::Equal(..) => None,
+            Self::PlexFailed(..)
+            | Self::Lost(..)
+            | Self::FillBegun(..)
+            | Self::Filled(..)
+            | Self::Spoilt(..)
+            | Self::Equal(..) => None,
         }
     }
 
@@ -77,7 +95,13 @@ impl Finding {
             Self::Writes(volume, _) => {
                 group.volumes.get(volume).is_none_or(|volume| volume.lost.is_empty())
             }
-            Self::PlexFailed(..) | Self::Equal(..) | Self::Rests(..) | Self::Lost(..) => true,
+            Self::PlexFailed(..)
+            | Self::Equal(..)
+            | Self::Rests(..)
+            | Self::FillBegun(..)
+            | Self::Filled(..)
+            | Self::Spoilt(..)
+            | Self::Lost(..) => true,
         }
     }
 
@@ -98,6 +122,12 @@ impl Finding {
                 let is_copied = |plex| group.plexes.get(plex).is_some_and(Plex::needs_copy);
                 let volume = group.volumes.get(volume);
                 volume.is_some_and(|v| v.needs_sync() || plexes.iter().any(is_copied))
+            }
+            Self::FillBegun(volume, id) => {
+                fill_of(group, volume, *id).is_some_and(|fill| !fill.is_begun)
+            }
+            Self::Filled(volume, id) | Self::Spoilt(volume, id) => {
+                fill_of(group, volume, *id).is_some()
             }
         }
     }
@@ -120,12 +150,23 @@ impl Finding {
                 Self::Rests(volume, node) => found.rests(volume, *node),
                 Self::Lost(volume, nodes, maps) => found.lose(volume, nodes, maps),
                 Self::Equal(volume, plexes) => found.equal(volume, plexes),
+                Self::FillBegun(volume, _) | Self::Filled(volume, _) | Self::Spoilt(volume, _) => {
+                    if finding.is_new(&found.group) {
+                        found.fill(volume, finding);
+                    }
+                }
             }
         }
         found.group.keep_maps(group);
         found.group.keep_noted_logs(group);
+        found.group.end_fills(group);
         found
     }
+}
+
+/// What a volume is being filled with, if that is still what is meant.
+fn fill_of(group: &Group, name: &Name, id: Rid) -> Option<Fill> {
+    group.volumes.get(name)?.fill.filter(|fill| fill.id == id)
 }
 
 /// It is in use, and not the last good one of its volume.
@@ -186,6 +227,16 @@ impl Found {
             KernelState::Enabled => VolumeState::Sync,
             KernelState::Detached | KernelState::Disabled => VolumeState::NeedSync,
         };
+    }
+
+    fn fill(&mut self, name: &Name, finding: &Finding) {
+        let Some(volume) = self.group.volumes.get_mut(name) else { return };
+        self.volumes.insert(name.clone());
+        match (finding, &mut volume.fill) {
+            (Finding::FillBegun(..), Some(fill)) => fill.is_begun = true,
+            (Finding::Filled(..), fill) => *fill = None,
+            _ => volume.spoil(),
+        }
     }
 
     /// Whoever has it open again before that is in force asks anew.

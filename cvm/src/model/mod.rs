@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod change;
 pub mod check;
+pub mod fill;
 pub mod finding;
 pub mod group;
 pub mod ids;
@@ -28,7 +29,7 @@ pub use finding::Finding;
 pub use group::{Copies, Group, Kind, Owner};
 pub use ids::{Epoch, Name, ParseIdError, Rid, Serial, Stamp, Tid, UniqueId};
 pub use maps::MapPlace;
-pub use record::{Common, Disk, Layout, Origin, Permissions, Piece, Plex, Source, Subdisk, Volume};
+pub use record::{Common, Disk, Fill, Layout, Origin, Permissions, Piece, Plex, Source, Subdisk, Volume};
 pub use records::Records;
 pub use refused::Refused;
 pub use size::Sectors;

@@ -66,6 +66,30 @@ pub enum Op {
         /// What they get.
         set: Vec<Attribute>,
     },
+    /// `vxsnap make`, `refresh`, `restore`: a volume that nobody has open holds from now on what another
+    /// one holds.
+    Fill {
+        /// Which volume.
+        volume: Name,
+        /// The other one.
+        from: Name,
+        /// What for.
+        why: FillReason,
+    },
+    /// `vxsnap prepare`: the volume gets logs, so that it can be filled, and notes what is changed.
+    Prepare {
+        /// Which volume.
+        volume: Name,
+        /// How many logs.
+        count: u16,
+        /// Where.
+        storage: Vec<Storage>,
+    },
+    /// `vxsnap unprepare`: the logs of the volume are removed.
+    Unprepare(
+        /// Which volume.
+        Name,
+    ),
     /// `vxvol init`
     InitVolume {
         /// Which volume.
@@ -266,6 +290,17 @@ pub enum Op {
         /// Which volume.
         Name,
     ),
+}
+
+/// Why a volume is filled.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum FillReason {
+    /// It becomes a snapshot of the other one.
+    Make,
+    /// It is one, and holds from now on what the other one holds now.
+    Refresh,
+    /// The other one is a snapshot of it.
+    Restore,
 }
 
 /// `[dm=]da`: a disk that becomes a member.

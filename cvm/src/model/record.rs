@@ -298,6 +298,22 @@ pub struct Volume {
     /// number began to be noted, but for those.
     #[serde(default)]
     pub since: Option<u32>,
+    /// It gets what another volume holds, region by region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill: Option<Fill>,
+}
+
+/// A volume that is to hold what another one held when this began. No region of the other is changed,
+/// and none of this one is used, before it is filled; which those are is in the fill maps of the logs of
+/// this volume.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Fill {
+    /// The other volume.
+    pub from: Rid,
+    /// Tells it from what the volume was filled with before.
+    pub id: Rid,
+    /// The maps say what is filled: until then nothing is.
+    pub is_begun: bool,
 }
 
 impl Volume {
@@ -339,6 +355,18 @@ impl Volume {
             (_, KernelState::Enabled) => VolumeState::Sync,
             (_, KernelState::Detached | KernelState::Disabled) => VolumeState::NeedSync,
         };
+    }
+
+    /// It cannot be filled any more: what it holds is nothing that another volume has ever held, and no
+    /// program is to see it.
+    pub const fn spoil(&mut self) {
+        if self.fill.is_some() {
+            self.fill = None;
+            self.state = VolumeState::Invalid;
+            if matches!(self.kernel, KernelState::Enabled) {
+                self.kernel = KernelState::Detached;
+            }
+        }
     }
 
     /// What maps of its logs say does not count, if it was to be looked at.

@@ -90,6 +90,7 @@ pub(crate) fn group() -> Group {
         changes: 0,
         changers: BTreeSet::new(),
         since: None,
+        fill: None,
     };
     group.volumes.insert(name("vol1"), volume);
     group

@@ -27,8 +27,15 @@ impl Volume {
     /// Reads from one plex of each mirror, as the read policies say, or the first one.
     pub(super) fn issue_read(&mut self, slot: usize) {
         let map = Arc::clone(&self.map);
-        let span = self.whole(slot);
+        let mut span = self.whole(slot);
         self.plan.clear();
+        if self.is_fill(slot) {
+            let Some(source) = map.source() else {
+                self.end(slot, Err(IoFailed::Gone));
+                return;
+            };
+            span.mirror = source;
+        }
         let is_copy = self.active.get(slot).is_some_and(|active| active.request.what == What::Copy);
         let reads_one = is_copy || self.rules.reads_one;
         if !self.plan_read(&map, slot, span, reads_one) {
@@ -60,6 +67,11 @@ impl Volume {
         self.issue(slot);
     }
 
+    /// Writes what was read of another volume to all copies.
+    pub(super) fn issue_fill(&mut self, slot: usize) {
+        self.issue_change(slot, DiskWork::Write { durable: true });
+    }
+
     /// Writes, or zeroes, all plexes that take part.
     pub(super) fn issue_change(&mut self, slot: usize, work: DiskWork) {
         let map = Arc::clone(&self.map);
@@ -89,6 +101,10 @@ impl Volume {
         let work = DiskWork::Write { durable: false };
         self.plan.extend(bad.iter().map(|op| Planned { op: *op, work }));
         self.issue(slot);
+    }
+
+    pub(super) fn is_fill(&self, slot: usize) -> bool {
+        self.active.get(slot).is_some_and(|active| active.request.what == What::Fill)
     }
 
     fn whole(&self, slot: usize) -> Span {

@@ -41,6 +41,8 @@ pub struct VolumeMap {
     /// What the group calls each of the disks.
     members: Vec<Member>,
     subdisks: Vec<SubdiskMap>,
+    /// What it is filled from.
+    source: Option<MirrorIndex>,
 }
 
 /// A volume or a layer of one: equal copies.
@@ -62,6 +64,8 @@ pub struct Mirror {
     pub subvolume: Option<SubdiskIndex>,
     /// Its dirty region log, if it has one that can be used.
     pub log: Option<MirrorLog>,
+    /// It is of another volume, which this one is filled from: it is read, and nothing else.
+    pub is_source: bool,
 }
 
 /// A dirty region log: which regions of a mirror may differ between its copies.
@@ -177,6 +181,11 @@ impl VolumeMap {
         let home = Home { id, name: group.name.clone(), minor };
         let mut map = Self { home: Some(home), ..Self::default() };
         map.add(group, name, volume, None);
+        if let Some((name, source)) = group.source_of(volume) {
+            let first = map.mirrors.len();
+            map.source = Some(map.add(group, name, source, None));
+            map.mirrors.iter_mut().skip(first).for_each(|mirror| mirror.is_source = true);
+        }
         Some(map)
     }
 
@@ -209,6 +218,7 @@ impl VolumeMap {
             parent: above.map(|(plex, _)| plex),
             subvolume: above.map(|(_, subdisk)| subdisk),
             log: None,
+            is_source: false,
         });
         let mut plexes = Vec::new();
         for name in &volume.plexes {
@@ -334,6 +344,12 @@ impl VolumeMap {
         &self.mirrors
     }
 
+    /// The volume that this one is filled from; its mirrors, plexes and disks are among those of this
+    /// mapping.
+    pub const fn source(&self) -> Option<MirrorIndex> {
+        self.source
+    }
+
     /// The disks of all plexes below a mirror that are in use.
     pub fn disks_below(&self, mirror: MirrorIndex) -> Vec<(PlexIndex, DiskIndex)> {
         let mut below = Vec::new();
@@ -396,7 +412,7 @@ impl VolumeMap {
     fn is_written_twice(&self, index: MirrorIndex) -> bool {
         let is_on = |plex: &PlexIndex| self.plex(*plex).mode != PlexMode::Off;
         let mirror = self.mirror(index);
-        if mirror.plexes.iter().filter(|plex| is_on(plex)).count() < 2 {
+        if mirror.is_source || mirror.plexes.iter().filter(|plex| is_on(plex)).count() < 2 {
             return false;
         }
         let mut above = mirror.parent;
@@ -446,7 +462,7 @@ impl VolumeMap {
 
     /// Copies are kept equal somewhere: the order of writes matters.
     pub fn is_mirrored(&self) -> bool {
-        self.mirrors.iter().any(|mirror| mirror.plexes.len() > 1)
+        self.mirrors.iter().any(|mirror| !mirror.is_source && mirror.plexes.len() > 1)
     }
 }
 

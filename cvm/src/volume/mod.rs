@@ -7,6 +7,7 @@
 //! | `request.rs` | the words between a volume, its programs and its disks |
 //! | `state.rs` | a volume with its requests: what runs, what waits, what stands still |
 //! | `wait.rs` | what waits for what |
+//! | `fill.rs` | a volume that gets what another one held: what waits until a region is filled |
 //! | `log.rs` | the dirty region log: marks that are on disks before data are |
 //! | `issue.rs` | a request becomes operations: which plex is read, all that are written |
 //! | `finish.rs` | what comes of it when the disks have answered |
@@ -26,6 +27,7 @@
 //! [`What::Copy`] in it, then [`Volume::release`]. Until all of them are, everybody reads the same
 //! copy ([`Rules::reads_one`]), and what was read once stays.
 
+mod fill;
 mod finish;
 mod issue;
 mod log;
@@ -42,8 +44,8 @@ pub use map::{
     PlexMap, PlexMode, SubdiskIndex, SubdiskMap, Target, VolumeMap,
 };
 pub use request::{
-    DiskOp, DiskWork, IoFailed, Notes, OpId, Request, RequestId, Rules, VolumeNote, VolumeOutput,
-    What,
+    DiskOp, DiskWork, FillRule, IoFailed, Notes, OpId, Request, RequestId, Rules, VolumeNote,
+    VolumeOutput, What,
 };
 pub use state::Volume;
 pub use tally::Placed;

@@ -1,7 +1,7 @@
 //! What is asked of a volume, and what it asks of disks.
 
 use super::map::DiskIndex;
-use crate::model::{Name, Sectors, UniqueId};
+use crate::model::{Name, Rid, Sectors, UniqueId};
 
 /// Names a request until it is done; whoever makes it chooses.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -30,6 +30,17 @@ pub struct Rules {
     pub is_untouched: bool,
     /// Changes are noted, for snapshots that are to come back.
     pub notes: Option<Notes>,
+    /// It is being filled, or another volume from it.
+    pub fill: Option<FillRule>,
+}
+
+/// What waits until a region is filled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FillRule {
+    /// Tells it from what was filled before.
+    pub id: Rid,
+    /// This volume is filled: all waits; else another one is, and what waits are changes.
+    pub is_target: bool,
 }
 
 /// Changes that are noted in dirty region logs.
@@ -49,6 +60,10 @@ pub enum What {
     /// from there; where copies are known to be equal, only those that are not read yet. Nothing is
     /// durable before a flush. [`Volume::cancel`](super::Volume::cancel) ends it early.
     Copy,
+    /// Not for clients: blocks of another volume, as [`VolumeMap::source`](super::VolumeMap::source) has
+    /// them, are read into the data of the request and written to all copies. Done means durable.
+    /// It fails as gone, without harm, when the volume is filled with something else by then.
+    Fill,
     /// What was written and reported as done is to be durable.
     Flush,
     /// Not for clients: nobody changes blocks through this volume, from
@@ -75,7 +90,7 @@ impl What {
     pub const fn changes(self) -> bool {
         match self {
             Self::Write { .. } | Self::Zero { .. } => true,
-            Self::Copy | Self::Flush | Self::Hold | Self::Read => false,
+            Self::Copy | Self::Fill | Self::Flush | Self::Hold | Self::Read => false,
         }
     }
 }
@@ -194,6 +209,13 @@ pub enum VolumeOutput {
     },
     /// It was to stand still, and does.
     Still,
+    /// These regions have to be filled, for something that waits: [`Volume::filled`](super::Volume::filled).
+    Unfilled {
+        /// From this sector of the volume on.
+        at: Sectors,
+        /// How many sectors.
+        len: Sectors,
+    },
 }
 
 /// Things that people want to know of a volume.

@@ -7,6 +7,7 @@ use llt::Instant;
 use slab::Slab;
 
 use super::issue::Planned;
+use super::fill::Filling;
 use super::log::{LogOp, Marks};
 use super::map::{DiskIndex, PlexIndex, VolumeMap};
 use super::request::{
@@ -47,6 +48,7 @@ pub struct Volume {
     pub(super) uses: u64,
     /// Counts what could give a change the marks that it lacks.
     pub(super) passes: u64,
+    pub(super) filling: Filling,
     /// Room for what is about to be issued.
     pub(super) plan: Vec<Planned>,
     pub(super) out: VecDeque<VolumeOutput>,
@@ -179,9 +181,11 @@ impl Volume {
             marks: Vec::new(),
             uses: 0,
             passes: 0,
+            filling: Filling::default(),
             plan: Vec::new(),
             out: VecDeque::new(),
         };
+        volume.fill_anew();
         volume.take_map(map);
         volume
     }
@@ -287,6 +291,7 @@ impl Volume {
         }
         (self.rules, self.has_told_change) = (rules, false);
         (self.state, self.owes_still) = (State::Running, false);
+        self.fill_anew();
         if !self.ops.is_empty() {
             assert!(*self.map == *map, "a table changes while I/O runs under it");
             self.begin_notes();
@@ -419,7 +424,7 @@ impl Volume {
             return;
         }
         match what {
-            What::Copy | What::Read => self.issue_read(slot),
+            What::Copy | What::Fill | What::Read => self.issue_read(slot),
             What::Flush => self.issue_flush(slot),
             What::Hold => {
                 active.phase = Phase::Held;

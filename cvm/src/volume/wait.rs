@@ -6,6 +6,7 @@
 //! | a hold | changes, holds and copies that meet it |
 //! | a read that could not read a plex, and may write there | changes that meet it and have begun |
 //! | other reads, flushes, copies | nothing |
+//! | what a volume that is filled is asked, and changes of the one that it is filled from | that it is filled there |
 //!
 //! All of them wait while the volume stands still, and only for what came before them or has begun.
 //! There is a hold for each copy. Others wait for the copy itself, too: the hold may be given back
@@ -60,7 +61,7 @@ impl Volume {
             } else if self.is_stuck(slot) {
                 self.waiting.remove(place);
                 self.end(slot, Err(IoFailed::Io));
-            } else if !self.is_logged(slot) {
+            } else if !self.is_filled(slot) || !self.is_logged(slot) {
                 place += 1;
             } else {
                 self.waiting.remove(place);
@@ -106,7 +107,7 @@ impl Volume {
         let Request { what, at, len, .. } = active.request;
         let claim = match what {
             What::Copy => Claim::Copy,
-            What::Flush => return None,
+            What::Fill | What::Flush => return None,
             What::Hold => Claim::Hold,
             What::Read => match active.step {
                 Step::Correct | Step::Reread => Claim::Correct,

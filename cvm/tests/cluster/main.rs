@@ -10,6 +10,7 @@ mod bus;
 mod crashes;
 mod detach;
 mod failures;
+mod fills;
 mod logs;
 mod notes;
 mod opens;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{
     Command, DrainTicket, Iod, IodConfig, IodNotice, IodOutput, LogIo, LogToken, OpenRefused,
-    OpenTicket, RangeNumber, Upcall, VolumeIo, Write,
+    OpenTicket, RangeNumber, Upcall, VolumeIo, VolumeName, Write,
 };
 use cvm::core::wire::parcel::{Parcels, Way};
 use cvm::core::wire::v::VMessage;
@@ -17,6 +17,7 @@ use cvm::model::{Activation, Name, Rid, Sectors, UniqueId};
 use cvm::request::{ClusterRequest, Failure, Reply, Request};
 use cvm::sim::{Course, Disks, Fate, Ranges, Writes};
 use cvm::stats::{Counters, ObjectStats, Objects, Observe, Observed, Stats, Traced};
+use cvm::volume::IoFailed;
 use llt::{Duration, Id, Incarnation, Instant, NodeId};
 
 use crate::bus::{Bus, Event};
@@ -47,6 +48,10 @@ pub(crate) struct Node {
     drains: VecDeque<DrainTicket>,
     /// Where ranges begin that were held.
     held_at: BTreeMap<RangeNumber, Sectors>,
+    /// What is copied from other volumes.
+    fills: VecDeque<(VolumeName, RangeNumber)>,
+    /// That fails.
+    pub(crate) cannot_fill: bool,
     /// Logs that are read or written.
     logs: VecDeque<(LogToken, LogIo)>,
     pub(crate) ranges: Ranges,
@@ -172,6 +177,8 @@ impl World {
             iod_out: VecDeque::new(),
             drains: VecDeque::new(),
             held_at: BTreeMap::new(),
+            fills: VecDeque::new(),
+            cannot_fill: false,
             logs: VecDeque::new(),
             ranges: Ranges::default(),
             configd_out: VecDeque::new(),
@@ -320,6 +327,15 @@ impl World {
         self.collect(node);
     }
 
+    /// A program waits until a region of a volume is filled.
+    pub(crate) fn unfilled(&mut self, node: NodeId, group: &UniqueId, volume: &str, at: Sectors) {
+        let now = self.now;
+        if let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) {
+            state.iod.handle_unfilled(now, &(group.clone(), name(volume)), at, 8);
+        }
+        self.collect(node);
+    }
+
     /// A program closes a volume.
     pub(crate) fn close(&mut self, node: NodeId, group: &UniqueId, volume: &str) {
         let now = self.now;
@@ -410,6 +426,13 @@ impl World {
                 state.ranges.copy(volume, number);
                 self.trace.push(format!("copy {node} {at}"));
                 self.check_copies();
+            }
+            IodOutput::FillRange { volume, number, at, .. } => {
+                self.trace.push(format!("fill {node} {at}"));
+                state.fills.push_back((volume, number));
+            }
+            IodOutput::Filled { volume, at, .. } => {
+                self.trace.push(format!("filled {node} {} {at}", volume.1));
             }
             IodOutput::Drain(ticket, _) => state.drains.push_back(ticket),
             IodOutput::Log(token, io) => {
@@ -502,6 +525,9 @@ impl World {
         let Some(state) = self.nodes.get_mut(&node) else { return false };
         if let Some((volume, number)) = state.ranges.cleared() {
             state.iod.handle_range_clear(&volume, number);
+        } else if let Some((volume, number)) = state.fills.pop_front() {
+            let result = if state.cannot_fill { Err(IoFailed::Io) } else { Ok(()) };
+            state.iod.handle_filled(now, &volume, number, result);
         } else if let Some(copy) = state.ranges.copied() {
             state.iod.handle_copied(now, &copy.volume, copy.number, !copy.is_cancelled);
         } else {
@@ -515,7 +541,7 @@ impl World {
     fn drained(&mut self, node: NodeId) -> bool {
         let now = self.now;
         let Some(state) = self.nodes.get_mut(&node) else { return false };
-        if state.ranges.copies().next().is_some() {
+        if state.ranges.copies().next().is_some() || !state.fills.is_empty() {
             return false;
         }
         let Some(ticket) = state.drains.pop_front() else { return false };

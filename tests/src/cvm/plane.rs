@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use cvm::core::iod::{DrainTicket, Iod, LogIo, OpenTicket, RangeNumber, VolumeIo, VolumeName};
 use cvm::disk::DRL_BLOCK;
-use cvm::model::{KernelState, Sectors, UniqueId};
+use cvm::model::{KernelState, Rid, Sectors, UniqueId};
 use cvm::volume::{
     DiskOp, DiskWork, IoFailed, Request, RequestId, Rules, Volume, VolumeMap, VolumeOutput, What,
 };
@@ -75,6 +75,7 @@ struct Asked {
 #[derive(Debug)]
 enum Of {
     Copy(RangeNumber),
+    Fill(RangeNumber),
     Hold(RangeNumber),
     /// A program, which expects of a read one of these for each sector, or anything.
     Program(Identity, Vec<Option<BTreeSet<Tag>>>),
@@ -205,6 +206,20 @@ impl Plane {
         true
     }
 
+    /// A range is copied from another volume.
+    pub(super) fn fill(&mut self, name: &VolumeName, range: RangeNumber, at: (Sectors, Sectors)) {
+        let number = self.number(name);
+        self.submit(number, What::Fill, at, Of::Fill(range));
+    }
+
+    /// A range is filled: who waits for that goes on.
+    pub(super) fn filled(&mut self, name: &VolumeName, id: Rid, (at, len): (Sectors, Sectors)) {
+        let number = self.by_name.get(name).copied();
+        if let Some(open) = number.and_then(|number| self.volumes.get_mut(&number)) {
+            open.volume.filled(id, at, len);
+        }
+    }
+
     pub(super) fn release(&mut self, name: &VolumeName) {
         self.ranges.remove(name);
         let number = self.by_name.get(name).copied();
@@ -268,7 +283,9 @@ impl Plane {
         flights.extend(self.leaseless.iter().map(|(volume, ..)| *volume));
         self.volumes.retain(|number, open| {
             let is_held = open.told != Some(VolumeIo::Gone) && ranges.contains_key(&open.name);
-            open.is_used || open.copy.is_some() || is_held || flights.contains(number)
+            let is_filled = open.asked.values().any(|asked| matches!(asked.of, Of::Fill(_)));
+            let is_copied = open.copy.is_some() || is_filled;
+            open.is_used || is_copied || is_held || flights.contains(number)
         });
         let volumes = &self.volumes;
         self.by_name.retain(|_, number| volumes.contains_key(number));
@@ -466,6 +483,13 @@ impl Driver {
                     iod.handle_plex_failed(local, &open.name.0, plex, Some(disk), wall);
                 }
             }
+            VolumeOutput::Unfilled { at, len } => {
+                let state = &mut self.nodes[node];
+                let open = state.plane.volumes.get(&number);
+                if let (Some(open), Some(iod)) = (open, &mut state.iod) {
+                    iod.handle_unfilled(local, &open.name, at, len);
+                }
+            }
             VolumeOutput::Still => {
                 if let Some(open) = self.nodes[node].plane.volumes.get_mut(&number) {
                     open.is_still = true;
@@ -504,6 +528,11 @@ impl Driver {
                 open.copy.take_if(|copy| *copy == id);
                 if let Some(iod) = &mut state.iod {
                     iod.handle_copied(local, &name, range, result.is_ok());
+                }
+            }
+            Of::Fill(range) => {
+                if let Some(iod) = &mut state.iod {
+                    iod.handle_filled(local, &name, range, result);
                 }
             }
             Of::Hold(range) => {

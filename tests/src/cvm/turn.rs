@@ -128,6 +128,10 @@ impl Driver {
                 self.collected(node);
                 self.check_copies();
             }
+            IodOutput::FillRange { volume, number, at, len } => {
+                state.plane.fill(&volume, number, (at, len));
+            }
+            IodOutput::Filled { volume, id, at, len } => state.plane.filled(&volume, id, (at, len)),
             IodOutput::HoldRange { volume, number, at, len } => {
                 if state.plane.hold(&volume, number, (at, len))
                     && let Some(iod) = &mut state.iod

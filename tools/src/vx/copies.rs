@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use cvm::model::{Group, KernelState, Name, PlexState};
+use cvm::model::{Group, KernelState, Name, PlexState, VolumeState};
 use cvm::request::{Reply, Request};
 use cvm::snapshot::Snapshot;
 
@@ -16,7 +16,7 @@ use crate::common::{Failure, Root};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Pending {
     plexes: BTreeSet<(Name, Name)>,
-    /// Volumes whose copies are being made equal.
+    /// Volumes whose copies are being made equal, or that are being filled.
     volumes: BTreeSet<(Name, Name)>,
 }
 
@@ -24,7 +24,8 @@ impl Pending {
     /// All that is being copied of a volume, and of its layers.
     pub(super) fn add(&mut self, group: &Group, volume: &Name) {
         for (name, volume) in view::with_layers(group, volume) {
-            if volume.may_differ() && volume.kernel == KernelState::Enabled {
+            let is_copied = volume.may_differ() || volume.fill.is_some();
+            if is_copied && volume.kernel == KernelState::Enabled {
                 self.volumes.insert((group.name.clone(), name.clone()));
             }
             let is_copied =
@@ -130,7 +131,10 @@ fn volume_now(snapshot: &Snapshot, group: &Name, name: &Name) -> Now {
             "Volume {name} is gone, or its disk group cannot be used here"
         ));
     };
-    match (volume.may_differ(), volume.kernel) {
+    match (volume.may_differ() || volume.fill.is_some(), volume.kernel) {
+        (false, kernel) if volume.state == VolumeState::Invalid => {
+            Now::Failed(format!("Volume {name} could not be filled: {kernel} INVALID"))
+        }
         (false, _) => Now::Copied,
         (true, KernelState::Enabled) => Now::Copying,
         (true, kernel) => {
@@ -153,7 +157,6 @@ mod tests {
 
     use clap::{Args, Command, FromArgMatches};
     use cvm::client::{socket_path, write_message};
-    use cvm::model::VolumeState;
     use cvm::request::{Event, EventGroup};
 
     use super::*;

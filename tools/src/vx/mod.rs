@@ -33,6 +33,7 @@ pub mod vxprint;
 pub mod vxreattach;
 pub mod vxrecover;
 pub mod vxrelocd;
+pub mod vxsnap;
 pub mod vxsplitlines;
 pub mod vxstat;
 pub mod vxtask;

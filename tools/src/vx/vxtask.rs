@@ -172,6 +172,14 @@ fn request(action: &Action, task: &TaskSnapshot) -> Result<Request, Failure> {
             );
             return Err(Failure::operation(text));
         }
+        Action::Abort { .. } if task.source.is_some() => {
+            let text = format!(
+                "task {} cannot be aborted: volume {volume} is of use to nobody before it is full \
+                 (vxtask pause, vxtask set slow; vxassist remove volume)",
+                task.id
+            );
+            return Err(Failure::operation(text));
+        }
         Action::Abort { .. } => {
             let plexes = task.plexes.iter().map(|plex| names(plex)).collect::<Result<_, _>>()?;
             return Ok(Request::Op { group, op: Op::DetachPlexes { plexes, force: false } });
@@ -194,13 +202,16 @@ fn table(tasks: &[TaskSnapshot], has_header: bool) -> String {
 }
 
 fn line(task: &TaskSnapshot, end: Option<&str>) -> String {
-    let kind = if task.is_whole { "RDWRBACK" } else { "ATCOPY" };
+    let (kind, what) = match (task.is_whole, &task.source) {
+        (true, _) => ("RDWRBACK", "VOLSTART"),
+        (false, None) => ("ATCOPY", "PLXATT"),
+        (false, Some(_)) => ("SNAPSYNC", "SNAPSYNC"),
+    };
     let state = if task.pace.is_paused { "P" } else { "R" };
-    let what = if task.is_whole { "VOLSTART" } else { "PLXATT" };
     let done = task.at.saturating_mul(10_000).checked_div(task.len).unwrap_or(0);
     let share = format!("{:02}.{:02}%", done / 100, done % 100);
     let mut names = task.volume.clone();
-    for plex in &task.plexes {
+    for plex in task.plexes.iter().chain(&task.source) {
         names = names + " " + plex;
     }
     let (id, at, len, group) = (task.id, task.at, task.len, &task.group);
@@ -218,7 +229,8 @@ const SLOW_MAX: u32 = 60_000;
 
 const EXAMPLES: &str = "\
 The number of a task is the minor number of its volume, the same on every node. RDWRBACK: copies that
-may differ are made equal; ATCOPY: a plex is filled. R: it runs, P: it is paused.
+may differ are made equal; ATCOPY: a plex is filled; SNAPSYNC: a volume is filled from another one. R: it
+runs, P: it is paused.
 
 Examples:
   vxtask list
@@ -226,7 +238,7 @@ Examples:
   vxtask set slow=500 46000
   vxtask pause 46000
 
-JSON: a list; id, group, volume, is_whole, plexes, at, len (sectors), pace.is_paused, pace.delay.
+JSON: a list; id, group, volume, is_whole, plexes, source, at, len (sectors), pace.is_paused, pace.delay.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 vxconfigd is not running.";
 
@@ -242,6 +254,7 @@ mod tests {
             volume: volume.to_owned(),
             is_whole: plexes.is_empty(),
             plexes: plexes.iter().map(|plex| (*plex).to_owned()).collect(),
+            source: None,
             at,
             len: 1_228_800,
             pace: Pace { is_paused: id == 46_001, delay: 0 },

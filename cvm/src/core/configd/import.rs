@@ -154,6 +154,10 @@ impl Configd {
             // Disks that are not here may know of somebody who has changed something since.
             group.volumes.values_mut().for_each(Volume::forget_changes);
         }
+        if group.is_shared() != was_shared || !choice.missing.is_empty() {
+            // The same holds of what is filled.
+            group.volumes.values_mut().for_each(Volume::spoil);
+        }
         let volumes = group.volumes.values_mut().map(|volume| &mut volume.common);
         let plexes = group.plexes.values_mut().map(|plex| &mut plex.common);
         for common in volumes.chain(plexes) {

@@ -162,11 +162,10 @@ impl Configd {
                 apply(&closed, op, &env)?
             }
             Op::Snapshot { volume: name, .. } => {
-                let mut known = before.clone();
-                if let Some(volume) = known.volumes.get_mut(name) {
-                    self.lose(before.is_shared(), volume);
-                }
-                apply(&known, op, &env)?
+                apply(&self.with_lost(before, [name]), op, &env)?
+            }
+            Op::Fill { volume, from, .. } => {
+                apply(&self.with_lost(before, [volume, from]), op, &env)?
             }
             _ => apply(before, op, &env)?,
         };
@@ -196,6 +195,17 @@ impl Configd {
         plan.closed = plan.group.volumes.keys().cloned().collect();
         plan.volumes.clone_from(&plan.closed);
         Ok(plan)
+    }
+
+    /// The group with all writers of these volumes that are lost.
+    fn with_lost<'a>(&self, group: &Group, names: impl IntoIterator<Item = &'a Name>) -> Group {
+        let mut known = group.clone();
+        for name in names {
+            if let Some(volume) = known.volumes.get_mut(name) {
+                self.lose(group.is_shared(), volume);
+            }
+        }
+        known
     }
 
     /// What is planned is carried out when all members have closed the volume; writers that are lost
@@ -453,17 +463,30 @@ fn new_disk(disk: &FoundDisk) -> NewDisk {
     }
 }
 
-/// Volumes that nobody may have open: they are removed, or not started any more.
+/// Volumes that nobody may have open: they are removed, or not started any more, or hold something else
+/// from now on.
 fn taken_away(old: &Group, new: &Group) -> Vec<Name> {
     let is_started = |volume: &Volume| volume.kernel == KernelState::Enabled;
     let stays = |(name, volume): &(&Name, &Volume)| {
-        new.volumes.get(*name).is_some_and(|new| is_started(new) || !is_started(volume))
+        new.volumes.get(*name).is_some_and(|new| {
+            (is_started(new) || !is_started(volume)) && !is_filled_anew(volume, new)
+        })
     };
     old.volumes.iter().filter(|volume| !stays(volume)).map(|(name, _)| name.clone()).collect()
 }
 
-/// Volumes of both configurations of which anything is different.
+fn is_filled_anew(old: &Volume, new: &Volume) -> bool {
+    new.fill.is_some_and(|fill| old.fill.is_none_or(|old| old.id != fill.id))
+}
+
+/// Volumes of both configurations of which anything is different, or another one is to hold what they
+/// hold now.
 fn touched(old: &Group, new: &Group) -> Vec<Name> {
+    let is_source = |volume: &Volume| {
+        new.filled_from(volume.common.rid).is_some_and(|(name, target)| {
+            old.volumes.get(name).is_none_or(|old| is_filled_anew(old, target))
+        })
+    };
     let same = |name: &Name| {
         let (Some(a), Some(b)) = (old.volumes.get(name), new.volumes.get(name)) else {
             return false;
@@ -473,7 +496,7 @@ fn touched(old: &Group, new: &Group) -> Vec<Name> {
             let subdisks = a.into_iter().flat_map(|plex| plex.subdisks());
             a == b && subdisks.into_iter().all(|sd| old.subdisks.get(sd) == new.subdisks.get(sd))
         };
-        a == b && a.plexes.iter().all(plexes)
+        a == b && a.plexes.iter().all(plexes) && !is_source(b)
     };
     let names: BTreeSet<&Name> = old.volumes.keys().chain(new.volumes.keys()).collect();
     names.into_iter().filter(|name| !same(name)).cloned().collect()

@@ -123,7 +123,8 @@ impl Iod {
         }
         let mode = self.mode_of(group, self.me.node);
         // The master copies, whatever programs may do there.
-        if table.is_shared() && !mode.reads() && !self.resyncs.has_range(volume) {
+        let is_copied = self.resyncs.has_range(volume) || self.fills.copies(volume);
+        if table.is_shared() && !mode.reads() && !is_copied {
             return VolumeIo::Gone;
         }
         let rules = Rules {
@@ -134,6 +135,7 @@ impl Iod {
             log_map: Some(self.log_map(table)),
             is_untouched: record.since.is_some(),
             notes: self.notes_of(table, name),
+            fill: Self::fill_rule(table, name),
         };
         match VolumeMap::new(&table.image.group, name.as_str()) {
             Some(map) => VolumeIo::Runs { map: Arc::new(map), rules },

@@ -123,7 +123,11 @@ impl Iod {
             }
             Finding::Writes(_, node) | Finding::Rests(_, node) => *node == from.get(),
             // The master says that only in a transaction.
-            Finding::Equal(..) | Finding::Lost(..) => false,
+            Finding::Equal(..)
+            | Finding::Lost(..)
+            | Finding::FillBegun(..)
+            | Finding::Filled(..)
+            | Finding::Spoilt(..) => false,
         };
         if is_theirs {
             self.want(now, group, finding, time);

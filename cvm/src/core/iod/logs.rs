@@ -124,6 +124,18 @@ pub(super) struct DirtySource {
 }
 
 impl Logs {
+    /// Names the next thing that is read or written.
+    pub(super) const fn token(&mut self) -> LogToken {
+        self.next += 1;
+        LogToken(self.next)
+    }
+
+    /// A log of this group is written: the end of that is waited for before anybody says that I/O has
+    /// come to its end.
+    pub(super) fn begin_write(&mut self, token: LogToken, group: &UniqueId) {
+        self.writes.insert(token, group.clone());
+    }
+
     /// The first range of this volume, from that one on, that is to be copied, if there is one;
     /// `None` if those maps were not read.
     pub(super) fn next_dirty(
@@ -290,11 +302,10 @@ impl Iod {
         let Some(log) = volume.mirror(mirror).log.as_ref() else { return };
         for (number, copy) in log.copies.iter().enumerate() {
             let Some(disk) = volume.disks().get(copy.disk.0).cloned() else { continue };
-            self.logs.next += 1;
-            let token = LogToken(self.logs.next);
+            let token = self.logs.token();
             reading.under_way.insert(token, Part { mirror, copy: number, map });
             if reading.is_writing {
-                self.logs.writes.insert(token, reading.group.clone());
+                self.logs.begin_write(token, &reading.group);
             }
             self.out.push_back(IodOutput::Log(token, io(log, copy, disk)));
         }
@@ -303,7 +314,8 @@ impl Iod {
     /// A disk has done what was asked of it for a log, or has not; of a write there are no bytes.
     pub fn handle_log(&mut self, now: Instant, token: LogToken, done: Result<Bytes, DiskError>) {
         self.logs.writes.remove(&token);
-        let mut reading = self.logs.reading.iter_mut();
+        let is_of_fill = self.fill_log_done(now, token, &done);
+        let mut reading = self.logs.reading.iter_mut().filter(|_| !is_of_fill);
         let found = reading.find_map(|(volume, reading)| {
             let part = reading.under_way.remove(&token)?;
             reading.take(part, done.as_deref().ok());

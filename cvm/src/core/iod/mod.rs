@@ -10,6 +10,7 @@
 //! | `join.rs` | a node becomes a member; a member leaves |
 //! | `findings.rs` | what a vxiod finds out by itself becomes configuration: plexes that fail, who writes |
 //! | `resync.rs` | copies of volumes are made equal, range by range |
+//! | `fills.rs` | volumes get what others held, region by region |
 //! | `logs.rs` | dirty region logs are read: where copies may differ after nodes were lost |
 //! | `drain.rs` | which I/O may run, and what waits until the rest has come to its end |
 //! | `activation.rs` | who may do what with the volumes of a group |
@@ -24,6 +25,7 @@
 mod activation;
 mod disable;
 mod drain;
+mod fills;
 mod findings;
 mod hung;
 mod io;
@@ -60,7 +62,7 @@ use super::txn::TxnId;
 use super::wire::v::{Announce, VMessage};
 use super::wire::w::Precheck;
 use crate::disk::{Decision, Image, RequestId};
-use crate::model::{Activation, Epoch, Name, Sectors, Stamp, Tid, UniqueId};
+use crate::model::{Activation, Epoch, Name, Rid, Sectors, Stamp, Tid, UniqueId};
 use crate::stats::{Observe, Observed};
 
 /// How a vxiod is set up.
@@ -123,6 +125,7 @@ pub struct Iod {
     modes: BTreeMap<(UniqueId, NodeId), Activation>,
     opens: opens::Opens,
     drains: drain::Drains,
+    fills: fills::Fills,
     logs: logs::Logs,
     wanted: findings::Wanted,
     resyncs: resync::Resyncs,
@@ -333,6 +336,28 @@ pub enum IodOutput {
         /// As it is held.
         number: RangeNumber,
     },
+    /// What another volume holds there is copied to this one; [`Iod::handle_filled`].
+    FillRange {
+        /// Which volume is filled.
+        volume: VolumeName,
+        /// Names it.
+        number: RangeNumber,
+        /// From which sector on.
+        at: Sectors,
+        /// How many.
+        len: Sectors,
+    },
+    /// What waits for that may go on: see [`crate::volume::Volume::filled`].
+    Filled {
+        /// Of which volume: the one that is filled, or the other.
+        volume: VolumeName,
+        /// What it is filled with.
+        id: Rid,
+        /// From which sector on.
+        at: Sectors,
+        /// How many.
+        len: Sectors,
+    },
     /// No program changes the range of a volume from here on, but for what it has begun: when that
     /// has come to its end, [`Iod::handle_range_clear`]. What was held of the volume before is not.
     HoldRange {
@@ -405,6 +430,13 @@ pub enum IodNotice {
         /// Which volume.
         volume: Name,
     },
+    /// A volume cannot be filled: a region could not be read, or written, or its maps could not.
+    FillFailed {
+        /// Of which group.
+        group: UniqueId,
+        /// Which volume.
+        volume: Name,
+    },
     /// Nothing of a group could be written: it is disabled on all nodes.
     Disabled {
         /// Which.
@@ -465,6 +497,7 @@ impl Iod {
             modes: BTreeMap::new(),
             opens: opens::Opens::default(),
             drains: drain::Drains::default(),
+            fills: fills::Fills::default(),
             logs: logs::Logs::default(),
             wanted: findings::Wanted::default(),
             resyncs: resync::Resyncs::default(),
@@ -567,6 +600,12 @@ impl Iod {
             }
             VMessage::Disable { group } => self.on_disable(from, &group),
             VMessage::Drop { group } => self.on_drop(&group),
+            VMessage::FillWanted { group, volume, region } => {
+                self.on_fill_wanted(now, &(group, volume), region);
+            }
+            VMessage::Filled { group, volume, id, regions, done } => {
+                self.on_filled(from, &(group, volume), id, &regions, done);
+            }
             VMessage::Finding { group, finding, time } => {
                 self.on_finding(now, from, &group, finding, time);
             }

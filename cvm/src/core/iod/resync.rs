@@ -130,6 +130,7 @@ impl Iod {
     /// Whatever has changed: what is lost, what rests, and what is to be copied next.
     pub(super) fn look_at_copies(&mut self, now: Instant) {
         if std::mem::take(&mut self.resyncs.looks) {
+            self.find_fills();
             self.forget_resyncs();
             self.find_resyncs();
             self.find_resting(now);
@@ -140,6 +141,7 @@ impl Iod {
         for volume in self.resyncs.of.keys().cloned().collect::<Vec<_>>() {
             self.copy_next(now, &volume, &mut others);
         }
+        self.look_at_fills(now);
         let may_switch = !self.copies_shared();
         if let Some(node) = self.resyncs.switch.take_if(|_| may_switch) {
             self.ask_master(node);
@@ -155,7 +157,7 @@ impl Iod {
     pub(super) fn resync_deadline(&self) -> Option<Instant> {
         let again = self.resyncs.of.values().filter_map(|resync| resync.not_before);
         let resting = self.resyncs.resting.values().copied().flatten();
-        again.chain(resting).min()
+        again.chain(resting).chain(self.fills.deadline()).min()
     }
 
     // ---- who writes ----
@@ -334,7 +336,8 @@ impl Iod {
     fn needed(&self, (group, name): &VolumeName) -> Option<Needed> {
         let group = &self.tables.get(group)?.image.group;
         let volume = group.volumes.get(name)?;
-        if volume.layer || volume.kernel != KernelState::Enabled {
+        // What is filled is equal by that, and copied to others after it.
+        if volume.layer || volume.kernel != KernelState::Enabled || volume.fill.is_some() {
             return None;
         }
         let map = VolumeMap::new(group, name.as_str())?;
@@ -416,16 +419,17 @@ impl Iod {
     }
 
     /// Nothing is open or written here any more: what is copied is the last thing to be waited for.
-    fn is_about_to_leave(&self) -> bool {
+    pub(super) fn is_about_to_leave(&self) -> bool {
         let leaves = self.membership().is_some_and(|m| m.leaving != Leaving::No);
         leaves && !self.has_shared_opens() && self.writes_nothing()
     }
 
     /// A range of a shared volume is being copied, or is about to be.
     pub(super) fn copies_shared(&self) -> bool {
-        let is_shared = |group| self.tables.get(group).is_some_and(Table::is_shared);
+        let is_shared = |group: &UniqueId| self.tables.get(group).is_some_and(Table::is_shared);
         let mut of = self.resyncs.of.iter();
         of.any(|((group, _), resync)| resync.is_copying() && is_shared(group))
+            || self.fills.are_busy(is_shared)
     }
 
     fn say_range(&mut self, volume: &VolumeName, len: Sectors) {
@@ -622,6 +626,7 @@ impl Iod {
             }
         }
         self.forget_logs();
+        self.fills.ask_anew();
         self.resyncs.look();
     }
 

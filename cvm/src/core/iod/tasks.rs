@@ -32,7 +32,9 @@ pub struct Task {
     pub plexes: Vec<Name>,
     /// All copies are made equal, not only those plexes.
     pub is_whole: bool,
-    /// Everything before this sector is equal.
+    /// It is filled with what this other volume held.
+    pub source: Option<Name>,
+    /// Everything before this sector is equal; so many sectors are filled.
     pub at: Sectors,
     /// How long the volume is.
     pub len: Sectors,
@@ -87,7 +89,9 @@ impl Iod {
     pub(super) fn on_pace(&mut self, from: NodeId, volume: VolumeName, pace: Pace) {
         let is_member = self.membership().is_some_and(|m| m.is_member(from));
         let is_shared = self.tables.get(&volume.0).is_some_and(Table::is_shared);
-        if is_member && is_shared && self.resyncs().any(|(name, _)| *name == volume) {
+        let is_copied = self.resyncs().any(|(name, _)| *name == volume)
+            || self.fills().any(|(name, ..)| *name == volume);
+        if is_member && is_shared && is_copied {
             self.tasks.set_pace(volume, pace);
         }
     }
@@ -102,12 +106,28 @@ impl Iod {
                 volume: name.1.clone(),
                 plexes: resync.plexes.iter().cloned().collect(),
                 is_whole: resync.is_whole,
+                source: None,
                 at: resync.at,
                 len: record.len,
                 pace: self.tasks.pace(name),
             })
         };
-        self.resyncs().filter_map(task).collect()
+        let fill = |(name, source, at): (&VolumeName, Name, Sectors)| {
+            let table = self.tables.get(&name.0)?;
+            Some(Task {
+                group: name.0.clone(),
+                volume: name.1.clone(),
+                plexes: Vec::new(),
+                is_whole: false,
+                source: Some(source),
+                at,
+                len: table.image.group.volumes.get(&name.1)?.len,
+                pace: self.tasks.pace(name),
+            })
+        };
+        let mut tasks: Vec<Task> = self.resyncs().filter_map(task).collect();
+        tasks.extend(self.fills().filter_map(fill));
+        tasks
     }
 
     /// vxconfigd is told at once what begins and ends, and now and then how far it is.
@@ -130,7 +150,8 @@ impl Iod {
     }
 
     pub(super) fn tasks_deadline(&self) -> Option<Instant> {
-        let waits = self.has_configd && self.resyncs().next().is_some();
+        let is_one = self.resyncs().next().is_some() || self.fills().next().is_some();
+        let waits = self.has_configd && is_one;
         self.tasks.next.filter(|_| waits && self.tasks() != self.tasks.told)
     }
 }

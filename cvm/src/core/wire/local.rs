@@ -342,11 +342,12 @@ fn read_json<T: DeserializeOwned>(reader: &mut Reader, what: &'static str) -> Re
 }
 
 fn put_task(out: &mut BytesMut, task: &Task) {
-    let Task { group, volume, plexes, is_whole, at, len, pace } = task;
+    let Task { group, volume, plexes, is_whole, source, at, len, pace } = task;
     out.put_unique_id(group);
     out.put_text(volume.as_str());
     out.put_list(plexes, |out, plex| out.put_text(plex.as_str()));
     out.put_u8(u8::from(*is_whole));
+    out.put_list(source.as_slice(), |out, source| out.put_text(source.as_str()));
     [*at, *len].into_iter().for_each(|sectors| out.put_u64(sectors));
     put_pace(out, *pace);
 }
@@ -357,6 +358,7 @@ fn read_task(reader: &mut Reader) -> Result<Task, Malformed> {
         volume: reader.name()?,
         plexes: reader.list("plexes", Reader::name)?,
         is_whole: reader.flag("whether all copies are meant")?,
+        source: reader.list("volumes", Reader::name)?.pop(),
         at: reader.u64("how far it is")?,
         len: reader.u64("how long it is")?,
         pace: read_pace(reader)?,

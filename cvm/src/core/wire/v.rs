@@ -10,8 +10,8 @@ use crate::core::txn::TxnId;
 use crate::disk::{DiskCopies, RequestId, Slot};
 use crate::model::{Activation, Epoch, Finding, MapPlace, Name, Rid, Sectors, Stamp, UniqueId};
 
-/// A message on port v. All are broadcast SAFE, but [`Quiesced`](Self::Quiesced),
-/// [`RangeClear`](Self::RangeClear), [`Refuse`](Self::Refuse) and [`WantMaster`](Self::WantMaster),
+/// A message on port v. All are broadcast SAFE, but [`FillWanted`](Self::FillWanted),
+/// [`Quiesced`](Self::Quiesced), [`RangeClear`](Self::RangeClear), [`Refuse`](Self::Refuse) and [`WantMaster`](Self::WantMaster),
 /// which go to the master alone, and [`MasterStays`](Self::MasterStays), which answers the last.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum VMessage {
@@ -78,6 +78,28 @@ pub enum VMessage {
         volume: Name,
         /// The reconfiguration in which that was said.
         reconfig: u64,
+    },
+    /// To the master: a program of the sender waits for a region of a volume that is being filled.
+    FillWanted {
+        /// Of this group.
+        group: UniqueId,
+        /// Which.
+        volume: Name,
+        /// Its number.
+        region: u32,
+    },
+    /// Regions of a volume are filled: who waits for them goes on.
+    Filled {
+        /// Of this group.
+        group: UniqueId,
+        /// Which.
+        volume: Name,
+        /// What it is filled with.
+        id: Rid,
+        /// Their numbers.
+        regions: Vec<u32>,
+        /// How many are, in all.
+        done: u32,
     },
     /// The sender has found out something that belongs into the configuration.
     Finding {
@@ -297,12 +319,17 @@ const COPY_RANGE: u8 = 21;
 const COPY_OVER: u8 = 22;
 const RANGE_CLEAR: u8 = 23;
 const PACE: u8 = 24;
+const FILL_WANTED: u8 = 25;
+const FILLED: u8 = 26;
 
 const PLEX_FAILED: u8 = 1;
 const WRITES: u8 = 2;
 const RESTS: u8 = 3;
 const LOST: u8 = 4;
 const EQUAL: u8 = 5;
+const FILL_BEGUN: u8 = 6;
+const ALL_FILLED: u8 = 7;
+const SPOILT: u8 = 8;
 
 impl VMessage {
     /// Its bytes.
@@ -339,6 +366,16 @@ impl VMessage {
             }
             Self::Disable { group } => put_group(&mut out, DISABLE, group),
             Self::Drop { group } => put_group(&mut out, DROP, group),
+            Self::FillWanted { group, volume, region } => {
+                put_volume(&mut out, FILL_WANTED, group, volume);
+                out.put_u32(*region);
+            }
+            Self::Filled { group, volume, id, regions, done } => {
+                put_volume(&mut out, FILLED, group, volume);
+                out.put_u64(id.0);
+                out.put_list(regions, |out, region| out.put_u32(*region));
+                out.put_u32(*done);
+            }
             Self::Finding { group, finding, time } => {
                 out.put_u8(FINDING);
                 out.put_unique_id(group);
@@ -410,6 +447,18 @@ impl VMessage {
                 reconfig: reader.counter("a reconfiguration")?,
             },
             COPY_RANGE => Self::CopyRange(read_copy_range(&mut reader)?),
+            FILL_WANTED => Self::FillWanted {
+                group: reader.unique_id()?,
+                volume: reader.name()?,
+                region: reader.u32("a region")?,
+            },
+            FILLED => Self::Filled {
+                group: reader.unique_id()?,
+                volume: reader.name()?,
+                id: Rid(reader.u64("a rid")?),
+                regions: reader.list("regions", |reader| reader.u32("a region"))?,
+                done: reader.u32("how many regions")?,
+            },
             FINDING => Self::Finding {
                 group: reader.unique_id()?,
                 finding: read_finding(&mut reader)?,
@@ -514,6 +563,9 @@ fn put_finding(out: &mut BytesMut, finding: &Finding) {
         Finding::Rests(volume, _) => (RESTS, volume),
         Finding::Lost(volume, ..) => (LOST, volume),
         Finding::Equal(volume, _) => (EQUAL, volume),
+        Finding::FillBegun(volume, _) => (FILL_BEGUN, volume),
+        Finding::Filled(volume, _) => (ALL_FILLED, volume),
+        Finding::Spoilt(volume, _) => (SPOILT, volume),
     };
     out.put_u8(kind);
     out.put_text(name.as_str());
@@ -522,6 +574,9 @@ fn put_finding(out: &mut BytesMut, finding: &Finding) {
             out.put_list(disk.as_slice(), |out, disk| out.put_unique_id(disk));
         }
         Finding::Writes(_, node) | Finding::Rests(_, node) => out.put_u8(*node),
+        Finding::FillBegun(_, id) | Finding::Filled(_, id) | Finding::Spoilt(_, id) => {
+            out.put_u64(id.0);
+        }
         Finding::Lost(_, nodes, maps) => {
             let nodes: Vec<u8> = nodes.iter().copied().collect();
             out.put_list(&nodes, |out, node| out.put_u8(*node));
@@ -561,6 +616,9 @@ fn read_finding(reader: &mut Reader) -> Result<Finding, Malformed> {
             Finding::Lost(name, nodes.into_iter().collect(), maps.into_iter().collect())
         }
         EQUAL => Finding::Equal(name, read_names(reader)?.into_iter().collect()),
+        FILL_BEGUN => Finding::FillBegun(name, Rid(reader.u64("a rid")?)),
+        ALL_FILLED => Finding::Filled(name, Rid(reader.u64("a rid")?)),
+        SPOILT => Finding::Spoilt(name, Rid(reader.u64("a rid")?)),
         _ => return Reader::wrong("a kind of finding that this version knows"),
     })
 }
@@ -761,6 +819,18 @@ mod tests {
     fn samples_of_findings(txn: &TxnId, volume: &Name) -> Vec<VMessage> {
         vec![
             VMessage::CopyOver { group: txn.group.clone(), volume: volume.clone(), reconfig: 9 },
+            VMessage::FillWanted {
+                group: txn.group.clone(),
+                volume: volume.clone(),
+                region: 77,
+            },
+            VMessage::Filled {
+                group: txn.group.clone(),
+                volume: volume.clone(),
+                id: Rid(1030),
+                regions: vec![3, 9],
+                done: 12,
+            },
             VMessage::CopyRange(CopyRange {
                 group: txn.group.clone(),
                 volume: volume.clone(),

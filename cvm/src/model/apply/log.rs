@@ -17,14 +17,14 @@ use crate::model::states::{KernelState, LogType};
 /// So much of a volume has its bits in one block of a map: 2 GB.
 const BLOCK_COVERS: Sectors = 2 << 21;
 
-/// How long the log of a volume is: a map for recovery, and for each node one of what may differ and one
-/// of what has changed since a snapshot, each with a block per 2 GB of the volume, all of it rounded up so
-/// that what follows is aligned. (Facts 2.5 have the former two alone; the original notes changes in a
-/// log of its own.)
+/// How long the log of a volume is: a map for recovery, one of what is filled, and for each node one of
+/// what may differ and one of what has changed since a snapshot, each with a block per 2 GB of the volume,
+/// all of it rounded up so that what follows is aligned. (Facts 2.5 have the first and the third; the
+/// original keeps the others in a log of its own.)
 pub const fn drl_len(volume: Sectors, nodes: u16) -> Sectors {
     let blocks = volume.div_ceil(BLOCK_COVERS);
     let blocks = if blocks == 0 { 1 } else { blocks };
-    round_up((2 * nodes as u64 + 1) * blocks, ALIGNMENT)
+    round_up((2 * nodes as u64 + 2) * blocks, ALIGNMENT)
 }
 
 /// How many nodes the logs of a group are for: a private group is used by one at a time.
@@ -75,6 +75,22 @@ pub(super) fn add(
     storage: &[Storage],
     env: &Env<'_>,
 ) -> Result<(), Refused> {
+    for leaf in tree::leaves(group, name) {
+        if tree::data_plexes(group, tree::volume(group, &leaf)?).count() < 2 {
+            return Err(Refused::Unmirrored(leaf));
+        }
+    }
+    add_any(group, name, (log_type, count, len), storage, env)
+}
+
+/// The same for a volume with one copy, too: its logs say what of it is filled.
+pub(super) fn add_any(
+    group: &mut Group,
+    name: &Name,
+    (log_type, count, len): (LogType, u16, Option<Sectors>),
+    storage: &[Storage],
+    env: &Env<'_>,
+) -> Result<(), Refused> {
     tree::top(group, name)?;
     if log_type == LogType::None || count == 0 || len.is_some_and(|len| len > LENGTH_MAX) {
         let what = "a log has the type drl or drlseq, a length, and there is at least one";
@@ -104,9 +120,6 @@ fn checked_len(
     (log_type, len): (LogType, Option<Sectors>),
     env: &Env<'_>,
 ) -> Result<Sectors, Refused> {
-    if tree::data_plexes(group, volume).count() < 2 {
-        return Err(Refused::Unmirrored(name.clone()));
-    }
     if volume.log_type != LogType::None && volume.log_type != log_type {
         let what = format!("Volume {name} has logs of the type {}", volume.log_type);
         return Err(Refused::Invalid(what));

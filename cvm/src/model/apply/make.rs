@@ -217,6 +217,7 @@ impl Maker<'_> {
             changes: 0,
             changers: BTreeSet::new(),
             since: None,
+            fill: None,
         })
     }
 }

@@ -11,6 +11,7 @@
 //! | `resize`, `shrink` | `vxassist growby` ... `shrinkto`, `maxgrow` |
 //! | `mirror`, `log`, `relocate` | `vxassist mirror`, `addlog`, `remove mirror`, `remove log`, `move` |
 //! | `snapshot` | `vxassist snapstart` ... `snapclear` |
+//! | `fill` | `vxsnap prepare` ... `restore` |
 //! | `hot`, `back` | hot relocation, and `vxunreloc` |
 //! | `records` | `vxmake` |
 //! | `attach` | `vxplex` |
@@ -26,6 +27,7 @@ mod back;
 mod build;
 mod disks;
 mod edit;
+mod fill;
 mod hot;
 mod log;
 mod make;
@@ -94,6 +96,7 @@ pub fn apply(group: &Group, op: &Op, env: &Env<'_>) -> Result<Group, Refused> {
     carry_out(&mut new, op, env)?;
     new.keep_maps(group);
     new.keep_notes(group);
+    new.check_fills(group)?;
     if new.record_count() > RECORDS_MAX {
         return Err(Refused::Full);
     }
@@ -118,6 +121,9 @@ fn carry_out(group: &mut Group, op: &Op, env: &Env<'_>) -> Result<(), Refused> {
             attach::dissociate(group, plexes, *remove, *force)
         }
         Op::Edit { names, set } => edit::set(group, names, set),
+        Op::Fill { volume, from, why } => fill::fill(group, volume, from, *why),
+        Op::Prepare { volume, count, storage } => fill::prepare(group, volume, *count, storage, env),
+        Op::Unprepare(volume) => fill::unprepare(group, volume),
         Op::InitVolume { volume, how, plex, force } => {
             run::init(group, volume, *how, plex.as_ref(), *force)
         }
@@ -177,6 +183,7 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::AttachPlexes { .. }
         | Op::DetachPlexes { .. }
         | Op::DissociatePlexes { .. }
+        | Op::Fill { .. }
         | Op::InitVolume { .. }
         | Op::Mend { .. }
         | Op::Mirror { .. }
@@ -186,6 +193,7 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::SnapClear(_)
         | Op::SnapStart { .. }
         | Op::Snapshot { .. }
+        | Op::Prepare { .. }
         | Op::ReadPolicy { .. }
         | Op::Relocate { .. }
         | Op::Reminor { .. }
@@ -199,6 +207,7 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::Set(_)
         | Op::StartVolume { .. }
         | Op::StopVolume(_)
+        | Op::Unprepare(_)
         | Op::Unrelocate { .. } => false,
     }
 }

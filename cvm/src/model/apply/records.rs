@@ -146,6 +146,8 @@ fn make_one(group: &mut Group, mut record: Description<'_>, env: &Env<'_>) -> Re
         volume.snapshot_of = None;
         (volume.changes, volume.since) = (0, None);
         volume.changers.clear();
+        // What its logs say of that is of there, too.
+        volume.spoil();
     }
     let empty = |volume: &VolumeState| *volume == VolumeState::Empty;
     let new = group.volumes.get(&name);

@@ -15,7 +15,7 @@ use super::{attach, tree};
 use crate::model::group::Group;
 use crate::model::ids::Name;
 use crate::model::op::InitVolume;
-use crate::model::record::Plex;
+use crate::model::record::{Plex, Volume};
 use crate::model::refused::Refused;
 use crate::model::size::Sectors;
 use crate::model::states::{KernelState, PlexState, ReadPolicy, VolumeState};
@@ -24,11 +24,30 @@ fn wrong(what: String) -> Refused {
     Refused::Invalid(what)
 }
 
-/// `vxvol start`
+/// `vxvol start`: of two volumes of which one is being filled from the other both, for neither is of use
+/// alone.
 pub(super) fn start(group: &mut Group, name: &Name, force: bool) -> Result<(), Refused> {
+    let other = group.filled_with(name).cloned();
+    start_one(group, name, force)?;
+    let Some(other) = other else { return Ok(()) };
+    let started = start_one(group, &other, force);
+    let is_filled = group.volumes.get(name).is_some_and(|volume| volume.fill.is_some());
+    if started.is_err() && !is_filled {
+        // Nothing is kept from changing for it any more.
+        group.volumes.get_mut(&other).into_iter().for_each(Volume::spoil);
+        return Ok(());
+    }
+    started
+}
+
+fn start_one(group: &mut Group, name: &Name, force: bool) -> Result<(), Refused> {
     let volume = tree::top(group, name)?;
     if volume.kernel == KernelState::Enabled {
         return Err(wrong(format!("Volume {name} is started already")));
+    }
+    if volume.state == VolumeState::Invalid {
+        let what = format!("Volume {name} is INVALID: it was not filled to the end");
+        return Err(wrong(format!("{what} (vxsnap refresh)")));
     }
     if volume.state == VolumeState::Empty {
         return Err(wrong(format!("Volume {name} is EMPTY: vxvol init says what it begins with")));
@@ -195,8 +214,14 @@ fn started(group: &Group, len: Sectors, plex: &Plex) -> (KernelState, PlexState)
     }
 }
 
-/// `vxvol stop`
+/// `vxvol stop`: of two volumes of which one is being filled from the other both.
 pub(super) fn stop(group: &mut Group, name: &Name) -> Result<(), Refused> {
+    let other = group.filled_with(name).cloned();
+    stop_one(group, name)?;
+    other.map_or(Ok(()), |other| stop_one(group, &other))
+}
+
+fn stop_one(group: &mut Group, name: &Name) -> Result<(), Refused> {
     let volume = tree::top(group, name)?;
     if volume.kernel == KernelState::Disabled {
         return Err(wrong(format!("Volume {name} is not started")));
@@ -228,6 +253,8 @@ pub(super) fn rest(group: &mut Group, name: &Name, equal: bool) {
     if ran && plexes.any(has_missed_notes) {
         // It is not told from the others by the next start.
         volume.forget_changes();
+        volume.spoil();
+        volume.kernel = KernelState::Disabled;
     }
     if ran && equal && volume.state == VolumeState::Active {
         volume.state = VolumeState::Clean;

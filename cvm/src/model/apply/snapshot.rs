@@ -76,6 +76,7 @@ pub(super) fn break_off(
             format!("Volume {name} is in recovery: its copies may differ until that is over");
         return Err(Refused::Invalid(what));
     }
+    check_is_filled(name, volume)?;
     let is_ready = |plex: &Plex| {
         let is_full = (plex.kernel, plex.state) == (KernelState::Enabled, PlexState::SnapDone);
         is_full && is_there(group, volume, plex)
@@ -118,6 +119,7 @@ pub(super) fn break_off(
         changes: 0,
         changers: BTreeSet::new(),
         since,
+        fill: None,
         ..original
     };
     group.volumes.insert(snapshot.clone(), volume);
@@ -163,6 +165,7 @@ pub(super) fn back(group: &mut Group, name: &Name, from_replica: bool) -> Result
             format!("Snapshot {name} has {own} sectors, volume {original} {other}: neither fits");
         return Err(Refused::Invalid(what));
     }
+    check_is_filled(name, snapshot)?;
     check_plexes(group, (name, snapshot), volume)?;
     if from_replica {
         if volume.kernel != KernelState::Disabled {
@@ -206,6 +209,7 @@ pub(super) fn clear(group: &mut Group, name: &Name) -> Result<(), Refused> {
     if snapshot.snapshot_of.is_none() {
         return Err(no_snapshot(name));
     }
+    check_is_filled(name, snapshot)?;
     if let Some(volume) = group.volumes.get_mut(name) {
         (volume.snapshot_of, volume.since) = (None, None);
     }
@@ -256,6 +260,13 @@ fn check_is_on(name: &Name, volume: &Volume) -> Result<(), Refused> {
     } else {
         Err(Refused::Invalid(format!("Volume {name} is not started")))
     }
+}
+
+fn check_is_filled(name: &Name, volume: &Volume) -> Result<(), Refused> {
+    if volume.fill.is_none() {
+        return Ok(());
+    }
+    Err(Refused::Invalid(format!("Volume {name} is being filled (vxsnap syncwait)")))
 }
 
 /// All plexes of a snapshot that is stopped, or is about to be, hold the same.

@@ -7,7 +7,7 @@ use super::{GROUP, PUTIL, TUTIL, word};
 use crate::model::group::{Copies, Group, Kind, Owner};
 use crate::model::ids::{Name, Rid, UniqueId};
 use crate::model::record::{
-    Common, Disk, Layout, Origin, Permissions, Piece, Plex, Source, Subdisk, Volume,
+    Common, Disk, Fill, Layout, Origin, Permissions, Piece, Plex, Source, Subdisk, Volume,
 };
 use crate::model::states::{DetachPolicy, FailPolicy, LogType, ReadPolicy};
 
@@ -194,6 +194,12 @@ fn read_nodes(record: &mut Description<'_>, key: &str) -> Result<BTreeSet<u8>, T
     })
 }
 
+fn read_fill(record: &mut Description<'_>) -> Result<Option<Fill>, TextError> {
+    let is_begun = record.flag("fill_begun")?;
+    let Some(from) = record.take("fill_from")? else { return Ok(None) };
+    Ok(Some(Fill { from: from.read()?, id: record.required("fill_id")?, is_begun }))
+}
+
 fn read_volume(mut record: Description<'_>) -> Result<Volume, TextError> {
     let plexes = record.take("plex")?.map_or(Ok(Vec::new()), |field| {
         let names: Result<_, _> = field.value.split(',').map(Name::new).collect();
@@ -227,6 +233,7 @@ fn read_volume(mut record: Description<'_>) -> Result<Volume, TextError> {
         changes: record.value("changes", 0)?,
         changers: read_nodes(&mut record, "changers")?,
         since: record.take("since")?.map(|field| field.read()).transpose()?,
+        fill: read_fill(&mut record)?,
         common: read_common(&mut record)?,
     };
     record.end()?;

@@ -6,7 +6,7 @@ use super::{GROUP, PUTIL, TUTIL, word};
 use crate::model::group::{Copies, Group, Kind, Owner};
 use crate::model::ids::Name;
 use crate::model::record::{
-    Common, Disk, Layout, Permissions, Piece, Plex, Source, Subdisk, Volume,
+    Common, Disk, Fill, Layout, Permissions, Piece, Plex, Source, Subdisk, Volume,
 };
 use crate::model::states::{DetachPolicy, FailPolicy, LogType, ReadPolicy};
 
@@ -226,6 +226,11 @@ impl Text {
         }
         if let Some(since) = volume.since {
             self.field("since", since);
+        }
+        if let Some(Fill { from, id, is_begun }) = volume.fill {
+            self.field("fill_from", from);
+            self.field("fill_id", id);
+            self.flag("fill_begun", is_begun);
         }
         let standard = Permissions::default();
         self.unless(&standard.user, "user", &volume.permissions.user);

@@ -1,6 +1,7 @@
 //! Volumes against disks in memory that fail, and a model of what a read may return.
 
 mod copies;
+mod fill;
 mod groups;
 mod holds;
 mod logs;

@@ -190,6 +190,7 @@ impl Run {
             reads_one: dice.below(2) == 0,
             is_untouched: false,
             notes: None,
+            fill: None,
         };
         let mut world = World::new(group, "new", rules);
         world.is_sound = dice.below(3) == 0;

@@ -26,6 +26,7 @@ pub(super) const MARKED: Rules = Rules {
     log_map: Some(3),
     is_untouched: false,
     notes: None,
+    fill: None,
 };
 
 /// A request as the program sees it.
@@ -162,7 +163,12 @@ impl World {
         }
         let allowed: BTreeMap<Sectors, BTreeSet<Tag>> = match what {
             What::Read => range.map(|sector| (sector, self.may_hold(sector))).collect(),
-            What::Copy | What::Flush | What::Hold | What::Write { .. } | What::Zero { .. } => {
+            What::Copy
+            | What::Fill
+            | What::Flush
+            | What::Hold
+            | What::Write { .. }
+            | What::Zero { .. } => {
                 BTreeMap::new()
             }
         };
@@ -274,6 +280,7 @@ impl World {
                     assert!(self.volume.map().disks().contains(&disk));
                     self.to_detach.insert(plex);
                 }
+                VolumeOutput::Unfilled { .. } => panic!("nothing is filled here"),
                 VolumeOutput::Still => {
                     assert!(self.pending.is_empty(), "disks still work");
                     self.is_still = true;
@@ -637,6 +644,6 @@ fn tag(request: &Request) -> Option<Tag> {
         What::Write { .. } => Some(request.id.0),
         // Zeros of two requests are told apart here, though they are alike.
         What::Zero { .. } => Some(request.id.0),
-        What::Copy | What::Flush | What::Hold | What::Read => None,
+        What::Copy | What::Fill | What::Flush | What::Hold | What::Read => None,
     }
 }

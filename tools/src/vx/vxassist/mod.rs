@@ -7,6 +7,8 @@ mod make;
 mod snapshots;
 mod words;
 
+pub(super) use words::storage_words;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! The words after the length: attributes and storage (facts 4.3).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cvm::model::limits::{COLUMNS_MAX, PLEXES_MAX};
 use cvm::model::op::{Init, Storage};
@@ -203,6 +203,37 @@ impl Key {
     fn name(self) -> &'static str {
         KEYS.iter().find(|(_, key)| *key == self).map_or("", |(name, _)| name)
     }
+}
+
+/// Words of another command that puts something somewhere: these attributes, and storage.
+///
+/// # Errors
+/// If one is neither, or an attribute is there twice.
+pub(in crate::vx) fn storage_words(
+    words: &[String],
+    known: &[&str],
+) -> Result<(BTreeMap<String, String>, Vec<Storage>), String> {
+    let (mut given, mut places) = (BTreeMap::new(), Vec::new());
+    for word in words {
+        match word.split_once('=') {
+            Some(("alloc", value)) => {
+                let words = value.split([',', ' ']).filter(|word| !word.is_empty());
+                places.extend(words.map(storage).collect::<Result<Vec<_>, _>>()?);
+            }
+            Some((key, value)) if known.contains(&key) => {
+                if given.insert(key.to_owned(), value.to_owned()).is_some() {
+                    return Err(format!("{key}= was said before"));
+                }
+            }
+            Some((key, _)) => {
+                let known: Vec<String> = known.iter().map(|key| format!("{key}=")).collect();
+                let known = known.join(", ");
+                return Err(format!("{key}=: expected one of {known}, alloc=, or disks"));
+            }
+            None => places.push(storage(word)?),
+        }
+    }
+    Ok((given, places))
 }
 
 /// A storage word: `dm`, `!dm` or `dm,offset`.

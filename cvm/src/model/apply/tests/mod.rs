@@ -3,6 +3,7 @@
 mod attach;
 mod disks;
 mod edit;
+mod fills;
 mod hot;
 mod logs;
 mod make;

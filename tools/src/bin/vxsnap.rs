@@ -1,0 +1,5 @@
+//! Makes, refreshes and restores snapshots.
+
+fn main() -> std::process::ExitCode {
+    tools::vx::vxsnap::main()
+}
