@@ -153,10 +153,11 @@ fn another_master_goes_on() {
     let (mut world, group) = paused(3, 2);
     let before = sorted(copied(&world));
     let region = all().into_iter().find(|region| !before.contains(region)).unwrap();
-    world.request(node(2), Request::Cluster(ClusterRequest::SetMaster(node(1))));
+    let session = world.request(node(2), Request::Cluster(ClusterRequest::SetMaster(node(1))));
     world.unfilled(node(2), &group, "snap", region * REGION);
     world.settle();
     assert!(has_heard(&world, 2, "snap", region), "{:?}", world.trace);
+    assert_eq!(world.reply(node(2), session), Some(&Reply::Done));
     assert_eq!(world.nodes[&node(2)].iod.role().master, Some(node(1)));
     copied(&world);
 }

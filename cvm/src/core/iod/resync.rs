@@ -142,7 +142,7 @@ impl Iod {
             self.copy_next(now, &volume, &mut others);
         }
         self.look_at_fills(now);
-        let may_switch = !self.copies_shared();
+        let may_switch = !self.copies_shared() && !self.logs.are_busy();
         if let Some(node) = self.resyncs.switch.take_if(|_| may_switch) {
             self.ask_master(node);
             if !self.switches() {

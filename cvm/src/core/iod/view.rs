@@ -295,7 +295,6 @@ impl Iod {
             && membership.admitting.is_none()
             && self.open.is_none()
             && self.wanted.is_empty()
-            && !self.logs.are_busy()
             && self.repairs.values().all(|repair| !repair.is_shared());
         let is_member = membership.is_member(self.me.node);
         if !self.is_master() && may && is_member {
@@ -307,7 +306,7 @@ impl Iod {
             self.tell(Upcall::Role(self.role()));
             return;
         }
-        if self.copies_shared() {
+        if self.copies_shared() || self.logs.are_busy() {
             // The disks are still to answer.
             self.resyncs.switch_later(node);
             return;

@@ -11,6 +11,8 @@ use crate::volume::{
     VolumeOutput, What,
 };
 
+/// Two regions, and a short one.
+const LEN: Sectors = 5008;
 const WRITE: What = What::Write { durable: false };
 
 /// Two volumes of three regions, the last of which is short: `old` has two copies, and `new`, which has one, is filled
@@ -20,7 +22,7 @@ fn group() -> Group {
         apply(group, &op, &Env { nodes: 2, ..Env::default() }).unwrap()
     };
     let made = |group: &Group, volume: &str, layout| {
-        let make = Make { init: Init::Active, ..Make::new(name(volume), Some(5000), layout) };
+        let make = Make { init: Init::Active, ..Make::new(name(volume), Some(LEN), layout) };
         done(group, Op::Make(Box::new(make)))
     };
     let mut group = sample::group();
@@ -71,24 +73,24 @@ fn the_one_that_is_filled_is_neither_read_nor_written_before() {
     let id = group.volumes["new"].fill.unwrap().id;
     let mut volume = open(&group, "new");
     ask(&mut volume, 1, What::Read, 2000, 100);
-    ask(&mut volume, 2, WRITE, 4990, 10);
+    ask(&mut volume, 2, WRITE, LEN - 10, 10);
     let unfilled = |at, len| VolumeOutput::Unfilled { at, len };
-    let expected = [unfilled(0, 2048), unfilled(2048, 2048), unfilled(4096, 904)];
+    let expected = [unfilled(0, 2048), unfilled(2048, 2048), unfilled(4096, LEN - 4096)];
     assert_eq!(said(&mut volume), expected);
     ask(&mut volume, 3, What::Read, 10, 10);
     assert_eq!(said(&mut volume), [], "it was asked for");
-    volume.filled(id, 4096, 904);
+    volume.filled(id, 4096, LEN - 4096);
     assert_eq!(ops(&said(&mut volume)).len(), 1, "the write goes on");
     volume.filled(id, 0, 2048);
     let read = ops(&said(&mut volume));
     assert_eq!(read.len(), 1);
     assert_eq!((read[0].work, read[0].len), (DiskWork::Read, 10), "a region is missing of the other");
-    volume.filled(crate::model::Rid(1), 0, 5000);
+    volume.filled(crate::model::Rid(1), 0, LEN);
     assert_eq!(said(&mut volume), [], "with something else");
     volume.filled(id, 2048, 2048);
     assert_eq!(ops(&said(&mut volume)).len(), 1);
     // What is beyond the end fails at once.
-    ask(&mut volume, 4, What::Read, 5000, 10);
+    ask(&mut volume, 4, What::Read, LEN, 10);
     assert_eq!(said(&mut volume), [VolumeOutput::Done(RequestId(4), Err(IoFailed::Range))]);
 }
 
@@ -104,7 +106,7 @@ fn of_the_other_one_changes_wait_and_nothing_else() {
     assert_eq!(said(&mut volume), [VolumeOutput::Unfilled { at: 0, len: 2048 }]);
     volume.filled(id, 0, 2048);
     assert_eq!(ops(&said(&mut volume)).len(), 2, "both copies");
-    ask(&mut volume, 4, What::Zero { durable: false, may_unmap: true }, 0, 4096);
+    ask(&mut volume, 4, What::Zero { durable: false, may_unmap: true }, 2048, 2048);
     assert_eq!(said(&mut volume), [VolumeOutput::Unfilled { at: 2048, len: 2048 }]);
 }
 
@@ -116,9 +118,9 @@ fn a_range_is_copied_from_the_other_one_and_durable() {
         let member = |op: &DiskOp| volume.map().members()[op.disk.0].name.to_string();
         ops.iter().map(member).collect()
     };
-    ask(&mut volume, 1, What::Fill, 4096, 904);
+    ask(&mut volume, 1, What::Fill, 4096, LEN - 4096);
     let read = ops(&said(&mut volume));
-    assert_eq!((read.len(), read[0].work, read[0].len), (1, DiskWork::Read, 904));
+    assert_eq!((read.len(), read[0].work, read[0].len), (1, DiskWork::Read, LEN - 4096));
     // It cannot be read there: the other copy is.
     volume.handle_done(read[0].id, false);
     let again = ops(&said(&mut volume));
@@ -178,7 +180,7 @@ fn what_is_only_read_takes_no_part_in_what_is_written() {
     let plex = group.plexes.get_mut(&plex).unwrap();
     (plex.kernel, plex.state) = (KernelState::Enabled, PlexState::Stale);
     let mut volume = open(&group, "new");
-    volume.filled(group.volumes["new"].fill.unwrap().id, 0, 5000);
+    volume.filled(group.volumes["new"].fill.unwrap().id, 0, LEN);
     ask(&mut volume, 1, WRITE, 0, 8);
     assert_eq!(ops(&said(&mut volume)).len(), 1);
 }

@@ -82,11 +82,11 @@ fn a_private_group_is_used_by_one_node() {
     let mut group = group_of(&[10 * GB; 3]);
     group.owner = Owner::Host(name("host1"));
     let group = apply(&group, &make_op(logged(10 * GB - 64)), &Env { nodes: 60, ..ENV }).unwrap();
-    assert_eq!(group.subdisks["mydg03-01"].len, 16);
+    assert_eq!(group.subdisks["mydg03-01"].len, 32);
     let shared = group_of(&[10 * GB; 3]);
     let shared =
         apply(&shared, &make_op(logged(10 * GB - 512)), &Env { nodes: 60, ..ENV }).unwrap();
-    assert_eq!(shared.subdisks["mydg03-01"].len, Sectors::next_multiple_of(121 * 5, 16));
+    assert_eq!(shared.subdisks["mydg03-01"].len, Sectors::next_multiple_of(122 * 5, 16));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_log_that_cannot_be_is_refused() {
     };
     let error = apply(&group, &short, &ENV).unwrap_err();
     assert_eq!(error.id(), Some("V-5-1-3212"));
-    assert_eq!(error.to_string(), "Insufficient DRL log size: volume vol1 needs 48 blocks");
+    assert_eq!(error.to_string(), "Insufficient DRL log size: volume vol1 needs 64 blocks");
     let other = Op::AddLog {
         volume: name("vol1"),
         log_type: LogType::Sequential,
