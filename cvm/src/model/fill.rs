@@ -40,7 +40,8 @@ impl Group {
     /// After what has happened: what cannot be filled any more is no volume for programs.
     pub(super) fn end_fills(&mut self, before: &Self) {
         let fills = self.volumes.iter().filter(|(_, volume)| volume.fill.is_some());
-        let over = fills.filter(|(name, volume)| self.why_not_filled(name, volume, before).is_some());
+        let over =
+            fills.filter(|(name, volume)| self.why_not_filled(name, volume, before).is_some());
         let over: Vec<Name> = over.map(|(name, _)| name.clone()).collect();
         for name in over {
             self.volumes.get_mut(&name).into_iter().for_each(Volume::spoil);

@@ -29,7 +29,9 @@ pub use finding::Finding;
 pub use group::{Copies, Group, Kind, Owner};
 pub use ids::{Epoch, Name, ParseIdError, Rid, Serial, Stamp, Tid, UniqueId};
 pub use maps::MapPlace;
-pub use record::{Common, Disk, Fill, Layout, Origin, Permissions, Piece, Plex, Source, Subdisk, Volume};
+pub use record::{
+    Common, Disk, Fill, Layout, Origin, Permissions, Piece, Plex, Source, Subdisk, Volume,
+};
 pub use records::Records;
 pub use refused::Refused;
 pub use size::Sectors;

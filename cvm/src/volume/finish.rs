@@ -15,10 +15,7 @@ impl Volume {
             (What::Read, Step::Begin | Step::Copy | Step::Flush | Step::Reread) => {
                 self.read(slot, &faults);
             }
-            (
-                What::Copy | What::Fill,
-                Step::Begin | Step::Correct | Step::Flush | Step::Reread,
-            ) => {
+            (What::Copy | What::Fill, Step::Begin | Step::Correct | Step::Flush | Step::Reread) => {
                 self.copy_read(slot, &faults);
             }
             _ if !faults.is_empty() => self.not_written(slot, &faults),

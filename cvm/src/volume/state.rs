@@ -6,8 +6,8 @@ use std::sync::Arc;
 use llt::Instant;
 use slab::Slab;
 
-use super::issue::Planned;
 use super::fill::Filling;
+use super::issue::Planned;
 use super::log::{LogOp, Marks};
 use super::map::{DiskIndex, PlexIndex, VolumeMap};
 use super::request::{

@@ -23,3 +23,4 @@ mod process_relocation;
 mod process_stats;
 mod process_storm;
 mod process_volumes;
+mod process_vxsnap;

@@ -8,11 +8,13 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use cvm::disk::{map_of, read_map};
 use cvm::model::{Group, KernelState, PlexState};
 use cvm::volume::{MirrorIndex, PlexMode, Target, VolumeMap};
 use fixedbitset::FixedBitSet;
+use tools::muster::cluster::Cluster;
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{programs, volumes, wait};
@@ -133,16 +135,29 @@ pub(crate) fn fio(cluster: &Temporary, node: u8, volume: &str, offset: &str) -> 
     command.args(["--name=verify", "--ioengine=nbd", &uri, "--rw=randrw", "--bsrange=512-64k"]);
     command.args(["--iodepth=8", "--size=4m", &format!("--offset={offset}"), "--time_based"]);
     command.args(["--runtime=5", "--verify=crc32c", "--verify_backlog=32", "--verify_fatal=1"]);
-    command.arg("--verify_state_save=0");
+    command.args(["--verify_state_save=0", "--output-format=normal,json"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
 }
 
+/// It has read what it wrote.
 #[track_caller]
 pub(crate) fn verified(fio: Child) {
+    let _: Duration = longest(fio);
+}
+
+/// The same; how long its longest request took.
+#[track_caller]
+fn longest(fio: Child) -> Duration {
     let output = fio.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("err= 0"), "{said}");
+    let json = said.split_once("\n{").map(|(_, json)| format!("{{{json}")).unwrap_or_default();
+    let mut values = serde_json::Deserializer::from_str(&json).into_iter::<serde_json::Value>();
+    let told = values.next().unwrap_or_else(|| panic!("{said}")).unwrap();
+    let of = |way: &str| told["jobs"][0][way]["clat_ns"]["max"].as_u64();
+    let both = ["read", "write"].map(|way| of(way).unwrap_or_else(|| panic!("{said}")));
+    Duration::from_nanos(both.into_iter().max().unwrap())
 }
 
 /// A disk that can be read and not written, also by those who have it open.
@@ -387,6 +402,19 @@ fn cvm_24_a_node_is_killed_under_load_and_copies_are_equal_again() {
     }
 }
 
+/// What the machine may do beside, that a request waits for.
+const OTHER_LOAD: Duration = Duration::from_secs(3);
+
+/// The last reconfiguration that a node has seen, and whether it is still under way.
+fn view(cluster: &Temporary, node: u8) -> (u64, bool) {
+    view_of(&cluster.cluster, node)
+}
+
+fn view_of(cluster: &Cluster, node: u8) -> (u64, bool) {
+    let view = volumes::snapshot(cluster, node).unwrap().cluster;
+    (view.reconfig_seqnum, view.is_suspended)
+}
+
 /// Kills node 1, or its vxiod, while it writes: later in its work each `time`.
 fn kill_and_compare(cluster: &mut Temporary, whole: bool, time: u32) {
     let load = fio(cluster, 0, "vol1", "0");
@@ -404,6 +432,16 @@ fn kill_and_compare(cluster: &mut Temporary, whole: bool, time: u32) {
     for _ in 0..time % 25 {
         run(cluster, 2, "vxprint -g shdg");
     }
+    let before = view(cluster, 0).0;
+    let (killed, snapshots) = (wait::now(), cluster.cluster.clone());
+    // Until I/O goes on: the node is missed, and the cluster of volumes is made anew.
+    let over = std::thread::spawn(move || {
+        wait::until("the others go on", LIMIT, || {
+            let (reconfig, is_suspended) = view_of(&snapshots, 0);
+            Ok((reconfig != before && !is_suspended).then(|| wait::now().since(killed)))
+        })
+        .unwrap()
+    });
     if whole {
         cluster.kill(1).unwrap();
     } else {
@@ -414,7 +452,9 @@ fn kill_and_compare(cluster: &mut Temporary, whole: bool, time: u32) {
         let output = fio.wait_with_output().unwrap();
         assert!(!output.status.success(), "its node is lost");
     }
-    verified(load);
+    let (stall, over) = (longest(load), over.join().unwrap());
+    println!("the longest request took {stall:?}, the reconfiguration {over:?}");
+    assert!(stall < over + OTHER_LOAD, "{stall:?}, {over:?}");
     for volume in ["vol1", "sm"] {
         wait_equal(cluster, volume, 1);
         check_on(cluster, 0, volume);
@@ -547,7 +587,7 @@ fn a_mirror_is_made_under_load() {
 }
 
 /// All that a volume holds, as a node reads it.
-fn read(cluster: &Temporary, node: u8, volume: &str) -> Vec<u8> {
+pub(crate) fn read(cluster: &Temporary, node: u8, volume: &str) -> Vec<u8> {
     let copied = tempfile::NamedTempFile::new().unwrap();
     succeeds("nbdcopy", &[&uri(cluster, node, volume), copied.path().to_str().unwrap()]);
     std::fs::read(copied.path()).unwrap()

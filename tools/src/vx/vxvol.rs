@@ -149,9 +149,10 @@ fn chosen(group: &Group, is_meant: impl Fn(&Volume) -> bool) -> Vec<Name> {
     volumes.map(|(name, _)| name.clone()).collect()
 }
 
-/// It is not started, and has data.
+/// It is not started, and has data that are of use.
 pub(super) fn is_startable(volume: &Volume) -> bool {
-    volume.kernel != KernelState::Enabled && volume.state != VolumeState::Empty
+    let has_none = matches!(volume.state, VolumeState::Empty | VolumeState::Invalid);
+    volume.kernel != KernelState::Enabled && !has_none
 }
 
 fn is_forced(cli: &Cli) -> bool {

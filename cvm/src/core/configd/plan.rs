@@ -161,9 +161,7 @@ impl Configd {
                 }
                 apply(&closed, op, &env)?
             }
-            Op::Snapshot { volume: name, .. } => {
-                apply(&self.with_lost(before, [name]), op, &env)?
-            }
+            Op::Snapshot { volume: name, .. } => apply(&self.with_lost(before, [name]), op, &env)?,
             Op::Fill { volume, from, .. } => {
                 apply(&self.with_lost(before, [volume, from]), op, &env)?
             }

@@ -53,11 +53,21 @@ struct Filling {
 enum Work {
     Nothing,
     /// The map is read: what the copies say that could be read.
-    Reading { left: BTreeMap<LogToken, LogCopy>, read: Option<FixedBitSet> },
+    Reading {
+        left: BTreeMap<LogToken, LogCopy>,
+        read: Option<FixedBitSet>,
+    },
     /// Regions are copied: those that are not done, and those that are.
-    Copying { left: BTreeMap<RangeNumber, u32>, copied: BTreeSet<u32> },
+    Copying {
+        left: BTreeMap<RangeNumber, u32>,
+        copied: BTreeSet<u32>,
+    },
     /// The map is written, with these regions; `begins`: with none, for the first time.
-    Writing { left: BTreeSet<LogToken>, copied: BTreeSet<u32>, begins: bool },
+    Writing {
+        left: BTreeSet<LogToken>,
+        copied: BTreeSet<u32>,
+        begins: bool,
+    },
     /// Nothing comes of it: that is being said.
     Spoilt,
 }
@@ -363,14 +373,18 @@ impl Iod {
     // ---- the map ----
 
     /// The copies of the log, with their disks.
-    fn fill_logs(&self, (group, name): &VolumeName) -> (Option<DrlShape>, Vec<(UniqueId, LogCopy)>) {
+    fn fill_logs(
+        &self,
+        (group, name): &VolumeName,
+    ) -> (Option<DrlShape>, Vec<(UniqueId, LogCopy)>) {
         let table = self.tables.get(group);
         let map = table.and_then(|table| VolumeMap::new(&table.image.group, name.as_str()));
         let Some(map) = map.map(Arc::new) else { return (None, Vec::new()) };
         let Some(log) = &map.mirror(MirrorIndex::VOLUME).log else { return (None, Vec::new()) };
-        let copies = log.copies.iter().filter_map(|copy| {
-            Some((map.disks().get(copy.disk.0)?.clone(), copy.clone()))
-        });
+        let copies = log
+            .copies
+            .iter()
+            .filter_map(|copy| Some((map.disks().get(copy.disk.0)?.clone(), copy.clone())));
         (Some(log.shape), copies.collect())
     }
 

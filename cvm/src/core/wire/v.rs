@@ -819,11 +819,7 @@ mod tests {
     fn samples_of_findings(txn: &TxnId, volume: &Name) -> Vec<VMessage> {
         vec![
             VMessage::CopyOver { group: txn.group.clone(), volume: volume.clone(), reconfig: 9 },
-            VMessage::FillWanted {
-                group: txn.group.clone(),
-                volume: volume.clone(),
-                region: 77,
-            },
+            VMessage::FillWanted { group: txn.group.clone(), volume: volume.clone(), region: 77 },
             VMessage::Filled {
                 group: txn.group.clone(),
                 volume: volume.clone(),

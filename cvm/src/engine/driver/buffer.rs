@@ -23,19 +23,26 @@
 //! lasts it owns a clone of the buffer, which the driver keeps until the system has let go of the
 //! memory, or, if that cannot be found out, for ever.
 //!
-//! Not here: buffers that the ring knows beforehand. They would be made here, with the number that
-//! they have in the ring, and `ring::entry` would name that instead of an address.
+//! What is short enough to be kept for later (see [`super::Pool`]) has a serial number, by which a ring
+//! knows it.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use super::uses::{Use, Uses};
 
 /// Where memory begins, and what its length is a multiple of: the most that direct I/O asks for.
 pub(super) const BLOCK: usize = 4096;
+
+/// The length of the longest that is kept for later: 1 MiB.
+pub(super) const KEPT_MAX: usize = BLOCK << 8;
+
+static SERIALS: AtomicU64 = AtomicU64::new(0);
+static FREED: AtomicU64 = AtomicU64::new(0);
 
 /// Memory for direct I/O; clones are the same memory.
 #[derive(Clone)]
@@ -240,6 +247,15 @@ pub(super) struct Hold {
 }
 
 impl Hold {
+    pub(super) fn memory(&self) -> &Memory {
+        &self.buffer.memory
+    }
+
+    /// To see whether the memory is still there.
+    pub(super) fn weak(&self) -> Weak<Memory> {
+        Arc::downgrade(&self.buffer.memory)
+    }
+
     pub(super) const fn len(&self) -> u32 {
         self.len
     }
@@ -263,7 +279,9 @@ impl Drop for Hold {
 // be sent.
 unsafe impl Send for Hold {}
 
-struct Memory {
+pub(super) struct Memory {
+    /// No other one in the process has it; `None` is too long to be kept.
+    serial: Option<u64>,
     start: NonNull<u8>,
     /// What was asked for.
     len: usize,
@@ -280,7 +298,22 @@ impl Memory {
         // SAFETY: the layout has a length of one block at least.
         let start = unsafe { alloc_zeroed(layout) };
         let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
-        Self { start, len, layout, uses: Uses::default() }
+        let serial = (len <= KEPT_MAX).then(|| SERIALS.fetch_add(1, Ordering::Relaxed));
+        Self { serial, start, len, layout, uses: Uses::default() }
+    }
+
+    pub(super) const fn serial(&self) -> Option<u64> {
+        self.serial
+    }
+
+    /// All of it, to the end of its last page.
+    pub(super) const fn whole(&self) -> (NonNull<u8>, usize) {
+        (self.start, self.layout.size())
+    }
+
+    /// How many that have a serial number were freed, in all of the process.
+    pub(super) fn freed() -> u64 {
+        FREED.load(Ordering::Relaxed)
     }
 
     fn find(&self, range: &Range<usize>) -> Result<(NonNull<u8>, usize), ViewError> {
@@ -294,6 +327,9 @@ impl Memory {
 impl Drop for Memory {
     #[expect(unsafe_code, reason = "`Vec` has no alignment")]
     fn drop(&mut self) {
+        if self.serial.is_some() {
+            FREED.fetch_add(1, Ordering::Relaxed);
+        }
         // SAFETY: it was allocated with this layout. Views borrow a clone of the buffer and
         // operations own one, so that none of them is left.
         unsafe { dealloc(self.start.as_ptr(), self.layout) };

@@ -1,7 +1,7 @@
 //! Buffers that were used before, so that no memory is asked for in the steady state.
 
 use super::IoBuffer;
-use super::buffer::BLOCK;
+use super::buffer::{BLOCK, KEPT_MAX};
 
 /// Buffers that are kept, by length: powers of two from 4 KiB to 1 MiB.
 #[derive(Debug)]
@@ -13,8 +13,7 @@ pub struct Pool {
 
 /// 4 KiB, and eight times twice as much.
 const SHELVES: usize = 9;
-/// The length of what is on the last shelf.
-const LEN_MAX: usize = BLOCK << (SHELVES - 1);
+const _: () = assert!(KEPT_MAX == BLOCK << (SHELVES - 1), "the last shelf has the longest");
 
 impl Pool {
     /// An empty one that keeps at most `kept_max` bytes.
@@ -54,7 +53,7 @@ impl Pool {
 
     /// The first one where buffers are long enough.
     fn shelf(len: usize) -> Option<usize> {
-        if len > LEN_MAX {
+        if len > KEPT_MAX {
             return None;
         }
         let blocks = len.div_ceil(BLOCK).next_power_of_two();

@@ -106,6 +106,14 @@ impl Work {
         &self.file
     }
 
+    /// Its memory, if it has any.
+    pub(super) const fn hold(&self) -> Option<&Hold> {
+        match &self.task {
+            Task::Read { hold, .. } | Task::Write { hold, .. } => Some(hold),
+            Task::Flush | Task::Zero { .. } => None,
+        }
+    }
+
     /// How many bytes are still to be read, written or zeroed.
     fn left(&self) -> Option<u64> {
         match &self.task {

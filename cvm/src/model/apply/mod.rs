@@ -122,7 +122,9 @@ fn carry_out(group: &mut Group, op: &Op, env: &Env<'_>) -> Result<(), Refused> {
         }
         Op::Edit { names, set } => edit::set(group, names, set),
         Op::Fill { volume, from, why } => fill::fill(group, volume, from, *why),
-        Op::Prepare { volume, count, storage } => fill::prepare(group, volume, *count, storage, env),
+        Op::Prepare { volume, count, storage } => {
+            fill::prepare(group, volume, *count, storage, env)
+        }
         Op::Unprepare(volume) => fill::unprepare(group, volume),
         Op::InitVolume { volume, how, plex, force } => {
             run::init(group, volume, *how, plex.as_ref(), *force)

@@ -27,9 +27,14 @@ fn wrong(what: String) -> Refused {
 /// `vxvol start`: of two volumes of which one is being filled from the other both, for neither is of use
 /// alone.
 pub(super) fn start(group: &mut Group, name: &Name, force: bool) -> Result<(), Refused> {
-    let other = group.filled_with(name).cloned();
+    let Some(other) = group.filled_with(name).cloned() else {
+        return start_one(group, name, force);
+    };
+    if tree::top(group, name)?.kernel == KernelState::Enabled {
+        // With the other one.
+        return Ok(());
+    }
     start_one(group, name, force)?;
-    let Some(other) = other else { return Ok(()) };
     let started = start_one(group, &other, force);
     let is_filled = group.volumes.get(name).is_some_and(|volume| volume.fill.is_some());
     if started.is_err() && !is_filled {
@@ -216,9 +221,12 @@ fn started(group: &Group, len: Sectors, plex: &Plex) -> (KernelState, PlexState)
 
 /// `vxvol stop`: of two volumes of which one is being filled from the other both.
 pub(super) fn stop(group: &mut Group, name: &Name) -> Result<(), Refused> {
-    let other = group.filled_with(name).cloned();
+    let Some(other) = group.filled_with(name).cloned() else { return stop_one(group, name) };
+    if tree::top(group, name)?.kernel == KernelState::Disabled {
+        return Ok(());
+    }
     stop_one(group, name)?;
-    other.map_or(Ok(()), |other| stop_one(group, &other))
+    stop_one(group, &other)
 }
 
 fn stop_one(group: &mut Group, name: &Name) -> Result<(), Refused> {

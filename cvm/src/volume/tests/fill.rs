@@ -18,9 +18,8 @@ const WRITE: What = What::Write { durable: false };
 /// Two volumes of three regions, the last of which is short: `old` has two copies, and `new`, which has one, is filled
 /// from it.
 fn group() -> Group {
-    let done = |group: &Group, op: Op| {
-        apply(group, &op, &Env { nodes: 2, ..Env::default() }).unwrap()
-    };
+    let done =
+        |group: &Group, op: Op| apply(group, &op, &Env { nodes: 2, ..Env::default() }).unwrap();
     let made = |group: &Group, volume: &str, layout| {
         let make = Make { init: Init::Active, ..Make::new(name(volume), Some(LEN), layout) };
         done(group, Op::Make(Box::new(make)))
@@ -84,7 +83,11 @@ fn the_one_that_is_filled_is_neither_read_nor_written_before() {
     volume.filled(id, 0, 2048);
     let read = ops(&said(&mut volume));
     assert_eq!(read.len(), 1);
-    assert_eq!((read[0].work, read[0].len), (DiskWork::Read, 10), "a region is missing of the other");
+    assert_eq!(
+        (read[0].work, read[0].len),
+        (DiskWork::Read, 10),
+        "a region is missing of the other"
+    );
     volume.filled(crate::model::Rid(1), 0, LEN);
     assert_eq!(said(&mut volume), [], "with something else");
     volume.filled(id, 2048, 2048);

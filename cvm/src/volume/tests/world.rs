@@ -168,9 +168,7 @@ impl World {
             | What::Flush
             | What::Hold
             | What::Write { .. }
-            | What::Zero { .. } => {
-                BTreeMap::new()
-            }
+            | What::Zero { .. } => BTreeMap::new(),
         };
         let quiet = allowed.iter().filter(|(_, tags)| self.are_over(tags));
         let quiet = quiet.map(|(sector, _)| *sector).collect();

@@ -311,7 +311,9 @@ fn logs(
     let (mut attributes, storage) = storage_words(words, &known).map_err(wrong)?;
     let count = attributes.remove("ndcomirs").or_else(|| attributes.remove("ndcomirror"));
     if let Some(drl) = attributes.get("drl").filter(|drl| *drl != "on" && *drl != "yes") {
-        return Err(wrong(format!("drl={drl}: logs of snapshots are dirty region logs, too (drl=on)")));
+        return Err(wrong(format!(
+            "drl={drl}: logs of snapshots are dirty region logs, too (drl=on)"
+        )));
     }
     if let Some(size) = attributes.get("regionsize") {
         let sectors = super::length(size).map_err(|error| wrong(error.to_string()))?;

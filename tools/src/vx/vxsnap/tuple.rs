@@ -63,7 +63,9 @@ impl Tuple {
     pub(super) fn end(self, expected: &str) -> Result<(), Failure> {
         let why = match self.0.keys().next().map(String::as_str) {
             None => return Ok(()),
-            Some("cache" | "cachesize") => "there are no caches: a snapshot is as large as its volume",
+            Some("cache" | "cachesize") => {
+                "there are no caches: a snapshot is as large as its volume"
+            }
             Some("plex") => "plexes that are full are taken in their order (nmirror=N)",
             Some("infrontof") => "snapshots do not depend on each other",
             Some(key) => return Err(wrong(format!("{key}=: expected {expected}"))),

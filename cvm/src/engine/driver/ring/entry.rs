@@ -57,8 +57,9 @@ pub(super) fn unwatch(place: u32) -> Entry {
     cancel.build().user_data(Tag::Other.encode())
 }
 
-/// The next call of a work. Its memory may be used as long as the work is kept.
-pub(super) fn work(place: u32, work: &Work, registered: Option<u32>) -> Entry {
+/// The next call of a work, with the numbers of its file and its buffer if the ring knows those. Its memory may be
+/// used as long as the work is kept.
+pub(super) fn work(place: u32, work: &Work, file: Option<u32>, buffer: Option<u16>) -> Entry {
     macro_rules! build {
         ($fd:expr) => {
             match work.call() {
@@ -66,17 +67,28 @@ pub(super) fn work(place: u32, work: &Work, registered: Option<u32>) -> Entry {
                     opcode::Fallocate::new($fd, len).offset(at).mode(mode).build()
                 }
                 Call::Flush => opcode::Fsync::new($fd).flags(types::FsyncFlags::DATASYNC).build(),
-                Call::Read { into, len, at } => {
-                    opcode::Read::new($fd, into, len).offset(at).build()
-                }
+                Call::Read { into, len, at } => match buffer {
+                    Some(buffer) => {
+                        opcode::ReadFixed::new($fd, into, len, buffer).offset(at).build()
+                    }
+                    None => opcode::Read::new($fd, into, len).offset(at).build(),
+                },
                 Call::Write { from, len, at, durable } => {
-                    let write = opcode::Write::new($fd, from, len).offset(at);
-                    write.rw_flags(write_flags(durable)).build()
+                    let flags = write_flags(durable);
+                    match buffer {
+                        Some(buffer) => opcode::WriteFixed::new($fd, from, len, buffer)
+                            .offset(at)
+                            .rw_flags(flags)
+                            .build(),
+                        None => {
+                            opcode::Write::new($fd, from, len).offset(at).rw_flags(flags).build()
+                        }
+                    }
                 }
             }
         };
     }
-    let entry = match registered {
+    let entry = match file {
         Some(index) => build!(types::Fixed(index)),
         None => build!(types::Fd(work.file().as_raw_fd())),
     };

@@ -10,6 +10,7 @@
 //! An operation stays in `works` from its submission until its completion, at the place that its
 //! entry names. That keeps its buffer and its file, whatever becomes of whoever submitted it.
 
+mod buffers;
 mod entry;
 mod files;
 mod setup;
@@ -26,6 +27,7 @@ use io_uring::{EnterFlags, IoUring, types};
 
 use super::work::{Step, Work};
 use super::{Event, Operation};
+use buffers::Buffers;
 use entry::Tag;
 use files::Files;
 pub(super) use setup::Setup;
@@ -46,6 +48,7 @@ pub(super) struct Ring {
     /// What was over when it was submitted.
     over: Vec<Event>,
     files: Files,
+    buffers: Buffers,
 }
 
 /// What is put into the queue.
@@ -60,10 +63,10 @@ impl Ring {
     /// A ring that is set up in the first of these ways that the system knows.
     pub(super) fn new(setups: &[Setup]) -> io::Result<Self> {
         let ring = setup::build(setups)?;
-        let files = Files::new(&ring.submitter());
+        let (files, buffers) = (Files::new(&ring.submitter()), Buffers::new(&ring.submitter()));
         let (works, watches) = (Slab::new(), Watches::new());
-        let (waiting, unsent) = (VecDeque::new(), VecDeque::new());
-        Ok(Self { ring, works, waiting, in_system: 0, watches, unsent, over: Vec::new(), files })
+        let (waiting, unsent, over) = (VecDeque::new(), VecDeque::new(), Vec::new());
+        Ok(Self { ring, works, waiting, in_system: 0, watches, unsent, over, files, buffers })
     }
 
     pub(super) fn submit(&mut self, key: u64, operation: Operation) {
@@ -95,6 +98,7 @@ impl Ring {
 
     pub(super) fn flush(&mut self) {
         self.files.sweep(&self.ring.submitter());
+        self.buffers.sweep(&self.ring.submitter());
         self.refill();
         if !self.ring.submission().is_empty() {
             // What fails now does so again when the shard waits.
@@ -108,6 +112,7 @@ impl Ring {
         events: &mut Vec<Event>,
     ) -> io::Result<()> {
         self.files.sweep(&self.ring.submitter());
+        self.buffers.sweep(&self.ring.submitter());
         self.refill();
         let has_some = !self.over.is_empty() || !self.ring.completion().is_empty();
         events.append(&mut self.over);
@@ -173,8 +178,10 @@ impl Ring {
             Item::Watch { place, fd, for_write } => entry::watch(place, fd, for_write),
             Item::Work { place } => {
                 let Some(work) = self.works.at(place) else { return true };
-                let index = self.files.index(work.file(), &self.ring.submitter());
-                entry::work(place, work, index)
+                let submitter = self.ring.submitter();
+                let file = self.files.index(work.file(), &submitter);
+                let buffer = work.hold().and_then(|hold| self.buffers.index(hold, &submitter));
+                entry::work(place, work, file, buffer)
             }
         };
         // SAFETY: only entries of works have pointers, and those are to memory that may be used as

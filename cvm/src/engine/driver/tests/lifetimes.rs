@@ -102,3 +102,28 @@ fn there_may_be_more_disks_than_the_ring_registers() {
         }
     }
 }
+
+/// The ring knows buffers by number: memory that comes back under another number, and more of them than it has
+/// numbers for.
+#[test]
+fn buffers_come_and_go_and_each_has_its_own_contents() {
+    let mut random = Random::new(74);
+    for mut driver in drivers() {
+        let (scratch, bytes) = Scratch::random(&std::env::temp_dir(), 8 << 20, &mut random);
+        let (file, mut kept) = (scratch.open(), Vec::new());
+        for round in 0..3000 {
+            let at = 4096 * random.below(2040);
+            let len = [4096, 8192, 32768][round % 3];
+            let buffer = IoBuffer::zeroed(len);
+            assert_eq!(perform(&mut driver, &file, read(&buffer, at as u64)), Ok(()));
+            assert!(buffer.view(0..len).unwrap()[..] == bytes[at..at + len], "{round}");
+            // Every second one is kept, so that others have its place.
+            if round % 2 == 0 {
+                kept.push((buffer, at));
+            }
+        }
+        for (buffer, at) in kept {
+            assert!(buffer.view(0..buffer.len()).unwrap()[..] == bytes[at..at + buffer.len()]);
+        }
+    }
+}

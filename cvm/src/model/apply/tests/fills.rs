@@ -162,6 +162,7 @@ fn both_volumes_are_started_and_stopped_together() {
             assert_eq!(states(&stopped, volume), (KernelState::Disabled, VolumeState::Clean));
         }
         assert_eq!(filling(&stopped, "snap"), filling(&made, "snap"));
+        assert_eq!(done(&stopped, &Op::StopVolume(name("vol1"))), stopped);
         let start = Op::StartVolume { volume: name(volume), force: false };
         let started = done(&stopped, &start);
         assert_eq!((states(&started, "vol1"), states(&started, "snap")), (ON, ON));
