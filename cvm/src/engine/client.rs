@@ -344,7 +344,7 @@ impl Client {
             (
                 Ok(()),
                 What::Copy
-                | What::Fill
+                | What::Fill { .. }
                 | What::Flush
                 | What::Hold
                 | What::Write { .. }

@@ -71,6 +71,8 @@ pub(crate) enum ToShard {
         volume: VolumeNumber,
         /// Names it.
         number: RangeNumber,
+        /// What it is filled with.
+        id: Rid,
         /// From which sector on.
         at: Sectors,
         /// How many.

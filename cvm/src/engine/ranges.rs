@@ -71,14 +71,14 @@ impl Shard {
         &mut self,
         volume: VolumeNumber,
         number: RangeNumber,
-        at: Sectors,
-        len: Sectors,
+        what: What,
+        (at, len): (Sectors, Sectors),
     ) {
         let bytes = usize::try_from(len.saturating_mul(SECTOR)).unwrap_or(usize::MAX);
         let buffer = self.pool.take(bytes);
         let asking = self.requests.insert(Asking::Fill(volume, number, buffer));
         let id = RequestId(asking as u64);
-        self.ask_volume(volume, Request { id, what: What::Fill, at, len });
+        self.ask_volume(volume, Request { id, what, at, len });
     }
 
     /// Nothing changes the range any more but what is told to.

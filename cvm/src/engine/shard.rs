@@ -22,7 +22,7 @@ use crate::model::size::SECTOR;
 use crate::model::{Sectors, UniqueId};
 use crate::stats::{Reset, Stats};
 use crate::volume::{
-    DiskOp, DiskWork, Request, RequestId, Rules, Volume, VolumeNote, VolumeOutput,
+    DiskOp, DiskWork, Request, RequestId, Rules, Volume, VolumeNote, VolumeOutput, What,
 };
 
 /// A shard.
@@ -241,7 +241,9 @@ impl Shard {
                     }
                 }
             }
-            ToShard::Fill { volume, number, at, len } => self.fill(volume, number, at, len),
+            ToShard::Fill { volume, number, id, at, len } => {
+                self.fill(volume, number, What::Fill { id }, (at, len));
+            }
             ToShard::Filled(number, id, at, len) => {
                 if let Some(volume) = self.volume(number) {
                     volume.filled(id, at, len);

@@ -265,7 +265,7 @@ impl Event {
 
 const fn word_of(what: What) -> TracedWork {
     match what {
-        What::Copy | What::Fill | What::Hold => TracedWork::Copy,
+        What::Copy | What::Fill { .. } | What::Hold => TracedWork::Copy,
         What::Flush => TracedWork::Flush,
         What::Read => TracedWork::Read,
         What::Write { .. } => TracedWork::Write,

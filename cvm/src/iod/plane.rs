@@ -146,10 +146,10 @@ impl Plane {
     }
 
     /// A range is copied from another volume; [`FromShard::FillDone`] says when.
-    pub(super) fn fill(&mut self, name: &VolumeName, range: HeldRange) {
+    pub(super) fn fill(&mut self, name: &VolumeName, id: Rid, range: HeldRange) {
         if let Some((shard, volume)) = self.begin_copy(name) {
             let HeldRange { number, at, len } = range;
-            self.send(shard, ToShard::Fill { volume, number, at, len });
+            self.send(shard, ToShard::Fill { volume, number, id, at, len });
         }
     }
 

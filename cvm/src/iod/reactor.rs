@@ -284,8 +284,8 @@ impl Reactor {
                 }
                 IodOutput::CopyRange { volume, number } => self.plane.copy(&volume, number),
                 IodOutput::Drain(ticket, group) => self.plane.drain(ticket, group),
-                IodOutput::FillRange { volume, number, at, len } => {
-                    self.plane.fill(&volume, HeldRange { number, at, len });
+                IodOutput::FillRange { volume, number, id, at, len } => {
+                    self.plane.fill(&volume, id, HeldRange { number, at, len });
                 }
                 IodOutput::Filled { volume, id, at, len } => {
                     self.plane.filled(&volume, id, at, len);

@@ -41,15 +41,15 @@ impl Volume {
         let id = self.rules.fill.map(|fill| fill.id);
         if self.filling.id != id {
             self.filling = Filling { id, ..Filling::default() };
-            // It may be over only by now.
-            let is_fill = |active: &&super::state::Active| active.request.what == What::Fill;
-            let idle = self.active.iter().filter(|(_, active)| is_fill(active));
-            for slot in idle.map(|(slot, _)| slot).collect::<Vec<usize>>() {
-                self.waiting.retain(|waiting| *waiting != slot);
-                self.end(slot, Err(IoFailed::Gone));
-            }
         }
         self.filling.asked.clear();
+        // What was to be copied for an earlier one would come too late.
+        let is_late = |what: What| matches!(what, What::Fill { id: own } if Some(own) != id);
+        let late = self.active.iter().filter(|(_, active)| is_late(active.request.what));
+        for slot in late.map(|(slot, _)| slot).collect::<Vec<usize>>() {
+            self.waiting.retain(|waiting| *waiting != slot);
+            self.end(slot, Err(IoFailed::Gone));
+        }
     }
 
     /// A request has all its blocks; if not, they are asked for.
@@ -58,7 +58,7 @@ impl Volume {
         let Some(active) = self.active.get(slot) else { return true };
         let Request { what, at, len, .. } = active.request;
         let waits = match what {
-            What::Fill | What::Flush | What::Hold => false,
+            What::Fill { .. } | What::Flush | What::Hold => false,
             What::Copy | What::Read => rule.is_target,
             What::Write { .. } | What::Zero { .. } => true,
         };

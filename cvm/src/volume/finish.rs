@@ -15,13 +15,16 @@ impl Volume {
             (What::Read, Step::Begin | Step::Copy | Step::Flush | Step::Reread) => {
                 self.read(slot, &faults);
             }
-            (What::Copy | What::Fill, Step::Begin | Step::Correct | Step::Flush | Step::Reread) => {
+            (
+                What::Copy | What::Fill { .. },
+                Step::Begin | Step::Correct | Step::Flush | Step::Reread,
+            ) => {
                 self.copy_read(slot, &faults);
             }
             _ if !faults.is_empty() => self.not_written(slot, &faults),
             _ if is_lost => self.end(slot, Err(IoFailed::Io)),
             (What::Zero { durable: true, .. }, Step::Begin) => self.zeroed(slot),
-            (What::Copy | What::Fill, Step::Copy) => self.copied(slot),
+            (What::Copy | What::Fill { .. }, Step::Copy) => self.copied(slot),
             (What::Flush | What::Hold | What::Write { .. } | What::Zero { .. }, _) => {
                 self.end(slot, Ok(()));
             }
@@ -78,7 +81,7 @@ impl Volume {
         } else if let Some(active) = self.active.get_mut(slot) {
             if self.state == State::Running {
                 active.step = Step::Copy;
-                if active.request.what == What::Fill {
+                if matches!(active.request.what, What::Fill { .. }) {
                     self.issue_fill(slot);
                 } else {
                     self.issue_copy(slot);

@@ -104,7 +104,7 @@ impl Volume {
     }
 
     pub(super) fn is_fill(&self, slot: usize) -> bool {
-        self.active.get(slot).is_some_and(|active| active.request.what == What::Fill)
+        self.active.get(slot).is_some_and(|active| matches!(active.request.what, What::Fill { .. }))
     }
 
     fn whole(&self, slot: usize) -> Span {

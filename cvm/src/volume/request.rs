@@ -63,7 +63,10 @@ pub enum What {
     /// Not for clients: blocks of another volume, as [`VolumeMap::source`](super::VolumeMap::source) has
     /// them, are read into the data of the request and written to all copies. Done means durable.
     /// It fails as gone, without harm, when the volume is filled with something else by then.
-    Fill,
+    Fill {
+        /// What the rules are to say that it is filled with.
+        id: Rid,
+    },
     /// What was written and reported as done is to be durable.
     Flush,
     /// Not for clients: nobody changes blocks through this volume, from
@@ -90,7 +93,7 @@ impl What {
     pub const fn changes(self) -> bool {
         match self {
             Self::Write { .. } | Self::Zero { .. } => true,
-            Self::Copy | Self::Fill | Self::Flush | Self::Hold | Self::Read => false,
+            Self::Copy | Self::Fill { .. } | Self::Flush | Self::Hold | Self::Read => false,
         }
     }
 }

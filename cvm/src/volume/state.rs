@@ -424,7 +424,7 @@ impl Volume {
             return;
         }
         match what {
-            What::Copy | What::Fill | What::Read => self.issue_read(slot),
+            What::Copy | What::Fill { .. } | What::Read => self.issue_read(slot),
             What::Flush => self.issue_flush(slot),
             What::Hold => {
                 active.phase = Phase::Held;

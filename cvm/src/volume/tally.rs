@@ -163,7 +163,7 @@ impl Volume {
         let (latency, len) = (&mut self.tally.latency, active.request.len);
         match (active.request.what, is_done) {
             (What::Copy, true) if self.rules.reads_one => counters.read_writebacks.count(len, took),
-            (What::Copy | What::Fill, true) => counters.atomic_copies.count(len, took),
+            (What::Copy | What::Fill { .. }, true) => counters.atomic_copies.count(len, took),
             (What::Read, true) => {
                 counters.reads.count(len, took);
                 latency.reads.count(micros(took));
@@ -176,7 +176,7 @@ impl Volume {
             (What::Flush | What::Write { .. } | What::Zero { .. }, false) => {
                 counters.failed_writes += 1;
             }
-            (What::Copy | What::Fill, false) | (What::Flush, true) | (What::Hold, _) => {}
+            (What::Copy | What::Fill { .. }, false) | (What::Flush, true) | (What::Hold, _) => {}
         }
     }
 

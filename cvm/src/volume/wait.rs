@@ -107,7 +107,7 @@ impl Volume {
         let Request { what, at, len, .. } = active.request;
         let claim = match what {
             What::Copy => Claim::Copy,
-            What::Fill | What::Flush => return None,
+            What::Fill { .. } | What::Flush => return None,
             What::Hold => Claim::Hold,
             What::Read => match active.step {
                 Step::Correct | Step::Reread => Claim::Correct,

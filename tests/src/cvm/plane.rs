@@ -207,9 +207,15 @@ impl Plane {
     }
 
     /// A range is copied from another volume.
-    pub(super) fn fill(&mut self, name: &VolumeName, range: RangeNumber, at: (Sectors, Sectors)) {
+    pub(super) fn fill(
+        &mut self,
+        name: &VolumeName,
+        range: RangeNumber,
+        id: Rid,
+        at: (Sectors, Sectors),
+    ) {
         let number = self.number(name);
-        self.submit(number, What::Fill, at, Of::Fill(range));
+        self.submit(number, What::Fill { id }, at, Of::Fill(range));
     }
 
     /// A range is filled: who waits for that goes on.

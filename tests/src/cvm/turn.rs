@@ -128,8 +128,8 @@ impl Driver {
                 self.collected(node);
                 self.check_copies();
             }
-            IodOutput::FillRange { volume, number, at, len } => {
-                state.plane.fill(&volume, number, (at, len));
+            IodOutput::FillRange { volume, number, id, at, len } => {
+                state.plane.fill(&volume, number, id, (at, len));
             }
             IodOutput::Filled { volume, id, at, len } => state.plane.filled(&volume, id, (at, len)),
             IodOutput::HoldRange { volume, number, at, len } => {

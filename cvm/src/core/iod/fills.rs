@@ -323,8 +323,8 @@ impl Iod {
             let number = RangeNumber(self.fills.numbers);
             left.insert(number, *region);
             let at = Sectors::from(*region) * RANGE;
-            let (volume, len) = (volume.clone(), RANGE.min(filling.len - at));
-            self.out.push_back(IodOutput::FillRange { volume, number, at, len });
+            let (volume, id, len) = (volume.clone(), filling.id, RANGE.min(filling.len - at));
+            self.out.push_back(IodOutput::FillRange { volume, number, id, at, len });
         }
         filling.work = Work::Copying { left, copied: BTreeSet::new() };
     }

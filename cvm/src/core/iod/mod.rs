@@ -342,6 +342,8 @@ pub enum IodOutput {
         volume: VolumeName,
         /// Names it.
         number: RangeNumber,
+        /// What it is filled with.
+        id: Rid,
         /// From which sector on.
         at: Sectors,
         /// How many.

@@ -40,6 +40,10 @@ fn rules(group: &Group, is_target: bool) -> Rules {
     Rules { is_marked: true, fill: Some(FillRule { id, is_target }), ..Rules::default() }
 }
 
+fn copy(group: &Group) -> What {
+    What::Fill { id: group.volumes["new"].fill.unwrap().id }
+}
+
 fn open(group: &Group, volume: &str) -> Volume {
     let map = VolumeMap::new(group, volume).unwrap();
     Volume::new(Arc::new(map), rules(group, volume == "new"))
@@ -121,7 +125,7 @@ fn a_range_is_copied_from_the_other_one_and_durable() {
         let member = |op: &DiskOp| volume.map().members()[op.disk.0].name.to_string();
         ops.iter().map(member).collect()
     };
-    ask(&mut volume, 1, What::Fill, 4096, LEN - 4096);
+    ask(&mut volume, 1, copy(&group), 4096, LEN - 4096);
     let read = ops(&said(&mut volume));
     assert_eq!((read.len(), read[0].work, read[0].len), (1, DiskWork::Read, LEN - 4096));
     // It cannot be read there: the other copy is.
@@ -136,7 +140,7 @@ fn a_range_is_copied_from_the_other_one_and_durable() {
     volume.handle_done(written[0].id, true);
     assert_eq!(said(&mut volume), [done(1)]);
 
-    ask(&mut volume, 2, What::Fill, 0, 2048);
+    ask(&mut volume, 2, copy(&group), 0, 2048);
     for _ in 0..2 {
         let op = ops(&said(&mut volume))[0];
         volume.handle_done(op.id, false);
@@ -150,7 +154,7 @@ fn under_another_table_it_is_copied_anew_or_not_at_all() {
     let group = group();
     let map = || Arc::new(VolumeMap::new(&group, "new").unwrap());
     let mut volume = open(&group, "new");
-    ask(&mut volume, 1, What::Fill, 0, 2048);
+    ask(&mut volume, 1, copy(&group), 0, 2048);
     ask(&mut volume, 2, What::Read, 0, 8);
     let read = ops(&said(&mut volume));
     volume.stand_still();
@@ -169,6 +173,21 @@ fn under_another_table_it_is_copied_anew_or_not_at_all() {
     let told = said(&mut volume);
     assert!(told.contains(&VolumeOutput::Done(RequestId(1), Err(IoFailed::Gone))), "{told:?}");
     assert_eq!(ops(&told).len(), 1, "the program's read");
+}
+
+#[test]
+fn it_waits_for_the_table_that_it_belongs_to() {
+    let group = group();
+    let map = || Arc::new(VolumeMap::new(&group, "new").unwrap());
+    let mut volume = Volume::new(Arc::default(), Rules::default());
+    volume.stand_still();
+    ask(&mut volume, 1, copy(&group), 0, 2048);
+    ask(&mut volume, 2, What::Fill { id: crate::model::Rid(7) }, 0, 2048);
+    assert_eq!(said(&mut volume), [VolumeOutput::Still]);
+    volume.go_on(map(), rules(&group, true));
+    let told = said(&mut volume);
+    assert_eq!(told[0], VolumeOutput::Done(RequestId(2), Err(IoFailed::Gone)));
+    assert_eq!(ops(&told).len(), 1);
 }
 
 #[test]

@@ -164,7 +164,7 @@ impl World {
         let allowed: BTreeMap<Sectors, BTreeSet<Tag>> = match what {
             What::Read => range.map(|sector| (sector, self.may_hold(sector))).collect(),
             What::Copy
-            | What::Fill
+            | What::Fill { .. }
             | What::Flush
             | What::Hold
             | What::Write { .. }
@@ -642,6 +642,6 @@ fn tag(request: &Request) -> Option<Tag> {
         What::Write { .. } => Some(request.id.0),
         // Zeros of two requests are told apart here, though they are alike.
         What::Zero { .. } => Some(request.id.0),
-        What::Copy | What::Fill | What::Flush | What::Hold | What::Read => None,
+        What::Copy | What::Fill { .. } | What::Flush | What::Hold | What::Read => None,
     }
 }
