@@ -135,8 +135,8 @@ impl Iod {
             is_untouched: record.since.is_some(),
             notes: self.notes_of(table, name),
         };
-        match VolumeMap::new(&table.image.group, name.as_str()) {
-            Some(map) => VolumeIo::Runs { map: Arc::new(map), rules },
+        match table.map(name) {
+            Some(map) => VolumeIo::Runs { map, rules },
             None => VolumeIo::Gone,
         }
     }
