@@ -13,10 +13,16 @@ const ANYTHING: Tag = Tag::MAX;
 /// A volume, whatever it is called.
 pub(super) type Identity = (UniqueId, Rid);
 
+/// So many sectors of a disk that follow one another.
+const PAGE: usize = 64;
+
+type Page = Box<[Tag; PAGE]>;
+
 /// Contents of all disks, and of all volumes as programs see them.
 #[derive(Debug, Default)]
 pub struct Data {
-    sectors: BTreeMap<(UniqueId, Sectors), Tag>,
+    /// Of each disk, by number, the pages of which anything was written.
+    pages: BTreeMap<UniqueId, BTreeMap<Sectors, Page>>,
     volumes: BTreeMap<Identity, BTreeMap<Sectors, BTreeSet<Tag>>>,
     /// How many requests had been made when each write ended; what has not is not there.
     over: BTreeMap<Tag, u64>,
@@ -30,14 +36,37 @@ impl Data {
         self.requests
     }
 
-    /// What a disk holds.
-    pub(super) fn held(&self, disk: &UniqueId, at: Sectors) -> Tag {
-        self.sectors.get(&(disk.clone(), at)).copied().unwrap_or(0)
+    /// What a disk holds from a sector on.
+    pub(super) fn read(&self, disk: &UniqueId, at: Sectors, tags: &mut [Tag]) {
+        let pages = self.pages.get(disk);
+        let mut rest = tags;
+        for (page, first, len) in pieces(at, rest.len()) {
+            let (piece, others) = rest.split_at_mut(len);
+            match pages.and_then(|pages| pages.get(&page)) {
+                Some(page) => piece.copy_from_slice(&page[first..first + len]),
+                None => piece.fill(0),
+            }
+            rest = others;
+        }
     }
 
-    /// A disk is written.
-    pub(super) fn put(&mut self, disk: &UniqueId, at: Sectors, tag: Tag) {
-        self.sectors.insert((disk.clone(), at), tag);
+    /// What a disk holds in a sector.
+    pub(super) fn held(&self, disk: &UniqueId, at: Sectors) -> Tag {
+        let mut tag = [0];
+        self.read(disk, at, &mut tag);
+        tag[0]
+    }
+
+    /// A disk is written from a sector on.
+    pub(super) fn write(&mut self, disk: &UniqueId, at: Sectors, tags: &[Tag]) {
+        let pages = self.pages.entry(disk.clone()).or_default();
+        let mut rest = tags;
+        for (page, first, len) in pieces(at, rest.len()) {
+            let (piece, others) = rest.split_at(len);
+            let page = pages.entry(page).or_insert_with(|| Box::new([0; PAGE]));
+            page[first..first + len].copy_from_slice(piece);
+            rest = others;
+        }
     }
 
     /// What a sector of a volume may hold; `None`: anything.
@@ -74,10 +103,22 @@ impl Data {
             let is_beside =
                 |other: &Tag| *other != ANYTHING && over.get(other).is_none_or(|at| *at >= tag);
             for sector in at..at + len {
-                sectors.entry(sector).or_default().retain(is_beside);
-                sectors.entry(sector).or_default().insert(tag);
+                let tags = sectors.entry(sector).or_default();
+                tags.retain(is_beside);
+                tags.insert(tag);
             }
         }
         self.over.insert(tag, self.requests);
     }
+}
+
+/// The pages of a range: which, from where on, and how much of it.
+fn pieces(at: Sectors, len: usize) -> impl Iterator<Item = (Sectors, usize, usize)> {
+    let first = usize::try_from(at % PAGE as u64).unwrap_or(0);
+    let begin = at / PAGE as u64;
+    let end = first + len;
+    (begin..).zip((0..end).step_by(PAGE)).map(move |(page, from)| {
+        let skipped = if from == 0 { first } else { 0 };
+        (page, skipped, (end - from).min(PAGE) - skipped)
+    })
 }

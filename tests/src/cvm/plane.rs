@@ -10,7 +10,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cvm::core::iod::{DrainTicket, Iod, LogIo, OpenTicket, RangeNumber, VolumeIo, VolumeName};
+use cvm::core::iod::{DrainTicket, LogIo, OpenTicket, RangeNumber, VolumeIo, VolumeName};
 use cvm::disk::DRL_BLOCK;
 use cvm::model::{KernelState, Sectors, UniqueId};
 use cvm::volume::{
@@ -21,7 +21,7 @@ use llt::Instant;
 
 use super::data::{Identity, Tag};
 use super::driver::Driver;
-use super::node::Node;
+use super::node::{Node, Vxiod};
 
 /// The volumes of one node.
 #[derive(Debug, Default)]
@@ -37,6 +37,8 @@ pub struct Plane {
     opening: BTreeMap<u64, VolumeName>,
     next: u64,
     program_at: Instant,
+    /// How often vxiod had changed when volumes were told; 0: they are to be told in any case.
+    told: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +139,7 @@ impl Plane {
             asked: BTreeMap::new(),
         };
         self.volumes.insert(number, open);
+        self.told = 0;
         self.by_name.insert(name.clone(), number);
         if let Some(range) = self.ranges.get(name).copied() {
             self.hold_in(number, range);
@@ -230,9 +233,13 @@ impl Plane {
         })
     }
 
-    /// Tells volumes what has changed; those whose program has lost them.
-    fn look(&mut self, iod: &Iod) -> (bool, Vec<VolumeName>) {
+    /// Tells volumes what has changed; those whose program has lost them. Nothing has if vxiod is as it
+    /// was, no volume is new and none has come to stand still.
+    fn look(&mut self, iod: &Vxiod) -> (bool, Vec<VolumeName>) {
         let (mut lost, mut is_new) = (Vec::new(), false);
+        if std::mem::replace(&mut self.told, iod.changes()) == iod.changes() {
+            return (is_new, lost);
+        }
         for (number, open) in &mut self.volumes {
             if open.told == Some(VolumeIo::Gone) {
                 continue;
@@ -263,19 +270,28 @@ impl Plane {
     }
 
     fn forget_unused(&mut self) {
-        let ranges = &self.ranges;
-        let mut flights: BTreeSet<u64> = self.flights.iter().map(|flight| flight.volume).collect();
-        flights.extend(self.leaseless.iter().map(|(volume, ..)| *volume));
-        self.volumes.retain(|number, open| {
-            let is_held = open.told != Some(VolumeIo::Gone) && ranges.contains_key(&open.name);
-            open.is_used || open.copy.is_some() || is_held || flights.contains(number)
-        });
+        let is_wanted = |number: &u64, open: &Open| {
+            let is_held =
+                || open.told != Some(VolumeIo::Gone) && self.ranges.contains_key(&open.name);
+            open.is_used
+                || open.copy.is_some()
+                || is_held()
+                || self.flights.iter().any(|flight| flight.volume == *number)
+                || self.leaseless.iter().any(|(volume, ..)| volume == number)
+        };
+        if self.volumes.iter().all(|(number, open)| is_wanted(number, open)) {
+            return;
+        }
+        self.volumes.retain(|number, open| is_wanted(number, open));
         let volumes = &self.volumes;
         self.by_name.retain(|_, number| volumes.contains_key(number));
     }
 
     /// Tickets of what has come to its end.
     fn drained(&mut self) -> Option<DrainTicket> {
+        if self.drains.is_empty() {
+            return None;
+        }
         let moving: Vec<&Open> = self.volumes.values().filter(|open| open.moves()).collect();
         let waits = |group: &Option<UniqueId>| {
             moving.iter().any(|open| match group {
@@ -314,7 +330,7 @@ impl Driver {
 
     /// An operation comes back, or goes to its disk after it has waited for the lease.
     fn landed(&mut self, node: usize) -> bool {
-        let has_lease = self.has_lease(node);
+        let has_lease = !self.nodes[node].plane.leaseless.is_empty() && self.has_lease(node);
         let plane = &mut self.nodes[node].plane;
         let volumes = &plane.volumes;
         let is_gone = |volume: &u64| volumes.get(volume).is_none_or(|open| open.volume.is_gone());
@@ -396,16 +412,18 @@ impl Driver {
         let Some(asked) = volume.and_then(|open| open.asked.get_mut(&op.request)) else {
             return is_done;
         };
-        for step in 0..len {
-            let place = usize::try_from(op.offset + step).unwrap_or(usize::MAX);
-            match op.work {
-                DiskWork::Flush => {}
-                DiskWork::Read => asked.data[place] = self.data.held(&flight.disk, op.at + step),
-                DiskWork::Write { .. } | DiskWork::Zero { .. } => {
-                    let is_own = asked.request.what.changes();
-                    let tag = if is_own { op.request.0 } else { asked.data[place] };
-                    self.data.put(&flight.disk, op.at + step, tag);
-                }
+        let (begin, len) = (usize::try_from(op.offset), usize::try_from(len));
+        let (begin, len) = (begin.unwrap_or(usize::MAX), len.unwrap_or(usize::MAX));
+        match op.work {
+            DiskWork::Flush => {}
+            DiskWork::Read => {
+                self.data.read(&flight.disk, op.at, &mut asked.data[begin..begin + len]);
+            }
+            DiskWork::Write { .. } | DiskWork::Zero { .. } if asked.request.what.changes() => {
+                self.data.write(&flight.disk, op.at, &vec![op.request.0; len]);
+            }
+            DiskWork::Write { .. } | DiskWork::Zero { .. } => {
+                self.data.write(&flight.disk, op.at, &asked.data[begin..begin + len]);
             }
         }
         is_done
@@ -470,6 +488,7 @@ impl Driver {
                 if let Some(open) = self.nodes[node].plane.volumes.get_mut(&number) {
                     open.is_still = true;
                 }
+                self.nodes[node].plane.told = 0;
             }
         }
         self.note(node, 12, number);
@@ -633,7 +652,8 @@ impl Driver {
         };
         let (at, len) = if what == What::Flush { (0, 0) } else { (at, len) };
         let id = self.data.number();
-        let expected = (at..at + len).map(|s| self.data.possible(&volume, s).cloned()).collect();
+        let read = if what == What::Read { at..at + len } else { at..at };
+        let expected = read.map(|s| self.data.possible(&volume, s).cloned()).collect();
         if what.changes() {
             self.data.begin(&volume, at, len, id);
         }

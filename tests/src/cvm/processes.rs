@@ -11,7 +11,7 @@ use cvm::sim::CLUSTER;
 use llt::{Id, Incarnation, Instant};
 
 use super::driver::Driver;
-use super::node::Heard;
+use super::node::{Heard, Vxiod};
 use super::workload::{Effect, name};
 use crate::history::End;
 use crate::node::State;
@@ -201,7 +201,9 @@ impl Driver {
             rest_after: Duration::from_millis(500),
             ..IodConfig::default()
         };
-        self.nodes[node].iod = Some(Iod::new(id, config));
+        let state = &mut self.nodes[node];
+        state.iod = Some(Vxiod::new(Iod::new(id, config)));
+        (state.collected, state.watched) = (0, 0);
         self.link(node);
     }
 
