@@ -1,6 +1,6 @@
 //! What disks hold of volumes, and what programs may expect to read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use cvm::model::{Rid, Sectors, UniqueId};
 
@@ -9,6 +9,22 @@ pub(super) type Tag = u64;
 
 /// What was there before anybody wrote: anything.
 const ANYTHING: Tag = Tag::MAX;
+
+/// What a sector of a volume may hold; nothing if nobody has written it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tags(Vec<Tag>);
+
+impl Tags {
+    /// It may hold what nobody knows.
+    pub(super) fn is_anything(&self) -> bool {
+        self.0.is_empty() || self.0.contains(&ANYTHING)
+    }
+
+    /// It may hold that.
+    pub(super) fn allows(&self, tag: Tag) -> bool {
+        self.is_anything() || self.0.contains(&tag)
+    }
+}
 
 /// A volume, whatever it is called.
 pub(super) type Identity = (UniqueId, Rid);
@@ -23,9 +39,9 @@ type Page = Box<[Tag; PAGE]>;
 pub struct Data {
     /// Of each disk, by number, the pages of which anything was written.
     pages: BTreeMap<UniqueId, BTreeMap<Sectors, Page>>,
-    volumes: BTreeMap<Identity, BTreeMap<Sectors, BTreeSet<Tag>>>,
+    volumes: BTreeMap<Identity, BTreeMap<Sectors, Vec<Tags>>>,
     /// How many requests had been made when each write ended; what has not is not there.
-    over: BTreeMap<Tag, u64>,
+    over: Vec<Option<u64>>,
     requests: u64,
 }
 
@@ -69,22 +85,37 @@ impl Data {
         }
     }
 
-    /// What a sector of a volume may hold; `None`: anything.
-    pub(super) fn possible(&self, volume: &Identity, sector: Sectors) -> Option<&BTreeSet<Tag>> {
-        let tags = self.volumes.get(volume)?.get(&sector)?;
-        (!tags.contains(&ANYTHING)).then_some(tags)
+    /// What sectors of a volume may hold, each.
+    pub(super) fn possible(&self, volume: &Identity, at: Sectors, len: Sectors) -> Vec<Tags> {
+        let mut possible = Vec::new();
+        let sectors = self.volumes.get(volume);
+        for (page, first, len) in pieces(at, usize::try_from(len).unwrap_or(0)) {
+            match sectors.and_then(|sectors| sectors.get(&page)) {
+                Some(page) => possible.extend_from_slice(&page[first..first + len]),
+                None => possible.resize(possible.len() + len, Tags::default()),
+            }
+        }
+        possible
     }
 
-    /// Sectors of a volume that somebody has written.
-    pub(super) fn written(&self, volume: &Identity) -> Vec<Sectors> {
-        self.volumes.get(volume).into_iter().flat_map(BTreeMap::keys).copied().collect()
+    /// Sectors of a volume that somebody has written, and what they may hold.
+    pub(super) fn written(&self, volume: &Identity) -> impl Iterator<Item = (Sectors, &Tags)> {
+        let pages = self.volumes.get(volume).into_iter().flatten();
+        let sectors = pages.flat_map(|(page, tags)| (page * PAGE as u64..).zip(tags.iter()));
+        sectors.filter(|(_, tags)| !tags.0.is_empty())
     }
 
     /// A program begins to write.
     pub(super) fn begin(&mut self, volume: &Identity, at: Sectors, len: Sectors, tag: Tag) {
         let sectors = self.volumes.entry(volume.clone()).or_default();
-        for sector in at..at + len {
-            sectors.entry(sector).or_insert_with(|| BTreeSet::from([ANYTHING])).insert(tag);
+        for (page, first, len) in pieces(at, usize::try_from(len).unwrap_or(0)) {
+            let page = sectors.entry(page).or_insert_with(|| vec![Tags::default(); PAGE]);
+            for tags in &mut page[first..first + len] {
+                if tags.0.is_empty() {
+                    tags.0.push(ANYTHING);
+                }
+                tags.0.push(tag);
+            }
         }
     }
 
@@ -101,15 +132,28 @@ impl Data {
             // What was over before it was asked for is not there any more.
             let over = &self.over;
             let is_beside =
-                |other: &Tag| *other != ANYTHING && over.get(other).is_none_or(|at| *at >= tag);
-            for sector in at..at + len {
-                let tags = sectors.entry(sector).or_default();
-                tags.retain(is_beside);
-                tags.insert(tag);
+                |other: &Tag| *other != ANYTHING && over_at(over, *other).is_none_or(|at| at >= tag);
+            for (page, first, len) in pieces(at, usize::try_from(len).unwrap_or(0)) {
+                let page = sectors.entry(page).or_insert_with(|| vec![Tags::default(); PAGE]);
+                for tags in &mut page[first..first + len] {
+                    tags.0.retain(is_beside);
+                    if !tags.0.contains(&tag) {
+                        tags.0.push(tag);
+                    }
+                }
             }
         }
-        self.over.insert(tag, self.requests);
+        let place = usize::try_from(tag).unwrap_or(0);
+        if self.over.len() <= place {
+            self.over.resize(place + 1, None);
+        }
+        self.over[place] = Some(self.requests);
     }
+}
+
+/// How many requests had been made when a write ended.
+fn over_at(over: &[Option<u64>], tag: Tag) -> Option<u64> {
+    usize::try_from(tag).ok().and_then(|place| *over.get(place)?)
 }
 
 /// The pages of a range: which, from where on, and how much of it.

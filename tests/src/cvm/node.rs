@@ -25,11 +25,21 @@ pub(super) enum Heard<T> {
 pub struct Vxiod {
     core: Iod,
     changes: u64,
+    /// When its timer is due, as of so many changes.
+    deadline: (u64, Option<Instant>),
 }
 
 impl Vxiod {
     pub(super) const fn new(core: Iod) -> Self {
-        Self { core, changes: 1 }
+        Self { core, changes: 1, deadline: (0, None) }
+    }
+
+    /// When its timer is due.
+    pub(super) fn deadline(&mut self) -> Option<Instant> {
+        if self.deadline.0 != self.changes {
+            self.deadline = (self.changes, self.core.next_deadline());
+        }
+        self.deadline.1
     }
 
     /// How often it may have changed; never 0.

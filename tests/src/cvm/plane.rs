@@ -19,7 +19,7 @@ use cvm::volume::{
 use gab::PortName;
 use llt::Instant;
 
-use super::data::{Identity, Tag};
+use super::data::{Identity, Tag, Tags};
 use super::driver::Driver;
 use super::node::{Node, Vxiod};
 
@@ -78,8 +78,8 @@ struct Asked {
 enum Of {
     Copy(RangeNumber),
     Hold(RangeNumber),
-    /// A program, which expects of a read one of these for each sector, or anything.
-    Program(Identity, Vec<Option<BTreeSet<Tag>>>),
+    /// A program, which expects of a read one of these for each sector.
+    Program(Identity, Vec<Tags>),
 }
 
 /// An operation on its way to a disk and back.
@@ -545,13 +545,13 @@ impl Driver {
         &mut self,
         volume: &Identity,
         request: &Request,
-        before: &[Option<BTreeSet<Tag>>],
+        before: &[Tags],
         data: &[Tag],
     ) {
         for ((sector, before), held) in (request.at..).zip(before).zip(data) {
             // What was there when it was asked for, and what came since.
             let is_late = *held > request.id.0;
-            if before.as_ref().is_some_and(|before| !before.contains(held)) && !is_late {
+            if !before.allows(*held) && !is_late {
                 let text = format!("{volume:?} sector {sector}: {held}, of {before:?}");
                 self.fault("cvm-read", || text);
                 return;
@@ -652,8 +652,8 @@ impl Driver {
         };
         let (at, len) = if what == What::Flush { (0, 0) } else { (at, len) };
         let id = self.data.number();
-        let read = if what == What::Read { at..at + len } else { at..at };
-        let expected = read.map(|s| self.data.possible(&volume, s).cloned()).collect();
+        let read = if what == What::Read { len } else { 0 };
+        let expected = self.data.possible(&volume, at, read);
         if what.changes() {
             self.data.begin(&volume, at, len, id);
         }
@@ -692,10 +692,12 @@ impl Driver {
             for (name, record) in &table.image.group.volumes {
                 let Some(map) = VolumeMap::new(&table.image.group, name.as_str()) else { continue };
                 let volume = (id.clone(), record.common.rid);
-                for sector in self.data.written(&volume) {
-                    let Some(possible) = self.data.possible(&volume, sector) else { continue };
+                for (sector, possible) in self.data.written(&volume) {
+                    if possible.is_anything() {
+                        continue;
+                    }
                     let held = self.copies_of(&map, sector);
-                    if held.len() > 1 || !held.is_subset(possible) {
+                    if held.len() > 1 || !held.iter().all(|tag| possible.allows(*tag)) {
                         wrong.push(format!(
                             "{name} of {id}, sector {sector}: {held:?}, of {possible:?}"
                         ));

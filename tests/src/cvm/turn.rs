@@ -71,7 +71,9 @@ impl Driver {
         let due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= local);
         let hangs = self.nodes[node].hangs_until > self.world.now();
         let state = &mut self.nodes[node];
-        if let Some(iod) = state.iod.as_mut().filter(|iod| due(iod.next_deadline())) {
+        if let Some(iod) = &mut state.iod
+            && due(iod.deadline())
+        {
             iod.handle_timer(local);
         }
         if let Some(configd) = state.configd.as_mut().filter(|_| !hangs) {
