@@ -372,17 +372,18 @@ impl Driver {
         })
     }
 
-    /// Others have gone on without it.
+    /// Others have gone on without it. Reconfigurations are counted anew where nobody has stayed who knows
+    /// of the last one: who is of an older generation, and has no lease, is left behind itself.
     fn is_left_behind(&self, node: usize) -> bool {
-        let id = self.nodes[node].id;
+        let Node { id, generation, .. } = self.nodes[node];
         let reconfig = self.nodes[node].iod.as_ref().map_or(0, |iod| iod.role().reconfig);
-        let goes_on = |other: &Node| {
-            other.member().is_some_and(|iod| {
-                let role = iod.role();
-                role.reconfig > reconfig && !role.members.contains(id)
-            })
+        let goes_on = |other: usize| {
+            let state = &self.nodes[other];
+            let role = state.member().map(cvm::core::iod::Iod::role);
+            role.is_some_and(|role| role.reconfig > reconfig && !role.members.contains(id))
+                && (state.generation >= generation || self.has_lease(other))
         };
-        self.nodes.iter().any(goes_on)
+        (0..self.nodes.len()).any(goes_on)
     }
 
     /// A disk does what it is told. What fails may be done in part.
