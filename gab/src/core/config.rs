@@ -204,12 +204,16 @@ pub enum Mutant {
     JeopardyNotAgreed,
     /// Who is in a view takes it that the others still count on it.
     LeaseUnproven,
+    /// Of volumes, not of GAB: what is changed after a snapshot is not noted.
+    ChangesUnnoted,
+    /// Of volumes, not of GAB: what is to be durable is not flushed.
+    FlushForgotten,
 }
 
 #[cfg(any(test, feature = "sim"))]
 impl Mutant {
     /// Every rule that can be broken.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::WedgedAcks,
         Self::LeftoversBeforeArbitration,
         Self::NoViewCheck,
@@ -233,5 +237,7 @@ impl Mutant {
         Self::ReadyViewsNotCounted,
         Self::JeopardyNotAgreed,
         Self::LeaseUnproven,
+        Self::ChangesUnnoted,
+        Self::FlushForgotten,
     ];
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use cvm::model::{Rid, Sectors, UniqueId};
+use cvm::model::{Group, Rid, Sectors, UniqueId};
+
+use crate::rng::Draw;
 
 /// What a sector holds: the number of the write that it is of.
 pub(super) type Tag = u64;
@@ -12,18 +14,39 @@ const ANYTHING: Tag = Tag::MAX;
 
 /// What a sector of a volume may hold; nothing if nobody has written it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tags(Vec<Tag>);
+pub(super) struct Tags {
+    now: Vec<Tag>,
+    /// What was replaced by something that was not flushed since, and how many requests had been made
+    /// then: it comes back if the power goes.
+    before: Vec<(Tag, u64)>,
+}
 
 impl Tags {
     /// It may hold what nobody knows.
     pub(super) fn is_anything(&self) -> bool {
-        self.0.is_empty() || self.0.contains(&ANYTHING)
+        self.now.is_empty() || self.now.contains(&ANYTHING)
+    }
+
+    /// Nobody has written it, or everybody knows what was written last.
+    pub(super) fn is_known(&self) -> bool {
+        self.now.is_empty() || self.now.len() == 1 && self.now[0] != ANYTHING
     }
 
     /// It may hold that.
     pub(super) fn allows(&self, tag: Tag) -> bool {
-        self.is_anything() || self.0.contains(&tag)
+        self.is_anything() || self.now.contains(&tag)
     }
+}
+
+/// How a write of a program ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Done {
+    /// It is there, whatever happens.
+    Durable,
+    /// It may be there or not.
+    Unknown,
+    /// It is there as long as there is power, or it is flushed.
+    Written,
 }
 
 /// A volume, whatever it is called.
@@ -34,11 +57,17 @@ const PAGE: usize = 64;
 
 type Page = Box<[Tag; PAGE]>;
 
+type Pages = BTreeMap<UniqueId, BTreeMap<Sectors, Page>>;
+
 /// Contents of all disks, and of all volumes as programs see them.
 #[derive(Debug, Default)]
 pub struct Data {
     /// Of each disk, by number, the pages of which anything was written.
-    pages: BTreeMap<UniqueId, BTreeMap<Sectors, Page>>,
+    pages: Pages,
+    /// Of pages that were written and not flushed since, what is left of them if the power goes.
+    durable: Pages,
+    /// The volume that each snapshot was broken off.
+    origins: BTreeMap<Identity, Identity>,
     volumes: BTreeMap<Identity, BTreeMap<Sectors, Vec<Tags>>>,
     /// How many requests had been made when each write ended; what has not is not there.
     over: Vec<Option<u64>>,
@@ -73,15 +102,49 @@ impl Data {
         tag[0]
     }
 
-    /// A disk is written from a sector on.
-    pub(super) fn write(&mut self, disk: &UniqueId, at: Sectors, tags: &[Tag]) {
+    /// A disk is written from a sector on; durably, or into its cache.
+    pub(super) fn write(&mut self, disk: &UniqueId, at: Sectors, tags: &[Tag], is_durable: bool) {
         let pages = self.pages.entry(disk.clone()).or_default();
+        let durable = self.durable.entry(disk.clone()).or_default();
         let mut rest = tags;
-        for (page, first, len) in pieces(at, rest.len()) {
+        for (number, first, len) in pieces(at, rest.len()) {
             let (piece, others) = rest.split_at(len);
-            let page = pages.entry(page).or_insert_with(|| Box::new([0; PAGE]));
+            let page = pages.entry(number).or_insert_with(|| Box::new([0; PAGE]));
+            if !is_durable {
+                durable.entry(number).or_insert_with(|| page.clone());
+            } else if let Some(durable) = durable.get_mut(&number) {
+                durable[first..first + len].copy_from_slice(piece);
+            }
             page[first..first + len].copy_from_slice(piece);
             rest = others;
+        }
+    }
+
+    /// What a disk holds is durable.
+    pub(super) fn flush_disk(&mut self, disk: &UniqueId) {
+        self.durable.remove(disk);
+    }
+
+    /// All disks lose their power. What they have not flushed is there or not, sector by sector.
+    pub(super) fn lose_power(&mut self, draw: &mut Draw) {
+        for (disk, durable) in std::mem::take(&mut self.durable) {
+            let Some(pages) = self.pages.get_mut(&disk) else { continue };
+            let lost = [0.0, 0.5, 1.0][draw.pick(3)];
+            for (number, durable) in durable {
+                let Some(page) = pages.get_mut(&number) else { continue };
+                for (tag, durable) in page.iter_mut().zip(durable.iter()) {
+                    if tag != durable && draw.chance(lost) {
+                        *tag = *durable;
+                    }
+                }
+            }
+        }
+        for tags in self.volumes.values_mut().flat_map(BTreeMap::values_mut).flatten() {
+            for (tag, _) in std::mem::take(&mut tags.before) {
+                if !tags.now.contains(&tag) {
+                    tags.now.push(tag);
+                }
+            }
         }
     }
 
@@ -98,11 +161,35 @@ impl Data {
         possible
     }
 
-    /// Sectors of a volume that somebody has written, and what they may hold.
-    pub(super) fn written(&self, volume: &Identity) -> impl Iterator<Item = (Sectors, &Tags)> {
-        let pages = self.volumes.get(volume).into_iter().flatten();
-        let sectors = pages.flat_map(|(page, tags)| (page * PAGE as u64..).zip(tags.iter()));
-        sectors.filter(|(_, tags)| !tags.0.is_empty())
+    /// Sectors that somebody has written, of a volume or of what was ever broken off it, and what they
+    /// may hold in the volume.
+    pub(super) fn written(&self, volume: &Identity) -> BTreeMap<Sectors, Tags> {
+        let mut written = BTreeMap::new();
+        let snapshots = self.origins.iter().filter(|(_, of)| *of == volume);
+        let others = snapshots.map(|(snapshot, _)| (snapshot, false));
+        for (of, is_own) in others.chain([(volume, true)]) {
+            let pages = self.volumes.get(of).into_iter().flatten();
+            let sectors = pages.flat_map(|(page, tags)| (page * PAGE as u64..).zip(tags.iter()));
+            for (sector, tags) in sectors.filter(|(_, tags)| !tags.now.is_empty()) {
+                written.insert(sector, if is_own { tags.clone() } else { Tags::default() });
+            }
+        }
+        written
+    }
+
+    /// This is in force from now on: a new snapshot holds what its volume holds, which nobody has
+    /// changed yet.
+    pub(super) fn in_force(&mut self, group: &Group) {
+        for volume in group.volumes.values() {
+            let Some(of) = volume.snapshot_of else { continue };
+            let (snapshot, volume) =
+                ((group.id.clone(), volume.common.rid), (group.id.clone(), of));
+            if !self.origins.contains_key(&snapshot) {
+                let held = self.volumes.get(&volume).cloned().unwrap_or_default();
+                self.volumes.insert(snapshot.clone(), held);
+                self.origins.insert(snapshot, volume);
+            }
+        }
     }
 
     /// A program begins to write.
@@ -111,10 +198,10 @@ impl Data {
         for (page, first, len) in pieces(at, usize::try_from(len).unwrap_or(0)) {
             let page = sectors.entry(page).or_insert_with(|| vec![Tags::default(); PAGE]);
             for tags in &mut page[first..first + len] {
-                if tags.0.is_empty() {
-                    tags.0.push(ANYTHING);
+                if tags.now.is_empty() {
+                    tags.now.push(ANYTHING);
                 }
-                tags.0.push(tag);
+                tags.now.push(tag);
             }
         }
     }
@@ -126,19 +213,29 @@ impl Data {
         volume: &Identity,
         (at, len): (Sectors, Sectors),
         tag: Tag,
-        is_done: bool,
+        done: Done,
     ) {
-        if is_done && let Some(sectors) = self.volumes.get_mut(volume) {
+        if done != Done::Unknown
+            && let Some(sectors) = self.volumes.get_mut(volume)
+        {
             // What was over before it was asked for is not there any more.
-            let over = &self.over;
-            let is_beside =
-                |other: &Tag| *other != ANYTHING && over_at(over, *other).is_none_or(|at| at >= tag);
+            let (over, requests) = (&self.over, self.requests);
+            let is_beside = |other: &Tag| {
+                *other != ANYTHING && over_at(over, *other).is_none_or(|at| at >= tag)
+            };
             for (page, first, len) in pieces(at, usize::try_from(len).unwrap_or(0)) {
                 let page = sectors.entry(page).or_insert_with(|| vec![Tags::default(); PAGE]);
                 for tags in &mut page[first..first + len] {
-                    tags.0.retain(is_beside);
-                    if !tags.0.contains(&tag) {
-                        tags.0.push(tag);
+                    let gone = tags.now.extract_if(.., |other| !is_beside(other));
+                    if done == Done::Durable {
+                        gone.for_each(drop);
+                        // As after a flush that was asked for when this was.
+                        tags.before.retain(|(_, at)| *at >= tag);
+                    } else {
+                        tags.before.extend(gone.map(|other| (other, requests)));
+                    }
+                    if !tags.now.contains(&tag) {
+                        tags.now.push(tag);
                     }
                 }
             }
@@ -148,6 +245,15 @@ impl Data {
             self.over.resize(place + 1, None);
         }
         self.over[place] = Some(self.requests);
+    }
+
+    /// A flush is done: what had ended before it was asked for does not go any more.
+    pub(super) fn flushed(&mut self, volume: &Identity, flush: u64) {
+        for tags in
+            self.volumes.get_mut(volume).into_iter().flat_map(BTreeMap::values_mut).flatten()
+        {
+            tags.before.retain(|(_, at)| *at >= flush);
+        }
     }
 }
 

@@ -75,14 +75,17 @@ impl Watch {
         }
     }
 
-    /// CV3, CV5: what is in force was written, and is not what somebody was told is not.
-    pub fn tables(&mut self, iod: &Iod) {
+    /// CV3, CV5: what is in force was written, and is not what somebody was told is not. Gives what was
+    /// not in force anywhere before.
+    pub fn tables(&mut self, iod: &Iod) -> Vec<Arc<Image>> {
+        let mut new = Vec::new();
         for (group, table) in iod.tables() {
             let stamp = (table.stamp(), table.image.writer);
             if self.in_force.get(group).is_some_and(|stamps| stamps.contains(&stamp)) {
                 continue;
             }
             self.in_force.entry(group.clone()).or_default().insert(stamp);
+            new.push(Arc::clone(&table.image));
             let written = self.images.get(group).and_then(|images| images.get(&stamp));
             let is_same = written.is_some_and(|image| {
                 image.group == table.image.group
@@ -105,6 +108,7 @@ impl Watch {
                 self.fault("cvm-revived", text);
             }
         }
+        new
     }
 
     /// CV1: members that have read the same message stand at the same point.

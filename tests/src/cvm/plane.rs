@@ -12,14 +12,15 @@ use std::sync::Arc;
 
 use cvm::core::iod::{DrainTicket, LogIo, OpenTicket, RangeNumber, VolumeIo, VolumeName};
 use cvm::disk::DRL_BLOCK;
-use cvm::model::{KernelState, Sectors, UniqueId};
+use cvm::model::{Group, KernelState, PlexState, Sectors, UniqueId};
 use cvm::volume::{
     DiskOp, DiskWork, IoFailed, Request, RequestId, Rules, Volume, VolumeMap, VolumeOutput, What,
 };
 use gab::PortName;
+use gab::core::Mutant;
 use llt::Instant;
 
-use super::data::{Identity, Tag, Tags};
+use super::data::{Done, Identity, Tag, Tags};
 use super::driver::Driver;
 use super::node::{Node, Vxiod};
 
@@ -95,6 +96,8 @@ struct Flight {
     done: Option<bool>,
 }
 
+/// How likely marks in logs that nobody uses go, each time that a program does something.
+const TIDY: f64 = 0.003;
 /// Requests of the cluster.
 const OWN: u64 = 1 << 62;
 
@@ -235,7 +238,7 @@ impl Plane {
 
     /// Tells volumes what has changed; those whose program has lost them. Nothing has if vxiod is as it
     /// was, no volume is new and none has come to stand still.
-    fn look(&mut self, iod: &Vxiod) -> (bool, Vec<VolumeName>) {
+    fn look(&mut self, iod: &Vxiod, broken: Option<Mutant>) -> (bool, Vec<VolumeName>) {
         let (mut lost, mut is_new) = (Vec::new(), false);
         if std::mem::replace(&mut self.told, iod.changes()) == iod.changes() {
             return (is_new, lost);
@@ -261,7 +264,10 @@ impl Plane {
                     }
                     self.by_name.retain(|_, of| of != number);
                 }
-                VolumeIo::Runs { map, rules } => open.volume.go_on(Arc::clone(map), *rules),
+                VolumeIo::Runs { map, rules } => {
+                    let notes = rules.notes.filter(|_| broken != Some(Mutant::ChangesUnnoted));
+                    open.volume.go_on(Arc::clone(map), Rules { notes, ..*rules });
+                }
                 VolumeIo::Still => open.volume.stand_still(),
             }
             open.told = Some(io);
@@ -271,13 +277,11 @@ impl Plane {
 
     fn forget_unused(&mut self) {
         let is_wanted = |number: &u64, open: &Open| {
-            let is_held =
-                || open.told != Some(VolumeIo::Gone) && self.ranges.contains_key(&open.name);
             open.is_used
                 || open.copy.is_some()
-                || is_held()
                 || self.flights.iter().any(|flight| flight.volume == *number)
                 || self.leaseless.iter().any(|(volume, ..)| volume == number)
+                || open.told != Some(VolumeIo::Gone) && self.ranges.contains_key(&open.name)
         };
         if self.volumes.iter().all(|(number, open)| is_wanted(number, open)) {
             return;
@@ -396,6 +400,12 @@ impl Driver {
             return false;
         }
         let is_done = !self.draw.chance(self.storage.errors);
+        if op.work == DiskWork::Flush {
+            if is_done && self.broken != Some(Mutant::FlushForgotten) {
+                self.data.flush_disk(&flight.disk);
+            }
+            return is_done;
+        }
         let len = if is_done { op.len } else { op.len / 2 };
         if let Some(data) = flight.log.as_mut().filter(|_| op.work == DiskWork::Read) {
             let io = LogIo::Read { disk: flight.disk.clone(), at: op.at, len: op.len };
@@ -404,6 +414,10 @@ impl Driver {
             return is_done && !data.is_empty();
         }
         if let Some(data) = &flight.log {
+            if op.work != (DiskWork::Write { durable: true }) {
+                self.fault("cvm-log-volatile", || format!("node {node} writes {flight:?}"));
+                return false;
+            }
             let data = data[..usize::try_from(len).unwrap_or(0) * DRL_BLOCK].to_vec();
             let (disk, at, data) = (flight.disk.clone(), op.at, data.into());
             let io = LogIo::Write { disk, is_shared: true, at, data };
@@ -415,16 +429,17 @@ impl Driver {
         };
         let (begin, len) = (usize::try_from(op.offset), usize::try_from(len));
         let (begin, len) = (begin.unwrap_or(usize::MAX), len.unwrap_or(usize::MAX));
+        let is_durable = op.work == (DiskWork::Write { durable: true });
         match op.work {
             DiskWork::Flush => {}
             DiskWork::Read => {
                 self.data.read(&flight.disk, op.at, &mut asked.data[begin..begin + len]);
             }
             DiskWork::Write { .. } | DiskWork::Zero { .. } if asked.request.what.changes() => {
-                self.data.write(&flight.disk, op.at, &vec![op.request.0; len]);
+                self.data.write(&flight.disk, op.at, &vec![op.request.0; len], is_durable);
             }
             DiskWork::Write { .. } | DiskWork::Zero { .. } => {
-                self.data.write(&flight.disk, op.at, &asked.data[begin..begin + len]);
+                self.data.write(&flight.disk, op.at, &asked.data[begin..begin + len], is_durable);
             }
         }
         is_done
@@ -434,7 +449,7 @@ impl Driver {
         let local = self.local(node);
         let state = &mut self.nodes[node];
         let Some(iod) = &mut state.iod else { return false };
-        let (is_new, lost) = state.plane.look(iod);
+        let (is_new, lost) = state.plane.look(iod, self.broken);
         for (group, volume) in &lost {
             iod.close_volume(local, group, volume);
         }
@@ -533,7 +548,17 @@ impl Driver {
                 }
             }
             Of::Program(volume, _) if request.what.changes() => {
-                self.data.end(&volume, (request.at, request.len), id.0, result.is_ok());
+                let done = match request.what {
+                    _ if result.is_err() => Done::Unknown,
+                    What::Write { durable: true } | What::Zero { durable: true, .. } => {
+                        Done::Durable
+                    }
+                    _ => Done::Written,
+                };
+                self.data.end(&volume, (request.at, request.len), id.0, done);
+            }
+            Of::Program(volume, _) if result.is_ok() && request.what == What::Flush => {
+                self.data.flushed(&volume, id.0);
             }
             Of::Program(volume, expected) if result.is_ok() => {
                 self.check_read(&volume, &request, &expected, &data);
@@ -542,13 +567,7 @@ impl Driver {
         }
     }
 
-    fn check_read(
-        &mut self,
-        volume: &Identity,
-        request: &Request,
-        before: &[Tags],
-        data: &[Tag],
-    ) {
+    fn check_read(&mut self, volume: &Identity, request: &Request, before: &[Tags], data: &[Tag]) {
         for ((sector, before), held) in (request.at..).zip(before).zip(data) {
             // What was there when it was asked for, and what came since.
             let is_late = *held > request.id.0;
@@ -571,6 +590,10 @@ impl Driver {
         let mean = if self.programs_run { 1_500 } else { 500 };
         self.nodes[node].plane.program_at =
             now + self.draw.exponential(Duration::from_micros(mean));
+        if self.draw.chance(TIDY) {
+            let volumes = self.nodes[node].plane.volumes.values_mut();
+            volumes.for_each(|open| open.volume.tidy());
+        }
         let used = self.nodes[node].plane.volumes.iter().filter(|(_, open)| open.is_used);
         let used: Vec<u64> = used.map(|(number, _)| *number).collect();
         let opens = self.programs_run && used.len() < 3 && self.draw.chance(0.2);
@@ -627,8 +650,12 @@ impl Driver {
         let (Some(iod), Some(open)) = (&mut state.iod, state.plane.volumes.get_mut(&number)) else {
             return;
         };
-        open.closes |= !programs_run || roll == 0;
         let name = open.name.clone();
+        let table = iod.tables().get(&name.0);
+        let record = table.and_then(|table| table.image.group.volumes.get(&name.1));
+        let is_snapshot = record.is_some_and(|record| record.snapshot_of.is_some());
+        // What is open does not come back to its volume.
+        open.closes |= !programs_run || roll == 0 || is_snapshot && roll < 6;
         let is_busy = open.asked.values().any(|asked| matches!(asked.of, Of::Program(..)));
         if open.closes {
             if !is_busy {
@@ -637,15 +664,15 @@ impl Driver {
             }
             return;
         }
-        let table = iod.tables().get(&name.0);
-        let Some(record) = table.and_then(|table| table.image.group.volumes.get(&name.1)) else {
-            return;
-        };
+        let Some(record) = record else { return };
         let volume = (name.0, record.common.rid);
         let parts = (record.len / 512).max(1);
         let at = place / 32 % parts * 512 + 64 * (of as u64 % 8) + place % 32;
         let (at, len) = (at.min(record.len - 1), len.min(record.len - at.min(record.len - 1)));
+        let is_kept = is_snapshot && volume.1.0 % 2 == 0;
         let what = match roll {
+            // Some snapshots nobody writes.
+            _ if is_kept => What::Read,
             1..=2 => What::Flush,
             3..=16 => What::Read,
             17..=19 => What::Zero { durable: false, may_unmap: false },
@@ -680,7 +707,7 @@ impl Driver {
                 && asked.request.what.changes()
             {
                 let Request { id, at, len, .. } = asked.request;
-                self.data.end(&volume, (at, len), id.0, false);
+                self.data.end(&volume, (at, len), id.0, Done::Unknown);
             }
         }
     }
@@ -694,14 +721,14 @@ impl Driver {
                 let Some(map) = VolumeMap::new(&table.image.group, name.as_str()) else { continue };
                 let volume = (id.clone(), record.common.rid);
                 for (sector, possible) in self.data.written(&volume) {
-                    if possible.is_anything() {
-                        continue;
-                    }
-                    let held = self.copies_of(&map, sector);
-                    if held.len() > 1 || !held.iter().all(|tag| possible.allows(*tag)) {
-                        wrong.push(format!(
-                            "{name} of {id}, sector {sector}: {held:?}, of {possible:?}"
-                        ));
+                    let (read, kept) = self.copies_of(&table.image.group, &map, sector);
+                    let held: BTreeSet<Tag> = read.union(&kept).copied().collect();
+                    let is_equal =
+                        if possible.is_known() { held.len() < 2 } else { read.len() < 2 };
+                    if !is_equal || !held.iter().all(|tag| possible.allows(*tag)) {
+                        let held = format!("{read:?}, to be broken off {kept:?}");
+                        wrong
+                            .push(format!("{name} of {id}, sector {sector}: {held}, {possible:?}"));
                         break;
                     }
                 }
@@ -712,14 +739,29 @@ impl Driver {
         }
     }
 
-    /// What the copies of a sector hold that are read.
-    fn copies_of(&self, map: &VolumeMap, sector: Sectors) -> BTreeSet<Tag> {
-        use cvm::volume::{MirrorIndex, PlexMode, Target};
-        let mut held = BTreeSet::new();
+    /// What the copies of a sector hold that are read, and those that are to be broken off. Where a
+    /// volume has but one of the former, a write that fails there may have been made on the latter.
+    fn copies_of(
+        &self,
+        group: &Group,
+        map: &VolumeMap,
+        sector: Sectors,
+    ) -> (BTreeSet<Tag>, BTreeSet<Tag>) {
+        use cvm::volume::{MirrorIndex, PlexMap, PlexMode, Target};
+        let (mut read, mut kept) = (BTreeSet::new(), BTreeSet::new());
         let mut mirrors = vec![(MirrorIndex::VOLUME, sector)];
         while let Some((mirror, at)) = mirrors.pop() {
             let plexes = map.mirror(mirror).plexes.iter().map(|plex| map.plex(*plex));
-            for plex in plexes.filter(|plex| plex.mode == PlexMode::ReadWrite) {
+            let is_done = |plex: &PlexMap| {
+                let record = group.plexes.get(&plex.name);
+                record.is_some_and(|record| record.state == PlexState::SnapDone)
+            };
+            for plex in plexes {
+                let held = match plex.mode {
+                    PlexMode::ReadWrite => &mut read,
+                    PlexMode::WriteOnly if is_done(plex) => &mut kept,
+                    PlexMode::Off | PlexMode::WriteOnly => continue,
+                };
                 for part in plex.parts(at, 1) {
                     match part.target {
                         Some(Target::Disk { disk, at }) => {
@@ -731,6 +773,6 @@ impl Driver {
                 }
             }
         }
-        held
+        (read, kept)
     }
 }

@@ -50,6 +50,15 @@ impl Driver {
         self.world.crash(node);
     }
 
+    /// The power of the disks goes, too, when all nodes have failed: what is not durable may be lost.
+    pub fn lose_power(&mut self) {
+        self.say(|| "the disks have no power".to_owned());
+        for node in 0..self.nodes.len() {
+            self.storage.end_late(self.nodes[node].id);
+        }
+        self.data.lose_power(&mut self.draw);
+    }
+
     /// vxiod and vxconfigd fail with their machine.
     fn power_off(&mut self, node: usize) {
         self.say(|| format!("node {node}: the machine is gone"));

@@ -379,6 +379,6 @@ fn unequal(table: &Table) -> Option<String> {
         let (state, writers) = (record.state, &record.writers);
         return Some(format!("volume {volume} of {name} is {state}, written by {writers:?}"));
     }
-    let copied = group.plexes.iter().find(|(_, plex)| plex.is_being_copied());
+    let copied = group.plexes.iter().find(|(_, plex)| plex.needs_copy());
     copied.map(|(plex, record)| format!("plex {plex} of {name} is {} for ever", record.state))
 }

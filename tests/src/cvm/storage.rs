@@ -68,7 +68,8 @@ impl Storage {
         for (disk, until) in &self.stalled {
             self.writes.stall(disk, *until);
         }
-        for (_, node, write) in self.late.extract_if(.., |(at, ..)| *at <= now).collect::<Vec<_>>() {
+        for (_, node, write) in self.late.extract_if(.., |(at, ..)| *at <= now).collect::<Vec<_>>()
+        {
             self.land(node, &write);
         }
         self.writes.end(now, &mut self.disks)

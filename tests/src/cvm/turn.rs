@@ -94,7 +94,9 @@ impl Driver {
         state.collect();
         if let Some(iod) = state.iod.as_ref().filter(|iod| iod.changes() != state.watched) {
             state.watched = iod.changes();
-            self.watch.tables(iod);
+            for image in self.watch.tables(iod) {
+                self.data.in_force(&image.group);
+            }
         }
     }
 
@@ -426,6 +428,9 @@ impl Driver {
         let local = self.local(node);
         let state = &mut self.nodes[node];
         let done = self.storage.disks.log(state.id, &io);
+        if let (Ok(_), LogIo::Write { disk, .. }) = (&done, &io) {
+            self.data.flush_disk(disk);
+        }
         if let Some(iod) = &mut state.iod {
             iod.handle_log(local, token, done);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cvm::disk::RequestId;
 use cvm::model::op::{DiskName, Make, Op, VolumeLayout};
-use cvm::model::{Activation, Copies, Group, LogType, Name};
+use cvm::model::{Activation, Copies, Group, LogType, Name, PlexState};
 use cvm::request::{ClusterRequest, GroupRequest, Import, Reply, Request};
 use llt::{Instant, NodeId};
 
@@ -158,7 +158,7 @@ impl Driver {
         let groups: Vec<Arc<Group>> = groups.map(|table| Arc::clone(&table.image.group)).collect();
         let access = format!("disk_{}", draw.range(1, self.shape().disks.into()));
         let group = (!groups.is_empty()).then(|| Arc::clone(&groups[draw.pick(groups.len())]));
-        let weights = [12, 30, 10, 12, 8, 3, 6, 3, 6, 6, 2];
+        let weights = [12, 30, 8, 12, 6, 2, 5, 3, 6, 6, 2, 40];
         let (kind, Some(group)) = (draw.weighted(&weights), group) else {
             return self.any_group(&access, draw);
         };
@@ -208,8 +208,49 @@ impl Driver {
                 (Request::Activate { group: named, mode }, Effect::None)
             }
             10 => (Request::Cluster(ClusterRequest::Stop), Effect::None),
+            11 => match self.snapshot(&group, draw) {
+                Some((of, effect)) => (op(of), effect),
+                None => self.any_group(&access, draw),
+            },
             _ => self.any_group(&access, draw),
         }
+    }
+
+    /// A step in the life of a snapshot: rather one of the later ones.
+    fn snapshot(&mut self, group: &Group, draw: &mut Draw) -> Option<(Op, Effect)> {
+        let named = group.name.clone();
+        let is_full = |plex: &Name| {
+            group.plexes.get(plex).is_some_and(|plex| plex.state == PlexState::SnapDone)
+        };
+        let (mut plain, mut full, mut off) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, volume) in group.volumes.iter().filter(|(_, volume)| !volume.layer) {
+            let which = match group.original_of(volume) {
+                Some(_) => &mut off,
+                None if volume.plexes.iter().any(is_full) => &mut full,
+                None => &mut plain,
+            };
+            which.push(name.clone());
+        }
+        if !off.is_empty() && draw.chance(0.6) {
+            let snapshot = off[draw.pick(off.len())].clone();
+            let effect = Effect::Volume { group: named, volume: snapshot.clone(), made: false };
+            return Some(match draw.pick(8) {
+                0 => (Op::SnapClear(snapshot), Effect::None),
+                _ => (Op::SnapBack { snapshot, from_replica: false }, effect),
+            });
+        }
+        if !full.is_empty() && draw.chance(0.8) {
+            let volume = full[draw.pick(full.len())].clone();
+            if draw.pick(8) == 0 {
+                return Some((Op::SnapAbort(volume), Effect::None));
+            }
+            let snapshot = self.new_name('s');
+            let effect = Effect::Volume { group: named, volume: snapshot.clone(), made: true };
+            return Some((Op::Snapshot { volume, snapshot: Some(snapshot), count: 1 }, effect));
+        }
+        let volume = plain.get(draw.pick(plain.len().max(1)))?.clone();
+        let start = Op::SnapStart { volume, count: 1, layout: None, storage: Vec::new() };
+        Some((start, Effect::None))
     }
 
     /// A group is made, or one that was made at some time is imported.
