@@ -34,6 +34,8 @@ pub struct Hosts {
 #[derive(Debug)]
 struct Host {
     stack: Stack,
+    /// When its timer is due, if nothing has happened to it since that was asked.
+    deadline: Option<Option<Instant>>,
     /// Index into [`History::lives`].
     life: usize,
     /// Index into [`Life::clients`] of each registered client.
@@ -128,6 +130,12 @@ impl Hosts {
         recorder.finish()
     }
 
+    /// When the timer of a node is due.
+    pub fn next_deadline(&mut self, node: usize) -> Option<Instant> {
+        let host = self.hosts[node].as_mut()?;
+        *host.deadline.get_or_insert_with(|| host.stack.next_deadline())
+    }
+
     /// Something happens to `node` at world time `at`, when its own clock shows `local`. Inputs to
     /// a node that does not run are ignored.
     pub fn apply(&mut self, at: Instant, node: usize, local: Instant, input: Input) -> Applied {
@@ -137,6 +145,7 @@ impl Hosts {
             return Applied::Done;
         }
         let Some(host) = self.hosts[node].as_mut() else { return Applied::Done };
+        host.deadline = None;
         let mut door = Door {
             at,
             now: local,
@@ -193,8 +202,9 @@ impl Hosts {
             clients: Vec::new(),
         });
         let life = self.history.lives.len() - 1;
+        let (deadline, clients) = (None, BTreeMap::new());
         self.hosts[node] =
-            Some(Host { stack, life, clients: BTreeMap::new(), left: false, halted: false });
+            Some(Host { stack, deadline, life, clients, left: false, halted: false });
     }
 }
 

@@ -33,7 +33,10 @@ pub const fn expected(mutant: Mutant) -> Expected {
         | Mutant::WedgedAcks => Expected::Caught(Kind::Swarm),
         Mutant::NoEjection => Expected::Caught(Kind::Split),
         Mutant::JeopardyNotAgreed => Expected::Caught(Kind::Jeopardy),
-        Mutant::LeaseUnproven => Expected::Caught(Kind::Cvm),
+        Mutant::ChangesUnnoted
+        | Mutant::FillUnawaited
+        | Mutant::FlushForgotten
+        | Mutant::LeaseUnproven => Expected::Caught(Kind::Cvm),
         Mutant::MinorityGoesOn => Expected::Caught(Kind::Quorum),
         Mutant::ForeignLineage => Expected::CaughtBy(scripts::member_of_another_view),
         Mutant::InstallOnMajority => Expected::CaughtBy(scripts::installed_without_a_member),
@@ -61,7 +64,9 @@ pub const fn expected(mutant: Mutant) -> Expected {
 pub const fn kinds(mutant: Mutant) -> &'static [&'static str] {
     match mutant {
         Mutant::AbsenceAuthorises | Mutant::LeftoversBeforeArbitration => &["pc3-held"],
+        Mutant::ChangesUnnoted | Mutant::FillUnawaited => &["cvm-data", "cvm-read"],
         Mutant::CutFromProposer => &["ms5-gap"],
+        Mutant::FlushForgotten => &["cvm-data", "cvm-read"],
         Mutant::ForeignLineage => &["vw5-same-sequence"],
         Mutant::InstallOnMajority => &["install-without-ready"],
         Mutant::JeopardyNotAgreed => &["pt3-jeopardy"],

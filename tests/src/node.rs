@@ -27,8 +27,16 @@ impl Default for Clock {
 impl Clock {
     /// What it shows at this world time.
     pub fn local(self, world: Instant) -> Instant {
-        let run = u128::from(world.as_nanos()) * u128::from(self.rate_ppm) / 1_000_000;
-        Instant::from_nanos(self.offset_ns + u64::try_from(run).unwrap_or(u64::MAX / 2))
+        let (world, rate) = (world.as_nanos(), u64::from(self.rate_ppm));
+        // Divisions of 128 bits are slow, and this is asked all the time.
+        let run = match world.checked_mul(rate) {
+            Some(run) => run / 1_000_000,
+            None => {
+                let run = u128::from(world) * u128::from(rate) / 1_000_000;
+                u64::try_from(run).unwrap_or(u64::MAX / 2)
+            }
+        };
+        Instant::from_nanos(self.offset_ns + run)
     }
 
     /// The first world time at which it shows at least `local`.

@@ -16,6 +16,11 @@ pub struct Regression {
 /// All of them. A seed loses its meaning when a profile draws differently; its line then stays as
 /// the story, and its run is one more seed.
 pub const REGRESSIONS: &[Regression] = &[
+    failed(
+        Kind::Cvm,
+        76,
+        "a check took members that nobody counts on any more for those who go on",
+    ),
     failed(Kind::Jeopardy, 48, "a proposer that does not fit the clique kept freezing the others"),
     failed(Kind::Pause, 257, "a proposer that does not fit the clique kept freezing the others"),
     failed(Kind::Record, 7, "leftovers of a view were released before arbitration"),

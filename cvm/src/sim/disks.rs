@@ -1,7 +1,7 @@
 //! Disks with three slots, written when their time comes, and read as an import reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use llt::NodeId;
@@ -139,10 +139,7 @@ impl Disks {
     /// # Errors
     /// What such an import would be told.
     pub fn import(&self, group: &UniqueId) -> Result<Choice, ImportError> {
-        let owners = Name::new(CLUSTER).map(Owner::Cluster).into_iter().collect();
-        let group = group.clone();
-        let request = ImportRequest { group, owners, clear: false, force: false, select: None };
-        choose(&request, &self.found())
+        import(&self.found(), group)
     }
 
     /// What is on all disks that answer.
@@ -167,13 +164,12 @@ impl Disks {
     }
 
     fn found_on(&self, disk: &UniqueId) -> FoundDisk {
-        let place = |slot| self.slots.get(&(disk.clone(), slot)).cloned().unwrap_or_default();
-        let slot = |slot| match place(slot) {
-            Place { image: Some(image), .. } => FoundSlot::Image(Box::new((*image).clone())),
-            Place { is_torn: true, .. } => {
+        let slot = |slot| match self.slots.get(&(disk.clone(), slot)) {
+            Some(Place { image: Some(image), .. }) => FoundSlot::Image(Box::new((**image).clone())),
+            Some(Place { is_torn: true, .. }) => {
                 FoundSlot::Invalid { error: ImageError::Mixed { number: 1 }, head: None }
             }
-            Place { .. } => FoundSlot::decode(slot, &[0; 4096]),
+            Some(Place { .. }) | None => empty(slot),
         };
         FoundDisk {
             access: access(disk),
@@ -196,6 +192,25 @@ impl Disks {
         });
         claims.max_by_key(Claim::order)
     }
+}
+
+/// What such an import finds on these disks.
+///
+/// # Errors
+/// What it would be told.
+pub fn import(found: &[FoundDisk], group: &UniqueId) -> Result<Choice, ImportError> {
+    let owners = Name::new(CLUSTER).map(Owner::Cluster).into_iter().collect();
+    let group = group.clone();
+    let request = ImportRequest { group, owners, clear: false, force: false, select: None };
+    choose(&request, found)
+}
+
+/// A slot that nobody has written. Checksums take their time, and disks are looked at often.
+fn empty(slot: Slot) -> FoundSlot {
+    static EMPTY: OnceLock<[FoundSlot; 3]> = OnceLock::new();
+    let slots = EMPTY.get_or_init(|| Slot::ALL.map(|slot| FoundSlot::decode(slot, &[0; 4096])));
+    let place = Slot::ALL.iter().position(|of| *of == slot).unwrap_or(0);
+    slots[place].clone()
 }
 
 /// How all nodes call a disk.

@@ -8,6 +8,6 @@ mod disks;
 mod ranges;
 mod writes;
 
-pub use disks::{CLUSTER, Disks, access};
+pub use disks::{CLUSTER, Disks, access, import};
 pub use ranges::{Copy, Ranges};
 pub use writes::{Course, Ended, Fate, Writes};

@@ -100,8 +100,7 @@ impl Writes {
     /// What has ended by now takes place, the earliest first.
     pub fn end(&mut self, now: Instant, disks: &mut Disks) -> Vec<Ended> {
         let is_due = |under_way: &UnderWay| under_way.ends.is_some_and(|ends| ends <= now);
-        let (mut due, rest): (Vec<_>, Vec<_>) = self.0.drain(..).partition(is_due);
-        self.0 = rest;
+        let mut due: Vec<_> = self.0.extract_if(.., |under_way| is_due(under_way)).collect();
         due.sort_by_key(|under_way| under_way.ends);
         due.into_iter().map(|under_way| perform(under_way, disks)).collect()
     }

@@ -204,12 +204,18 @@ pub enum Mutant {
     JeopardyNotAgreed,
     /// Who is in a view takes it that the others still count on it.
     LeaseUnproven,
+    /// Of volumes, not of GAB: what is changed after a snapshot is not noted.
+    ChangesUnnoted,
+    /// A volume is changed although another one is still to be filled from it (CVM).
+    FillUnawaited,
+    /// Of volumes, not of GAB: what is to be durable is not flushed.
+    FlushForgotten,
 }
 
 #[cfg(any(test, feature = "sim"))]
 impl Mutant {
     /// Every rule that can be broken.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::WedgedAcks,
         Self::LeftoversBeforeArbitration,
         Self::NoViewCheck,
@@ -233,5 +239,8 @@ impl Mutant {
         Self::ReadyViewsNotCounted,
         Self::JeopardyNotAgreed,
         Self::LeaseUnproven,
+        Self::ChangesUnnoted,
+        Self::FillUnawaited,
+        Self::FlushForgotten,
     ];
 }

@@ -55,6 +55,9 @@ struct Args {
     /// Each seed twice: the hashes must be equal
     #[arg(long)]
     determinism: bool,
+    /// Print the hash of each run: two builds that behave alike print the same
+    #[arg(long)]
+    digests: bool,
     /// Apply a recorded run again, without network and randomness
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds", "first"])]
     replay: Option<PathBuf>,
@@ -199,6 +202,9 @@ fn run_all(args: &Args) -> Totals {
                         one(args, seed, Trace::Silent, true);
                     }
                     let mut totals = totals.lock().expect("no thread panics while it adds up");
+                    if args.digests {
+                        println!("seed {seed} {:016x}", outcome.digest);
+                    }
                     totals.add(args, seed, outcome, equal);
                     if failed && args.fail_fast {
                         stop.store(1, Ordering::Relaxed);

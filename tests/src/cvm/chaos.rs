@@ -20,7 +20,7 @@ impl Chaos {
     /// Of a seed: each kind is off, normal or favoured.
     pub fn new(seed: Seed) -> Self {
         let mut draw = seed.child("chaos").draw();
-        let weights = [5, 3, 6, 6, 6, 5, 6, 3, 1, 6, 8];
+        let weights = [5, 3, 6, 6, 6, 5, 6, 3, 2, 6, 8];
         let weights = weights.map(|weight| weight * [0, 1, 1, 4][draw.pick(4)]);
         let period = Duration::from_millis(draw.range(300, 2500));
         Self { next: Instant::ZERO + draw.exponential(period), draw, period, weights }
@@ -61,8 +61,14 @@ impl Chaos {
             }
             7 => driver.storage.errors = [0.0, 0.02, 0.3][draw.pick(3)],
             8 => {
+                let with_disks = draw.chance(0.7);
                 for node in 0..driver.nodes.len() {
                     driver.crash(node);
+                }
+                if with_disks {
+                    driver.lose_power();
+                }
+                for node in 0..driver.nodes.len() {
                     let down = draw.between(Duration::from_millis(1), Duration::from_millis(900));
                     driver.world.restart_after(node, down);
                 }

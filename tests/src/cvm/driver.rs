@@ -4,6 +4,7 @@
 use core::time::Duration;
 
 use gab::PortName;
+use gab::core::Mutant;
 use llt::{Instant, NodeId};
 
 use super::data::Data;
@@ -18,6 +19,7 @@ use crate::input::OpenFlags;
 use crate::node::State;
 use crate::profile::Profile;
 use crate::rng::{Draw, Seed};
+use crate::setup::mutant_by_name;
 use crate::world::{Trace, World};
 use cvm::core::iod::Write;
 use cvm::request::{Reply, Request};
@@ -63,6 +65,8 @@ pub struct Driver {
     pub data: Data,
     /// Programs open volumes and use them.
     pub programs_run: bool,
+    /// A rule of volumes that is broken.
+    pub(super) broken: Option<Mutant>,
     /// What must hold.
     pub watch: Watch,
     /// What utilities have asked for, in order.
@@ -98,12 +102,14 @@ impl Driver {
             let id = u8::try_from(index).ok().and_then(NodeId::new).expect("at most 128 nodes");
             Node::new(index, id, shape.latency)
         };
+        let broken = world.profile().setup.mutant.as_deref().and_then(mutant_by_name);
         Self {
             nodes: (0..world.nodes()).map(node).collect(),
             world,
             storage: Storage::new(shape.disks, seed.child("disks").draw()),
             data: Data::default(),
             programs_run: false,
+            broken,
             watch: Watch::default(),
             asked: Vec::new(),
             said: Said::new(),
@@ -185,6 +191,10 @@ impl Driver {
         let stopped: Vec<bool> = (0..self.nodes.len()).map(|n| self.is_stopped(n)).collect();
         for ended in self.storage.step(now, |node| !stopped[node.index()]) {
             self.say(|| format!("node {}: {}", ended.node, written(&ended)));
+            if ended.done.is_ok() {
+                // Written and flushed, which all that the disk holds is then.
+                self.data.flush_disk(ended.write.disk());
+            }
             self.nodes[ended.node.index()].ended.push_back((ended.token, ended.done));
         }
         self.disks_step();

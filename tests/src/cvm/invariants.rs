@@ -10,7 +10,7 @@ use std::sync::Arc;
 use core::time::Duration;
 use cvm::core::iod::{Iod, Upcall, Write};
 use cvm::core::txn::TxnId;
-use cvm::disk::{Decision, FoundSlot, Image, Outcome, RequestId};
+use cvm::disk::{Decision, FoundDisk, FoundSlot, Image, Outcome, RequestId};
 use cvm::model::{Epoch, Stamp, UniqueId};
 use cvm::request::Reply;
 use llt::{Id, Instant, NodeId, NodeSet};
@@ -75,14 +75,17 @@ impl Watch {
         }
     }
 
-    /// CV3, CV5: what is in force was written, and is not what somebody was told is not.
-    pub fn tables(&mut self, iod: &Iod) {
+    /// CV3, CV5: what is in force was written, and is not what somebody was told is not. Gives what was
+    /// not in force anywhere before.
+    pub fn tables(&mut self, iod: &Iod) -> Vec<Arc<Image>> {
+        let mut new = Vec::new();
         for (group, table) in iod.tables() {
             let stamp = (table.stamp(), table.image.writer);
             if self.in_force.get(group).is_some_and(|stamps| stamps.contains(&stamp)) {
                 continue;
             }
             self.in_force.entry(group.clone()).or_default().insert(stamp);
+            new.push(Arc::clone(&table.image));
             let written = self.images.get(group).and_then(|images| images.get(&stamp));
             let is_same = written.is_some_and(|image| {
                 image.group == table.image.group
@@ -105,6 +108,7 @@ impl Watch {
                 self.fault("cvm-revived", text);
             }
         }
+        new
     }
 
     /// CV1: members that have read the same message stand at the same point.
@@ -196,7 +200,8 @@ impl Watch {
             return;
         }
         self.looked = now;
-        self.look_at_writers(storage);
+        let found = storage.disks.found();
+        self.look_at_writers(&found);
         let members: Vec<&Iod> = nodes.iter().filter_map(Node::member).collect();
         let mut newest: BTreeMap<&UniqueId, Stamp> = BTreeMap::new();
         for (id, table) in members.iter().flat_map(|iod| iod.tables()) {
@@ -207,7 +212,7 @@ impl Watch {
         let master = settled_master(nodes, &members).filter(|id| !stopped[id.node.index()]);
         for (group, in_force) in newest {
             // Disks that are dead may make an import impossible.
-            let Ok(choice) = storage.disks.import(group) else { continue };
+            let Ok(choice) = cvm::sim::import(&found, group) else { continue };
             let (stamp, writer) = (choice.image.stamp, choice.image.writer);
             if stamp < in_force {
                 let text = format!("{group}: {in_force} is in force, an import finds {stamp}");
@@ -221,9 +226,9 @@ impl Watch {
     }
 
     /// CV1: no two writers have put something under one stamp on the disks.
-    fn look_at_writers(&mut self, storage: &Storage) {
+    fn look_at_writers(&mut self, found: &[FoundDisk]) {
         let mut writers: BTreeMap<(UniqueId, Stamp), Id> = BTreeMap::new();
-        for slot in storage.disks.found().into_iter().flat_map(|disk| disk.slots) {
+        for slot in found.iter().flat_map(|disk| &disk.slots) {
             let FoundSlot::Image(image) = slot else { continue };
             let key = (image.group.id.clone(), image.stamp);
             let writer = *writers.entry(key.clone()).or_insert(image.writer);

@@ -40,7 +40,7 @@ pub use chaos::Chaos;
 pub use data::Data;
 pub use driver::{Driver, Shape};
 pub use invariants::Watch;
-pub use node::Node;
+pub use node::{Node, Vxiod};
 pub use plane::Plane;
 pub use port::{Event, Port};
 pub use storage::Storage;

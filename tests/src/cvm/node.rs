@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use cvm::core::configd::{Configd, ConfigdOutput};
 use cvm::core::iod::{Command, Iod, IodOutput, LogIo, LogToken, Token, Upcall, WriteDone};
@@ -19,13 +20,56 @@ pub(super) enum Heard<T> {
     Said(T),
 }
 
+/// vxiod. What follows from it need not be looked at again before somebody may have changed it.
+#[derive(Debug)]
+pub struct Vxiod {
+    core: Iod,
+    changes: u64,
+    /// When its timer is due, as of so many changes.
+    deadline: (u64, Option<Instant>),
+}
+
+impl Vxiod {
+    pub(super) const fn new(core: Iod) -> Self {
+        Self { core, changes: 1, deadline: (0, None) }
+    }
+
+    /// When its timer is due.
+    pub(super) fn deadline(&mut self) -> Option<Instant> {
+        if self.deadline.0 != self.changes {
+            self.deadline = (self.changes, self.core.next_deadline());
+        }
+        self.deadline.1
+    }
+
+    /// How often it may have changed; never 0.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
+    }
+}
+
+impl Deref for Vxiod {
+    type Target = Iod;
+
+    fn deref(&self) -> &Iod {
+        &self.core
+    }
+}
+
+impl DerefMut for Vxiod {
+    fn deref_mut(&mut self) -> &mut Iod {
+        self.changes += 1;
+        &mut self.core
+    }
+}
+
 /// The processes of a node besides gabd.
 #[derive(Debug)]
 pub struct Node {
     /// Its id.
     pub id: NodeId,
     /// vxiod, if it runs.
-    pub iod: Option<Iod>,
+    pub iod: Option<Vxiod>,
     /// vxconfigd, if it runs.
     pub configd: Option<Configd>,
     /// Port v, of vxiod.
@@ -38,6 +82,9 @@ pub struct Node {
     pub generation: u64,
     /// What the cores want done and is not done yet: while there is something, they wait.
     pub(super) iod_out: VecDeque<IodOutput>,
+    /// How often vxiod had changed when it was asked what it wants, and when its tables were looked at.
+    pub(super) collected: u64,
+    pub(super) watched: u64,
     pub(super) configd_out: VecDeque<ConfigdOutput>,
     pub(super) to_configd: VecDeque<Heard<Upcall>>,
     pub(super) to_iod: VecDeque<Heard<Command>>,
@@ -84,6 +131,8 @@ impl Node {
             u: Port::new(index, 2),
             generation: 0,
             iod_out: VecDeque::new(),
+            collected: 0,
+            watched: 0,
             configd_out: VecDeque::new(),
             to_configd: VecDeque::new(),
             to_iod: VecDeque::new(),
@@ -109,7 +158,7 @@ impl Node {
 
     /// Its vxiod, if it is a member of the cluster.
     pub fn member(&self) -> Option<&Iod> {
-        self.iod.as_ref().filter(|iod| iod.role().is_member)
+        self.iod.as_deref().filter(|iod| iod.role().is_member)
     }
 
     /// Nothing is on its way between its processes.
@@ -126,10 +175,11 @@ impl Node {
 
     /// Takes what the cores want done.
     pub(super) fn collect(&mut self) {
-        if let Some(iod) = &mut self.iod {
-            while let Some(output) = iod.poll_output() {
+        if let Some(iod) = self.iod.as_mut().filter(|iod| iod.changes != self.collected) {
+            while let Some(output) = iod.core.poll_output() {
                 self.iod_out.push_back(output);
             }
+            self.collected = iod.changes;
         }
         if let Some(configd) = &mut self.configd {
             while let Some(output) = configd.poll_output() {

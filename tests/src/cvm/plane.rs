@@ -10,18 +10,19 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cvm::core::iod::{DrainTicket, Iod, LogIo, OpenTicket, RangeNumber, VolumeIo, VolumeName};
+use cvm::core::iod::{DrainTicket, LogIo, OpenTicket, RangeNumber, VolumeIo, VolumeName};
 use cvm::disk::DRL_BLOCK;
-use cvm::model::{KernelState, Rid, Sectors, UniqueId};
+use cvm::model::{Group, KernelState, PlexState, Rid, Sectors, UniqueId, VolumeState};
 use cvm::volume::{
     DiskOp, DiskWork, IoFailed, Request, RequestId, Rules, Volume, VolumeMap, VolumeOutput, What,
 };
 use gab::PortName;
+use gab::core::Mutant;
 use llt::Instant;
 
-use super::data::{Identity, Tag};
+use super::data::{Done, Identity, Tag, Tags};
 use super::driver::Driver;
-use super::node::Node;
+use super::node::{Node, Vxiod};
 
 /// The volumes of one node.
 #[derive(Debug, Default)]
@@ -37,6 +38,8 @@ pub struct Plane {
     opening: BTreeMap<u64, VolumeName>,
     next: u64,
     program_at: Instant,
+    /// How often vxiod had changed when volumes were told; 0: they are to be told in any case.
+    told: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +80,8 @@ enum Of {
     Copy(RangeNumber),
     Fill(RangeNumber),
     Hold(RangeNumber),
-    /// A program, which expects of a read one of these for each sector, or anything.
-    Program(Identity, Vec<Option<BTreeSet<Tag>>>),
+    /// A program, which expects of a read one of these for each sector.
+    Program(Identity, Vec<Tags>),
 }
 
 /// An operation on its way to a disk and back.
@@ -94,6 +97,8 @@ struct Flight {
     done: Option<bool>,
 }
 
+/// How likely marks in logs that nobody uses go, each time that a program does something.
+const TIDY: f64 = 0.003;
 /// Requests of the cluster.
 const OWN: u64 = 1 << 62;
 
@@ -138,6 +143,7 @@ impl Plane {
             asked: BTreeMap::new(),
         };
         self.volumes.insert(number, open);
+        self.told = 0;
         self.by_name.insert(name.clone(), number);
         if let Some(range) = self.ranges.get(name).copied() {
             self.hold_in(number, range);
@@ -251,9 +257,13 @@ impl Plane {
         })
     }
 
-    /// Tells volumes what has changed; those whose program has lost them.
-    fn look(&mut self, iod: &Iod) -> (bool, Vec<VolumeName>) {
+    /// Tells volumes what has changed; those whose program has lost them. Nothing has if vxiod is as it
+    /// was, no volume is new and none has come to stand still.
+    fn look(&mut self, iod: &Vxiod, broken: Option<Mutant>) -> (bool, Vec<VolumeName>) {
         let (mut lost, mut is_new) = (Vec::new(), false);
+        if std::mem::replace(&mut self.told, iod.changes()) == iod.changes() {
+            return (is_new, lost);
+        }
         for (number, open) in &mut self.volumes {
             if open.told == Some(VolumeIo::Gone) {
                 continue;
@@ -275,7 +285,14 @@ impl Plane {
                     }
                     self.by_name.retain(|_, of| of != number);
                 }
-                VolumeIo::Runs { map, rules } => open.volume.go_on(Arc::clone(map), *rules),
+                VolumeIo::Runs { map, rules } => {
+                    let notes = rules.notes.filter(|_| broken != Some(Mutant::ChangesUnnoted));
+                    let mut fill = rules.fill;
+                    if broken == Some(Mutant::FillUnawaited) {
+                        fill.take_if(|fill| !fill.is_target);
+                    }
+                    open.volume.go_on(Arc::clone(map), Rules { notes, fill, ..*rules });
+                }
                 VolumeIo::Still => open.volume.stand_still(),
             }
             open.told = Some(io);
@@ -284,21 +301,27 @@ impl Plane {
     }
 
     fn forget_unused(&mut self) {
-        let ranges = &self.ranges;
-        let mut flights: BTreeSet<u64> = self.flights.iter().map(|flight| flight.volume).collect();
-        flights.extend(self.leaseless.iter().map(|(volume, ..)| *volume));
-        self.volumes.retain(|number, open| {
-            let is_held = open.told != Some(VolumeIo::Gone) && ranges.contains_key(&open.name);
-            let is_filled = open.asked.values().any(|asked| matches!(asked.of, Of::Fill(_)));
-            let is_copied = open.copy.is_some() || is_filled;
-            open.is_used || is_copied || is_held || flights.contains(number)
-        });
+        let is_wanted = |number: &u64, open: &Open| {
+            open.is_used
+                || open.copy.is_some()
+                || open.asked.values().any(|asked| matches!(asked.of, Of::Fill(_)))
+                || self.flights.iter().any(|flight| flight.volume == *number)
+                || self.leaseless.iter().any(|(volume, ..)| volume == number)
+                || open.told != Some(VolumeIo::Gone) && self.ranges.contains_key(&open.name)
+        };
+        if self.volumes.iter().all(|(number, open)| is_wanted(number, open)) {
+            return;
+        }
+        self.volumes.retain(|number, open| is_wanted(number, open));
         let volumes = &self.volumes;
         self.by_name.retain(|_, number| volumes.contains_key(number));
     }
 
     /// Tickets of what has come to its end.
     fn drained(&mut self) -> Option<DrainTicket> {
+        if self.drains.is_empty() {
+            return None;
+        }
         let moving: Vec<&Open> = self.volumes.values().filter(|open| open.moves()).collect();
         let waits = |group: &Option<UniqueId>| {
             moving.iter().any(|open| match group {
@@ -337,7 +360,7 @@ impl Driver {
 
     /// An operation comes back, or goes to its disk after it has waited for the lease.
     fn landed(&mut self, node: usize) -> bool {
-        let has_lease = self.has_lease(node);
+        let has_lease = !self.nodes[node].plane.leaseless.is_empty() && self.has_lease(node);
         let plane = &mut self.nodes[node].plane;
         let volumes = &plane.volumes;
         let is_gone = |volume: &u64| volumes.get(volume).is_none_or(|open| open.volume.is_gone());
@@ -379,17 +402,18 @@ impl Driver {
         })
     }
 
-    /// Others have gone on without it.
+    /// Others have gone on without it. Reconfigurations are counted anew where nobody has stayed who knows
+    /// of the last one: who is of an older generation, and has no lease, is left behind itself.
     fn is_left_behind(&self, node: usize) -> bool {
-        let id = self.nodes[node].id;
+        let Node { id, generation, .. } = self.nodes[node];
         let reconfig = self.nodes[node].iod.as_ref().map_or(0, |iod| iod.role().reconfig);
-        let goes_on = |other: &Node| {
-            other.member().is_some_and(|iod| {
-                let role = iod.role();
-                role.reconfig > reconfig && !role.members.contains(id)
-            })
+        let goes_on = |other: usize| {
+            let state = &self.nodes[other];
+            let role = state.member().map(cvm::core::iod::Iod::role);
+            role.is_some_and(|role| role.reconfig > reconfig && !role.members.contains(id))
+                && (state.generation >= generation || self.has_lease(other))
         };
-        self.nodes.iter().any(goes_on)
+        (0..self.nodes.len()).any(goes_on)
     }
 
     /// A disk does what it is told. What fails may be done in part.
@@ -402,6 +426,12 @@ impl Driver {
             return false;
         }
         let is_done = !self.draw.chance(self.storage.errors);
+        if op.work == DiskWork::Flush {
+            if is_done && self.broken != Some(Mutant::FlushForgotten) {
+                self.data.flush_disk(&flight.disk);
+            }
+            return is_done;
+        }
         let len = if is_done { op.len } else { op.len / 2 };
         if let Some(data) = flight.log.as_mut().filter(|_| op.work == DiskWork::Read) {
             let io = LogIo::Read { disk: flight.disk.clone(), at: op.at, len: op.len };
@@ -410,6 +440,10 @@ impl Driver {
             return is_done && !data.is_empty();
         }
         if let Some(data) = &flight.log {
+            if op.work != (DiskWork::Write { durable: true }) {
+                self.fault("cvm-log-volatile", || format!("node {node} writes {flight:?}"));
+                return false;
+            }
             let data = data[..usize::try_from(len).unwrap_or(0) * DRL_BLOCK].to_vec();
             let (disk, at, data) = (flight.disk.clone(), op.at, data.into());
             let io = LogIo::Write { disk, is_shared: true, at, data };
@@ -419,16 +453,19 @@ impl Driver {
         let Some(asked) = volume.and_then(|open| open.asked.get_mut(&op.request)) else {
             return is_done;
         };
-        for step in 0..len {
-            let place = usize::try_from(op.offset + step).unwrap_or(usize::MAX);
-            match op.work {
-                DiskWork::Flush => {}
-                DiskWork::Read => asked.data[place] = self.data.held(&flight.disk, op.at + step),
-                DiskWork::Write { .. } | DiskWork::Zero { .. } => {
-                    let is_own = asked.request.what.changes();
-                    let tag = if is_own { op.request.0 } else { asked.data[place] };
-                    self.data.put(&flight.disk, op.at + step, tag);
-                }
+        let (begin, len) = (usize::try_from(op.offset), usize::try_from(len));
+        let (begin, len) = (begin.unwrap_or(usize::MAX), len.unwrap_or(usize::MAX));
+        let is_durable = op.work == (DiskWork::Write { durable: true });
+        match op.work {
+            DiskWork::Flush => {}
+            DiskWork::Read => {
+                self.data.read(&flight.disk, op.at, &mut asked.data[begin..begin + len]);
+            }
+            DiskWork::Write { .. } | DiskWork::Zero { .. } if asked.request.what.changes() => {
+                self.data.write(&flight.disk, op.at, &vec![op.request.0; len], is_durable);
+            }
+            DiskWork::Write { .. } | DiskWork::Zero { .. } => {
+                self.data.write(&flight.disk, op.at, &asked.data[begin..begin + len], is_durable);
             }
         }
         is_done
@@ -438,7 +475,7 @@ impl Driver {
         let local = self.local(node);
         let state = &mut self.nodes[node];
         let Some(iod) = &mut state.iod else { return false };
-        let (is_new, lost) = state.plane.look(iod);
+        let (is_new, lost) = state.plane.look(iod, self.broken);
         for (group, volume) in &lost {
             iod.close_volume(local, group, volume);
         }
@@ -500,6 +537,7 @@ impl Driver {
                 if let Some(open) = self.nodes[node].plane.volumes.get_mut(&number) {
                     open.is_still = true;
                 }
+                self.nodes[node].plane.told = 0;
             }
         }
         self.note(node, 12, number);
@@ -548,7 +586,17 @@ impl Driver {
                 }
             }
             Of::Program(volume, _) if request.what.changes() => {
-                self.data.end(&volume, (request.at, request.len), id.0, result.is_ok());
+                let done = match request.what {
+                    _ if result.is_err() => Done::Unknown,
+                    What::Write { durable: true } | What::Zero { durable: true, .. } => {
+                        Done::Durable
+                    }
+                    _ => Done::Written,
+                };
+                self.data.end(&volume, (request.at, request.len), id.0, done);
+            }
+            Of::Program(volume, _) if result.is_ok() && request.what == What::Flush => {
+                self.data.flushed(&volume, id.0);
             }
             Of::Program(volume, expected) if result.is_ok() => {
                 self.check_read(&volume, &request, &expected, &data);
@@ -557,17 +605,11 @@ impl Driver {
         }
     }
 
-    fn check_read(
-        &mut self,
-        volume: &Identity,
-        request: &Request,
-        before: &[Option<BTreeSet<Tag>>],
-        data: &[Tag],
-    ) {
+    fn check_read(&mut self, volume: &Identity, request: &Request, before: &[Tags], data: &[Tag]) {
         for ((sector, before), held) in (request.at..).zip(before).zip(data) {
             // What was there when it was asked for, and what came since.
             let is_late = *held > request.id.0;
-            if before.as_ref().is_some_and(|before| !before.contains(held)) && !is_late {
+            if !before.allows(*held) && !is_late {
                 let text = format!("{volume:?} sector {sector}: {held}, of {before:?}");
                 self.fault("cvm-read", || text);
                 return;
@@ -586,6 +628,10 @@ impl Driver {
         let mean = if self.programs_run { 1_500 } else { 500 };
         self.nodes[node].plane.program_at =
             now + self.draw.exponential(Duration::from_micros(mean));
+        if self.draw.chance(TIDY) {
+            let volumes = self.nodes[node].plane.volumes.values_mut();
+            volumes.for_each(|open| open.volume.tidy());
+        }
         let used = self.nodes[node].plane.volumes.iter().filter(|(_, open)| open.is_used);
         let used: Vec<u64> = used.map(|(number, _)| *number).collect();
         let opens = self.programs_run && used.len() < 3 && self.draw.chance(0.2);
@@ -642,8 +688,12 @@ impl Driver {
         let (Some(iod), Some(open)) = (&mut state.iod, state.plane.volumes.get_mut(&number)) else {
             return;
         };
-        open.closes |= !programs_run || roll == 0;
         let name = open.name.clone();
+        let table = iod.tables().get(&name.0);
+        let record = table.and_then(|table| table.image.group.volumes.get(&name.1));
+        let is_snapshot = record.is_some_and(|record| record.snapshot_of.is_some());
+        // What is open does not come back to its volume.
+        open.closes |= !programs_run || roll == 0 || is_snapshot && roll < 6;
         let is_busy = open.asked.values().any(|asked| matches!(asked.of, Of::Program(..)));
         if open.closes {
             if !is_busy {
@@ -652,15 +702,15 @@ impl Driver {
             }
             return;
         }
-        let table = iod.tables().get(&name.0);
-        let Some(record) = table.and_then(|table| table.image.group.volumes.get(&name.1)) else {
-            return;
-        };
+        let Some(record) = record else { return };
         let volume = (name.0, record.common.rid);
         let parts = (record.len / 512).max(1);
         let at = place / 32 % parts * 512 + 64 * (of as u64 % 8) + place % 32;
         let (at, len) = (at.min(record.len - 1), len.min(record.len - at.min(record.len - 1)));
+        let is_kept = is_snapshot && volume.1.0 % 2 == 0;
         let what = match roll {
+            // Some snapshots nobody writes.
+            _ if is_kept => What::Read,
             1..=2 => What::Flush,
             3..=16 => What::Read,
             17..=19 => What::Zero { durable: false, may_unmap: false },
@@ -668,7 +718,8 @@ impl Driver {
         };
         let (at, len) = if what == What::Flush { (0, 0) } else { (at, len) };
         let id = self.data.number();
-        let expected = (at..at + len).map(|s| self.data.possible(&volume, s).cloned()).collect();
+        let read = if what == What::Read { len } else { 0 };
+        let expected = self.data.possible(&volume, at, read);
         if what.changes() {
             self.data.begin(&volume, at, len, id);
         }
@@ -694,7 +745,7 @@ impl Driver {
                 && asked.request.what.changes()
             {
                 let Request { id, at, len, .. } = asked.request;
-                self.data.end(&volume, (at, len), id.0, false);
+                self.data.end(&volume, (at, len), id.0, Done::Unknown);
             }
         }
     }
@@ -705,15 +756,20 @@ impl Driver {
         let mut wrong = Vec::new();
         for (id, table) in iod.tables() {
             for (name, record) in &table.image.group.volumes {
+                if record.state == VolumeState::Invalid {
+                    continue;
+                }
                 let Some(map) = VolumeMap::new(&table.image.group, name.as_str()) else { continue };
                 let volume = (id.clone(), record.common.rid);
-                for sector in self.data.written(&volume) {
-                    let Some(possible) = self.data.possible(&volume, sector) else { continue };
-                    let held = self.copies_of(&map, sector);
-                    if held.len() > 1 || !held.is_subset(possible) {
-                        wrong.push(format!(
-                            "{name} of {id}, sector {sector}: {held:?}, of {possible:?}"
-                        ));
+                for (sector, possible) in self.data.written(&volume) {
+                    let (read, kept) = self.copies_of(&table.image.group, &map, sector);
+                    let held: BTreeSet<Tag> = read.union(&kept).copied().collect();
+                    let is_equal =
+                        if possible.is_known() { held.len() < 2 } else { read.len() < 2 };
+                    if !is_equal || !held.iter().all(|tag| possible.allows(*tag)) {
+                        let held = format!("{read:?}, to be broken off {kept:?}");
+                        wrong
+                            .push(format!("{name} of {id}, sector {sector}: {held}, {possible:?}"));
                         break;
                     }
                 }
@@ -724,14 +780,29 @@ impl Driver {
         }
     }
 
-    /// What the copies of a sector hold that are read.
-    fn copies_of(&self, map: &VolumeMap, sector: Sectors) -> BTreeSet<Tag> {
-        use cvm::volume::{MirrorIndex, PlexMode, Target};
-        let mut held = BTreeSet::new();
+    /// What the copies of a sector hold that are read, and those that are to be broken off. Where a
+    /// volume has but one of the former, a write that fails there may have been made on the latter.
+    fn copies_of(
+        &self,
+        group: &Group,
+        map: &VolumeMap,
+        sector: Sectors,
+    ) -> (BTreeSet<Tag>, BTreeSet<Tag>) {
+        use cvm::volume::{MirrorIndex, PlexMap, PlexMode, Target};
+        let (mut read, mut kept) = (BTreeSet::new(), BTreeSet::new());
         let mut mirrors = vec![(MirrorIndex::VOLUME, sector)];
         while let Some((mirror, at)) = mirrors.pop() {
             let plexes = map.mirror(mirror).plexes.iter().map(|plex| map.plex(*plex));
-            for plex in plexes.filter(|plex| plex.mode == PlexMode::ReadWrite) {
+            let is_done = |plex: &PlexMap| {
+                let record = group.plexes.get(&plex.name);
+                record.is_some_and(|record| record.state == PlexState::SnapDone)
+            };
+            for plex in plexes {
+                let held = match plex.mode {
+                    PlexMode::ReadWrite => &mut read,
+                    PlexMode::WriteOnly if is_done(plex) => &mut kept,
+                    PlexMode::Off | PlexMode::WriteOnly => continue,
+                };
                 for part in plex.parts(at, 1) {
                     match part.target {
                         Some(Target::Disk { disk, at }) => {
@@ -743,6 +814,6 @@ impl Driver {
                 }
             }
         }
-        held
+        (read, kept)
     }
 }

@@ -11,7 +11,7 @@ use cvm::sim::CLUSTER;
 use llt::{Id, Incarnation, Instant};
 
 use super::driver::Driver;
-use super::node::Heard;
+use super::node::{Heard, Vxiod};
 use super::workload::{Effect, name};
 use crate::history::End;
 use crate::node::State;
@@ -48,6 +48,15 @@ impl Driver {
     pub fn crash(&mut self, node: usize) {
         self.power_off(node);
         self.world.crash(node);
+    }
+
+    /// The power of the disks goes, too, when all nodes have failed: what is not durable may be lost.
+    pub fn lose_power(&mut self) {
+        self.say(|| "the disks have no power".to_owned());
+        for node in 0..self.nodes.len() {
+            self.storage.end_late(self.nodes[node].id);
+        }
+        self.data.lose_power(&mut self.draw);
     }
 
     /// vxiod and vxconfigd fail with their machine.
@@ -201,7 +210,9 @@ impl Driver {
             rest_after: Duration::from_millis(500),
             ..IodConfig::default()
         };
-        self.nodes[node].iod = Some(Iod::new(id, config));
+        let state = &mut self.nodes[node];
+        state.iod = Some(Vxiod::new(Iod::new(id, config)));
+        (state.collected, state.watched) = (0, 0);
         self.link(node);
     }
 

@@ -379,6 +379,9 @@ fn unequal(table: &Table) -> Option<String> {
         let (state, writers) = (record.state, &record.writers);
         return Some(format!("volume {volume} of {name} is {state}, written by {writers:?}"));
     }
-    let copied = group.plexes.iter().find(|(_, plex)| plex.is_being_copied());
+    if let Some((volume, _)) = group.volumes.iter().find(|(_, volume)| volume.fill.is_some()) {
+        return Some(format!("volume {volume} of {name} is filled for ever"));
+    }
+    let copied = group.plexes.iter().find(|(_, plex)| plex.needs_copy());
     copied.map(|(plex, record)| format!("plex {plex} of {name} is {} for ever", record.state))
 }

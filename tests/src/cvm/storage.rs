@@ -68,9 +68,8 @@ impl Storage {
         for (disk, until) in &self.stalled {
             self.writes.stall(disk, *until);
         }
-        let (due, rest): (Vec<_>, Vec<_>) = self.late.drain(..).partition(|(at, ..)| *at <= now);
-        self.late = rest;
-        for (_, node, write) in due {
+        for (_, node, write) in self.late.extract_if(.., |(at, ..)| *at <= now).collect::<Vec<_>>()
+        {
             self.land(node, &write);
         }
         self.writes.end(now, &mut self.disks)

@@ -71,7 +71,9 @@ impl Driver {
         let due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= local);
         let hangs = self.nodes[node].hangs_until > self.world.now();
         let state = &mut self.nodes[node];
-        if let Some(iod) = state.iod.as_mut().filter(|iod| due(iod.next_deadline())) {
+        if let Some(iod) = &mut state.iod
+            && due(iod.deadline())
+        {
             iod.handle_timer(local);
         }
         if let Some(configd) = state.configd.as_mut().filter(|_| !hangs) {
@@ -90,8 +92,11 @@ impl Driver {
     pub(super) fn collected(&mut self, node: usize) {
         let state = &mut self.nodes[node];
         state.collect();
-        if let Some(iod) = &state.iod {
-            self.watch.tables(iod);
+        if let Some(iod) = state.iod.as_ref().filter(|iod| iod.changes() != state.watched) {
+            state.watched = iod.changes();
+            for image in self.watch.tables(iod) {
+                self.data.in_force(&image.group);
+            }
         }
     }
 
@@ -179,9 +184,9 @@ impl Driver {
     }
 
     fn configd_output(&mut self, node: usize) -> bool {
+        let Some(output) = self.nodes[node].configd_out.pop_front() else { return false };
         let local = self.local(node);
         let state = &mut self.nodes[node];
-        let Some(output) = state.configd_out.pop_front() else { return false };
         let (world, said) = (&mut self.world, &mut self.said);
         let again = match output {
             ConfigdOutput::Broadcast(payload) => {
@@ -275,9 +280,9 @@ impl Driver {
     }
 
     fn write_ended(&mut self, node: usize) -> bool {
+        let Some((token, done)) = self.nodes[node].ended.pop_front() else { return false };
         let local = self.local(node);
         let state = &mut self.nodes[node];
-        let Some((token, done)) = state.ended.pop_front() else { return false };
         if let Some(iod) = &mut state.iod {
             iod.handle_write(local, token, done);
         }
@@ -287,11 +292,10 @@ impl Driver {
     }
 
     fn hear_configd(&mut self, node: usize) -> bool {
+        let Some(heard) = self.nodes[node].to_iod.pop_front() else { return false };
         let local = self.local(node);
         let state = &mut self.nodes[node];
-        let (Some(heard), Some(iod)) = (state.to_iod.pop_front(), &mut state.iod) else {
-            return false;
-        };
+        let Some(iod) = &mut state.iod else { return false };
         match heard {
             Heard::Gone => {
                 state.iod_hears = false;
@@ -309,9 +313,9 @@ impl Driver {
     }
 
     fn hear_v(&mut self, node: usize) -> bool {
+        let Some(event) = self.nodes[node].v.next(&self.world) else { return false };
         let local = self.local(node);
         let state = &mut self.nodes[node];
-        let Some(event) = state.v.next(&self.world) else { return false };
         let Some(iod) = &mut state.iod else { return false };
         let about = match event {
             Event::Closed(reason) => {
@@ -367,9 +371,9 @@ impl Driver {
     }
 
     fn hear_w(&mut self, node: usize) -> bool {
+        let Some(event) = self.nodes[node].w.next(&self.world) else { return false };
         let local = self.local(node);
         let state = &mut self.nodes[node];
-        let Some(event) = state.w.next(&self.world) else { return false };
         let Some(configd) = &mut state.configd else { return false };
         let about = match event {
             Event::Closed(_) => {
@@ -394,9 +398,9 @@ impl Driver {
     }
 
     fn hear_u(&mut self, node: usize) -> bool {
+        let Some(event) = self.nodes[node].u.next(&self.world) else { return false };
         let local = self.local(node);
         let state = &mut self.nodes[node];
-        let Some(event) = state.u.next(&self.world) else { return false };
         let Some(configd) = &mut state.configd else { return false };
         let about = match event {
             Event::Closed(_) => {
@@ -421,11 +425,16 @@ impl Driver {
 
     /// A log was read, or written.
     fn logged(&mut self, node: usize) -> bool {
-        let (local, now) = (self.local(node), self.world.now());
-        let state = &mut self.nodes[node];
+        let now = self.world.now();
         let is_due = |(at, ..): &mut (Instant, LogToken, LogIo)| *at <= now;
-        let Some((_, token, io)) = state.logs.pop_front_if(is_due) else { return false };
+        let due = self.nodes[node].logs.pop_front_if(is_due);
+        let Some((_, token, io)) = due else { return false };
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
         let done = self.storage.disks.log(state.id, &io);
+        if let (Ok(_), LogIo::Write { disk, .. }) = (&done, &io) {
+            self.data.flush_disk(disk);
+        }
         if let Some(iod) = &mut state.iod {
             iod.handle_log(local, token, done);
         }
@@ -466,11 +475,11 @@ impl Driver {
     }
 
     fn scanned(&mut self, node: usize) -> bool {
-        let (local, now) = (self.local(node), self.world.now());
-        let state = &mut self.nodes[node];
-        if state.scans.front().is_none_or(|at| *at > now) {
+        if self.nodes[node].scans.front().is_none_or(|at| *at > self.world.now()) {
             return false;
         }
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
         state.scans.pop_front();
         let devices = self.storage.disks.devices(state.id);
         if let Some(configd) = &mut state.configd {
@@ -482,9 +491,9 @@ impl Driver {
     }
 
     fn hear_utility(&mut self, node: usize) -> bool {
+        let Some(place) = self.nodes[node].to_ask.pop_front() else { return false };
         let local = self.local(node);
         let state = &mut self.nodes[node];
-        let Some(place) = state.to_ask.pop_front() else { return false };
         let request = self.asked[place].request.clone();
         if let Some(configd) = &mut state.configd {
             configd.handle_request(local, place as u64, request);

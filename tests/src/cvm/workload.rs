@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cvm::disk::RequestId;
-use cvm::model::op::{DiskName, Make, Op, VolumeLayout};
-use cvm::model::{Activation, Copies, Group, LogType, Name};
+use cvm::model::op::{DiskName, FillReason, Make, Op, VolumeLayout};
+use cvm::model::{Activation, Copies, Group, LogType, Name, PlexState, Volume};
 use cvm::request::{ClusterRequest, GroupRequest, Import, Reply, Request};
 use llt::{Instant, NodeId};
 
@@ -158,7 +158,7 @@ impl Driver {
         let groups: Vec<Arc<Group>> = groups.map(|table| Arc::clone(&table.image.group)).collect();
         let access = format!("disk_{}", draw.range(1, self.shape().disks.into()));
         let group = (!groups.is_empty()).then(|| Arc::clone(&groups[draw.pick(groups.len())]));
-        let weights = [12, 30, 10, 12, 8, 3, 6, 3, 6, 6, 2];
+        let weights = [12, 30, 8, 12, 6, 2, 5, 3, 6, 6, 2, 40];
         let (kind, Some(group)) = (draw.weighted(&weights), group) else {
             return self.any_group(&access, draw);
         };
@@ -208,8 +208,53 @@ impl Driver {
                 (Request::Activate { group: named, mode }, Effect::None)
             }
             10 => (Request::Cluster(ClusterRequest::Stop), Effect::None),
+            11 if draw.chance(0.5) => match instant(&group, draw) {
+                Some(of) => (op(of), Effect::None),
+                None => self.any_group(&access, draw),
+            },
+            11 => match self.snapshot(&group, draw) {
+                Some((of, effect)) => (op(of), effect),
+                None => self.any_group(&access, draw),
+            },
             _ => self.any_group(&access, draw),
         }
+    }
+
+    /// A step in the life of a snapshot: rather one of the later ones.
+    fn snapshot(&mut self, group: &Group, draw: &mut Draw) -> Option<(Op, Effect)> {
+        let named = group.name.clone();
+        let is_full = |plex: &Name| {
+            group.plexes.get(plex).is_some_and(|plex| plex.state == PlexState::SnapDone)
+        };
+        let (mut plain, mut full, mut off) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, volume) in group.volumes.iter().filter(|(_, volume)| !volume.layer) {
+            let which = match group.original_of(volume) {
+                Some(_) => &mut off,
+                None if volume.plexes.iter().any(is_full) => &mut full,
+                None => &mut plain,
+            };
+            which.push(name.clone());
+        }
+        if !off.is_empty() && draw.chance(0.6) {
+            let snapshot = off[draw.pick(off.len())].clone();
+            let effect = Effect::Volume { group: named, volume: snapshot.clone(), made: false };
+            return Some(match draw.pick(8) {
+                0 => (Op::SnapClear(snapshot), Effect::None),
+                _ => (Op::SnapBack { snapshot, from_replica: false }, effect),
+            });
+        }
+        if !full.is_empty() && draw.chance(0.8) {
+            let volume = full[draw.pick(full.len())].clone();
+            if draw.pick(8) == 0 {
+                return Some((Op::SnapAbort(volume), Effect::None));
+            }
+            let snapshot = self.new_name('s');
+            let effect = Effect::Volume { group: named, volume: snapshot.clone(), made: true };
+            return Some((Op::Snapshot { volume, snapshot: Some(snapshot), count: 1 }, effect));
+        }
+        let volume = plain.get(draw.pick(plain.len().max(1)))?.clone();
+        let start = Op::SnapStart { volume, count: 1, layout: None, storage: Vec::new() };
+        Some((start, Effect::None))
     }
 
     /// A group is made, or one that was made at some time is imported.
@@ -232,6 +277,42 @@ impl Driver {
             (0..count).map(|next| (first + next - 1) % self.shape().disks + 1).collect();
         (init(group.as_str(), &disks), Effect::Group { group, made: true })
     }
+}
+
+/// A step in the life of an instant snapshot.
+fn instant(group: &Group, draw: &mut Draw) -> Option<Op> {
+    let tops = || group.volumes.iter().filter(|(_, volume)| !volume.layer);
+    let is_used =
+        |volume: &Volume| volume.fill.is_some() || group.filled_from(volume.common.rid).is_some();
+    let is_prepared = |name: &Name| !group.map_places(name).is_empty();
+    let mut steps = Vec::new();
+    for (name, volume) in tops() {
+        let (volume_name, count) = (name.clone(), 1);
+        if is_used(volume) {
+            // It is removed in the middle, now and then.
+            if volume.fill.is_some() && draw.chance(0.1) {
+                return Some(Op::RemoveVolume { volume: volume_name, force: true });
+            }
+            continue;
+        }
+        let fill = |volume: &Name, from: &Name, why| Op::Fill {
+            volume: volume.clone(),
+            from: from.clone(),
+            why,
+        };
+        if let Some((original, _)) = group.original_of(volume).filter(|_| is_prepared(name)) {
+            steps.push(fill(name, original, FillReason::Refresh));
+            if is_prepared(original) {
+                steps.push(fill(original, name, FillReason::Restore));
+            }
+        } else if is_prepared(name) {
+            let others = tops().filter(|(other, from)| *other != name && from.len == volume.len);
+            steps.extend(others.map(|(other, _)| fill(name, other, FillReason::Make)));
+        } else if volume.log_type == LogType::None {
+            steps.push(Op::Prepare { volume: volume_name, count, storage: Vec::new() });
+        }
+    }
+    (!steps.is_empty()).then(|| steps.swap_remove(draw.pick(steps.len())))
 }
 
 fn pick<'a>(names: impl ExactSizeIterator<Item = &'a Name>, draw: &mut Draw) -> Name {

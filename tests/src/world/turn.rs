@@ -67,7 +67,7 @@ impl World {
         let frames = self.drain_frames(node);
         self.run_agents(node);
         let local = self.processes[node].clock.local(self.now);
-        let due = self.hosts.stack(node).and_then(gab::Stack::next_deadline);
+        let due = self.hosts.next_deadline(node);
         if due.is_some_and(|deadline| deadline <= local) {
             self.apply(node, Input::Timer);
         }
@@ -82,7 +82,7 @@ impl World {
         if process.has_frames() {
             self.wake(node);
         }
-        if let Some(deadline) = self.hosts.stack(node).and_then(gab::Stack::next_deadline) {
+        if let Some(deadline) = self.hosts.next_deadline(node) {
             let at = self.processes[node].clock.world(deadline);
             // A deadline in the past would turn the world on the spot.
             self.wake_at(node, at.max(self.now + Duration::from_micros(1)));

@@ -137,8 +137,8 @@ impl Iod {
             notes: self.notes_of(table, name),
             fill: Self::fill_rule(table, name),
         };
-        match VolumeMap::new(&table.image.group, name.as_str()) {
-            Some(map) => VolumeIo::Runs { map: Arc::new(map), rules },
+        match table.map(name) {
+            Some(map) => VolumeIo::Runs { map, rules },
             None => VolumeIo::Gone,
         }
     }

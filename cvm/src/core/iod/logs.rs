@@ -257,7 +257,7 @@ impl Iod {
         let all: BTreeSet<u16> = maps.union(&notes).copied().collect();
         let Some(table) = self.tables.get(&volume.0) else { return false };
         let group = &table.image.group;
-        let Some(map) = VolumeMap::new(group, volume.1.as_str()) else { return false };
+        let Some(map) = table.map(&volume.1) else { return false };
         let mirrors: Vec<MirrorIndex> = map.written_mirrors().map(|(index, _)| index).collect();
         if mirrors.is_empty() || !all.iter().all(|number| map.is_logged(*number)) {
             return false;
@@ -265,7 +265,7 @@ impl Iod {
         let mut reading = Reading {
             group: volume.0.clone(),
             places: group.map_places(&volume.1),
-            map: Arc::new(map),
+            map,
             nodes: nodes.clone(),
             has_recovery: maps.contains(&RECOVERY_MAP),
             notes,
@@ -334,10 +334,10 @@ impl Iod {
     fn is_current(&self, volume: &VolumeName, reading: &Reading) -> bool {
         let Some(table) = self.tables.get(&volume.0) else { return false };
         let Some(record) = table.image.group.volumes.get(&volume.1) else { return false };
-        let map = VolumeMap::new(&table.image.group, volume.1.as_str());
+        let map = table.map(&volume.1);
         // While a transaction is about to change that, it is looked at again.
         table.frozen.is_none()
-            && map.is_some_and(|map| map == *reading.map)
+            && map.is_some_and(|map| map == reading.map)
             && reading.nodes.is_subset(&self.lost_writers(table, record))
             && (reading.changes.is_none() || reading.changes == table.image.group.noted(&volume.1))
     }

@@ -20,7 +20,7 @@ use super::logs::DirtySource;
 use super::{Iod, IodNotice, IodOutput, Table, VolumeName};
 use crate::core::wire::v::{CopyRange, VMessage};
 use crate::model::{Finding, KernelState, Name, Plex, Sectors, UniqueId, Volume};
-use crate::volume::{PlexMode, VolumeMap};
+use crate::volume::PlexMode;
 
 /// Names a range that nobody changes.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -334,13 +334,14 @@ impl Iod {
 
     /// What there is to copy of a volume.
     fn needed(&self, (group, name): &VolumeName) -> Option<Needed> {
-        let group = &self.tables.get(group)?.image.group;
+        let table = self.tables.get(group)?;
+        let group = &table.image.group;
         let volume = group.volumes.get(name)?;
         // What is filled is equal by that, and copied to others after it.
         if volume.layer || volume.kernel != KernelState::Enabled || volume.fill.is_some() {
             return None;
         }
-        let map = VolumeMap::new(group, name.as_str())?;
+        let map = table.map(name)?;
         let is_new = |name: &Name| group.plexes.get(name).is_some_and(Plex::needs_copy);
         let new = map.plexes().filter(|(_, plex)| plex.mode == PlexMode::WriteOnly);
         let new = new.filter(|(_, plex)| is_new(&plex.name));

@@ -1,5 +1,6 @@
 //! A group as it is in force on a node.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use llt::{Id, NodeId};
 use crate::core::txn::TxnId;
 use crate::core::wire::v::{BusySlot, GroupState};
 use crate::disk::{Claim, Image, Member, Slot};
-use crate::model::{Activation, Epoch, Stamp, UniqueId};
+use crate::model::{Activation, Epoch, Name, Stamp, UniqueId};
+use crate::volume::VolumeMap;
 
 /// All groups that are imported here.
 pub type Tables = BTreeMap<UniqueId, Table>;
@@ -26,6 +28,14 @@ pub struct Table {
     pub failed: BTreeSet<UniqueId>,
     /// Its I/O stands still for this transaction.
     pub(super) frozen: Option<TxnId>,
+    maps: Maps,
+}
+
+/// Where blocks of volumes lie under an image: that is asked after every message, and changes seldom.
+#[derive(Clone, Debug, Default)]
+struct Maps {
+    of: RefCell<Option<Arc<Image>>>,
+    known: RefCell<BTreeMap<Name, Arc<VolumeMap>>>,
 }
 
 /// How often disks were given to a group: stamps of two groups cannot be compared, so that says which
@@ -65,7 +75,23 @@ pub struct TablesView {
 impl Table {
     pub(super) fn new(image: Arc<Image>, tenures: Tenures) -> Self {
         let epoch = image.stamp.epoch;
-        Self { image, epoch, tenures, failed: BTreeSet::new(), frozen: None }
+        Self { image, epoch, tenures, failed: BTreeSet::new(), frozen: None, maps: Maps::default() }
+    }
+
+    /// Where the blocks of a volume lie, if there is one.
+    pub(super) fn map(&self, volume: &Name) -> Option<Arc<VolumeMap>> {
+        let mut known = self.maps.known.borrow_mut();
+        let mut of = self.maps.of.borrow_mut();
+        if !of.as_ref().is_some_and(|image| Arc::ptr_eq(image, &self.image)) {
+            known.clear();
+            *of = Some(Arc::clone(&self.image));
+        }
+        if let Some(map) = known.get(volume) {
+            return Some(Arc::clone(map));
+        }
+        let map = Arc::new(VolumeMap::new(&self.image.group, volume.as_str())?);
+        known.insert(volume.clone(), Arc::clone(&map));
+        Some(map)
     }
 
     /// Where the configuration lies on the disks.
