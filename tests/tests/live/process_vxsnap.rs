@@ -57,17 +57,19 @@ fn a_snapshot_is_there_at_once_and_a_volume_is_restored_at_once() {
     assert!(shown.contains("100.00") && !shown.contains("SYNCING"), "{shown}");
     assert!(copies(&cluster, "snap")[0] == read(&cluster, 0, "snap"), "it is its own by now");
 
-    vxsnap(&cluster, 1, "refresh snap");
+    vxsnap(&cluster, 1, "refresh snap syncing=no");
     write(&cluster, 0, "vol1", 5, "0 1m");
-    assert_eq!(bytes(&read(&cluster, 1, "snap")), [1, 1, 1, 2, 1, 1, 3, 1]);
+    let shown = vxsnap(&cluster, 1, "print snap");
+    assert!(shown.contains("SYNCING"), "{shown}");
+    vxsnap(&cluster, 0, "syncresume snap");
     vxsnap(&cluster, 0, "syncwait snap");
+    assert_eq!(bytes(&read(&cluster, 1, "snap")), [1, 1, 1, 2, 1, 1, 3, 1]);
 
     vxsnap(&cluster, 0, "prepare vol1");
     vxsnap(&cluster, 0, "restore vol1 source=snap syncing=no");
     write(&cluster, 1, "snap", 6, "7m 1m");
     write(&cluster, 0, "vol1", 7, "1m 1m");
     assert_eq!(bytes(&read(&cluster, 1, "vol1")), [1, 7, 1, 2, 1, 1, 3, 1]);
-    vxsnap(&cluster, 0, "syncresume vol1");
     vxsnap(&cluster, 0, "syncwait vol1");
     check_on(&cluster, 1, "vol1");
     assert_eq!(bytes(&read(&cluster, 0, "snap")), [1, 1, 1, 2, 1, 1, 3, 6]);
@@ -87,6 +89,7 @@ fn a_snapshot_is_filled_to_the_end_whoever_dies() {
     write(&cluster, 1, "vol1", 1, "0 24m");
     let id = group(&cluster, 1).volumes["snap"].minor;
     vxsnap(&cluster, 1, "make source=vol1/snapvol=snap/syncing=no");
+    run(&cluster, 0, "vxclustadm setmaster node2");
     let load = fio(&cluster, 1, "vol1", "4m");
     run(&cluster, 1, &format!("vxtask set slow=200 {id}"));
     wait::until("it is being filled", LIMIT, || {
@@ -95,7 +98,7 @@ fn a_snapshot_is_filled_to_the_end_whoever_dies() {
         Ok(task.filter(|task| task.at > 2048).map(drop))
     })
     .unwrap();
-    cluster.kill(0).unwrap();
+    cluster.kill(2).unwrap();
     verified(load);
     let snap = read(&cluster, 1, "snap");
     assert_eq!(bytes(&snap), [1; 24]);
@@ -108,7 +111,7 @@ fn a_snapshot_is_filled_to_the_end_whoever_dies() {
     vxsnap(&cluster, 1, "refresh snap syncing=no");
     write(&cluster, 1, "vol1", 9, "11m 1m");
     write(&cluster, 1, "snap", 8, "12m 1m");
-    for node in [1, 2] {
+    for node in [0, 1] {
         cluster.kill(node).unwrap();
     }
     for node in 0..3 {

@@ -87,7 +87,8 @@ impl IoBuffer {
 
     /// Nobody else has it, and it is as good as new but for its contents.
     pub(super) fn is_free(&mut self) -> bool {
-        Arc::get_mut(&mut self.memory).is_some_and(|memory| memory.uses.is_none())
+        // Rings that know it look whether it is still there, and never at what is in it.
+        self.is_last() && self.memory.uses.is_none()
     }
 
     /// A range, to look at.

@@ -70,8 +70,8 @@ impl Uses {
     }
 
     /// It is used for nothing.
-    pub(super) fn is_none(&mut self) -> bool {
-        *self.0.get_mut() == 0
+    pub(super) fn is_none(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
     }
 }
 
