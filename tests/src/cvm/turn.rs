@@ -157,15 +157,7 @@ impl Driver {
             }
             // Nobody asks what volumes have done.
             IodOutput::Observe(..) | IodOutput::Prepare(_) => {}
-            IodOutput::OpenPort => {
-                if !state.v.open(world) {
-                    let local = self.local(node);
-                    if let Some(iod) = &mut self.nodes[node].iod {
-                        iod.handle_closed(local, "cluster device open failed");
-                    }
-                    self.collected(node);
-                }
-            }
+            IodOutput::OpenPort => self.open_port(node),
             IodOutput::Notice(notice) => self.say(|| format!("node {node}: vxiod: {notice:?}")),
             IodOutput::Opened(ticket, result) => self.opened(node, ticket, result.is_ok()),
             IodOutput::Tell(upcall) => {
@@ -181,6 +173,16 @@ impl Driver {
             }
         }
         true
+    }
+
+    fn open_port(&mut self, node: usize) {
+        if !self.nodes[node].v.open(&mut self.world) {
+            let local = self.local(node);
+            if let Some(iod) = &mut self.nodes[node].iod {
+                iod.handle_closed(local, "cluster device open failed");
+            }
+            self.collected(node);
+        }
     }
 
     fn configd_output(&mut self, node: usize) -> bool {

@@ -435,24 +435,27 @@ fn kill_and_compare(cluster: &mut Temporary, whole: bool, time: u32) {
     let before = view(cluster, 0).0;
     let (killed, snapshots) = (wait::now(), cluster.cluster.clone());
     // Until I/O goes on: the node is missed, and the cluster of volumes is made anew.
-    let over = std::thread::spawn(move || {
-        wait::until("the others go on", LIMIT, || {
-            let (reconfig, is_suspended) = view_of(&snapshots, 0);
-            Ok((reconfig != before && !is_suspended).then(|| wait::now().since(killed)))
-        })
-        .unwrap()
+    let over = std::thread::scope(|scope| {
+        let over = scope.spawn(|| {
+            wait::until("the others go on", LIMIT, || {
+                let (reconfig, is_suspended) = view_of(&snapshots, 0);
+                Ok((reconfig != before && !is_suspended).then(|| wait::now().since(killed)))
+            })
+            .unwrap()
+        });
+        if whole {
+            cluster.kill(1).unwrap();
+        } else {
+            let vxiod = cluster.cluster.node(1).vxiod.unwrap();
+            vxiod.signal(rustix::process::Signal::KILL).unwrap();
+        }
+        over.join().unwrap()
     });
-    if whole {
-        cluster.kill(1).unwrap();
-    } else {
-        let vxiod = cluster.cluster.node(1).vxiod.unwrap();
-        vxiod.signal(rustix::process::Signal::KILL).unwrap();
-    }
     for fio in doomed {
         let output = fio.wait_with_output().unwrap();
         assert!(!output.status.success(), "its node is lost");
     }
-    let (stall, over) = (longest(load), over.join().unwrap());
+    let stall = longest(load);
     println!("the longest request took {stall:?}, the reconfiguration {over:?}");
     assert!(stall < over + OTHER_LOAD, "{stall:?}, {over:?}");
     for volume in ["vol1", "sm"] {

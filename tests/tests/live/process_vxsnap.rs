@@ -1,8 +1,6 @@
 //! Instant snapshots with real processes: both volumes are in use on two nodes while one is filled from the
 //! other, and nodes are killed.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use cvm::model::{KernelState, VolumeState};
 use tools::muster::temporary::Temporary;
 use tools::muster::volumes::snapshot;

@@ -366,16 +366,7 @@ impl VMessage {
             }
             Self::Disable { group } => put_group(&mut out, DISABLE, group),
             Self::Drop { group } => put_group(&mut out, DROP, group),
-            Self::FillWanted { group, volume, region } => {
-                put_volume(&mut out, FILL_WANTED, group, volume);
-                out.put_u32(*region);
-            }
-            Self::Filled { group, volume, id, regions, done } => {
-                put_volume(&mut out, FILLED, group, volume);
-                out.put_u64(id.0);
-                out.put_list(regions, |out, region| out.put_u32(*region));
-                out.put_u32(*done);
-            }
+            Self::FillWanted { .. } | Self::Filled { .. } => self.put_fill(&mut out),
             Self::Finding { group, finding, time } => {
                 out.put_u8(FINDING);
                 out.put_unique_id(group);
@@ -406,11 +397,7 @@ impl VMessage {
                 out.put_text(reason);
             }
             Self::Release { group, volume } => put_volume(&mut out, RELEASE, group, volume),
-            Self::Resume { generation, groups } => {
-                out.put_u8(RESUME);
-                out.put_u64(*generation);
-                out.put_list(groups, put_group_state);
-            }
+            Self::Resume { generation, groups } => put_resume(&mut out, *generation, groups),
             Self::WantMaster { node } => out.put_slice(&[WANT_MASTER, node.get()]),
         }
         out.freeze()
@@ -447,18 +434,8 @@ impl VMessage {
                 reconfig: reader.counter("a reconfiguration")?,
             },
             COPY_RANGE => Self::CopyRange(read_copy_range(&mut reader)?),
-            FILL_WANTED => Self::FillWanted {
-                group: reader.unique_id()?,
-                volume: reader.name()?,
-                region: reader.u32("a region")?,
-            },
-            FILLED => Self::Filled {
-                group: reader.unique_id()?,
-                volume: reader.name()?,
-                id: Rid(reader.u64("a rid")?),
-                regions: reader.list("regions", |reader| reader.u32("a region"))?,
-                done: reader.u32("how many regions")?,
-            },
+            FILL_WANTED => Self::read_fill_wanted(&mut reader)?,
+            FILLED => Self::read_filled(&mut reader)?,
             FINDING => Self::Finding {
                 group: reader.unique_id()?,
                 finding: read_finding(&mut reader)?,
@@ -496,6 +473,43 @@ impl VMessage {
         };
         reader.end(message)
     }
+
+    fn put_fill(&self, out: &mut BytesMut) {
+        match self {
+            Self::FillWanted { group, volume, region } => {
+                put_volume(out, FILL_WANTED, group, volume);
+                out.put_u32(*region);
+            }
+            Self::Filled { group, volume, id, regions, done } => {
+                put_volume(out, FILLED, group, volume);
+                out.put_u64(id.0);
+                out.put_list(regions, |out, region| out.put_u32(*region));
+                out.put_u32(*done);
+            }
+            _ => {}
+        }
+    }
+
+    fn read_fill_wanted(reader: &mut Reader) -> Result<Self, Malformed> {
+        let (group, volume) = (reader.unique_id()?, reader.name()?);
+        Ok(Self::FillWanted { group, volume, region: reader.u32("a region")? })
+    }
+
+    fn read_filled(reader: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self::Filled {
+            group: reader.unique_id()?,
+            volume: reader.name()?,
+            id: Rid(reader.u64("a rid")?),
+            regions: reader.list("regions", |reader| reader.u32("a region"))?,
+            done: reader.u32("how many regions")?,
+        })
+    }
+}
+
+fn put_resume(out: &mut BytesMut, generation: u64, groups: &[GroupState]) {
+    out.put_u8(RESUME);
+    out.put_u64(generation);
+    out.put_list(groups, put_group_state);
 }
 
 pub(super) fn put_busy(out: &mut BytesMut, busy: &BusySlot) {
