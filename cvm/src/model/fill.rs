@@ -29,7 +29,13 @@ impl Group {
     /// After what an administrator has asked for: nothing that fills go on by has gone.
     pub(super) fn check_fills(&self, before: &Self) -> Result<(), Refused> {
         for (name, volume) in self.volumes.iter().filter(|(_, volume)| volume.fill.is_some()) {
-            if let Some(why) = self.why_not_filled(name, volume, before) {
+            let source = self.source_of(volume).map(|(_, source)| source);
+            let mut both = source.into_iter().chain([volume]);
+            let why = self.why_not_filled(name, volume, before).or_else(|| {
+                let is_same = both.all(|volume| self.holds_the_same(before, volume));
+                (!is_same).then_some("what the two hold does not come from anywhere else meanwhile")
+            });
+            if let Some(why) = why {
                 let what = format!("Volume {name} is being filled (vxsnap syncwait): {why}");
                 return Err(Refused::Invalid(what));
             }

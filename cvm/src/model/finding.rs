@@ -218,7 +218,8 @@ impl Found {
             volume.forget_changes();
         }
         let is_off = volume.kernel != KernelState::Enabled;
-        if !is_new || !(has_copies || is_off) || volume.state == VolumeState::Empty {
+        let has_none = matches!(volume.state, VolumeState::Empty | VolumeState::Invalid);
+        if !is_new || !(has_copies || is_off) || has_none {
             return;
         }
         // What differs already was to be in those maps, too.

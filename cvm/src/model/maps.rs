@@ -49,9 +49,9 @@ impl Group {
         }
     }
 
-    /// There are copies in use of a volume, or of a layer of it, that could differ.
+    /// There are copies of a volume, or of a layer of it, that writes reach, and that could differ.
     pub(super) fn has_copies(&self, volume: &Volume) -> bool {
-        self.has_several(volume, |plex| plex.kernel == KernelState::Enabled)
+        self.has_several(volume, |plex| plex.is_current() || plex.is_being_copied())
     }
 
     /// The same, in use or not.
@@ -172,7 +172,7 @@ impl Group {
     }
 
     /// It is new, or as long as it was, and no plex of it is good that was not good before.
-    fn holds_the_same(&self, before: &Self, volume: &Volume) -> bool {
+    pub(super) fn holds_the_same(&self, before: &Self, volume: &Volume) -> bool {
         let is_good = |plex: &&Plex| {
             matches!(plex.state, PlexState::Active | PlexState::Clean) && !plex.is_log_only()
         };

@@ -351,7 +351,7 @@ impl Volume {
         self.lost.clear();
         self.by_map = false;
         self.state = match (self.state, self.kernel) {
-            (VolumeState::Empty, _) => VolumeState::Empty,
+            (state @ (VolumeState::Empty | VolumeState::Invalid), _) => state,
             (_, KernelState::Enabled) => VolumeState::Sync,
             (_, KernelState::Detached | KernelState::Disabled) => VolumeState::NeedSync,
         };
@@ -359,9 +359,14 @@ impl Volume {
 
     /// It cannot be filled any more: what it holds is nothing that another volume has ever held, and no
     /// program is to see it.
-    pub const fn spoil(&mut self) {
+    pub fn spoil(&mut self) {
         if self.fill.is_some() {
+            self.forget_changes();
             self.fill = None;
+            // It is filled anew, or is of no use: where its copies differ does not matter.
+            self.writers.clear();
+            self.lost.clear();
+            self.by_map = false;
             self.state = VolumeState::Invalid;
             if matches!(self.kernel, KernelState::Enabled) {
                 self.kernel = KernelState::Detached;

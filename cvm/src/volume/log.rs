@@ -506,9 +506,22 @@ impl Volume {
         let is_running = self.state == State::Running;
         let notes = self.rules.notes;
         let number = notes.map(|notes| notes.number);
+        let log = self.log_of(mirror);
+        let (regions, copies) =
+            log.map_or((0, 0), |log| (log.shape.regions as usize, log.copies.len()));
         self.passes += 1;
         let Some(marks) = self.marks_of(mirror) else { return };
-        let Some(pass) = marks.pass.take_if(|pass| pass.left == 0) else { return };
+        let Some(mut pass) = marks.pass.take_if(|pass| pass.left == 0) else { return };
+        if pass.stage == Stage::Read && !pass.faults.is_empty() {
+            // What counts is in every copy: one is enough, and if there is none everything is noted from here
+            // on. All is written anew, and a disk that does nothing any more fails with that.
+            if pass.faults.len() == copies {
+                pass.read.grow(regions);
+                pass.read.insert_range(..regions);
+            }
+            pass.faults.clear();
+            marks.is_written = false;
+        }
         if !pass.faults.is_empty() {
             // Whoever waits asks again under the next table.
             *marks = Marks { has_failed: true, ..Marks::default() };

@@ -154,7 +154,8 @@ impl Configd {
             // Disks that are not here may know of somebody who has changed something since.
             group.volumes.values_mut().for_each(Volume::forget_changes);
         }
-        if group.is_shared() != was_shared || !choice.missing.is_empty() {
+        let is_chosen = import.force || import.select.is_some();
+        if group.is_shared() != was_shared || !choice.missing.is_empty() || is_chosen {
             // The same holds of what is filled.
             group.volumes.values_mut().for_each(Volume::spoil);
         }

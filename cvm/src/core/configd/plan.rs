@@ -156,8 +156,12 @@ impl Configd {
         let group = match op {
             Op::StopVolume(name) | Op::SnapBack { snapshot: name, .. } => {
                 let mut closed = before.clone();
-                if let Some(volume) = closed.volumes.get_mut(name) {
-                    self.close(before.is_shared(), volume);
+                // Of a pair of which one is being filled both are stopped.
+                let names = [Some(name), before.filled_with(name)];
+                for name in names.into_iter().flatten() {
+                    if let Some(volume) = closed.volumes.get_mut(name) {
+                        self.close(before.is_shared(), volume);
+                    }
                 }
                 apply(&closed, op, &env)?
             }
@@ -316,6 +320,8 @@ impl Configd {
             group.volumes.get_mut(&name).into_iter().for_each(Volume::needs_full_sync);
         }
         group.volumes.values_mut().for_each(Volume::forget_changes);
+        // Nor what was filled, and with what.
+        group.volumes.values_mut().for_each(Volume::spoil);
         for dm in group.disks.values_mut() {
             dm.serial = group.serial;
         }

@@ -68,16 +68,19 @@ enum Work {
         copied: BTreeSet<u32>,
         begins: bool,
     },
-    /// Nothing comes of it: that is being said.
-    Spoilt,
+    /// Nothing comes of it: that is being said. What disks still copy is waited for.
+    Spoilt {
+        left: BTreeSet<RangeNumber>,
+    },
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fills {
     of: BTreeMap<VolumeName, Filling>,
     numbers: u64,
-    /// There may be another master, which does not know what is awaited.
-    asks_anew: bool,
+    /// When the master is asked again for what is awaited: it may not have known what was meant, or there
+    /// may be another one. `None`: as soon as there is one.
+    ask_at: Option<Instant>,
 }
 
 impl Filling {
@@ -95,8 +98,12 @@ impl Filling {
         }
     }
 
-    const fn is_idle(&self) -> bool {
-        matches!(self.work, Work::Nothing | Work::Spoilt)
+    fn is_idle(&self) -> bool {
+        match &self.work {
+            Work::Nothing => true,
+            Work::Spoilt { left } => left.is_empty(),
+            Work::Copying { .. } | Work::Reading { .. } | Work::Writing { .. } => false,
+        }
     }
 
     fn regions(&self) -> u32 {
@@ -126,16 +133,21 @@ impl Fills {
     /// Regions of this volume are copied here.
     pub(super) fn copies(&self, volume: &VolumeName) -> bool {
         let filling = self.of.get(volume);
-        filling.is_some_and(|filling| matches!(filling.work, Work::Copying { .. }))
+        filling.is_some_and(|filling| match &filling.work {
+            Work::Copying { .. } => true,
+            Work::Spoilt { left } => !left.is_empty(),
+            Work::Nothing | Work::Reading { .. } | Work::Writing { .. } => false,
+        })
     }
 
     /// A program may wait for something that a new master does not know.
     pub(super) const fn ask_anew(&mut self) {
-        self.asks_anew = true;
+        self.ask_at = None;
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.of.values().filter_map(|filling| filling.not_before).min()
+        let ask = self.ask_at.filter(|_| self.of.values().any(|f| !f.awaited.is_empty()));
+        self.of.values().filter_map(|filling| filling.not_before).chain(ask).min()
     }
 }
 
@@ -190,8 +202,8 @@ impl Iod {
         if self.fills.of.is_empty() {
             return;
         }
-        let stands = self.membership().is_some_and(|m| m.is_settled && !m.is_suspended);
-        if stands && std::mem::take(&mut self.fills.asks_anew) {
+        if self.fills.ask_at.is_none_or(|at| at <= now) {
+            self.fills.ask_at = Some(now + ASK_AGAIN);
             let asked = |(volume, filling): (&VolumeName, &Filling)| {
                 filling.awaited.iter().map(|region| (volume.clone(), *region)).collect::<Vec<_>>()
             };
@@ -274,7 +286,7 @@ impl Iod {
             (filling.filled, filling.at) = (None, 0);
             filling.wanted.clear();
             filling.work = Work::Nothing;
-        } else if may && matches!(filling.work, Work::Spoilt) {
+        } else if may && matches!(filling.work, Work::Spoilt { .. }) {
             let spoilt = Finding::Spoilt(volume.1.clone(), fill.id);
             self.want(now, &volume.0, spoilt, self.wall);
         } else if may {
@@ -338,6 +350,12 @@ impl Iod {
         done: Result<(), IoFailed>,
     ) {
         let Some(filling) = self.fills.of.get_mut(volume) else { return };
+        if let Work::Spoilt { left } = &mut filling.work {
+            left.remove(&number);
+            self.look_at_copies(now);
+            self.leave_if_closed();
+            return;
+        }
         let Work::Copying { left, copied } = &mut filling.work else { return };
         let Some(region) = left.remove(&number) else { return };
         match done {
@@ -363,7 +381,11 @@ impl Iod {
     /// It is no point in time any more: that is said, and nothing else is done.
     fn spoil(&mut self, now: Instant, volume: &VolumeName) {
         let Some(filling) = self.fills.of.get_mut(volume) else { return };
-        filling.work = Work::Spoilt;
+        let left = match &filling.work {
+            Work::Copying { left, .. } => left.keys().copied().collect(),
+            _ => BTreeSet::new(),
+        };
+        filling.work = Work::Spoilt { left };
         let finding = Finding::Spoilt(volume.1.clone(), filling.id);
         let (group, name) = volume.clone();
         self.notice(IodNotice::FillFailed { group, volume: name });
@@ -463,7 +485,7 @@ impl Iod {
                     take_map(&left.remove(&token)?, DrlShape::new(len), done, read);
                 }
                 Work::Writing { left, .. } => drop(left.take(&token)?),
-                Work::Nothing | Work::Copying { .. } | Work::Spoilt => return None,
+                Work::Nothing | Work::Copying { .. } | Work::Spoilt { .. } => return None,
             }
             Some(volume.clone())
         });
@@ -495,7 +517,7 @@ impl Iod {
             | Work::Writing { .. }
             | Work::Nothing
             | Work::Copying { .. }
-            | Work::Spoilt => {}
+            | Work::Spoilt { .. } => {}
         }
         true
     }
@@ -601,3 +623,5 @@ const FILLED: DrlMap = DrlMap { number: FILL_MAP, changes: 0 };
 const BATCH: usize = 4;
 /// After a copy that came to nothing.
 const FILL_RETRY: Duration = Duration::from_secs(1);
+/// What the master was asked for and has not said.
+const ASK_AGAIN: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::Iod;
 use crate::core::txn::Txn;
-use crate::model::{Group, Name, UniqueId};
+use crate::model::{Group, KernelState, Name, UniqueId, Volume};
 use crate::volume::{PlexMode, VolumeMap};
 
 impl Iod {
@@ -37,6 +37,10 @@ impl Iod {
 
 /// Disks that are read or written for a volume.
 fn used(group: &Group, volume: &Name) -> BTreeSet<UniqueId> {
+    let is_on = |volume: &Volume| volume.kernel == KernelState::Enabled;
+    if !group.volumes.get(volume).is_some_and(is_on) {
+        return BTreeSet::new();
+    }
     let Some(map) = VolumeMap::new(group, volume.as_str()) else { return BTreeSet::new() };
     let plexes = map.plexes().filter(|(_, plex)| plex.mode != PlexMode::Off);
     let data = plexes.flat_map(|(_, plex)| plex.disks());

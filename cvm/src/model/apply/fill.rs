@@ -154,8 +154,9 @@ fn check_target(group: &Group, name: &Name, volume: &Volume) -> Result<(), Refus
     if volume.state == VolumeState::Invalid {
         return Ok(());
     }
-    if volume.kernel != KernelState::Enabled {
-        return Err(wrong(format!("Volume {name} is not started")));
+    if volume.kernel != KernelState::Enabled || volume.state == VolumeState::Empty {
+        let what = "is not started, or was never initialised (vxvol init active)";
+        return Err(wrong(format!("Volume {name} {what}")));
     }
     if volume.may_differ() {
         return Err(wrong(format!("Volume {name} is in recovery: it is filled after that")));

@@ -107,6 +107,8 @@ impl Target {
         let volume = self.record(group)?;
         let has = |state| tree::data_plexes(group, volume).any(|(_, plex)| plex.state == state);
         let state = match (has(PlexState::Active), has(PlexState::Clean)) {
+            // No plex of it holds what it should.
+            _ if volume.state == VolumeState::Invalid && !force => volume.state,
             (true, _) => VolumeState::Active,
             (false, true) => VolumeState::Clean,
             (false, false) => volume.state,

@@ -37,7 +37,8 @@ pub(super) fn start(group: &mut Group, name: &Name, force: bool) -> Result<(), R
     start_one(group, name, force)?;
     let started = start_one(group, &other, force);
     let is_filled = group.volumes.get(name).is_some_and(|volume| volume.fill.is_some());
-    if started.is_err() && !is_filled {
+    let has_map = !group.map_places(if is_filled { name } else { &other }).is_empty();
+    if (started.is_err() || !has_map) && !is_filled {
         // Nothing is kept from changing for it any more.
         group.volumes.get_mut(&other).into_iter().for_each(Volume::spoil);
         return Ok(());
@@ -238,7 +239,7 @@ fn stop_one(group: &mut Group, name: &Name) -> Result<(), Refused> {
     rest(group, name, equal);
     if let Some(volume) = group.volumes.get_mut(name) {
         volume.writers.clear();
-        if !equal {
+        if !equal && volume.state != VolumeState::Invalid {
             // What was lost and not looked at yet nobody knows from here on.
             volume.by_map &= volume.lost.is_empty();
             if !volume.lost.is_empty() {

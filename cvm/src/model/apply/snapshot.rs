@@ -272,7 +272,8 @@ fn check_is_filled(name: &Name, volume: &Volume) -> Result<(), Refused> {
 /// All plexes of a snapshot that is stopped, or is about to be, hold the same.
 fn check_is_whole(group: &Group, name: &Name, snapshot: &Volume) -> Result<(), Refused> {
     let is_good = tree::data_plexes(group, snapshot).all(|(_, plex)| tree::is_good(plex.state));
-    if is_good && snapshot.state != VolumeState::Empty && !snapshot.may_differ() {
+    let has_none = matches!(snapshot.state, VolumeState::Empty | VolumeState::Invalid);
+    if is_good && !has_none && !snapshot.may_differ() {
         return Ok(());
     }
     let what = format!("Snapshot {name} has plexes that differ, or are off: it is recovered first");

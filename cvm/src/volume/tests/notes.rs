@@ -3,6 +3,7 @@
 use super::groups::{logged, made};
 use super::steps::{WRITE, ok};
 use super::world::{MARKED, World};
+use crate::disk::changes_of;
 use crate::model::op::VolumeLayout;
 use crate::model::{LogType, ReadPolicy};
 use crate::volume::{DiskWork, Notes, Rules};
@@ -122,6 +123,25 @@ fn whoever_has_noted_nothing_reads_nothing() {
     world.answer_all();
     assert!(ok(&world, write));
     assert_eq!(noted(&world), [0]);
+}
+
+/// A sector that cannot be read costs no plex; of all copies, a copy of everything.
+#[test]
+fn notes_that_cannot_be_read_are_written_anew() {
+    for (bad, expected) in [(1, 1), (2, 32)] {
+        let mut world = world(2);
+        snapshot(&mut world, 1);
+        let log = world.volume.map().mirrors()[0].log.as_ref().unwrap().clone();
+        let number = changes_of(world.rules.log_map.unwrap());
+        for copy in &log.copies[..bad] {
+            let disk = world.volume.map().disks()[copy.disk.0].to_string();
+            world.bad.insert((disk, copy.at + log.shape.at(number)));
+        }
+        let write = world.ask(WRITE, 0, 8);
+        world.answer_all();
+        assert!(ok(&world, write) && world.to_detach.is_empty());
+        assert_eq!(noted(&world).len(), expected);
+    }
 }
 
 #[test]

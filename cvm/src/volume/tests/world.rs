@@ -195,6 +195,10 @@ impl World {
             return true;
         }
         if log.is_some() && op.work == DiskWork::Read {
+            let is_bad = |at| self.bad.contains(&(disk.to_owned(), at));
+            if (op.at..op.at + op.len).any(is_bad) {
+                return false;
+            }
             let blocks = (op.at..op.at + op.len).map(|at| self.logs.get(&(disk.to_owned(), at)));
             let bytes: Vec<u8> =
                 blocks.flat_map(|block| block.copied().unwrap_or([0; 512])).collect();

@@ -178,8 +178,11 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             let step = step(action, view::still(&now, &group)?)?;
             daemon.change(&Request::Op { group: group.clone(), op: step.op })?;
             if step.pauses {
-                let OfSnapshot { snapshot } = &OfSnapshot { snapshot: step.volume };
-                return set_pace(&mut daemon, &group, snapshot, true);
+                let paused = set_pace(&mut daemon, &group, &step.volume, true);
+                let now = daemon.snapshot()?;
+                let volume = volume_of(view::still(&now, &group)?, &step.volume)?;
+                // A small one may be full by now.
+                return if volume.fill.is_some() { paused } else { Ok(()) };
             }
             let waits = matches!(action, Action::Addmir { .. } | Action::Reattach { .. });
             if waits && !cli.background { wait(cli, &group, &step.volume) } else { Ok(()) }

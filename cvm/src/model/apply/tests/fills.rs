@@ -182,6 +182,17 @@ fn both_volumes_are_started_and_stopped_together() {
         assert_eq!((states(&started, "vol1"), filling(&started, "snap")), (ON, None));
         assert_eq!(started.volumes["snap"].state, VolumeState::Invalid);
     }
+    // What it is filled from does not become anything else meanwhile, and is not held up by a log that is gone.
+    let stopped = done(&made, &Op::StopVolume(name("vol1")));
+    let how = crate::model::op::InitVolume::Clean;
+    let plex = Some(name("vol1-01"));
+    let init = Op::InitVolume { volume: name("vol1"), how, plex, force: true };
+    let bare = done(&stopped, &Op::Unprepare(name("snap")));
+    let started = done(&bare, &Op::StartVolume { volume: name("vol1"), force: false });
+    assert_eq!((states(&started, "vol1"), states(&started, "snap")), (ON, SPOILT));
+    let mut stale = stopped.clone();
+    stale.plexes.get_mut("vol1-01").unwrap().state = crate::model::states::PlexState::Stale;
+    assert!(refused(&stale, &init).contains("does not come from anywhere else"));
     // A copy of the log has missed something, and would be taken for a good one.
     let mut missed = made.clone();
     let log = missed.volumes["snap"].plexes.last().unwrap().clone();
@@ -203,6 +214,19 @@ fn what_cannot_go_on_is_spoilt_and_can_be_filled_anew() {
     let stopped = done(&spoilt, &Op::StopVolume(name("snap")));
     let anew = done(&stopped, &fill("snap", "vol1", FillReason::Refresh));
     assert_eq!(states(&full(&anew, "snap"), "snap"), ON);
+
+    // Whatever is said of writers and of plexes, it holds what nobody has ever written.
+    let mut written = made.clone();
+    let snap = written.volumes.get_mut("snap").unwrap();
+    (snap.writers, snap.lost) = ([2].into(), [3].into());
+    let spoilt = found(&written, Finding::Spoilt(name("snap"), id(&made, "snap")));
+    let lost = Finding::Lost(name("snap"), [2, 3].into(), std::collections::BTreeSet::new());
+    assert!(!lost.is_new(&spoilt) && spoilt.volumes["snap"].lost.is_empty());
+    let mut late = spoilt.clone();
+    late.volumes.get_mut("snap").unwrap().lost.insert(3);
+    assert_eq!(states(&found(&late, lost), "snap"), SPOILT);
+    let stopped = done(&late, &Op::StopVolume(name("snap")));
+    assert_eq!(stopped.volumes["snap"].state, VolumeState::Invalid);
 
     // The only log fails.
     let log = made.volumes["snap"].plexes.last().unwrap().clone();
