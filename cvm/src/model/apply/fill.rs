@@ -79,7 +79,7 @@ pub(super) fn fill(
     }
     check_source(source, from)?;
     check_target(group, name, volume)?;
-    let (from, original) = (from.common.rid, from.common.rid);
+    let from = from.common.rid;
     if volume.kernel != KernelState::Enabled
         && let Some(volume) = group.volumes.get_mut(name)
     {
@@ -95,7 +95,7 @@ pub(super) fn fill(
     volume.since = None;
     volume.fill = Some(Fill { from, id, is_begun: false });
     if why == FillReason::Make {
-        volume.snapshot_of = Some(original);
+        volume.snapshot_of = Some(from);
     }
     if check_log(group, name) {
         return Ok(());

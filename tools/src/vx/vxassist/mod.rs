@@ -296,7 +296,11 @@ fn snap_wait(cli: &Cli, group: &Name, volume: &Name) -> Result<(), Failure> {
     }
 }
 
-fn volume_of<'a>(group: &'a Group, name: &Name) -> Result<&'a Volume, Failure> {
+/// A volume of the group.
+///
+/// # Errors
+/// If there is none of that name.
+pub(super) fn volume_of<'a>(group: &'a Group, name: &Name) -> Result<&'a Volume, Failure> {
     let missing = || Failure::operation(format!("Volume {name} does not exist"));
     group.volumes.get(name).ok_or_else(missing)
 }

@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use cvm::core::iod::Pace;
 use cvm::model::op::{FillReason, Op};
-use cvm::model::{Group, Name, Volume};
+use cvm::model::{Group, Name};
 use cvm::request::Request;
 
 use self::tuple::Tuple;
 use super::copies::Pending;
 use super::operand::wrong;
-use super::vxassist::storage_words;
+use super::vxassist::{storage_words, volume_of};
 use super::{Daemon, GroupOption, exit, name, several, view};
 use crate::common::output::{print, print_json};
 use crate::common::{Failure, Root};
@@ -343,11 +343,6 @@ fn original(group: &Group, snapshot: &Name, named: Option<String>) -> Result<Nam
         (Some(own), _) => Ok(own),
         (None, _) => Err(Failure::operation(format!("Volume {snapshot} is no snapshot"))),
     }
-}
-
-fn volume_of<'a>(group: &'a Group, name: &Name) -> Result<&'a Volume, Failure> {
-    let missing = || Failure::operation(format!("Volume {name} does not exist"));
-    group.volumes.get(name).ok_or_else(missing)
 }
 
 fn pause(
