@@ -110,10 +110,11 @@ fn requests_and_what_disks_do_are_traced_and_a_failing_disk_is_counted() {
     }
     let _room = beside_another();
     let cluster = prepared(&["vol1 8m layout=mirror init=active"]);
-    // The volume is open before somebody looks, and written until enough was seen.
-    let words = ["vxtrace", "-g", "shdg", "-c", "12", "vol1"];
+    // The volume is open before somebody looks, and written until enough was seen: a write, a read and
+    // a flush are sixteen events, and the first of them may have been seen from their middle on.
+    let words = ["vxtrace", "-g", "shdg", "-c", "32", "vol1"];
     let mut trace = programs::spawn(&cluster, 0, &words).unwrap();
-    wait::until("twelve events were seen", LIMIT, || {
+    wait::until("enough events were seen", LIMIT, || {
         perform(&cluster, 0, &["write 0 4k", "read 0 4k"]);
         Ok(trace.try_wait()?)
     })
