@@ -102,6 +102,8 @@ pub(super) enum Measured {
     QemuNbd(Aio),
     /// A file by itself.
     RawFile,
+    /// The file below a volume, through the same engine.
+    SameEngine,
     /// The same with sealed frames.
     Sealed,
     /// A volume with one copy, beside one with several.
@@ -449,6 +451,7 @@ fn compared(
         Measured::Nbdkit => ("nbdkit", Some(NBDKIT), better(), than),
         Measured::QemuNbd(aio) => ("qemu-nbd", Some(aio.settings()), better(), than),
         Measured::RawFile => ("raw file", None, better(), than),
+        Measured::SameEngine => ("same engine", Some(SAME_ENGINE), better(), than),
         Measured::Sealed => ("sealed", None, ratios(theirs, ours), "sealed : plain"),
         Measured::Simple => {
             // What a copy costs: above 1 where ours is worse.
@@ -458,6 +461,10 @@ fn compared(
     })
 }
 
+/// What the engine is compared with.
+const SAME_ENGINE: &str =
+    "the file below the simple volume, by the same driver and in this process";
+
 /// Which of the settings of Corosync has the best median.
 fn best_settings(metric: Metric, values: &BTreeMap<Measured, Vec<f64>>) -> Option<usize> {
     let medians = values.iter().filter_map(|(of, values)| match of {
@@ -466,7 +473,8 @@ fn best_settings(metric: Metric, values: &BTreeMap<Measured, Vec<f64>>) -> Optio
             Some((*index, if metric.is_rate() { -median } else { median }))
         }
         Measured::Detector(_) | Measured::Nbdkit | Measured::Ours | Measured::QemuNbd(_) => None,
-        Measured::RawFile | Measured::Sealed | Measured::Simple => None,
+        Measured::RawFile | Measured::SameEngine => None,
+        Measured::Sealed | Measured::Simple => None,
     });
     medians.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(index, _)| index)
 }

@@ -102,7 +102,8 @@ fn measured(sides: &[Measured]) -> Figures {
             let slower = match of {
                 Measured::Ours => 1u32,
                 Measured::Detector(_) | Measured::Sealed => 2,
-                Measured::Nbdkit | Measured::QemuNbd(_) | Measured::RawFile | Measured::Simple => 2,
+                Measured::Nbdkit | Measured::QemuNbd(_) | Measured::RawFile => 2,
+                Measured::SameEngine | Measured::Simple => 2,
                 Measured::Corosync(index) => 4 - u32::try_from(*index).unwrap(),
             };
             for (cost, value) in [

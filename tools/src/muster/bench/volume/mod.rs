@@ -2,9 +2,10 @@
 //! them, in the same round, files of the same size in the same folder: through the same engine, and
 //! through servers that others wrote.
 //!
-//! `fio` is the client of all, `peers` what is measured beside volumes, `messages` counts what the
+//! `fio` is the client of all but of `engine`, which is what a volume does by itself, `peers` what is measured beside volumes, `messages` counts what the
 //! cluster says to itself meanwhile, `table` shows the figures.
 
+mod engine;
 mod fio;
 mod messages;
 mod peers;
@@ -21,6 +22,7 @@ use super::super::temporary::Temporary;
 use super::super::testbed::UpOptions;
 use super::super::{programs, wait};
 use super::report::{Cost, Figures, Key, Measured};
+use engine::{Engine, Through};
 pub(super) use fio::{Access, Outcome};
 use fio::{Fio, Place, Run};
 use peers::Peer;
@@ -48,6 +50,8 @@ pub(super) enum Layout {
     Mirror,
     /// Two copies and a dirty region log.
     MirrorLog,
+    /// One column, one copy, in this process.
+    InProcess,
 }
 
 /// One thing that fio does in a round.
@@ -65,6 +69,8 @@ enum Subject {
     Volume(Layout),
     /// One of the peers, by its place.
     Peer(usize),
+    /// Nobody: it is done here.
+    Engine(Through),
 }
 
 /// A process that ends when this is dropped.
@@ -94,13 +100,14 @@ impl Layout {
             Self::Stripe => "stripe",
             Self::Mirror => "mirror",
             Self::MirrorLog => "mirror, log",
+            Self::InProcess => "in process",
         }
     }
 
     /// The name of its volume.
     fn volume(self) -> &'static str {
         match self {
-            Self::Simple => "simple",
+            Self::Simple | Self::InProcess => "simple",
             Self::Stripe => "stripe",
             Self::Mirror => "mirror",
             Self::MirrorLog => "mirrorlog",
@@ -110,7 +117,7 @@ impl Layout {
     /// The last arguments of `vxassist make`.
     fn attributes(self) -> &'static [&'static str] {
         match self {
-            Self::Simple => &["layout=concat"],
+            Self::Simple | Self::InProcess => &["layout=concat"],
             Self::Stripe => &["layout=stripe", "ncol=2"],
             Self::Mirror => &["layout=mirror", "nmirror=2", "init=active"],
             Self::MirrorLog => &["layout=mirror,log", "nmirror=2", "init=active"],
@@ -119,7 +126,7 @@ impl Layout {
 
     fn has_copies(self) -> bool {
         match self {
-            Self::Simple | Self::Stripe => false,
+            Self::Simple | Self::InProcess | Self::Stripe => false,
             Self::Mirror | Self::MirrorLog => true,
         }
     }
@@ -147,7 +154,9 @@ pub(super) fn measure(dir: Option<&Path>, args: &BenchArgs, nodes: u8) -> Result
     make_volumes(&cluster)?;
     // Gone before the cluster is: they lie in its folder.
     let peers = peers::start(&cluster, args)?;
-    let bench = Bench { cluster: &cluster, program: &program, peers: &peers, args, nodes };
+    let engine = Engine::open(&cluster)?;
+    let (program, peers_of) = (&program, &peers);
+    let bench = Bench { cluster: &cluster, program, peers: peers_of, engine: &engine, args, nodes };
     bench.fill()?;
     let steps = cases().len() * bench.subjects().len() + copied().count();
     let all = u64::from(args.rounds) * u64::try_from(steps)?;
@@ -204,6 +213,7 @@ struct Bench<'a> {
     cluster: &'a Temporary,
     program: &'a Path,
     peers: &'a [Peer],
+    engine: &'a Engine,
     args: &'a BenchArgs,
     nodes: u8,
 }
@@ -211,19 +221,14 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn subjects(&self) -> Vec<Subject> {
         let volumes = Layout::ALL.map(Subject::Volume);
-        volumes.into_iter().chain((0..self.peers.len()).map(Subject::Peer)).collect()
+        let engine = [Through::File, Through::Volume].map(Subject::Engine);
+        let peers = (0..self.peers.len()).map(Subject::Peer);
+        volumes.into_iter().chain(peers).chain(engine).collect()
     }
 
     fn volume(&self, layout: Layout) -> Place {
         let socket = self.cluster.cluster.root(NODE).join("run/nbd.sock");
         Place::nbd(&format!("{GROUP}/{}", layout.volume()), &socket)
-    }
-
-    fn place(&self, subject: Subject, access: Access) -> Place {
-        match subject {
-            Subject::Volume(layout) => self.volume(layout),
-            Subject::Peer(index) => self.peers[index].place(access).clone(),
-        }
     }
 
     /// Writes everything once, so that nobody reads a hole or is the first to write a block.
@@ -235,6 +240,8 @@ impl Bench<'_> {
                 Subject::Volume(layout) => self.volume(layout),
                 // Past whoever serves it: it is their file that is to be there.
                 Subject::Peer(index) => Place::File(self.peers[index].path().to_owned()),
+                // The simple volume is there.
+                Subject::Engine(_) => continue,
             };
             let access = Access::SequentialWrite;
             let run = Run { place: &place, access, size: LARGE, depth: DEEP, time: None };
@@ -278,9 +285,15 @@ impl Bench<'_> {
 
     fn one(&self, subject: Subject, case: Case) -> Result<Outcome> {
         let Case { access, size, depth } = case;
-        let place = self.place(subject, access);
+        let place = match subject {
+            Subject::Volume(layout) => self.volume(layout),
+            Subject::Peer(index) => self.peers[index].place(access).clone(),
+            Subject::Engine(through) => {
+                return self.engine.run(through, case, self.args.time).context("in this process");
+            }
+        };
         let settle = || match subject {
-            Subject::Volume(_) => Ok(()),
+            Subject::Engine(_) | Subject::Volume(_) => Ok(()),
             Subject::Peer(index) => self.peers[index].settle(),
         };
         settle()?;
@@ -309,10 +322,20 @@ impl Bench<'_> {
                     {
                         Measured::Simple
                     }
-                    Subject::Volume(_) => continue,
+                    Subject::Engine(_) | Subject::Volume(_) => continue,
                     Subject::Peer(index) => self.peers[*index].of(),
                 };
                 figures.add_run(of, key, outcome);
+            }
+        }
+        let key = self.key(case, Layout::InProcess);
+        for (subject, outcome) in outcomes {
+            match subject {
+                Subject::Engine(Through::File) => {
+                    figures.add_run(Measured::SameEngine, key, outcome);
+                }
+                Subject::Engine(Through::Volume) => figures.add_run(Measured::Ours, key, outcome),
+                Subject::Peer(_) | Subject::Volume(_) => {}
             }
         }
     }

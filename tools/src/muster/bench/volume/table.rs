@@ -10,7 +10,7 @@ use super::super::table::show;
 type Group<'a> = (u8, u32, Option<&'a str>, Option<u32>, &'a str);
 
 /// Whom a volume is compared with, as the JSON names them, and the heads of their columns.
-const OTHERS: [&str; 4] = ["raw file", "nbdkit", "qemu-nbd", SIMPLE];
+const OTHERS: [&str; 5] = ["raw file", "nbdkit", "qemu-nbd", "same engine", SIMPLE];
 /// Not a row: it has one of its own.
 const SIMPLE: &str = "simple";
 
@@ -33,10 +33,11 @@ pub(in super::super) fn of(lines: &[&Line]) -> String {
             });
             table.add_row(row(group, line.layout.unwrap_or_default(), &line.ours).chain(ratios));
         }
-        // What a peer has done is the same beside each of the volumes.
-        let Some(line) = lines.first() else { continue };
+        // What a peer has done is the same beside each of the volumes that it is compared with.
         for name in OTHERS.into_iter().filter(|name| *name != SIMPLE) {
-            let Some(beside) = line.beside.get(name) else { continue };
+            let Some(beside) = lines.iter().find_map(|line| line.beside.get(name)) else {
+                continue;
+            };
             table.add_row(row(group, name, &beside.figure));
             notes.extend(beside.settings.map(|settings| (name, settings)));
         }
