@@ -18,7 +18,8 @@ use crate::model::UniqueId;
 use crate::model::size::SECTOR;
 use crate::volume::{DiskWork, RequestId};
 
-/// Disks that owe answers for which nobody waits any more: of all shards, for volumes change theirs.
+/// Disks that owe answers for which nobody waits any more: of all shards, for volumes change theirs, and
+/// of what vxiod itself does with logs.
 #[derive(Debug)]
 pub(crate) struct HungDisks {
     limit: Option<Duration>,
@@ -33,13 +34,18 @@ impl HungDisks {
         Self { limit, any: AtomicBool::new(false), owed: Mutex::default() }
     }
 
+    /// How long they have.
+    pub(crate) const fn limit(&self) -> Option<Duration> {
+        self.limit
+    }
+
     /// Is it gone until it has answered?
-    pub(super) fn has(&self, disk: &UniqueId) -> bool {
+    pub(crate) fn has(&self, disk: &UniqueId) -> bool {
         self.any.load(Ordering::Acquire) && self.owed.lock().contains_key(disk)
     }
 
     /// One more answer is not waited for; `true` if it is the first of this disk.
-    fn give_up(&self, disk: &UniqueId) -> bool {
+    pub(crate) fn give_up(&self, disk: &UniqueId) -> bool {
         let mut owed = self.owed.lock();
         self.any.store(true, Ordering::Release);
         let count = owed.entry(disk.clone()).or_default();
@@ -48,7 +54,7 @@ impl HungDisks {
     }
 
     /// One has come after all; `true` if it was the last.
-    fn answers(&self, disk: &UniqueId) -> bool {
+    pub(crate) fn answers(&self, disk: &UniqueId) -> bool {
         let mut owed = self.owed.lock();
         let Some(count) = owed.get_mut(disk) else { return false };
         *count -= 1;

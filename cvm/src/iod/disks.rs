@@ -9,11 +9,12 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use crossbeam::channel::{Sender, unbounded};
+use llt::Instant;
 
 use crate::core::iod::{DiskError, LogIo, LogToken, Token, Write, WriteDone};
-use crate::daemon::Jobs;
+use crate::daemon::{Jobs, now};
 use crate::disk::{Claim, Image, ImageError, Label};
-use crate::engine::{DiskFile, Found, IoLease};
+use crate::engine::{DiskFile, Found, HungDisks, IoLease};
 use crate::io::{Device, DeviceError, devices};
 use crate::model::UniqueId;
 use crate::model::size::SECTOR;
@@ -48,7 +49,7 @@ impl Job {
             What::Claim(token, _) | What::Image(token, _) => {
                 Done::Written(token, Err(DiskError::NoLease))
             }
-            What::Find => return None,
+            What::Find | What::Look => return None,
             What::Log(token, _) => Done::Log(token, Err(DiskError::NoLease)),
         })
     }
@@ -60,6 +61,7 @@ enum What {
     Find,
     Image(Token, Arc<Encoded>),
     Log(LogToken, LogIo),
+    Look,
 }
 
 /// What has come of something.
@@ -67,10 +69,14 @@ enum What {
 pub(super) enum Done {
     /// A disk was looked for.
     Found(UniqueId, Option<Arc<Found>>),
+    /// A disk does not answer, or has answered all that it was told.
+    Hangs(UniqueId, bool),
     /// The others may have gone on without this node: it has to wait.
     Leaseless(Box<Job>),
     /// A log was read, or written, or was not.
     Log(LogToken, Result<Bytes, DiskError>),
+    /// A disk that could be written was there, or was not.
+    Looked(UniqueId, bool),
     /// Something was written, or was not.
     Written(Token, WriteDone),
 }
@@ -90,12 +96,24 @@ impl Encoded {
     }
 }
 
+/// Something of a log that is with a disk.
+#[derive(Debug)]
+struct Told {
+    disk: UniqueId,
+    since: Instant,
+    /// Nobody waits for the answer any more.
+    is_given_up: bool,
+}
+
 /// The disks that are written.
 #[derive(Debug)]
 pub(super) struct Disks {
     root: PathBuf,
     jobs: Jobs<Done>,
     workers: BTreeMap<UniqueId, Sender<Job>>,
+    /// What disks were told of logs and have not answered.
+    logs: BTreeMap<LogToken, Told>,
+    hung: Arc<HungDisks>,
     /// Of the registration on port v, if there is one.
     lease: Option<Arc<IoLease>>,
     /// What waits for it.
@@ -107,15 +125,16 @@ pub(super) struct Disks {
 }
 
 impl Disks {
-    pub(super) fn new(root: &Path) -> io::Result<Self> {
+    pub(super) fn new(root: &Path, hung: &Arc<HungDisks>) -> io::Result<Self> {
         let (root, jobs) = (root.to_owned(), Jobs::new()?);
         let (encoder, waiting) = unbounded::<Arc<Encoded>>();
         std::thread::Builder::new().name("vxiod-encode".to_owned()).spawn(move || {
             // What cannot be encoded is told when it is written.
             waiting.iter().for_each(|encoded| drop(encoded.bytes()));
         })?;
-        let (workers, lease, leaseless) = (BTreeMap::new(), None, Vec::new());
-        Ok(Self { root, jobs, workers, lease, leaseless, newest: None, encoder })
+        let (workers, logs, hung) = (BTreeMap::new(), BTreeMap::new(), Arc::clone(hung));
+        let (lease, leaseless, newest) = (None, Vec::new(), None);
+        Ok(Self { root, jobs, workers, logs, hung, lease, leaseless, newest, encoder })
     }
 
     /// Begins a write; `Some` if it has failed already.
@@ -138,12 +157,17 @@ impl Disks {
     pub(super) fn log(&mut self, token: LogToken, io: LogIo) -> bool {
         let (LogIo::Read { disk, .. } | LogIo::Write { disk, .. }) = &io;
         let (disk, is_shared) = (disk.clone(), matches!(io, LogIo::Write { is_shared: true, .. }));
-        self.begin(&disk, What::Log(token, io), is_shared)
+        !self.hung.has(&disk) && self.begin(&disk, What::Log(token, io), is_shared)
     }
 
     /// Looks for a disk; `false` if nobody will.
     pub(super) fn find(&mut self, disk: &UniqueId) -> bool {
         self.begin(disk, What::Find, false)
+    }
+
+    /// Looks whether a disk could be written; `false` if nobody will.
+    pub(super) fn look(&mut self, disk: &UniqueId) -> bool {
+        self.begin(disk, What::Look, false)
     }
 
     fn begin(&mut self, disk: &UniqueId, what: What, is_shared: bool) -> bool {
@@ -169,8 +193,48 @@ impl Disks {
         self.pass_on(job)
     }
 
-    fn pass_on(&self, job: Job) -> bool {
+    fn pass_on(&mut self, job: Job) -> bool {
+        if let What::Log(token, _) = &job.what {
+            let (disk, since) = (job.disk.clone(), now());
+            self.logs.insert(*token, Told { disk, since, is_given_up: false });
+        }
         self.workers.get(&job.disk).is_some_and(|worker| worker.send(job).is_ok())
+    }
+
+    /// When a disk that has not answered yet is given up. Images and claims are waited for: the slot
+    /// that they are written to is not written by anybody else meanwhile.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let limit = self.hung.limit()?;
+        let waits = self.logs.values().filter(|told| !told.is_given_up);
+        waits.map(|told| told.since + limit).min()
+    }
+
+    /// What a log's disk has not done for too long counts as failed; it may still do it, so nobody uses it
+    /// before it has.
+    fn give_up_hung(&mut self, ended: &mut Vec<Done>) {
+        let Some(limit) = self.hung.limit() else { return };
+        let at = now();
+        let waits = self.logs.iter_mut().filter(|(_, told)| !told.is_given_up);
+        for (token, told) in waits.filter(|(_, told)| at.since(told.since) >= limit) {
+            told.is_given_up = true;
+            if self.hung.give_up(&told.disk) {
+                tracing::error!("disk {}: a log is not answered for {limit:?}", told.disk);
+                ended.push(Done::Hangs(told.disk.clone(), true));
+            }
+            ended.push(Done::Log(*token, Err(DiskError::NoPath)));
+        }
+    }
+
+    /// A disk has answered for a log; `false`: too late.
+    fn log_answers(&mut self, token: LogToken, ended: &mut Vec<Done>) -> bool {
+        let Some(told) = self.logs.remove(&token).filter(|told| told.is_given_up) else {
+            return true;
+        };
+        if self.hung.answers(&told.disk) {
+            tracing::info!("disk {} has answered all that it was told", told.disk);
+            ended.push(Done::Hangs(told.disk, false));
+        }
+        false
     }
 
     /// Port v is open, or closed: what waits under a lease of before is not done any more.
@@ -204,10 +268,23 @@ impl Disks {
         let mut leaseless = std::mem::take(&mut self.leaseless);
         for done in self.jobs.results() {
             match done {
-                Done::Leaseless(job) => leaseless.push(*job),
+                Done::Leaseless(job) => {
+                    if let What::Log(token, _) = &job.what
+                        && !self.log_answers(*token, &mut ended)
+                    {
+                        continue;
+                    }
+                    leaseless.push(*job);
+                }
+                Done::Log(token, done) => {
+                    if self.log_answers(token, &mut ended) {
+                        ended.push(Done::Log(token, done));
+                    }
+                }
                 done => ended.push(done),
             }
         }
+        self.give_up_hung(&mut ended);
         for job in leaseless {
             let Some(leased) = &job.lease else { continue };
             if !leased.is_of(self.lease.as_ref()) {
@@ -274,6 +351,10 @@ fn perform(place: &mut Place, job: Job) -> Done {
                 device.write_image(&label, encoded.image.slot, bytes)
             };
             Done::Written(token, written(found.map(write)))
+        }
+        What::Look => {
+            let sees = found.is_some_and(|(device, _)| device.is_writable());
+            Done::Looked(job.disk, sees)
         }
         What::Log(token, io) => {
             let perform = |(device, label): (Device, Label)| match io {

@@ -54,7 +54,8 @@ impl Reactor {
         let me = Id { node: NodeId::ZERO, incarnation: Incarnation(incarnation()) };
         let iod = Iod::new(me, IodConfig::default());
         let hung = Arc::new(HungDisks::new(io_timeout));
-        let (disks, door, plane) = (Disks::new(&root)?, Door::new(&root, nbd)?, Plane::new(&hung)?);
+        let (disks, door, plane) =
+            (Disks::new(&root, &hung)?, Door::new(&root, nbd)?, Plane::new(&hung)?);
         let upcalls = UpcallWriter::default();
         let (port, lease, configd) = (None, None, None);
         Ok(Self { root, iod, port, lease, listener, configd, upcalls, disks, door, plane, ends })
@@ -78,7 +79,7 @@ impl Reactor {
 
     fn next_deadline(&self) -> Option<Instant> {
         let lease = self.disks.is_leaseless().then(|| now() + LEASE);
-        earliest(self.iod.next_deadline(), lease)
+        earliest(earliest(self.iod.next_deadline(), self.disks.deadline()), lease)
     }
 
     /// Everything that can be done now.
@@ -89,6 +90,8 @@ impl Reactor {
         for done in self.disks.done() {
             match done {
                 Done::Found(disk, found) => self.plane.found(&disk, found.as_ref()),
+                Done::Looked(disk, sees) => self.iod.handle_looked(now(), &disk, sees),
+                Done::Hangs(disk, hangs) => self.iod.handle_hangs(disk, hangs),
                 Done::Leaseless(_) => {}
                 Done::Log(token, done) => self.iod.handle_log(now(), token, done),
                 Done::Written(token, done) => self.iod.handle_write(now(), token, done),
@@ -301,6 +304,11 @@ impl Reactor {
                     }
                 }
                 IodOutput::ReleaseRange { volume } => self.plane.release(&volume),
+                IodOutput::Look(disk) => {
+                    if !self.disks.look(&disk) {
+                        self.iod.handle_looked(now(), &disk, false);
+                    }
+                }
                 IodOutput::Notice(notice) => tell(&notice),
                 IodOutput::Opened(ticket, result) => {
                     self.door.opened(ticket, result, &mut self.iod);
@@ -374,6 +382,12 @@ const SECTORS_PER_MB: u64 = 2048;
 /// One event, one line.
 fn tell(notice: &IodNotice) {
     match notice {
+        IodNotice::Apart { group, disk, node } => {
+            tracing::warn!(
+                "node {node} alone cannot write disk {disk} of group {group}: it writes no volume that \
+                 needs it (local detach policy)"
+            );
+        }
         IodNotice::BadMessage { node } => {
             tracing::warn!("node {node} sent a message on port v that is none");
         }
@@ -413,6 +427,11 @@ fn tell(notice: &IodNotice) {
         }
         IodNotice::RepairFailed { group } => {
             tracing::error!("group {group}: the configuration in force cannot be written back");
+        }
+        IodNotice::Together { group, volume, disk } => {
+            tracing::info!(
+                "disk {disk} of group {group} is seen again: volume {volume} may be written here"
+            );
         }
         IodNotice::TxnFailed { id, node, why } => {
             tracing::warn!("transaction {id} is abandoned: node {node}: {why}");

@@ -43,7 +43,8 @@ impl Volume {
 
     fn read(&mut self, slot: usize, faults: &[Op]) {
         // It may not have been alone in its blocks, and what was read there be old by now.
-        let may_write = self.rules.is_alone && self.state == State::Running && self.owns(slot);
+        let is_allowed = self.rules.is_alone && !self.rules.is_apart;
+        let may_write = is_allowed && self.state == State::Running && self.owns(slot);
         let Some(active) = self.active.get_mut(slot) else { return };
         if faults.is_empty() {
             // What stands still does not write: the next read meets it again.

@@ -162,7 +162,9 @@ impl Volume {
                 |other: &&super::Mirror| other.name == mirror.name && other.log == mirror.log;
             let place = before.mirrors().iter().position(|other| is_same(&other));
             let known = place.and_then(|place| old.get_mut(place)?.take());
-            let known = known.filter(|marks| !marks.has_failed && marks.pass.is_none());
+            // Who stands apart counts as lost: others write its notes.
+            let known = known
+                .filter(|marks| !self.rules.is_apart && !marks.has_failed && marks.pass.is_none());
             if let Some(marks) = self.marks.get_mut(index.0) {
                 *marks = Some(known.unwrap_or_default());
             }

@@ -22,6 +22,8 @@ pub struct Rules {
     pub is_alone: bool,
     /// The cluster knows that this node writes: after its loss the copies are made equal.
     pub is_marked: bool,
+    /// This node alone cannot write a disk of it: changes and flushes fail here.
+    pub is_apart: bool,
     /// Copies may differ: all nodes read the same one of them.
     pub reads_one: bool,
     /// The map of this node in dirty region logs, where there are any.

@@ -52,7 +52,10 @@ impl Volume {
         let mut place = 0;
         while let Some(slot) = self.waiting.get(place).copied() {
             let lacks_mark = self.lacks_mark(slot);
-            if lacks_mark && self.has_told_change || !self.is_free(slot, place) {
+            if self.is_refused(slot) {
+                self.waiting.remove(place);
+                self.end(slot, Err(IoFailed::Io));
+            } else if lacks_mark && self.has_told_change || !self.is_free(slot, place) {
                 place += 1;
             } else if lacks_mark {
                 self.has_told_change = true;
@@ -68,6 +71,12 @@ impl Volume {
                 self.begin(slot);
             }
         }
+    }
+
+    /// This node would leave copies that differ, and cannot say that all are durable.
+    fn is_refused(&self, slot: usize) -> bool {
+        let what = self.active.get(slot).map(|active| active.request.what);
+        self.rules.is_apart && what.is_some_and(|what| what.changes() || what == What::Flush)
     }
 
     /// It would change a copy, and nobody would make the others equal if this node were lost; or a

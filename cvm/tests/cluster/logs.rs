@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cvm::core::iod::LogIo;
 use cvm::disk::{RECOVERY_MAP, encode_block, map_of};
 use cvm::model::op::{Init, Make, Op, VolumeLayout};
-use cvm::model::{Activation, LogType, Sectors, UniqueId, VolumeState};
+use cvm::model::{Activation, KernelState, LogType, Sectors, UniqueId, VolumeState};
 use cvm::request::{ClusterRequest, Reply, Request};
 use cvm::sim::Fate;
 use cvm::volume::VolumeMap;
@@ -140,6 +140,26 @@ fn everything_is_copied_where_a_log_says_nothing() {
     world.crash(node(2), Fate::Lost);
     world.settle();
     assert_eq!(copied(&world.trace), all);
+}
+
+/// What could not be written may be written yet: nobody is to read it.
+#[test]
+fn a_log_that_the_master_cannot_write_is_taken_off() {
+    for logs in [1, 2] {
+        let (mut world, group) = prepared(6, logs);
+        write_in(&mut world, 2, &group, &[1]);
+        let map = map(&world, &group);
+        let copy = &map.mirrors()[0].log.as_ref().unwrap().copies[0];
+        let disk = map.disks()[copy.disk.0].clone();
+        world.unwritable.insert((node(0), disk));
+        world.crash(node(2), Fate::Lost);
+        world.settle();
+        assert_equal(&world, &group, &[], "");
+        assert_eq!(copied(&world.trace), (0..RANGES).collect::<Vec<u32>>());
+        let image = world.image(node(0), &group).unwrap();
+        let plex = &image.group.plexes[&copy.plex];
+        assert!(plex.is_log_only() && plex.kernel == KernelState::Detached, "{plex:?}");
+    }
 }
 
 #[test]

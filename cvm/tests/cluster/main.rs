@@ -6,6 +6,7 @@
 
 mod activation;
 mod answers;
+mod apart;
 mod bus;
 mod crashes;
 mod detach;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{
-    Command, DrainTicket, Iod, IodConfig, IodNotice, IodOutput, LogIo, LogToken, OpenRefused,
-    OpenTicket, RangeNumber, Upcall, VolumeIo, VolumeName, Write,
+    Command, DiskError, DrainTicket, Iod, IodConfig, IodNotice, IodOutput, LogIo, LogToken,
+    OpenRefused, OpenTicket, RangeNumber, Upcall, VolumeIo, VolumeName, Write,
 };
 use cvm::core::wire::parcel::{Parcels, Way};
 use cvm::core::wire::v::VMessage;
@@ -52,6 +52,10 @@ pub(crate) struct Node {
     fills: VecDeque<(VolumeName, RangeNumber)>,
     /// That fails.
     pub(crate) cannot_fill: bool,
+    /// Looking at disks never ends.
+    pub(crate) never_looks: bool,
+    /// Disks that are looked at.
+    looks: VecDeque<UniqueId>,
     /// Logs that are read or written.
     logs: VecDeque<(LogToken, LogIo)>,
     pub(crate) ranges: Ranges,
@@ -179,6 +183,8 @@ impl World {
             held_at: BTreeMap::new(),
             fills: VecDeque::new(),
             cannot_fill: false,
+            never_looks: false,
+            looks: VecDeque::new(),
             logs: VecDeque::new(),
             ranges: Ranges::default(),
             configd_out: VecDeque::new(),
@@ -236,6 +242,7 @@ impl World {
             || self.drained(node)
             || self.ranged(node)
             || self.logged(node)
+            || self.looked(node)
             || self.local(node)
         {}
         let now = self.now;
@@ -310,9 +317,20 @@ impl World {
 
     /// A node cannot write a plex of a volume that is open there.
     pub(crate) fn fail_plex(&mut self, node: NodeId, group: &UniqueId, plex: &str) {
+        self.fail_plex_on(node, group, plex, None);
+    }
+
+    /// Because of this disk, if it is known.
+    pub(crate) fn fail_plex_on(
+        &mut self,
+        node: NodeId,
+        group: &UniqueId,
+        plex: &str,
+        disk: Option<UniqueId>,
+    ) {
         let now = self.now;
         if let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) {
-            state.iod.handle_plex_failed(now, group, name(plex), None, 1_283_432_400);
+            state.iod.handle_plex_failed(now, group, name(plex), disk, 1_283_432_400);
         }
         self.collect(node);
     }
@@ -403,7 +421,7 @@ impl World {
                 (Some(&node), 3) => self.local(node),
                 (Some(&node), 4) => self.event(node, Port::V),
                 (Some(&node), 5) => self.event(node, Port::W),
-                (Some(&node), 6) => self.drained(node) || self.logged(node),
+                (Some(&node), 6) => self.drained(node) || self.logged(node) || self.looked(node),
                 (Some(&node), 7) => self.ranged(node),
                 (Some(&node), _) => self.event(node, Port::U),
                 (None, 0) => self.u.order_next(),
@@ -449,6 +467,7 @@ impl World {
                 self.check_copies();
             }
             IodOutput::ClosePort => self.v.leave(node, usize::MAX / 2),
+            IodOutput::Look(disk) => state.looks.push_back(disk),
             IodOutput::Notice(notice) => self.said.push(Said::Iod(node, notice)),
             IodOutput::Observe(ask, what) => {
                 self.trace.push(format!("observe {node}"));
@@ -514,7 +533,26 @@ impl World {
         let now = self.now;
         let Some(state) = self.nodes.get_mut(&node) else { return false };
         let Some((token, io)) = state.logs.pop_front() else { return false };
-        state.iod.handle_log(now, token, self.disks.log(node, &io));
+        let (LogIo::Read { disk, .. } | LogIo::Write { disk, .. }) = &io;
+        let refuses =
+            matches!(io, LogIo::Write { .. }) && self.unwritable.contains(&(node, disk.clone()));
+        let done = if refuses { Err(DiskError::Failed(30)) } else { self.disks.log(node, &io) };
+        state.iod.handle_log(now, token, done);
+        self.collect(node);
+        true
+    }
+
+    /// A disk was looked at.
+    fn looked(&mut self, node: NodeId) -> bool {
+        let now = self.now;
+        let Some(state) = self.nodes.get_mut(&node) else { return false };
+        if state.never_looks {
+            return false;
+        }
+        let Some(disk) = state.looks.pop_front() else { return false };
+        let sees = self.disks.is_reached(node, &disk).is_ok();
+        self.trace.push(format!("look {node} {sees}"));
+        state.iod.handle_looked(now, &disk, sees);
         self.collect(node);
         true
     }

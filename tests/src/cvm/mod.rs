@@ -10,6 +10,7 @@
 //! | `data.rs` | what disks hold, and what programs may read |
 //! | `storage.rs` | disks, paths, and writes that take their time |
 //! | `workload.rs` | utilities that ask for something, and what they were told |
+//! | `plexes.rs` | of these, what becomes of copies and logs |
 //! | `chaos.rs` | what breaks besides what [`crate::chaos`] breaks |
 //! | `invariants.rs` | what must hold at every moment |
 //! | `rest.rs` | what must come true after the last fault |
@@ -24,6 +25,7 @@ mod driver;
 mod invariants;
 mod node;
 mod plane;
+mod plexes;
 mod port;
 mod processes;
 mod rest;

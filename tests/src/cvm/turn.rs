@@ -155,6 +155,14 @@ impl Driver {
                 let takes = self.draw.exponential(LOG);
                 self.nodes[node].logs.push_back((self.world.now() + takes, token, io));
             }
+            IodOutput::Look(disk) => {
+                let sees = self.storage.disks.is_reached(state.id, &disk).is_ok();
+                let local = self.world.process(node).clock.local(self.world.now());
+                if let Some(iod) = &mut state.iod {
+                    iod.handle_looked(local, &disk, sees);
+                }
+                self.collected(node);
+            }
             // Nobody asks what volumes have done.
             IodOutput::Observe(..) | IodOutput::Prepare(_) => {}
             IodOutput::OpenPort => self.open_port(node),

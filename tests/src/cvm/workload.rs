@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use cvm::disk::RequestId;
-use cvm::model::op::{DiskName, FillReason, Make, Op, VolumeLayout};
-use cvm::model::{Activation, Copies, Group, LogType, Name, PlexState, Volume};
+use cvm::model::op::{DiskName, FillReason, GroupAttribute, Make, Op, VolumeLayout};
+use cvm::model::{Activation, Copies, DetachPolicy, Group, LogType, Name, PlexState, Volume};
 use cvm::request::{ClusterRequest, GroupRequest, Import, Reply, Request};
 use llt::{Instant, NodeId};
 
 use core::time::Duration;
 
 use super::driver::Driver;
+use super::plexes;
 use crate::node::State;
 use crate::rng::Draw;
 
@@ -158,7 +159,7 @@ impl Driver {
         let groups: Vec<Arc<Group>> = groups.map(|table| Arc::clone(&table.image.group)).collect();
         let access = format!("disk_{}", draw.range(1, self.shape().disks.into()));
         let group = (!groups.is_empty()).then(|| Arc::clone(&groups[draw.pick(groups.len())]));
-        let weights = [12, 30, 8, 12, 6, 2, 5, 3, 6, 6, 2, 40];
+        let weights = [12, 30, 8, 12, 6, 2, 5, 3, 6, 6, 2, 40, 5, 25];
         let (kind, Some(group)) = (draw.weighted(&weights), group) else {
             return self.any_group(&access, draw);
         };
@@ -214,6 +215,15 @@ impl Driver {
             },
             11 => match self.snapshot(&group, draw) {
                 Some((of, effect)) => (op(of), effect),
+                None => self.any_group(&access, draw),
+            },
+            12 => {
+                let policies = [DetachPolicy::Global, DetachPolicy::Local, DetachPolicy::Local];
+                let policy = GroupAttribute::DetachPolicy(policies[draw.pick(policies.len())]);
+                (op(Op::Set(vec![policy])), Effect::None)
+            }
+            13 => match plexes::change(&group, draw) {
+                Some(of) => (op(of), Effect::None),
                 None => self.any_group(&access, draw),
             },
             _ => self.any_group(&access, draw),

@@ -1,4 +1,4 @@
-//! A disk that answers when it is told to: a FUSE file system that is one file, over another file.
+//! A disk that answers when it is told to, or with errors: a FUSE file system that is one file, over another file.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -24,6 +24,8 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 struct Gate {
     hangs: bool,
+    hangs_writes: bool,
+    fails: bool,
     waiting: VecDeque<Job>,
 }
 
@@ -59,10 +61,20 @@ impl Hanging {
         self.gate.lock().unwrap().hangs = true;
     }
 
+    /// The same for writes alone.
+    pub(crate) fn hang_writes(&self) {
+        self.gate.lock().unwrap().hangs_writes = true;
+    }
+
+    /// It answers everything with an error from now on.
+    pub(crate) fn fail(&self) {
+        self.gate.lock().unwrap().fails = true;
+    }
+
     /// It does what it was told, and answers.
     pub(crate) fn answer(&self) {
         let mut gate = self.gate.lock().unwrap();
-        gate.hangs = false;
+        (gate.hangs, gate.hangs_writes, gate.fails) = (false, false, false);
         gate.waiting.drain(..).for_each(|job| job());
     }
 
@@ -87,13 +99,15 @@ struct Served {
 }
 
 impl Served {
-    fn perform(&self, job: impl FnOnce(&File) + Send + 'static) {
+    fn perform(&self, is_write: bool, job: impl FnOnce(std::io::Result<&File>) + Send + 'static) {
         let below = Arc::clone(&self.below);
         let mut gate = self.gate.lock().unwrap();
-        if gate.hangs {
-            gate.waiting.push_back(Box::new(move || job(&below)));
+        if gate.hangs || gate.hangs_writes && is_write {
+            gate.waiting.push_back(Box::new(move || job(Ok(&below))));
+        } else if gate.fails {
+            job(Err(std::io::Error::from_raw_os_error(5)));
         } else {
-            job(&below);
+            job(Ok(&below));
         }
     }
 }
@@ -140,9 +154,9 @@ impl Filesystem for Served {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.perform(move |below| {
+        self.perform(false, move |below| {
             let mut bytes = vec![0; size as usize];
-            match below.read_at(&mut bytes, offset) {
+            match below.and_then(|below| below.read_at(&mut bytes, offset)) {
                 Ok(count) => reply.data(&bytes[..count]),
                 Err(error) => reply.error(told(&error)),
             }
@@ -162,14 +176,16 @@ impl Filesystem for Served {
         reply: ReplyWrite,
     ) {
         let data = data.to_vec();
-        self.perform(move |below| match below.write_all_at(&data, offset) {
-            Ok(()) => reply.written(u32::try_from(data.len()).unwrap()),
-            Err(error) => reply.error(told(&error)),
+        self.perform(move |below| {
+            match below.and_then(|below| below.write_all_at(&data, offset)) {
+                Ok(()) => reply.written(u32::try_from(data.len()).unwrap()),
+                Err(error) => reply.error(told(&error)),
+            }
         });
     }
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        self.perform(move |below| match below.sync_all() {
+        self.perform(true, move |below| match below.and_then(File::sync_all) {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(told(&error)),
         });

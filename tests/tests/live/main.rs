@@ -9,6 +9,7 @@ mod netns_faults;
 mod netns_many;
 mod netns_scenarios;
 mod process;
+mod process_apart;
 mod process_bench;
 mod process_churn;
 mod process_commands;

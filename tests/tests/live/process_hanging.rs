@@ -1,6 +1,7 @@
 //! Disks that do not answer, for one node or for all, and answer later.
 
-use cvm::model::{KernelState, PlexState};
+use cvm::model::{KernelState, PlexState, VolumeState};
+use cvm::volume::{MirrorIndex, VolumeMap};
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{programs, wait};
@@ -56,6 +57,49 @@ fn a_disk_that_hangs_for_one_node_is_given_up_and_comes_back_when_it_has_answere
     let load = [fio(&cluster, 0, "vol1", "0"), fio(&cluster, 1, "vol1", "4m")];
     load.into_iter().for_each(verified);
     assert_eq!(failed(&cluster, "vol1"), None);
+    check_on(&cluster, 1, "vol1");
+    drop(cluster);
+}
+
+/// What vxiod itself writes to logs is bounded, too: a view waits for it, and all that is shared with it.
+#[test]
+fn a_log_that_hangs_for_the_master_holds_up_nobody_for_long() {
+    if is_barred() || are_missing(CLIENTS) {
+        return;
+    }
+    let _room = beside_another();
+    let hasty = UpOptions { io_timeout: 2, ..options() };
+    let mut cluster =
+        prepared_as(hasty, &["vol1 8m layout=mirror,log init=active shdg01 shdg02 shdg03"]);
+    let map = VolumeMap::new(&group(&cluster, 0), "vol1").unwrap();
+    let copy = &map.mirror(MirrorIndex::VOLUME).log.as_ref().unwrap().copies[0];
+    let member = map.members()[copy.disk.0].name.as_str();
+    let number: u32 = member.trim_start_matches("shdg0").parse().unwrap();
+    let path = cluster.cluster.root(0).join(format!("dev/vx/dmp/disk_{}", number - 1));
+    let disk = Hanging::instead_of(&path);
+    let doomed = fio(&cluster, 1, "vol1", "4m");
+    wait::until("node 1 writes", LIMIT, || {
+        Ok(group(&cluster, 0).volumes["vol1"].writers.contains(&1).then_some(()))
+    })
+    .unwrap();
+    disk.hang_writes();
+    cluster.kill(1).unwrap();
+    let is_log_off =
+        |group: &cvm::model::Group| group.plexes[&copy.plex].kernel == KernelState::Detached;
+    wait::until("the copies are equal, and the log is off", LIMIT, || {
+        let group = group(&cluster, 0);
+        let volume = &group.volumes["vol1"];
+        let is_over = volume.state == VolumeState::Active && volume.writers.is_empty();
+        Ok((is_over && is_log_off(&group)).then_some(()))
+    })
+    .unwrap();
+    assert!(disk.waiting() > 0, "it owes answers");
+    drop(doomed.wait_with_output());
+    verified(fio(&cluster, 0, "vol1", "0"));
+    check_on(&cluster, 0, "vol1");
+    disk.answer();
+    cluster.start(1).unwrap();
+    verified(fio(&cluster, 1, "vol1", "4m"));
     check_on(&cluster, 1, "vol1");
     drop(cluster);
 }

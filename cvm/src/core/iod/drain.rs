@@ -39,6 +39,8 @@ pub enum VolumeIo {
 pub(super) enum After {
     /// This node says who it is, in the view with this generation.
     Announce(u64),
+    /// This node stands apart from the volume.
+    Apart(VolumeName),
     /// Port v is given up.
     ClosePort,
     /// This node has quiesced.
@@ -57,8 +59,9 @@ impl Drains {
     /// What this node would have said to the others is not said any more.
     pub(super) fn leave(&mut self) {
         // One of a private group goes on; of another, nothing is loaded any more.
-        self.waiting.retain(|_, after| !matches!(after, After::Announce(_)));
-        self.logs.retain(|after| !matches!(after, After::Announce(_)));
+        let is_kept = |after: &After| !matches!(after, After::Announce(_) | After::Apart(_));
+        self.waiting.retain(|_, after| is_kept(after));
+        self.logs.retain(is_kept);
     }
 
     /// Port v is about to be given up.
@@ -73,6 +76,7 @@ impl Iod {
         let ticket = DrainTicket(self.drains.next);
         let group = match &after {
             After::Announce(_) | After::ClosePort => None,
+            After::Apart((group, _)) => Some(group.clone()),
             After::Quiesced(id) => Some(id.group.clone()),
         };
         self.drains.waiting.insert(ticket, after);
@@ -93,6 +97,7 @@ impl Iod {
                 After::Announce(_) | After::ClosePort => {
                     self.tables.get(group).is_none_or(Table::is_shared)
                 }
+                After::Apart((of, _)) => group == of,
                 After::Quiesced(id) => *group == id.group,
             });
             if waits {
@@ -101,6 +106,7 @@ impl Iod {
             }
             match after {
                 After::Announce(generation) => self.announce(generation),
+                After::Apart(volume) => self.say_apart(volume),
                 After::ClosePort => self.out.push_back(IodOutput::ClosePort),
                 After::Quiesced(id) => self.quiesced(now, &id),
             }
@@ -118,7 +124,7 @@ impl Iod {
             && self.membership().is_none_or(|membership| {
                 membership.is_suspended || !membership.is_member(self.me.node)
             });
-        if waits || self.is_frozen(table, volume) {
+        if waits || self.is_frozen(table, volume) || self.waits_apart(table, volume, record) {
             return VolumeIo::Still;
         }
         let mode = self.mode_of(group, self.me.node);
@@ -131,7 +137,8 @@ impl Iod {
             is_shared: table.is_shared(),
             is_alone: !table.is_shared() || mode == Activation::ExclusiveWrite,
             is_marked: self.is_marked(table, record),
-            reads_one: self.may_differ(table, record),
+            is_apart: self.stands_apart(volume),
+            reads_one: self.may_differ(table, name, record),
             log_map: Some(self.log_map(table)),
             is_untouched: record.since.is_some(),
             notes: self.notes_of(table, name),

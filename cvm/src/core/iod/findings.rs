@@ -115,6 +115,9 @@ impl Iod {
         if !self.membership().is_some_and(|m| m.is_member(me) && m.is_member(from)) {
             return;
         }
+        if self.asks_others(now, from, group, &finding, time) {
+            return;
+        }
         let is_theirs = match &finding {
             Finding::PlexFailed(plex, _) => {
                 let (group, plex) = (group.clone(), plex.clone());
@@ -266,8 +269,13 @@ impl Iod {
             group.volumes.get(name).is_some_and(|volume| volume.writers.contains(&me))
         };
         let rests = |name: &&Name| writes(&table.image.group, name) && !writes(&txn.group, name);
-        let is_open = |name: &&Name| self.open_count(&txn.id.group, name) > 0;
-        let again: Vec<Name> = txn.volumes.iter().filter(rests).filter(is_open).cloned().collect();
+        let is_meant = |name: &&Name| {
+            // Who stands apart counts as lost, open or not.
+            let key = (txn.id.group.clone(), (*name).clone());
+            let is_apart = self.apart_from(&key).any(|node| node == me);
+            self.open_count(&key.0, name) > 0 && !is_apart
+        };
+        let again: Vec<Name> = txn.volumes.iter().filter(rests).filter(is_meant).cloned().collect();
         for name in &again {
             self.handle_first_change(now, &(txn.id.group.clone(), name.clone()), self.wall);
         }
@@ -278,6 +286,7 @@ impl Iod {
     pub(super) fn forget_findings(&mut self) {
         let tables = &self.tables;
         self.wanted.forget_shared(|group| tables.get(group).is_none_or(Table::is_shared));
+        self.apart.forget_questions();
         self.resyncs.look();
     }
 
@@ -286,6 +295,11 @@ impl Iod {
         self.wanted.not_before = Some(now + self.config.retry);
         self.load_late();
         self.tell_joiners();
+    }
+
+    /// What they came to nothing for is over.
+    pub(super) const fn try_findings_at_once(&mut self) {
+        self.wanted.not_before = None;
     }
 
     pub(super) fn findings_deadline(&self) -> Option<Instant> {

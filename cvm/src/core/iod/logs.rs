@@ -86,6 +86,8 @@ struct Reading {
     is_writing: bool,
     /// A copy of the log cannot be written.
     has_failed: bool,
+    /// These, for what their disks have said.
+    failed: BTreeSet<(Name, UniqueId)>,
 }
 
 /// A map in a copy of the log of a mirror.
@@ -274,6 +276,7 @@ impl Iod {
             under_way: BTreeMap::new(),
             is_writing: false,
             has_failed: false,
+            failed: BTreeSet::new(),
         };
         for mirror in mirrors {
             let missing = all.clone();
@@ -318,7 +321,7 @@ impl Iod {
         let mut reading = self.logs.reading.iter_mut().filter(|_| !is_of_fill);
         let found = reading.find_map(|(volume, reading)| {
             let part = reading.under_way.remove(&token)?;
-            reading.take(part, done.as_deref().ok());
+            reading.take(part, &done);
             reading.under_way.is_empty().then(|| volume.clone())
         });
         if let Some(volume) = found {
@@ -338,7 +341,7 @@ impl Iod {
         // While a transaction is about to change that, it is looked at again.
         table.frozen.is_none()
             && map.is_some_and(|map| map == reading.map)
-            && reading.nodes.is_subset(&self.lost_writers(table, record))
+            && reading.nodes.is_subset(&self.lost_writers(table, &volume.1, record))
             && (reading.changes.is_none() || reading.changes == table.image.group.noted(&volume.1))
     }
 
@@ -347,6 +350,10 @@ impl Iod {
         let Some(mut reading) = self.logs.reading.remove(volume) else { return };
         if !self.is_current(volume, &reading) {
             return;
+        }
+        // What could not be written may be written yet, over what is to be there by then.
+        for (plex, disk) in std::mem::take(&mut reading.failed) {
+            self.find(now, &volume.0, Finding::PlexFailed(plex, Some(disk)), self.wall);
         }
         let is_missing = reading.dirty.values().any(|dirty| !dirty.missing.is_empty());
         let is_useless = reading.has_failed || is_missing;
@@ -429,9 +436,14 @@ struct Wanted {
 impl Reading {
     /// Every copy that can be read counts: one that is new, or was written to a part only, says more than
     /// there is, and none says less.
-    fn take(&mut self, part: Part, bytes: Option<&[u8]>) {
-        let Some(bytes) = bytes else {
+    fn take(&mut self, part: Part, done: &Result<Bytes, DiskError>) {
+        let Ok(bytes) = done else {
             self.has_failed |= self.is_writing;
+            let is_of_disk = self.is_writing && *done != Err(DiskError::NoLease);
+            let log = self.map.mirror(part.mirror).log.as_ref().filter(|_| is_of_disk);
+            if let Some(copy) = log.and_then(|log| log.copies.get(part.copy)) {
+                self.failed.insert((copy.plex.clone(), self.map.disks()[copy.disk.0].clone()));
+            }
             return;
         };
         let log = self.map.mirror(part.mirror).log.as_ref();

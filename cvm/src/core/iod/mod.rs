@@ -8,6 +8,7 @@
 //! | `repair.rs` | what may be half written is written back |
 //! | `disable.rs` | what happens if it cannot be |
 //! | `join.rs` | a node becomes a member; a member leaves |
+//! | `apart.rs` | a disk that one node alone cannot write: it stands apart, if the group says so |
 //! | `findings.rs` | what a vxiod finds out by itself becomes configuration: plexes that fail, who writes |
 //! | `resync.rs` | copies of volumes are made equal, range by range |
 //! | `fills.rs` | volumes get what others held, region by region |
@@ -23,6 +24,7 @@
 //! depends on nothing else.
 
 mod activation;
+mod apart;
 mod disable;
 mod drain;
 mod fills;
@@ -81,6 +83,11 @@ pub struct IodConfig {
     pub retry: Duration,
     /// A volume that was closed so long ago is said to be written no more.
     pub rest_after: Duration,
+    /// A disk that another node cannot write, and that this one has not seen so long after it began to
+    /// look, it does not see either.
+    pub look_limit: Duration,
+    /// Between looks at a disk that this node alone cannot write.
+    pub look_again: Duration,
 }
 
 impl Default for IodConfig {
@@ -92,6 +99,8 @@ impl Default for IodConfig {
             write_limit: Duration::from_secs(60),
             retry: Duration::from_secs(1),
             rest_after: Duration::from_secs(5),
+            look_limit: Duration::from_secs(5),
+            look_again: Duration::from_secs(10),
         }
     }
 }
@@ -123,6 +132,7 @@ pub struct Iod {
     repairs: BTreeMap<UniqueId, repair::Repair>,
     /// Modes of all nodes; who is not there has the group off.
     modes: BTreeMap<(UniqueId, NodeId), Activation>,
+    apart: apart::Apart,
     opens: opens::Opens,
     drains: drain::Drains,
     fills: fills::Fills,
@@ -374,6 +384,8 @@ pub enum IodOutput {
     },
     /// A dirty region log is read, or written; [`Iod::handle_log`].
     Log(LogToken, LogIo),
+    /// Can this disk be seen, so that it could be written? [`Iod::handle_looked`].
+    Look(UniqueId),
     /// For the log.
     Notice(IodNotice),
     /// What volumes have done here, or what happens: [`Iod::handle_observed`].
@@ -402,6 +414,15 @@ pub enum IodOutput {
 /// Things that people want to know.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum IodNotice {
+    /// A node alone cannot write a disk: it does not write the volumes that need it for now.
+    Apart {
+        /// Of which group.
+        group: UniqueId,
+        /// Which disk.
+        disk: UniqueId,
+        /// Which node.
+        node: NodeId,
+    },
     /// A message on port v that is none.
     BadMessage {
         /// Who sent it.
@@ -471,6 +492,15 @@ pub enum IodNotice {
         /// Which group.
         group: UniqueId,
     },
+    /// This node sees a disk again: programs may write the volume here.
+    Together {
+        /// Of which group.
+        group: UniqueId,
+        /// Which volume.
+        volume: Name,
+        /// Which disk.
+        disk: UniqueId,
+    },
     /// A transaction was abandoned (CVM-16).
     TxnFailed {
         /// Which.
@@ -497,6 +527,7 @@ impl Iod {
             disabled: BTreeMap::new(),
             repairs: BTreeMap::new(),
             modes: BTreeMap::new(),
+            apart: apart::Apart::default(),
             opens: opens::Opens::default(),
             drains: drain::Drains::default(),
             fills: fills::Fills::default(),
@@ -589,6 +620,7 @@ impl Iod {
                 self.on_activate(from, group, mode);
             }
             VMessage::Admit(admit) => self.on_admit(now, from, admit),
+            VMessage::Apart { group, volume } => self.on_apart(from, (group, volume)),
             VMessage::Announce(announce) => self.on_announce(now, from, announce),
             VMessage::Commit { id, failed } => self.on_commit(from, &id, &failed),
             VMessage::CopyOver { group, volume, reconfig } => {
@@ -634,6 +666,9 @@ impl Iod {
             VMessage::Resume { generation, groups } => {
                 self.on_resume(from, generation, &groups);
             }
+            VMessage::Sight { group, disk, reconfig, sees } => {
+                self.on_sight(now, from, &(group, disk), reconfig, sees);
+            }
             VMessage::WantMaster { node } => self.on_want_master(from, node),
         }
         self.go_on(now);
@@ -660,6 +695,7 @@ impl Iod {
         self.check_quiesce(now);
         self.free_slots(now);
         self.retry_repairs(now);
+        self.look_again(now);
         self.go_on(now);
     }
 
@@ -668,6 +704,7 @@ impl Iod {
         let own = earliest(self.quiesce_deadline(), self.findings_deadline());
         let copies = earliest(self.resync_deadline(), self.slot_deadline());
         let copies = earliest(copies, self.tasks_deadline());
+        let copies = earliest(copies, self.apart.deadline());
         earliest(earliest(own, self.repair_deadline()), copies)
     }
 

@@ -130,6 +130,7 @@ impl Iod {
     /// Whatever has changed: what is lost, what rests, and what is to be copied next.
     pub(super) fn look_at_copies(&mut self, now: Instant) {
         if std::mem::take(&mut self.resyncs.looks) {
+            self.forget_apart();
             self.find_fills();
             self.forget_resyncs();
             self.find_resyncs();
@@ -163,8 +164,8 @@ impl Iod {
     // ---- who writes ----
 
     /// Its copies may differ: all nodes read the same one.
-    pub(super) fn may_differ(&self, table: &Table, volume: &Volume) -> bool {
-        volume.needs_sync() || !self.lost_writers(table, volume).is_empty()
+    pub(super) fn may_differ(&self, table: &Table, name: &Name, volume: &Volume) -> bool {
+        volume.needs_sync() || !self.lost_writers(table, name, volume).is_empty()
     }
 
     /// The configuration says that this node writes the volume.
@@ -189,19 +190,21 @@ impl Iod {
     /// cannot join again before, for then nobody could tell, and it would write its maps anew.
     pub(super) fn has_lost_writers(&self) -> bool {
         self.tables.values().filter(|table| table.is_shared()).any(|table| {
-            let mut volumes = table.image.group.volumes.values();
-            volumes.any(|volume| !self.lost_writers(table, volume).is_empty())
+            let mut volumes = table.image.group.volumes.iter();
+            volumes.any(|(name, volume)| !self.lost_writers(table, name, volume).is_empty())
         })
     }
 
-    /// Who was writing and is lost.
-    pub(super) fn lost_writers(&self, table: &Table, volume: &Volume) -> BTreeSet<u8> {
+    /// Who was writing and is lost, or stands apart.
+    pub(super) fn lost_writers(&self, table: &Table, name: &Name, volume: &Volume) -> BTreeSet<u8> {
         let mut lost = volume.lost.clone();
         if table.is_shared() {
             let members = self.membership().map_or(NodeSet::EMPTY, |membership| membership.members);
             let is_lost =
                 |node: &&u8| NodeId::new(**node).is_none_or(|node| !members.contains(node));
             lost.extend(volume.writers.iter().filter(is_lost));
+            let key = (table.image.group.id.clone(), name.clone());
+            lost.extend(self.apart_from(&key).filter(|node| volume.writers.contains(node)));
         }
         lost
     }
@@ -213,7 +216,7 @@ impl Iod {
         let mut lost = Vec::new();
         for (id, table) in self.tables.iter().filter(|(_, table)| stands || !table.is_shared()) {
             for (name, volume) in &table.image.group.volumes {
-                let gone = self.lost_writers(table, volume);
+                let gone = self.lost_writers(table, name, volume);
                 if !gone.is_empty() {
                     lost.push(((id.clone(), name.clone()), gone));
                 }
@@ -363,7 +366,8 @@ impl Iod {
             && !(is_shared && (self.is_about_to_leave() || self.resyncs.awaits_switch()));
         let record = table.image.group.volumes.get(&volume.1);
         let len = record.map_or(0, |volume| volume.len);
-        let may = may && record.is_some_and(|v| self.lost_writers(table, v).is_empty());
+        let is_lost = |record| !self.lost_writers(table, &volume.1, record).is_empty();
+        let may = may && record.is_some_and(|record| !is_lost(record));
         let Some(resync) = self.resyncs.of.get_mut(volume) else { return };
         resync.not_before.take_if(|at| *at <= now || !is_ours);
         if resync.is_copying() || !is_ours {

@@ -84,12 +84,15 @@ impl Iod {
             }
             self.modes.retain(|(_, node), _| !view.left.contains(*node));
             self.opens.nodes_left(view.left);
+            self.apart.nodes_left(view.left);
             self.forget_findings();
             self.release_ranges(view.left);
             if let Some(writer) = writer {
                 self.leave_repairs_alone(now, writer);
             }
             self.abandon_in_view(now, view.left, writer);
+            // That it came to nothing is no reason to wait any more.
+            self.try_findings_at_once();
             // It is of the reconfiguration before, and refused.
             self.load_late();
         }
@@ -357,6 +360,7 @@ impl Iod {
         self.abandoned = None;
         self.drains.leave();
         self.opens.go_nowhere();
+        self.apart.go_nowhere();
         self.disabled.retain(|_, image| !image.group.is_shared());
         self.tables.retain(|_, table| !table.is_shared());
         // Decisions of this stay: alone it may have come further than those who go on without it.

@@ -38,6 +38,13 @@ pub enum VMessage {
     },
     /// The joiner is a member of the cluster from here on.
     Admit(Admit),
+    /// The sender alone cannot write a disk of the volume: it has stopped writing the volume.
+    Apart {
+        /// Of this group.
+        group: UniqueId,
+        /// Which.
+        volume: Name,
+    },
     /// Who I am; said by every member in every view, and when all have said it the roles are known.
     Announce(Announce),
     /// The transaction is in force from here on (CVM-12).
@@ -172,6 +179,17 @@ pub enum VMessage {
         generation: u64,
         /// All imported shared groups as they stand.
         groups: Vec<GroupState>,
+    },
+    /// The sender has looked at a disk that another node cannot write.
+    Sight {
+        /// Of this group.
+        group: UniqueId,
+        /// Which.
+        disk: UniqueId,
+        /// The reconfiguration in which that was said.
+        reconfig: u64,
+        /// It could be written by the sender.
+        sees: bool,
     },
     /// To the master: that node is to be master.
     WantMaster {
@@ -321,6 +339,8 @@ const RANGE_CLEAR: u8 = 23;
 const PACE: u8 = 24;
 const FILL_WANTED: u8 = 25;
 const FILLED: u8 = 26;
+const SIGHT: u8 = 27;
+const APART: u8 = 28;
 
 const PLEX_FAILED: u8 = 1;
 const WRITES: u8 = 2;
@@ -351,6 +371,7 @@ impl VMessage {
             }
             Self::Admit(admit) => put_admit(&mut out, admit),
             Self::Announce(announce) => put_announce(&mut out, announce),
+            Self::Apart { group, volume } => put_volume(&mut out, APART, group, volume),
             Self::Commit { id, failed } => {
                 out.put_u8(COMMIT);
                 out.put_txn_id(id);
@@ -398,6 +419,7 @@ impl VMessage {
             }
             Self::Release { group, volume } => put_volume(&mut out, RELEASE, group, volume),
             Self::Resume { generation, groups } => put_resume(&mut out, *generation, groups),
+            Self::Sight { .. } => self.put_sight(&mut out),
             Self::WantMaster { node } => out.put_slice(&[WANT_MASTER, node.get()]),
         }
         out.freeze()
@@ -419,6 +441,7 @@ impl VMessage {
             }
             ADMIT => Self::Admit(read_admit(&mut reader)?),
             ANNOUNCE => Self::Announce(read_announce(&mut reader)?),
+            APART => Self::Apart { group: reader.unique_id()?, volume: reader.name()? },
             COMMIT => Self::Commit {
                 id: reader.txn_id()?,
                 failed: reader.list("disks", Reader::unique_id)?,
@@ -454,6 +477,7 @@ impl VMessage {
                 number: reader.u64("the number of a range")?,
                 reconfig: reader.counter("a reconfiguration")?,
             },
+            SIGHT => Self::read_sight(&mut reader)?,
             WANT_MASTER => Self::WantMaster { node: reader.node()? },
             MASTER => Self::Master { node: reader.node()? },
             PACE => Self::Pace {
@@ -472,6 +496,24 @@ impl VMessage {
             _ => return Reader::wrong("a kind of message that this version knows"),
         };
         reader.end(message)
+    }
+
+    fn put_sight(&self, out: &mut BytesMut) {
+        if let Self::Sight { group, disk, reconfig, sees } = self {
+            put_group(out, SIGHT, group);
+            out.put_unique_id(disk);
+            out.put_u64(*reconfig);
+            out.put_u8(u8::from(*sees));
+        }
+    }
+
+    fn read_sight(reader: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self::Sight {
+            group: reader.unique_id()?,
+            disk: reader.unique_id()?,
+            reconfig: reader.counter("a reconfiguration")?,
+            sees: reader.flag("whether it is seen")?,
+        })
     }
 
     fn put_fill(&self, out: &mut BytesMut) {
@@ -881,6 +923,13 @@ mod tests {
                 slot: Slot::new(1).unwrap(),
             })),
             VMessage::RangeClear { number: 4, reconfig: 9 },
+            VMessage::Apart { group: txn.group.clone(), volume: volume.clone() },
+            VMessage::Sight {
+                group: txn.group.clone(),
+                disk: txn.group.clone(),
+                reconfig: 9,
+                sees: true,
+            },
         ]
     }
 

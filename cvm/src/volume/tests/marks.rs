@@ -217,3 +217,32 @@ fn what_was_read_when_others_wrote_is_written_nowhere() {
     assert!(world.notes.iter().all(|note| matches!(note, VolumeNote::ReadFailed { .. })));
     world.assert_equal();
 }
+
+/// A node that alone cannot write a disk leaves nothing behind.
+#[test]
+fn who_stands_apart_reads_and_changes_nothing() {
+    let mut world = world(MARKED);
+    world.stand_still();
+    let waits = world.ask(WRITE, 0, 8);
+    world.rules = Rules { is_apart: true, is_marked: false, ..MARKED };
+    world.go_on();
+    assert_eq!(world.ended[&waits], Err(IoFailed::Io));
+    let zero = world.ask(What::Zero { durable: true, may_unmap: true }, 0, 8);
+    let flush = world.ask(What::Flush, 0, 0);
+    assert!([zero, flush].iter().all(|id| world.ended[id] == Err(IoFailed::Io)));
+    assert!(!world.is_to_be_marked && world.pending.is_empty());
+    // What cannot be read of one plex is read of another, and not written there.
+    spoil(&mut world, PlexIndex(0));
+    for at in 0..4 {
+        let read = world.ask(What::Read, at * 8, 8);
+        world.answer_all();
+        assert!(ok(&world, read));
+    }
+    assert!(!world.notes.iter().any(|note| matches!(note, VolumeNote::Corrected { .. })));
+    world.stand_still();
+    world.rules = MARKED;
+    world.go_on();
+    let write = world.ask(WRITE, 0, 8);
+    world.answer_all();
+    assert!(ok(&world, write));
+}

@@ -187,6 +187,7 @@ impl Run {
             is_shared: false,
             is_alone: dice.below(2) == 0,
             is_marked: dice.below(2) == 0,
+            is_apart: false,
             reads_one: dice.below(2) == 0,
             is_untouched: false,
             notes: None,

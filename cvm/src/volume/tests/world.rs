@@ -22,6 +22,7 @@ pub(super) const MARKED: Rules = Rules {
     is_shared: false,
     is_alone: true,
     is_marked: true,
+    is_apart: false,
     reads_one: false,
     log_map: Some(3),
     is_untouched: false,
