@@ -17,6 +17,7 @@ mod process_cvm_errors;
 mod process_fuse;
 mod process_fuzz;
 mod process_hanging;
+mod process_kills;
 mod process_lease;
 mod process_quorum;
 mod process_relocation;

@@ -63,6 +63,15 @@ pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Commands of qemu-io, one after the other, to a volume or an image.
+#[track_caller]
+pub(crate) fn qemu_io(format: &str, place: &str, commands: &[&str]) {
+    let mut arguments = vec!["-f", format];
+    commands.iter().for_each(|command| arguments.extend(["-c", command]));
+    arguments.push(place);
+    succeeds("qemu-io", &arguments);
+}
+
 pub(crate) fn group(cluster: &Temporary, node: u8) -> Group {
     let snapshot = volumes::snapshot(&cluster.cluster, node).unwrap();
     let mut groups = snapshot.groups.into_iter().map(|shown| shown.group);
@@ -107,7 +116,12 @@ fn contents(
 
 /// What the copies of a volume hold, read past all daemons.
 pub(crate) fn copies(cluster: &Temporary, volume: &str) -> Vec<Vec<u8>> {
-    let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
+    copies_on(cluster, 0, volume)
+}
+
+/// The same; a node says where they are.
+fn copies_on(cluster: &Temporary, node: u8, volume: &str) -> Vec<Vec<u8>> {
+    let map = VolumeMap::new(&group(cluster, node), volume).unwrap();
     contents(cluster, &map, MirrorIndex::VOLUME, 0, map.len())
 }
 
@@ -117,24 +131,39 @@ fn check(cluster: &Temporary, volume: &str) {
 }
 
 pub(crate) fn check_on(cluster: &Temporary, node: u8, volume: &str) {
-    let copies = copies(cluster, volume);
+    let copies = copies_on(cluster, node, volume);
     assert!(!copies.is_empty());
     let copied = tempfile::NamedTempFile::new().unwrap();
     let path = copied.path().to_str().unwrap();
     succeeds("nbdcopy", &[&uri(cluster, node, volume), path]);
     let read = std::fs::read(path).unwrap();
-    for copy in &copies {
-        assert!(*copy == read, "a copy of {volume} differs from what is read");
+    for (number, copy) in copies.iter().enumerate() {
+        let mut sectors = copy.chunks(512).zip(read.chunks(512));
+        let differs = sectors.position(|(one, other)| one != other);
+        assert_eq!(differs, None, "copy {number} of {volume} differs there from what is read");
+        assert_eq!(copy.len(), read.len());
     }
 }
 
-/// Writes and verifies in a part of a volume for some seconds; `--offset` keeps nodes apart.
+/// Writes and verifies in a part of a volume for five seconds; `--offset` keeps nodes apart.
 pub(crate) fn fio(cluster: &Temporary, node: u8, volume: &str, offset: &str) -> Child {
+    fio_for(cluster, node, volume, offset, 5)
+}
+
+/// The same, for so many seconds.
+pub(crate) fn fio_for(
+    cluster: &Temporary,
+    node: u8,
+    volume: &str,
+    offset: &str,
+    seconds: u8,
+) -> Child {
     let uri = format!("--uri={}", uri(cluster, node, volume));
     let mut command = Command::new("fio");
     command.args(["--name=verify", "--ioengine=nbd", &uri, "--rw=randrw", "--bsrange=512-64k"]);
     command.args(["--iodepth=8", "--size=4m", &format!("--offset={offset}"), "--time_based"]);
-    command.args(["--runtime=5", "--verify=crc32c", "--verify_backlog=32", "--verify_fatal=1"]);
+    command.arg(format!("--runtime={seconds}"));
+    command.args(["--verify=crc32c", "--verify_backlog=32", "--verify_fatal=1"]);
     command.args(["--verify_state_save=0", "--output-format=normal,json"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
@@ -148,7 +177,7 @@ pub(crate) fn verified(fio: Child) {
 
 /// The same; how long its longest request took.
 #[track_caller]
-fn longest(fio: Child) -> Duration {
+pub(crate) fn longest(fio: Child) -> Duration {
     let output = fio.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("err= 0"), "{said}");
@@ -237,10 +266,7 @@ fn what_one_node_writes_the_other_reads() {
             "read -P 7 512 512",
             "flush",
         ];
-        let arguments = commands.iter().flat_map(|command| ["-c", command]);
-        let arguments: Vec<&str> =
-            ["-f", "raw"].into_iter().chain(arguments).chain([here.as_str()]).collect();
-        succeeds("qemu-io", &arguments);
+        qemu_io("raw", &here, &commands);
         check(&cluster, volume);
     }
     assert!(succeeds("nbdinfo", &["--list", &uri(&cluster, 0, "")]).contains("shdg/ms"));
@@ -374,8 +400,13 @@ fn damage(cluster: &Temporary, volume: &str, plex: usize, at: u64) {
 
 /// Nobody that is lost is said to write the volume, and its copies are equal.
 pub(crate) fn wait_equal(cluster: &Temporary, volume: &str, lost: u8) {
+    wait_equal_on(cluster, 0, volume, lost);
+}
+
+/// The same, as a node sees it.
+pub(crate) fn wait_equal_on(cluster: &Temporary, node: u8, volume: &str, lost: u8) {
     wait::until("copies are made equal", LIMIT, || {
-        let group = group(cluster, 0);
+        let group = group(cluster, node);
         let record = &group.volumes[volume];
         let is_equal = !record.needs_sync() && !record.writers.contains(&lost);
         let is_copied = group.plexes.values().any(cvm::model::Plex::is_being_copied);
@@ -498,18 +529,27 @@ fn marked(cluster: &Temporary, volume: &str, node: u8) -> Vec<usize> {
     all.unwrap().ones().collect()
 }
 
-/// What a vxiod has said of a volume that was made equal: how many megabytes it has copied for that.
-fn megabytes_copied(cluster: &Temporary, node: u8, volume: &str) -> u64 {
+/// What a vxiod has said of a volume each time that it was made equal: how many megabytes it has copied
+/// for that.
+fn copied_so_far(cluster: &Temporary, node: u8, volume: &str) -> Vec<u64> {
     let log = cluster.cluster.root(node).join("var/log/vxiod.log");
     let about = format!("volume {volume} of group");
-    let line = wait::until("it is said how much was copied", LIMIT, || {
-        let text = std::fs::read_to_string(&log).unwrap();
-        let is_it = |line: &&str| line.contains(&about) && line.contains("MB copied");
-        Ok(text.lines().rfind(is_it).map(str::to_owned))
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines = text.lines().filter(|line| line.contains(&about));
+    let said = lines.filter_map(|line| Some((line, line.strip_suffix(" MB copied")?)));
+    let number = |(line, said): (&str, &str)| {
+        let number = said.rsplit(' ').next().unwrap();
+        number.parse().unwrap_or_else(|_| panic!("{line}"))
+    };
+    said.map(number).collect()
+}
+
+/// The last of that.
+fn megabytes_copied(cluster: &Temporary, node: u8, volume: &str) -> u64 {
+    wait::until("it is said how much was copied", LIMIT, || {
+        Ok(copied_so_far(cluster, node, volume).pop())
     })
-    .unwrap();
-    let number = line.split(' ').rev().nth(2).unwrap();
-    number.parse().unwrap_or_else(|_| panic!("{line}"))
+    .unwrap()
 }
 
 /// Facts 2.5: of a volume with a dirty region log only what the lost node may have been writing is
@@ -559,8 +599,7 @@ fn only_dirty_regions_are_copied_after_a_node_is_killed() {
     // fio writes from the middle of the region 4 to that of the region 8.
     assert!((1..=5).contains(&megabytes_copied(&cluster, 0, "vol1")));
     assert!((1..=5).contains(&megabytes_copied(&cluster, 0, "sm")));
-    let write = ["-f", "raw", "-c", "write 30m 4k", "-c", "flush", &uri(&cluster, 0, "vol1")];
-    succeeds("qemu-io", &write);
+    qemu_io("raw", &uri(&cluster, 0, "vol1"), &["write 30m 4k", "flush"]);
     check_on(&cluster, 0, "vol1");
     cluster.start(1).unwrap();
     cluster.start_volumes(1).unwrap();
@@ -599,7 +638,7 @@ pub(crate) fn read(cluster: &Temporary, node: u8, volume: &str) -> Vec<u8> {
 /// Fills a range, such as `0 1m`, with a byte.
 pub(crate) fn write(cluster: &Temporary, node: u8, volume: &str, byte: u8, range: &str) {
     let command = format!("write -P {byte} {range}");
-    succeeds("qemu-io", &["-f", "raw", "-c", &command, &uri(cluster, node, volume)]);
+    qemu_io("raw", &uri(cluster, node, volume), &[&command]);
 }
 
 /// CVM-46: a backup is made elsewhere of what a volume held at one moment, while it is written.
@@ -674,13 +713,8 @@ fn cvm_46_only_what_two_nodes_have_changed_is_copied_when_a_snapshot_is_back() {
     write(&cluster, 1, "vol1", 3, "7m 1m");
     write(&cluster, 0, "vol1", 4, "30m 512k");
     on("snapback monday");
-    let log = cluster.cluster.root(0).join("var/log/vxiod.log");
     let copied = wait::until("it is said how much was copied", LIMIT, || {
-        let text = std::fs::read_to_string(&log).unwrap();
-        let said = text.lines().filter(|line| line.contains("volume vol1 of group"));
-        let said: Vec<_> = said.filter_map(|line| line.strip_suffix(" MB copied")).collect();
-        let number = said.get(1).and_then(|line| line.rsplit(' ').next());
-        Ok(number.map(|number| number.parse::<u64>().unwrap()))
+        Ok(copied_so_far(&cluster, 0, "vol1").get(1).copied())
     })
     .unwrap();
     assert!((3..10).contains(&copied), "{copied} MB");
