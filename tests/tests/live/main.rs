@@ -14,6 +14,7 @@ mod process_churn;
 mod process_commands;
 mod process_cvm;
 mod process_cvm_errors;
+mod process_export;
 mod process_fuse;
 mod process_fuzz;
 mod process_hanging;

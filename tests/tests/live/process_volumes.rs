@@ -51,7 +51,7 @@ pub(crate) fn uri(cluster: &Temporary, node: u8, volume: &str) -> String {
     format!("nbd+unix:///shdg/{volume}?socket={}", socket.display())
 }
 
-fn output(program: &str, arguments: &[&str]) -> Output {
+pub(crate) fn output(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).output().unwrap()
 }
 
