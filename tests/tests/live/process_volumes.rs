@@ -14,7 +14,6 @@ use cvm::disk::{map_of, read_map};
 use cvm::model::{Group, KernelState, PlexState};
 use cvm::volume::{MirrorIndex, PlexMode, Target, VolumeMap};
 use fixedbitset::FixedBitSet;
-use tools::muster::cluster::Cluster;
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{programs, volumes, wait};
@@ -381,7 +380,7 @@ fn volumes_grow_and_vxconfigd_dies_under_load() {
 }
 
 /// Bytes of one plex of a volume, changed past all daemons.
-fn damage(cluster: &Temporary, volume: &str, plex: usize, at: u64) {
+pub(crate) fn damage(cluster: &Temporary, volume: &str, plex: usize, at: u64) {
     let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
     let index = map.mirror(MirrorIndex::VOLUME).plexes[plex];
     let part = map.plex(index).parts(at, 8).next().unwrap();
@@ -415,99 +414,8 @@ pub(crate) fn wait_equal_on(cluster: &Temporary, node: u8, volume: &str, lost: u
     .unwrap();
 }
 
-/// CVM-24: whoever is left goes on, and the copies of what the lost node was writing become equal.
-/// Repetitions: `MUSTER_REPS`.
-#[test]
-fn cvm_24_a_node_is_killed_under_load_and_copies_are_equal_again() {
-    if are_missing(CLIENTS) {
-        return;
-    }
-    let _room = beside_another();
-    let mut cluster = prepared(&["vol1 16m layout=mirror", "sm 8m layout=stripe-mirror ncol=2"]);
-    let times = std::env::var("MUSTER_REPS").ok().and_then(|text| text.parse().ok());
-    for time in 0..times.unwrap_or(1) {
-        for whole in [true, false] {
-            kill_and_compare(&mut cluster, whole, time);
-            println!("{} of node 1 killed, {}", if whole { "all" } else { "vxiod" }, time + 1);
-        }
-    }
-}
-
-/// What the machine may do beside, that a request waits for.
-const OTHER_LOAD: Duration = Duration::from_secs(3);
-
-/// The last reconfiguration that a node has seen, and whether it is still under way.
-fn view(cluster: &Temporary, node: u8) -> (u64, bool) {
-    view_of(&cluster.cluster, node)
-}
-
-fn view_of(cluster: &Cluster, node: u8) -> (u64, bool) {
-    let view = volumes::snapshot(cluster, node).unwrap().cluster;
-    (view.reconfig_seqnum, view.is_suspended)
-}
-
-/// Kills node 1, or its vxiod, while it writes: later in its work each `time`.
-fn kill_and_compare(cluster: &mut Temporary, whole: bool, time: u32) {
-    let load = fio(cluster, 0, "vol1", "0");
-    let doomed = [fio(cluster, 1, "vol1", "4m"), fio(cluster, 1, "sm", "0")];
-    wait::until("both nodes write", LIMIT, || {
-        let group = group(cluster, 0);
-        let vol1 = &group.volumes["vol1"].writers;
-        let all = vol1.contains(&0) && vol1.contains(&1);
-        Ok((all && group.volumes["sm"].writers.contains(&1)).then_some(()))
-    })
-    .unwrap();
-    // As though a write had reached one copy only, where nobody writes any more.
-    damage(cluster, "vol1", 1, 24_000);
-    // It writes for five seconds, and each of these takes some milliseconds.
-    for _ in 0..time % 25 {
-        run(cluster, 2, "vxprint -g shdg");
-    }
-    let before = view(cluster, 0).0;
-    let (killed, snapshots) = (wait::now(), cluster.cluster.clone());
-    // Until I/O goes on: the node is missed, and the cluster of volumes is made anew.
-    let over = std::thread::scope(|scope| {
-        let over = scope.spawn(|| {
-            wait::until("the others go on", LIMIT, || {
-                let (reconfig, is_suspended) = view_of(&snapshots, 0);
-                Ok((reconfig != before && !is_suspended).then(|| wait::now().since(killed)))
-            })
-            .unwrap()
-        });
-        if whole {
-            cluster.kill(1).unwrap();
-        } else {
-            let vxiod = cluster.cluster.node(1).vxiod.unwrap();
-            vxiod.signal(rustix::process::Signal::KILL).unwrap();
-        }
-        over.join().unwrap()
-    });
-    for fio in doomed {
-        let output = fio.wait_with_output().unwrap();
-        assert!(!output.status.success(), "its node is lost");
-    }
-    let stall = longest(load);
-    println!("the longest request took {stall:?}, the reconfiguration {over:?}");
-    assert!(stall < over + OTHER_LOAD, "{stall:?}, {over:?}");
-    for volume in ["vol1", "sm"] {
-        wait_equal(cluster, volume, 1);
-        check_on(cluster, 0, volume);
-    }
-    if whole {
-        cluster.start(1).unwrap();
-    }
-    cluster.start_volumes(1).unwrap();
-    wait::until("node 1 is back", LIMIT, || {
-        Ok(programs::run(cluster, 1, &["vxdg", "-g", "shdg", "set", "activation=sw"], "").ok())
-    })
-    .unwrap();
-    for volume in ["vol1", "sm"] {
-        check(cluster, volume);
-    }
-}
-
 /// The regions that a node has marked in the log of a volume, in all copies of it.
-fn marked(cluster: &Temporary, volume: &str, node: u8) -> Vec<usize> {
+pub(crate) fn marked(cluster: &Temporary, volume: &str, node: u8) -> Vec<usize> {
     let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
     let log = map.mirrors()[0].log.as_ref().expect("it has a log");
     let paths = volumes::disk_paths(&cluster.cluster);
@@ -531,7 +439,7 @@ fn marked(cluster: &Temporary, volume: &str, node: u8) -> Vec<usize> {
 
 /// What a vxiod has said of a volume each time that it was made equal: how many megabytes it has copied
 /// for that.
-fn copied_so_far(cluster: &Temporary, node: u8, volume: &str) -> Vec<u64> {
+pub(crate) fn copied_so_far(cluster: &Temporary, node: u8, volume: &str) -> Vec<u64> {
     let log = cluster.cluster.root(node).join("var/log/vxiod.log");
     let about = format!("volume {volume} of group");
     let text = std::fs::read_to_string(log).unwrap();
