@@ -210,7 +210,7 @@ impl Drop for Unwritable {
 }
 
 /// A connection with a volume open, as a client makes it that knows no newer way.
-fn hold(cluster: &Temporary, node: u8, export: &str) -> UnixStream {
+pub(crate) fn hold(cluster: &Temporary, node: u8, export: &str) -> UnixStream {
     let mut socket = UnixStream::connect(cluster.cluster.root(node).join("run/nbd.sock")).unwrap();
     let mut greeting = [0; 18];
     socket.read_exact(&mut greeting).unwrap();
