@@ -20,6 +20,7 @@ mod process_fuzz;
 mod process_hanging;
 mod process_kills;
 mod process_lease;
+mod process_plexes;
 mod process_quorum;
 mod process_relocation;
 mod process_stats;
