@@ -11,7 +11,7 @@ use tools::muster::temporary::Temporary;
 use tools::muster::{programs, volumes, wait};
 
 use crate::process::{LIMIT, are_missing, beside_another, run};
-use crate::process_volumes::{CLIENTS, Unwritable, prepared, succeeds, uri};
+use crate::process_volumes::{CLIENTS, Unwritable, prepared, qemu_io, uri};
 
 #[derive(Debug, Deserialize)]
 struct Group {
@@ -44,10 +44,7 @@ fn counted(cluster: &Temporary, node: u8, words: &str) -> [(u64, u64); 2] {
 
 /// Commands of qemu-io, to a volume at a node.
 fn perform(cluster: &Temporary, node: u8, commands: &[&str]) {
-    let uri = uri(cluster, node, "vol1");
-    let commands = commands.iter().flat_map(|command| ["-c", command]);
-    let arguments = ["-f", "raw"].into_iter().chain(commands).chain([uri.as_str()]);
-    succeeds("qemu-io", &arguments.collect::<Vec<&str>>());
+    qemu_io("raw", &uri(cluster, node, "vol1"), commands);
 }
 
 fn output(cluster: &Temporary, node: u8, line: &str) -> Output {

@@ -14,7 +14,6 @@ use cvm::disk::{map_of, read_map};
 use cvm::model::{Group, KernelState, PlexState};
 use cvm::volume::{MirrorIndex, PlexMode, Target, VolumeMap};
 use fixedbitset::FixedBitSet;
-use tools::muster::cluster::Cluster;
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{programs, volumes, wait};
@@ -51,7 +50,7 @@ pub(crate) fn uri(cluster: &Temporary, node: u8, volume: &str) -> String {
     format!("nbd+unix:///shdg/{volume}?socket={}", socket.display())
 }
 
-fn output(program: &str, arguments: &[&str]) -> Output {
+pub(crate) fn output(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).output().unwrap()
 }
 
@@ -61,6 +60,15 @@ pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Commands of qemu-io, one after the other, to a volume or an image.
+#[track_caller]
+pub(crate) fn qemu_io(format: &str, place: &str, commands: &[&str]) {
+    let mut arguments = vec!["-f", format];
+    commands.iter().for_each(|command| arguments.extend(["-c", command]));
+    arguments.push(place);
+    succeeds("qemu-io", &arguments);
 }
 
 pub(crate) fn group(cluster: &Temporary, node: u8) -> Group {
@@ -100,14 +108,20 @@ fn contents(
                     copies.into_iter().next().unwrap()
                 }
             };
-            plex.parts(at, len).flat_map(part).collect()
+            // Parts and not bytes, one after the other: there are many megabytes.
+            plex.parts(at, len).map(part).collect::<Vec<Vec<u8>>>().concat()
         })
         .collect()
 }
 
 /// What the copies of a volume hold, read past all daemons.
 pub(crate) fn copies(cluster: &Temporary, volume: &str) -> Vec<Vec<u8>> {
-    let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
+    copies_on(cluster, 0, volume)
+}
+
+/// The same; a node says where they are.
+fn copies_on(cluster: &Temporary, node: u8, volume: &str) -> Vec<Vec<u8>> {
+    let map = VolumeMap::new(&group(cluster, node), volume).unwrap();
     contents(cluster, &map, MirrorIndex::VOLUME, 0, map.len())
 }
 
@@ -117,24 +131,40 @@ fn check(cluster: &Temporary, volume: &str) {
 }
 
 pub(crate) fn check_on(cluster: &Temporary, node: u8, volume: &str) {
-    let copies = copies(cluster, volume);
+    let copies = copies_on(cluster, node, volume);
     assert!(!copies.is_empty());
     let copied = tempfile::NamedTempFile::new().unwrap();
     let path = copied.path().to_str().unwrap();
     succeeds("nbdcopy", &[&uri(cluster, node, volume), path]);
     let read = std::fs::read(path).unwrap();
-    for copy in &copies {
-        assert!(*copy == read, "a copy of {volume} differs from what is read");
+    for (number, copy) in copies.iter().enumerate() {
+        if *copy != read {
+            let mut sectors = copy.chunks(512).zip(read.chunks(512));
+            let differs = sectors.position(|(one, other)| one != other);
+            panic!("copy {number} of {volume} differs from what is read: sector {differs:?}");
+        }
     }
 }
 
-/// Writes and verifies in a part of a volume for some seconds; `--offset` keeps nodes apart.
+/// Writes and verifies in a part of a volume for five seconds; `--offset` keeps nodes apart.
 pub(crate) fn fio(cluster: &Temporary, node: u8, volume: &str, offset: &str) -> Child {
+    fio_for(cluster, node, volume, offset, 5)
+}
+
+/// The same, for so many seconds.
+pub(crate) fn fio_for(
+    cluster: &Temporary,
+    node: u8,
+    volume: &str,
+    offset: &str,
+    seconds: u8,
+) -> Child {
     let uri = format!("--uri={}", uri(cluster, node, volume));
     let mut command = Command::new("fio");
     command.args(["--name=verify", "--ioengine=nbd", &uri, "--rw=randrw", "--bsrange=512-64k"]);
     command.args(["--iodepth=8", "--size=4m", &format!("--offset={offset}"), "--time_based"]);
-    command.args(["--runtime=5", "--verify=crc32c", "--verify_backlog=32", "--verify_fatal=1"]);
+    command.arg(format!("--runtime={seconds}"));
+    command.args(["--verify=crc32c", "--verify_backlog=32", "--verify_fatal=1"]);
     command.args(["--verify_state_save=0", "--output-format=normal,json"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
@@ -148,7 +178,7 @@ pub(crate) fn verified(fio: Child) {
 
 /// The same; how long its longest request took.
 #[track_caller]
-fn longest(fio: Child) -> Duration {
+pub(crate) fn longest(fio: Child) -> Duration {
     let output = fio.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("err= 0"), "{said}");
@@ -182,7 +212,7 @@ impl Drop for Unwritable {
 }
 
 /// A connection with a volume open, as a client makes it that knows no newer way.
-fn hold(cluster: &Temporary, node: u8, export: &str) -> UnixStream {
+pub(crate) fn hold(cluster: &Temporary, node: u8, export: &str) -> UnixStream {
     let mut socket = UnixStream::connect(cluster.cluster.root(node).join("run/nbd.sock")).unwrap();
     let mut greeting = [0; 18];
     socket.read_exact(&mut greeting).unwrap();
@@ -237,10 +267,7 @@ fn what_one_node_writes_the_other_reads() {
             "read -P 7 512 512",
             "flush",
         ];
-        let arguments = commands.iter().flat_map(|command| ["-c", command]);
-        let arguments: Vec<&str> =
-            ["-f", "raw"].into_iter().chain(arguments).chain([here.as_str()]).collect();
-        succeeds("qemu-io", &arguments);
+        qemu_io("raw", &here, &commands);
         check(&cluster, volume);
     }
     assert!(succeeds("nbdinfo", &["--list", &uri(&cluster, 0, "")]).contains("shdg/ms"));
@@ -355,7 +382,7 @@ fn volumes_grow_and_vxconfigd_dies_under_load() {
 }
 
 /// Bytes of one plex of a volume, changed past all daemons.
-fn damage(cluster: &Temporary, volume: &str, plex: usize, at: u64) {
+pub(crate) fn damage(cluster: &Temporary, volume: &str, plex: usize, at: u64) {
     let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
     let index = map.mirror(MirrorIndex::VOLUME).plexes[plex];
     let part = map.plex(index).parts(at, 8).next().unwrap();
@@ -374,8 +401,13 @@ fn damage(cluster: &Temporary, volume: &str, plex: usize, at: u64) {
 
 /// Nobody that is lost is said to write the volume, and its copies are equal.
 pub(crate) fn wait_equal(cluster: &Temporary, volume: &str, lost: u8) {
+    wait_equal_on(cluster, 0, volume, lost);
+}
+
+/// The same, as a node sees it.
+pub(crate) fn wait_equal_on(cluster: &Temporary, node: u8, volume: &str, lost: u8) {
     wait::until("copies are made equal", LIMIT, || {
-        let group = group(cluster, 0);
+        let group = group(cluster, node);
         let record = &group.volumes[volume];
         let is_equal = !record.needs_sync() && !record.writers.contains(&lost);
         let is_copied = group.plexes.values().any(cvm::model::Plex::is_being_copied);
@@ -384,99 +416,8 @@ pub(crate) fn wait_equal(cluster: &Temporary, volume: &str, lost: u8) {
     .unwrap();
 }
 
-/// CVM-24: whoever is left goes on, and the copies of what the lost node was writing become equal.
-/// Repetitions: `MUSTER_REPS`.
-#[test]
-fn cvm_24_a_node_is_killed_under_load_and_copies_are_equal_again() {
-    if are_missing(CLIENTS) {
-        return;
-    }
-    let _room = beside_another();
-    let mut cluster = prepared(&["vol1 16m layout=mirror", "sm 8m layout=stripe-mirror ncol=2"]);
-    let times = std::env::var("MUSTER_REPS").ok().and_then(|text| text.parse().ok());
-    for time in 0..times.unwrap_or(1) {
-        for whole in [true, false] {
-            kill_and_compare(&mut cluster, whole, time);
-            println!("{} of node 1 killed, {}", if whole { "all" } else { "vxiod" }, time + 1);
-        }
-    }
-}
-
-/// What the machine may do beside, that a request waits for.
-const OTHER_LOAD: Duration = Duration::from_secs(3);
-
-/// The last reconfiguration that a node has seen, and whether it is still under way.
-fn view(cluster: &Temporary, node: u8) -> (u64, bool) {
-    view_of(&cluster.cluster, node)
-}
-
-fn view_of(cluster: &Cluster, node: u8) -> (u64, bool) {
-    let view = volumes::snapshot(cluster, node).unwrap().cluster;
-    (view.reconfig_seqnum, view.is_suspended)
-}
-
-/// Kills node 1, or its vxiod, while it writes: later in its work each `time`.
-fn kill_and_compare(cluster: &mut Temporary, whole: bool, time: u32) {
-    let load = fio(cluster, 0, "vol1", "0");
-    let doomed = [fio(cluster, 1, "vol1", "4m"), fio(cluster, 1, "sm", "0")];
-    wait::until("both nodes write", LIMIT, || {
-        let group = group(cluster, 0);
-        let vol1 = &group.volumes["vol1"].writers;
-        let all = vol1.contains(&0) && vol1.contains(&1);
-        Ok((all && group.volumes["sm"].writers.contains(&1)).then_some(()))
-    })
-    .unwrap();
-    // As though a write had reached one copy only, where nobody writes any more.
-    damage(cluster, "vol1", 1, 24_000);
-    // It writes for five seconds, and each of these takes some milliseconds.
-    for _ in 0..time % 25 {
-        run(cluster, 2, "vxprint -g shdg");
-    }
-    let before = view(cluster, 0).0;
-    let (killed, snapshots) = (wait::now(), cluster.cluster.clone());
-    // Until I/O goes on: the node is missed, and the cluster of volumes is made anew.
-    let over = std::thread::scope(|scope| {
-        let over = scope.spawn(|| {
-            wait::until("the others go on", LIMIT, || {
-                let (reconfig, is_suspended) = view_of(&snapshots, 0);
-                Ok((reconfig != before && !is_suspended).then(|| wait::now().since(killed)))
-            })
-            .unwrap()
-        });
-        if whole {
-            cluster.kill(1).unwrap();
-        } else {
-            let vxiod = cluster.cluster.node(1).vxiod.unwrap();
-            vxiod.signal(rustix::process::Signal::KILL).unwrap();
-        }
-        over.join().unwrap()
-    });
-    for fio in doomed {
-        let output = fio.wait_with_output().unwrap();
-        assert!(!output.status.success(), "its node is lost");
-    }
-    let stall = longest(load);
-    println!("the longest request took {stall:?}, the reconfiguration {over:?}");
-    assert!(stall < over + OTHER_LOAD, "{stall:?}, {over:?}");
-    for volume in ["vol1", "sm"] {
-        wait_equal(cluster, volume, 1);
-        check_on(cluster, 0, volume);
-    }
-    if whole {
-        cluster.start(1).unwrap();
-    }
-    cluster.start_volumes(1).unwrap();
-    wait::until("node 1 is back", LIMIT, || {
-        Ok(programs::run(cluster, 1, &["vxdg", "-g", "shdg", "set", "activation=sw"], "").ok())
-    })
-    .unwrap();
-    for volume in ["vol1", "sm"] {
-        check(cluster, volume);
-    }
-}
-
 /// The regions that a node has marked in the log of a volume, in all copies of it.
-fn marked(cluster: &Temporary, volume: &str, node: u8) -> Vec<usize> {
+pub(crate) fn marked(cluster: &Temporary, volume: &str, node: u8) -> Vec<usize> {
     let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
     let log = map.mirrors()[0].log.as_ref().expect("it has a log");
     let paths = volumes::disk_paths(&cluster.cluster);
@@ -498,18 +439,27 @@ fn marked(cluster: &Temporary, volume: &str, node: u8) -> Vec<usize> {
     all.unwrap().ones().collect()
 }
 
-/// What a vxiod has said of a volume that was made equal: how many megabytes it has copied for that.
-fn megabytes_copied(cluster: &Temporary, node: u8, volume: &str) -> u64 {
+/// What a vxiod has said of a volume each time that it was made equal: how many megabytes it has copied
+/// for that.
+pub(crate) fn copied_so_far(cluster: &Temporary, node: u8, volume: &str) -> Vec<u64> {
     let log = cluster.cluster.root(node).join("var/log/vxiod.log");
     let about = format!("volume {volume} of group");
-    let line = wait::until("it is said how much was copied", LIMIT, || {
-        let text = std::fs::read_to_string(&log).unwrap();
-        let is_it = |line: &&str| line.contains(&about) && line.contains("MB copied");
-        Ok(text.lines().rfind(is_it).map(str::to_owned))
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines = text.lines().filter(|line| line.contains(&about));
+    let said = lines.filter_map(|line| Some((line, line.strip_suffix(" MB copied")?)));
+    let number = |(line, said): (&str, &str)| {
+        let number = said.rsplit(' ').next().unwrap();
+        number.parse().unwrap_or_else(|_| panic!("{line}"))
+    };
+    said.map(number).collect()
+}
+
+/// The last of that.
+fn megabytes_copied(cluster: &Temporary, node: u8, volume: &str) -> u64 {
+    wait::until("it is said how much was copied", LIMIT, || {
+        Ok(copied_so_far(cluster, node, volume).pop())
     })
-    .unwrap();
-    let number = line.split(' ').rev().nth(2).unwrap();
-    number.parse().unwrap_or_else(|_| panic!("{line}"))
+    .unwrap()
 }
 
 /// Facts 2.5: of a volume with a dirty region log only what the lost node may have been writing is
@@ -559,8 +509,7 @@ fn only_dirty_regions_are_copied_after_a_node_is_killed() {
     // fio writes from the middle of the region 4 to that of the region 8.
     assert!((1..=5).contains(&megabytes_copied(&cluster, 0, "vol1")));
     assert!((1..=5).contains(&megabytes_copied(&cluster, 0, "sm")));
-    let write = ["-f", "raw", "-c", "write 30m 4k", "-c", "flush", &uri(&cluster, 0, "vol1")];
-    succeeds("qemu-io", &write);
+    qemu_io("raw", &uri(&cluster, 0, "vol1"), &["write 30m 4k", "flush"]);
     check_on(&cluster, 0, "vol1");
     cluster.start(1).unwrap();
     cluster.start_volumes(1).unwrap();
@@ -599,7 +548,7 @@ pub(crate) fn read(cluster: &Temporary, node: u8, volume: &str) -> Vec<u8> {
 /// Fills a range, such as `0 1m`, with a byte.
 pub(crate) fn write(cluster: &Temporary, node: u8, volume: &str, byte: u8, range: &str) {
     let command = format!("write -P {byte} {range}");
-    succeeds("qemu-io", &["-f", "raw", "-c", &command, &uri(cluster, node, volume)]);
+    qemu_io("raw", &uri(cluster, node, volume), &[&command]);
 }
 
 /// CVM-46: a backup is made elsewhere of what a volume held at one moment, while it is written.
@@ -674,13 +623,8 @@ fn cvm_46_only_what_two_nodes_have_changed_is_copied_when_a_snapshot_is_back() {
     write(&cluster, 1, "vol1", 3, "7m 1m");
     write(&cluster, 0, "vol1", 4, "30m 512k");
     on("snapback monday");
-    let log = cluster.cluster.root(0).join("var/log/vxiod.log");
     let copied = wait::until("it is said how much was copied", LIMIT, || {
-        let text = std::fs::read_to_string(&log).unwrap();
-        let said = text.lines().filter(|line| line.contains("volume vol1 of group"));
-        let said: Vec<_> = said.filter_map(|line| line.strip_suffix(" MB copied")).collect();
-        let number = said.get(1).and_then(|line| line.rsplit(' ').next());
-        Ok(number.map(|number| number.parse::<u64>().unwrap()))
+        Ok(copied_so_far(&cluster, 0, "vol1").get(1).copied())
     })
     .unwrap();
     assert!((3..10).contains(&copied), "{copied} MB");
