@@ -176,7 +176,7 @@ impl Filesystem for Served {
         reply: ReplyWrite,
     ) {
         let data = data.to_vec();
-        self.perform(move |below| {
+        self.perform(true, move |below| {
             match below.and_then(|below| below.write_all_at(&data, offset)) {
                 Ok(()) => reply.written(u32::try_from(data.len()).unwrap()),
                 Err(error) => reply.error(told(&error)),
@@ -185,7 +185,7 @@ impl Filesystem for Served {
     }
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        self.perform(true, move |below| match below.and_then(File::sync_all) {
+        self.perform(true, move |below| match below.and_then(|below| below.sync_all()) {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(told(&error)),
         });
