@@ -120,8 +120,11 @@ fn op(cli: &Cli) -> Result<Op, String> {
 fn other(action: &str) -> String {
     let why = match action {
         "mv" | "cp" => "vxplex att copies a plex, and vxplex -o rm dis takes the other one away",
-        "convert" | "snapshot" | "snapstart" | "snapwait" | "snapback" | "snapclear" => {
-            "there are no snapshots"
+        "snapshot" | "snapstart" | "snapwait" | "snapback" | "snapclear" => {
+            return format!("{action} is for volumes here: vxassist {action}, with its volume");
+        }
+        "convert" => {
+            "vxassist snapstart makes a snapshot mirror, and vxassist snapabort removes it"
         }
         _ => return format!("\"{action}\" is no action: expected att, det or dis"),
     };
@@ -205,8 +208,8 @@ mod tests {
             ("-o rm det p", "option -o rm is for dis"),
             ("mv p q", "mv is not in this version: vxplex att"),
             ("cp v p", "cp is not in this version: vxplex att"),
-            ("snapstart v", "there are no snapshots"),
-            ("convert state=SNAPDONE p", "there are no snapshots"),
+            ("snapstart v", "snapstart is for volumes here: vxassist snapstart"),
+            ("convert state=SNAPDONE p", "vxassist snapstart makes a snapshot mirror"),
             ("attach v p", "\"attach\" is no action: expected att, det or dis"),
         ] {
             let error = asked(line).unwrap_err();
