@@ -263,9 +263,11 @@ impl Reactor {
     }
 
     fn observed(&mut self, answer: Option<(ObserveNumber, Observed)>) {
-        if let Some((ask, observed)) = answer {
-            self.iod.handle_observed(ask, observed);
+        let Some((ask, mut observed)) = answer else { return };
+        if let Observed::Stats(stats) = &mut observed {
+            self.plane.add_opens(&self.iod, stats);
         }
+        self.iod.handle_observed(ask, observed);
     }
 
     /// Everything that the core wants done, and what may be told it because of that.
