@@ -64,9 +64,17 @@ impl Client {
     /// # Errors
     /// If the connection breaks.
     pub fn request(&mut self, request: &Request) -> Result<Reply, ClientError> {
-        let broken = |source| ClientError::Broken { source, request: None };
-        write_message(&mut self.socket, &serde_json::to_vec(request)?).map_err(broken)?;
+        self.send(request)?;
         self.answer()
+    }
+
+    /// Asks; [`answer`](Self::answer) waits for what comes of it.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub fn send(&mut self, request: &Request) -> Result<(), ClientError> {
+        let broken = |source| ClientError::Broken { source, request: None };
+        write_message(&mut self.socket, &serde_json::to_vec(request)?).map_err(broken)
     }
 
     /// The next answer, of a request that has several.

@@ -196,6 +196,15 @@ pub enum Event {
     Deported(EventGroup),
     /// A group cannot be used here.
     Disabled(EventGroup),
+    /// A disk of a group has shown errors, and is failing from now on; or it is not there any more.
+    DiskDetached {
+        /// Its access name here; empty if it has no path.
+        access: String,
+        /// The member.
+        dm: String,
+        /// Whose.
+        group: EventGroup,
+    },
     /// A disk of a group is another, or has other attributes.
     DiskChanged {
         /// Its access name here; empty if it has no path.
@@ -221,6 +230,22 @@ pub enum Event {
     Master {
         /// Its node id.
         node: u8,
+    },
+    /// A plex was in use and is not any more, although its volume was not stopped.
+    PlexDetached {
+        /// Which.
+        plex: String,
+        /// Of which volume.
+        volume: String,
+        /// Of which group.
+        group: EventGroup,
+    },
+    /// A volume cannot be used any more, and was not stopped.
+    VolumeDetached {
+        /// Which.
+        volume: String,
+        /// Of which group.
+        group: EventGroup,
     },
 }
 

@@ -27,8 +27,6 @@ pub struct FoundDisk {
     pub claims: Claims,
     /// What its configuration copy has.
     pub slots: [FoundSlot; SLOTS],
-    /// Its kernel log can be read.
-    pub log: bool,
 }
 
 /// What was read from a slot.
@@ -207,8 +205,6 @@ struct Seen<'a> {
     /// pieces does not matter, for no image was committed while it was; that of a disk that was
     /// about to become a copy is its only one.
     copies: BTreeSet<UniqueId>,
-    /// Disks with a kernel log that can be read.
-    logs: BTreeSet<UniqueId>,
     held: Held,
     epoch: Epoch,
     damaged: Vec<Damaged>,
@@ -220,15 +216,11 @@ impl<'a> Seen<'a> {
             images: Vec::new(),
             floor: Stamp::default(),
             copies: BTreeSet::new(),
-            logs: BTreeSet::new(),
             held: [None; SLOTS],
             epoch: Epoch(0),
             damaged: Vec::new(),
         };
         for (id, disk) in members {
-            if disk.log {
-                seen.logs.insert((*id).clone());
-            }
             if !disk.slots.contains(&FoundSlot::Unreadable) {
                 seen.copies.insert((*id).clone());
             }
@@ -318,8 +310,9 @@ fn check_alone(request: &ImportRequest, seen: &Seen<'_>, image: &Image) -> Resul
     }
 }
 
-/// Enough copies were seen that there can be no newer configuration and no other note in a kernel
-/// log, and that those of configurations that are passed over can be overruled. True if they were not, and that is forced.
+/// Enough copies were seen that there can be no newer configuration, and that those of configurations
+/// that are passed over can be overruled. True if they were not, and that is forced. Kernel logs do
+/// not matter: nothing is noted there.
 fn check_copies(
     request: &ImportRequest,
     seen: &Seen<'_>,
@@ -330,23 +323,12 @@ fn check_copies(
         return Err(ImportError::Older { newest: image.stamp, floor: seen.floor });
     }
     let mut enough = image.stamp >= seen.floor;
-    for (kind, disks) in [(CopyKind::Config, &seen.copies), (CopyKind::Log, &seen.logs)] {
-        for list in image.lists() {
-            let (found, active) = list.count(kind, disks);
-            // A group without a kernel log has no notes that could be missed.
-            if list.is_seen(kind, disks) || (kind == CopyKind::Log && active == 0) {
-                continue;
-            }
-            if !request.force {
-                return Err(ImportError::TooFewCopies { kind, found, active });
-            }
-            enough = false;
-        }
-    }
-    for list in passed_over.iter().filter(|list| !list.is_written(CopyKind::Config, &seen.copies)) {
-        let (found, active) = list.count(CopyKind::Config, &seen.copies);
+    let (kind, disks) = (CopyKind::Config, &seen.copies);
+    let unseen = image.lists().filter(|list| !list.is_seen(kind, disks));
+    for list in unseen.chain(passed_over.iter().filter(|list| !list.is_written(kind, disks))) {
+        let (found, active) = list.count(kind, disks);
         if !request.force {
-            return Err(ImportError::TooFewCopies { kind: CopyKind::Config, found, active });
+            return Err(ImportError::TooFewCopies { found, active });
         }
         enough = false;
     }

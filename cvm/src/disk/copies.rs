@@ -1,5 +1,8 @@
 //! Which disks of a group hold the copies that count, of the configuration and of the kernel log.
 //!
+//! Every disk has room for a kernel log, and `nlog` of them are named, as in the original; nothing is
+//! written there, so that no import asks for them.
+//!
 //! Every image names them. An import needs more than half of the configuration copies that the image
 //! names; so whoever writes an image must reach half of them at least, to be found by any import.
 //! Half is enough, unlike more than half: a group of two disks can go on when one of them dies.
@@ -15,7 +18,7 @@ use crate::model::{Copies, Group, UniqueId};
 /// Whether a copy counts.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum CopyState {
-    /// It has every image, or every note of the kernel log.
+    /// It has every image; of a kernel log: it is named.
     Active,
     /// It could not be written and has missed some.
     Failed,

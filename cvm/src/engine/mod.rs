@@ -18,6 +18,7 @@
 //! | `hung.rs` | disks that do not answer |
 //! | `lease.rs` | whether shared disks may be told anything at present |
 //! | `trace.rs` | what has happened last, for `vxtrace` |
+//! | `notes.rs` | errors of disks as lines of the log |
 //! | `ranges.rs` | ranges of volumes that nobody changes, and the copies that are made of them |
 //! | `driver/` | reads, writes and waits by `io_uring` or threads |
 
@@ -26,6 +27,7 @@ mod disks;
 pub mod driver;
 mod hung;
 mod lease;
+mod notes;
 mod ranges;
 mod shard;
 mod trace;

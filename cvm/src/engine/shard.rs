@@ -12,18 +12,17 @@ use slab::Slab;
 use super::client::{Asked, Client, range};
 use super::disks::{Disks, Found, Way};
 use super::driver::{self, Choice, Driver, DriverError, Event, IoBuffer, Operation, Pool};
+use super::notes::Faults;
 use super::ranges::Held;
 use super::trace::{Key, Trace};
 use super::{FromShard, HungDisks, IoLease, ToShard, VolumeNumber};
 use crate::core::iod::{RangeNumber, VolumeIo};
 use crate::daemon::{Inbox, Mail, now, wall_micros};
 use crate::export::nbd::Session;
+use crate::model::UniqueId;
 use crate::model::size::SECTOR;
-use crate::model::{Sectors, UniqueId};
 use crate::stats::{Reset, Stats};
-use crate::volume::{
-    DiskOp, DiskWork, Request, RequestId, Rules, Volume, VolumeNote, VolumeOutput, What,
-};
+use crate::volume::{DiskOp, DiskWork, Request, RequestId, Rules, Volume, VolumeOutput, What};
 
 /// A shard.
 #[derive(Debug)]
@@ -55,6 +54,7 @@ pub(super) struct Shard {
     /// What volumes have done that nobody has open any more.
     past: Stats,
     pub(super) trace: Trace,
+    faults: Faults,
     /// Volumes and clients with which something may have to be done.
     pub(super) busy: Vec<VolumeNumber>,
     stirred: Vec<usize>,
@@ -158,6 +158,7 @@ impl Shard {
             now: now(),
             past: Stats::default(),
             trace: Trace::of_shard(number),
+            faults: Faults::default(),
             busy: Vec::new(),
             stirred: Vec::new(),
         }
@@ -429,7 +430,11 @@ impl Shard {
                 let buffer = self.pool.take(len);
                 self.send(number, op, Some(buffer));
             }
-            VolumeOutput::Note(note) => tell(&note),
+            VolumeOutput::Note(note) => {
+                if let Some(volume) = self.volumes.get(&number) {
+                    self.faults.tell(number, volume.map(), &note);
+                }
+            }
             VolumeOutput::PlexFailed { plex, disk } => {
                 self.out.send(FromShard::PlexFailed(number, plex, disk));
             }
@@ -599,6 +604,9 @@ impl Shard {
         if self.trace.is_on() {
             self.trace.ends(self.now, Key::Op(flight.volume, flight.op.id), is_done);
         }
+        if !is_done && let Some(volume) = self.volumes.get(&flight.volume) {
+            self.faults.remember(flight.volume, volume, flight.op.id);
+        }
         if let Some(volume) = self.volume(flight.volume) {
             volume.handle_done(flight.op.id, is_done);
             self.busy.push(flight.volume);
@@ -625,24 +633,6 @@ const fn word(op: &DiskOp) -> &'static str {
         DiskWork::Flush => "flush",
         DiskWork::Read => "read",
         DiskWork::Write { .. } | DiskWork::Zero { .. } => "write",
-    }
-}
-
-/// One event, one line.
-fn tell(note: &VolumeNote) {
-    let sectors = |at: &Sectors, len: &Sectors| format!("{len} sectors at {at}");
-    match note {
-        // Facts 2.2.
-        VolumeNote::Corrected { plex, at, len } => {
-            let where_ = sectors(at, len);
-            tracing::info!("V-5-0-252 read error on object {plex} corrected: {where_}");
-        }
-        VolumeNote::ReadFailed { plex, at, len } => {
-            tracing::warn!("read error on object {plex}: {}", sectors(at, len));
-        }
-        VolumeNote::WriteFailed { plex, at, len } => {
-            tracing::warn!("write error on object {plex}: {}", sectors(at, len));
-        }
     }
 }
 

@@ -167,7 +167,7 @@ impl Device {
         let label = self.label()?;
         let claims = self.claims(&label);
         let slots = Slot::ALL.map(|slot| self.slot(&label, slot));
-        Ok(FoundDisk { access: access.to_owned(), label, claims, slots, log: true })
+        Ok(FoundDisk { access: access.to_owned(), label, claims, slots })
     }
 
     /// What it says of itself.

@@ -3,6 +3,7 @@
 mod asks;
 mod disks;
 mod door;
+mod names;
 mod plane;
 mod reactor;
 

@@ -14,7 +14,7 @@ use crate::engine::{
 };
 use crate::export::nbd::Session;
 use crate::model::{Rid, Sectors, UniqueId};
-use crate::stats::Observe;
+use crate::stats::{ObjectStats, Objects, Observe, Stats};
 
 /// The shards, and the volumes in them.
 #[derive(Debug)]
@@ -297,6 +297,19 @@ impl Plane {
     /// Clients that have a volume.
     pub(super) fn clients(&self) -> usize {
         self.volumes.values().map(|served| served.clients).sum()
+    }
+
+    /// Who has volumes open is added to what they have done.
+    pub(super) fn add_opens(&self, iod: &Iod, stats: &mut Stats) {
+        for served in self.volumes.values().filter(|served| served.clients > 0) {
+            let (group, volume) = &served.name;
+            let table = iod.tables().get(group);
+            let record = table.and_then(|table| table.image.group.volumes.get(volume));
+            let Some(record) = record else { continue };
+            let opens = u64::try_from(served.clients).unwrap_or(u64::MAX);
+            let open = ObjectStats { opens, ..ObjectStats::default() };
+            stats.add_objects(group, &Objects::from([(record.common.rid, open)]));
+        }
     }
 
     /// All shards are asked; [`Asks`] puts their answers together.

@@ -16,8 +16,11 @@ use llt::{Id, Incarnation, Instant, NodeId};
 
 use super::disks::{Disks, Done};
 use super::door::Door;
+use super::names::Names;
 use super::plane::{HeldRange, Plane};
-use crate::core::iod::{Command, DiskError, Iod, IodConfig, IodNotice, IodOutput, ObserveNumber};
+use crate::core::iod::{
+    Command, DiskError, Iod, IodConfig, IodNotice, IodOutput, ObserveNumber, Upcall,
+};
 use crate::core::wire::local::{UpcallWriter, decode_command};
 use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
 use crate::engine::{FromShard, HungDisks, IoLease};
@@ -37,6 +40,8 @@ pub(super) struct Reactor {
     /// Clients of volumes, before they have one and after.
     door: Door,
     plane: Plane,
+    /// What groups are called that are imported here.
+    names: Names,
     ends: Arc<AtomicBool>,
 }
 
@@ -57,8 +62,21 @@ impl Reactor {
         let (disks, door, plane) =
             (Disks::new(&root, &hung)?, Door::new(&root, nbd)?, Plane::new(&hung)?);
         let upcalls = UpcallWriter::default();
-        let (port, lease, configd) = (None, None, None);
-        Ok(Self { root, iod, port, lease, listener, configd, upcalls, disks, door, plane, ends })
+        let (port, lease, configd, names) = (None, None, None, Names::default());
+        Ok(Self {
+            root,
+            iod,
+            port,
+            lease,
+            listener,
+            configd,
+            upcalls,
+            disks,
+            door,
+            plane,
+            names,
+            ends,
+        })
     }
 
     /// Until a signal ends it.
@@ -248,9 +266,11 @@ impl Reactor {
     }
 
     fn observed(&mut self, answer: Option<(ObserveNumber, Observed)>) {
-        if let Some((ask, observed)) = answer {
-            self.iod.handle_observed(ask, observed);
+        let Some((ask, mut observed)) = answer else { return };
+        if let Observed::Stats(stats) = &mut observed {
+            self.plane.add_opens(&self.iod, stats);
         }
+        self.iod.handle_observed(ask, observed);
     }
 
     /// Everything that the core wants done, and what may be told it because of that.
@@ -309,17 +329,23 @@ impl Reactor {
                         self.iod.handle_looked(now(), &disk, false);
                     }
                 }
-                IodOutput::Notice(notice) => tell(&notice),
+                IodOutput::Notice(notice) => tell(&notice, &self.names),
                 IodOutput::Opened(ticket, result) => {
                     self.door.opened(ticket, result, &mut self.iod);
                 }
                 IodOutput::Observe(ask, what) => self.plane.observe(ask, what),
                 IodOutput::OpenPort => self.open_port(),
-                IodOutput::Prepare(image) => self.disks.prepare(&image),
+                IodOutput::Prepare(image) => {
+                    self.names.add(&image.group);
+                    self.disks.prepare(&image);
+                }
                 IodOutput::SendTo(to, payload) => {
                     self.send(|port| port.send_to(to, &payload, true));
                 }
                 IodOutput::Tell(upcall) => {
+                    if let Upcall::Tables(view) = &upcall {
+                        self.names.renew(view);
+                    }
                     let bytes = self.upcalls.encode(&upcall);
                     if self.configd.as_mut().is_some_and(|conn| conn.send(&bytes).is_err()) {
                         self.configd = None;
@@ -380,9 +406,10 @@ const LEASE: Duration = Duration::from_millis(5);
 const SECTORS_PER_MB: u64 = 2048;
 
 /// One event, one line.
-fn tell(notice: &IodNotice) {
+fn tell(notice: &IodNotice, names: &Names) {
     match notice {
         IodNotice::Apart { group, disk, node } => {
+            let group = names.of(group);
             tracing::warn!(
                 "node {node} alone cannot write disk {disk} of group {group}: it writes no volume that \
                  needs it (local detach policy)"
@@ -392,49 +419,59 @@ fn tell(notice: &IodNotice) {
             tracing::warn!("node {node} sent a message on port v that is none");
         }
         IodNotice::CopyFailed { group, disk, error } => {
+            let group = names.of(group);
             tracing::warn!("disk {disk} of group {group}: a copy is not written: {error}");
         }
         IodNotice::CopiesEqual { group, volume, copied } => {
-            let copied = copied / SECTORS_PER_MB;
+            let (group, copied) = (names.of(group), copied / SECTORS_PER_MB);
             tracing::info!(
                 "volume {volume} of group {group}: copies are equal, {copied} MB copied"
             );
         }
         IodNotice::MapsRead { group, volume, is_known: false, .. } => {
+            let group = names.of(group);
             tracing::warn!(
                 "V-5-1-3212 volume {volume} of group {group}: its logs do not say what differs"
             );
         }
         IodNotice::MapsRead { group, volume, dirty, len, is_known: true } => {
+            let group = names.of(group);
             let (dirty, len) = (dirty / SECTORS_PER_MB, len / SECTORS_PER_MB);
             tracing::info!(
                 "volume {volume} of group {group}: {dirty} of {len} MB may differ by its logs"
             );
         }
         IodNotice::CopyingFailed { group, volume } => {
+            let group = names.of(group);
             tracing::error!("volume {volume} of group {group}: a range cannot be read of any copy");
         }
         IodNotice::FillFailed { group, volume } => {
+            let group = names.of(group);
             tracing::error!("volume {volume} of group {group}: it cannot be filled and is INVALID");
         }
         IodNotice::Disabled { group } => {
+            let group = names.of(group);
             tracing::error!("Disk group {group}: Disabled by errors");
         }
         IodNotice::PlexFailed { group, plex, node } => {
+            let group = names.of(group);
             tracing::warn!(
                 "node {node} cannot write plex {plex} of group {group}: it is taken off"
             );
         }
         IodNotice::RepairFailed { group } => {
+            let group = names.of(group);
             tracing::error!("group {group}: the configuration in force cannot be written back");
         }
         IodNotice::Together { group, volume, disk } => {
+            let group = names.of(group);
             tracing::info!(
                 "disk {disk} of group {group} is seen again: volume {volume} may be written here"
             );
         }
         IodNotice::TxnFailed { id, node, why } => {
-            tracing::warn!("transaction {id} is abandoned: node {node}: {why}");
+            let group = names.of(&id.group);
+            tracing::warn!("transaction {id} of group {group} is abandoned: node {node}: {why}");
         }
     }
 }

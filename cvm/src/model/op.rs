@@ -43,6 +43,13 @@ pub enum Op {
         /// Even if one does not hold all of the volume.
         force: bool,
     },
+    /// `vxplex cp`: plexes of no volume are copied to, and belong to none again when they are full.
+    CopyPlexes {
+        /// From which volume.
+        volume: Name,
+        /// To which plexes.
+        plexes: Vec<Name>,
+    },
     /// `vxplex det`: plexes are not read or written any more, and stay plexes of their volumes.
     DetachPlexes {
         /// Which.
@@ -158,6 +165,16 @@ pub enum Op {
         volume: Name,
         /// From where and to where.
         storage: Vec<Storage>,
+    },
+    /// `vxplex mv`: a plex of no volume comes in the place of one that leaves its volume when the other is
+    /// full.
+    MovePlex {
+        /// Which leaves.
+        from: Name,
+        /// Which comes.
+        to: Name,
+        /// With its subdisks it is removed then (`-o rm`).
+        remove: bool,
     },
     /// Hot relocation: what of a plex has failed with its disk goes to other disks, and is copied from
     /// another plex ([`super::apply::Failed`]).

@@ -162,10 +162,33 @@ impl Plex {
     /// In `putil0` of a plex that goes as soon as another one, which has just been made for it, is
     /// current.
     pub const MOVED: &str = "MOVE";
+    /// The same of one that leaves its volume, and stays a plex, when that is current which
+    /// [`ARRIVES`](Self::ARRIVES) for it (`vxplex mv`).
+    pub const LEAVES: &str = "MVOLD";
+    /// The same of one that is removed then.
+    pub const LEAVES_AND_GOES: &str = "MVOLDRM";
+    /// The same of the plex that comes in its place.
+    pub const ARRIVES: &str = "MVNEW";
+    /// The same of one that leaves its volume as soon as it is current itself (`vxplex cp`).
+    pub const COPIED: &str = "CPNEW";
 
     /// It goes when another plex of its volume is current.
     pub fn is_moved(&self) -> bool {
         self.common.putil[0] == Self::MOVED
+    }
+
+    /// It leaves its volume as soon as it is current.
+    pub fn is_only_copied(&self) -> bool {
+        self.common.putil[0] == Self::COPIED
+    }
+
+    /// It has left its volume: what was to become of it there does not matter any more.
+    pub(super) fn forget_moves(&mut self) {
+        let marks = [Self::LEAVES, Self::LEAVES_AND_GOES, Self::ARRIVES, Self::COPIED];
+        let [mark, ..] = &mut self.common.putil;
+        if marks.contains(&mark.as_str()) {
+            mark.clear();
+        }
     }
 
     /// It holds a log and no data.

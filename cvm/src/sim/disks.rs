@@ -181,7 +181,6 @@ impl Disks {
             },
             claims: Claims { newest: self.claim(disk), damaged: 0 },
             slots: Slot::ALL.map(slot),
-            log: true,
         }
     }
 

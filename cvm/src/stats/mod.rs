@@ -148,6 +148,9 @@ pub struct ObjectStats {
     /// Of a volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+    /// Of a volume: how many programs have it open.
+    #[serde(default)]
+    pub opens: u64,
 }
 
 impl ObjectStats {
@@ -155,6 +158,7 @@ impl ObjectStats {
     pub fn add(&mut self, other: &Self) {
         self.counters.add(&other.counters);
         self.outstanding.add(&other.outstanding);
+        self.opens += other.opens;
         if let Some(latency) = &other.latency {
             let mine = self.latency.get_or_insert_default();
             mine.reads.add(&latency.reads);
@@ -162,9 +166,10 @@ impl ObjectStats {
         }
     }
 
-    /// Nothing was done yet. What is under way is.
+    /// Nothing was done yet. What is under way is, and who has it open.
     pub fn reset(&mut self) {
-        *self = Self { outstanding: self.outstanding, ..Self::default() };
+        let (outstanding, opens) = (self.outstanding, self.opens);
+        *self = Self { outstanding, opens, ..Self::default() };
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use cvm::model::{Group, KernelState, Name, PlexState, VolumeState};
+use cvm::model::{Group, KernelState, Name, Plex, PlexState, VolumeState};
 use cvm::request::{Reply, Request};
 use cvm::snapshot::Snapshot;
 
@@ -16,6 +16,8 @@ use crate::common::{Failure, Root};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Pending {
     plexes: BTreeSet<(Name, Name)>,
+    /// Plexes that leave their volume then (`vxplex cp`).
+    copies: BTreeSet<(Name, Name)>,
     /// Volumes whose copies are being made equal, or that are being filled.
     volumes: BTreeSet<(Name, Name)>,
 }
@@ -28,20 +30,35 @@ impl Pending {
             if is_copied && volume.kernel == KernelState::Enabled {
                 self.volumes.insert((group.name.clone(), name.clone()));
             }
-            let is_copied =
-                |name: &&Name| group.plexes.get(*name).is_some_and(|plex| plex.needs_copy());
+            let is_copied = |name: &&Name| group.plexes.get(*name).is_some_and(Plex::needs_copy);
             for plex in volume.plexes.iter().filter(is_copied) {
-                self.plexes.insert((group.name.clone(), plex.clone()));
+                self.add_one(group, plex);
             }
         }
+    }
+
+    fn add_one(&mut self, group: &Group, plex: &Name) {
+        let leaves = group.plexes.get(plex).is_some_and(Plex::is_only_copied);
+        let all = if leaves { &mut self.copies } else { &mut self.plexes };
+        all.insert((group.name.clone(), plex.clone()));
     }
 
     /// These plexes of a volume, if it is started: else nothing is copied.
     pub(super) fn add_plexes(&mut self, group: &Group, volume: &Name, plexes: &[Name]) {
         let volume = group.volumes.get(volume);
         if volume.is_some_and(|volume| volume.kernel == KernelState::Enabled) {
-            self.plexes.extend(plexes.iter().map(|plex| (group.name.clone(), plex.clone())));
+            plexes.iter().for_each(|plex| self.add_one(group, plex));
         }
+    }
+
+    /// A plex of a volume that is started.
+    pub(super) fn add_plex(&mut self, group: &Name, plex: &Name) {
+        self.plexes.insert((group.clone(), plex.clone()));
+    }
+
+    /// These plexes leave their volume when they are copied.
+    pub(super) fn add_copies(&mut self, group: &Name, plexes: &[Name]) {
+        self.copies.extend(plexes.iter().map(|plex| (group.clone(), plex.clone())));
     }
 
     /// Waits until all of it is copied. What is not copied any more, and is not current, is a failure;
@@ -64,7 +81,7 @@ impl Pending {
     }
 
     fn is_empty(&self) -> bool {
-        self.plexes.is_empty() && self.volumes.is_empty()
+        self.plexes.is_empty() && self.copies.is_empty() && self.volumes.is_empty()
     }
 
     fn listen(mut self, mut events: Daemon, mut daemon: Daemon) -> Result<Vec<Failure>, Failure> {
@@ -98,6 +115,7 @@ impl Pending {
             }
         };
         self.plexes.retain(|(group, plex)| is_pending(plex_now(snapshot, group, plex)));
+        self.copies.retain(|(group, plex)| is_pending(copy_now(snapshot, group, plex)));
         self.volumes.retain(|(group, volume)| is_pending(volume_now(snapshot, group, volume)));
         failures
     }
@@ -122,6 +140,26 @@ fn plex_now(snapshot: &Snapshot, group: &Name, name: &Name) -> Now {
         Now::Copying
     } else {
         Now::Failed(format!("Plex {name} was taken off before it was copied: {kernel} {state}"))
+    }
+}
+
+/// Of a plex that leaves its volume when it is copied.
+fn copy_now(snapshot: &Snapshot, group: &Name, name: &Name) -> Now {
+    let found = imported(snapshot, group).and_then(|group| Some((group, group.plexes.get(name)?)));
+    let Some((group, plex)) = found else {
+        return Now::Failed(format!("Plex {name} is gone, or its disk group cannot be used here"));
+    };
+    match group.volume_of(name) {
+        None if plex.state == PlexState::Active => Now::Copied,
+        None => Now::Failed(format!("Plex {name} was given up before it was copied")),
+        Some((volume, _)) if !plex.is_only_copied() => {
+            Now::Failed(format!("Plex {name} stays in volume {volume}: its putil0 was cleared"))
+        }
+        Some(_) if plex.needs_copy() => Now::Copying,
+        Some(_) => {
+            let (kernel, state) = (plex.kernel, plex.state);
+            Now::Failed(format!("Plex {name} was taken off before it was copied: {kernel} {state}"))
+        }
     }
 }
 
@@ -246,6 +284,48 @@ mod tests {
         (volume.kernel, volume.state) = (KernelState::Disabled, VolumeState::NeedSync);
         let said = "Volume vol1 was stopped before that: DISABLED NEEDSYNC".to_owned();
         assert_eq!(waited(pending(&sync), &[stopped]), Ok(vec![said]));
+    }
+
+    /// `vxplex cp`
+    #[test]
+    fn a_plex_that_leaves_its_volume_is_waited_for_until_it_has() {
+        let change = |snapshot: &Snapshot, change: &dyn Fn(&mut Group)| {
+            let mut snapshot = snapshot.clone();
+            change(&mut snapshot.groups[0].group);
+            snapshot
+        };
+        let copies = || {
+            let mut pending = Pending::default();
+            pending.add_copies(&name("mydg").unwrap(), &[name("vol1-02").unwrap()]);
+            pending
+        };
+        let marked = change(&copying(), &|group| {
+            group.plexes.get_mut("vol1-02").unwrap().common.putil[0] = Plex::COPIED.to_owned();
+        });
+        let out = |state: PlexState| {
+            change(&marked, &|group| {
+                group
+                    .volumes
+                    .get_mut("vol1")
+                    .unwrap()
+                    .plexes
+                    .retain(|plex| plex.as_str() != "vol1-02");
+                let plex = group.plexes.get_mut("vol1-02").unwrap();
+                (plex.kernel, plex.state) = (KernelState::Disabled, state);
+            })
+        };
+        let all = [marked.clone(), marked.clone(), out(PlexState::Active)];
+        assert_eq!(waited(copies(), &all), Ok(vec![]));
+        for (then, said) in [
+            (out(PlexState::Stale), "Plex vol1-02 was given up before it was copied"),
+            (copying(), "Plex vol1-02 stays in volume vol1: its putil0 was cleared"),
+            (
+                with(&marked, "vol1-02", KernelState::Detached, PlexState::IoFail),
+                "Plex vol1-02 was taken off before it was copied: DETACHED IOFAIL",
+            ),
+        ] {
+            assert_eq!(waited(copies(), &[marked.clone(), then]), Ok(vec![said.to_owned()]));
+        }
     }
 
     #[test]

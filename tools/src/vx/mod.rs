@@ -7,6 +7,7 @@ mod device;
 mod group;
 mod keyword;
 mod moves;
+mod opens;
 mod operand;
 #[cfg(test)]
 mod sample_disks;

@@ -7,6 +7,7 @@ use cvm::model::{
 };
 use cvm::snapshot::{DiskSnapshot, GroupSnapshot, Snapshot};
 
+use super::opens::Opens;
 use super::{GroupOption, volboot};
 use crate::common::{Failure, Root};
 
@@ -62,6 +63,8 @@ pub(super) struct View<'a> {
     devices: BTreeMap<&'a Name, &'a DiskSnapshot>,
     users: BTreeMap<&'a Name, &'a Name>,
     places: BTreeMap<&'a Name, Place<'a>>,
+    /// Who has volumes open, if that was asked.
+    pub(super) opens: Option<&'a Opens>,
 }
 
 impl<'a> View<'a> {
@@ -91,7 +94,13 @@ impl<'a> View<'a> {
             devices: group.disks.iter().filter_map(device).collect(),
             users: group.users(),
             places,
+            opens: None,
         }
+    }
+
+    /// The same, with those who have volumes open.
+    pub(super) fn with_opens(self, opens: Option<&'a Opens>) -> Self {
+        Self { opens, ..self }
     }
 
     /// The access name of a disk of the group; none if this node has no path to it.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::disk::copies::CopyKind;
 use crate::model::{Name, Owner, Serial, Stamp, UniqueId};
 
 use super::Damaged;
@@ -58,12 +57,10 @@ pub enum ImportError {
         /// The disks that were elsewhere.
         splits: Vec<Split>,
     },
-    /// Not more than half of the copies were found: a newer configuration may be on the others. `vxdg
+    /// Not more than half of the copies of the configuration were found: a newer configuration may be on the others. `vxdg
     /// -f` imports in spite of that.
     #[error("Disk for disk group not found")]
     TooFewCopies {
-        /// Of the configuration or of the kernel log.
-        kind: CopyKind,
         /// How many were found.
         found: usize,
         /// How many count.

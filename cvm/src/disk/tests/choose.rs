@@ -68,7 +68,7 @@ fn more_than_half_of_the_copies_must_be_there() {
     let disks = healthy();
     let choice = choose(&request(), &disks[..2]).unwrap();
     assert_eq!(choice.missing.into_iter().collect::<Vec<_>>(), [(dm(3), disk_id(3))]);
-    let error = ImportError::TooFewCopies { kind: CopyKind::Config, found: 1, active: 3 };
+    let error = ImportError::TooFewCopies { found: 1, active: 3 };
     assert_eq!(choose(&request(), &disks[..1]), Err(error.clone()));
     assert_eq!(error.to_string(), "Disk for disk group not found");
     let force = ImportRequest { force: true, ..request() };
@@ -81,20 +81,20 @@ fn more_than_half_of_the_copies_must_be_there() {
     image.copies = CopyList::default().assign(&image.group, &BTreeSet::new());
     let disks = found(&image);
     let half = choose(&request(), &disks[1..]);
-    let error = ImportError::TooFewCopies { kind: CopyKind::Config, found: 1, active: 2 };
+    let error = ImportError::TooFewCopies { found: 1, active: 2 };
     assert_eq!(half, Err(error));
     choose(&request(), &disks[..2]).unwrap();
 }
 
-/// A plex that was detached may be noted only there.
+/// Nothing is noted there.
 #[test]
-fn more_than_half_of_the_kernel_logs_must_be_there() {
-    let mut disks = healthy();
-    disks[0].log = false;
-    choose(&request(), &disks).unwrap();
-    disks[1].log = false;
-    let error = ImportError::TooFewCopies { kind: CopyKind::Log, found: 1, active: 3 };
-    assert_eq!(choose(&request(), &disks), Err(error));
+fn kernel_logs_need_not_be_there() {
+    let mut image = image();
+    group_of(&mut image).nlog = Copies::Count(1);
+    image.copies = CopyList::default().assign(&image.group, &BTreeSet::new());
+    let disks = found(&image);
+    assert_eq!(image.copies.active(CopyKind::Log).collect::<Vec<_>>(), [&disk_id(1)]);
+    assert!(!choose(&request(), &disks[1..]).unwrap().forced);
 }
 
 /// What cannot be read may be anything, newer than what can be, too. What is in pieces is known to be
@@ -109,7 +109,7 @@ fn a_copy_that_cannot_be_read_is_not_there() {
     for disk in &mut disks[..2] {
         disk.slots[0] = FoundSlot::Unreadable;
     }
-    let error = ImportError::TooFewCopies { kind: CopyKind::Config, found: 1, active: 3 };
+    let error = ImportError::TooFewCopies { found: 1, active: 3 };
     assert_eq!(choose(&request(), &disks), Err(error));
 }
 
@@ -309,7 +309,7 @@ fn both_halves_were_imported() {
     let all = CopyList::default().assign(&choice.image.group, &BTreeSet::new());
     let earlier = choice.earlier_for(&all);
     assert_eq!(earlier, [left.copies.only_active(), right.copies.only_active()]);
-    let too_few = ImportError::TooFewCopies { kind: CopyKind::Config, found: 0, active: 2 };
+    let too_few = ImportError::TooFewCopies { found: 0, active: 2 };
     assert_eq!(choose(&select, &disks[..1]).map(|choice| choice.forced), Ok(false));
     disks[0].slots[1] = disks[1].slots[0].clone();
     assert_eq!(choose(&select, &disks[..1]), Err(too_few));

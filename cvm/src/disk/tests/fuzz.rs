@@ -117,7 +117,6 @@ fn read(bytes: &[u8]) -> bool {
         label: label(number),
         claims: Claims::read(&disk_id(number), &[[Some(block), Some(block)]; SLOTS]),
         slots: slots.clone(),
-        log: true,
     };
     let disks = [1, 2, 3].map(disk);
     let claims: Vec<_> = disks.iter().map(|disk| &disk.claims).collect();

@@ -70,7 +70,6 @@ impl History {
                 FoundSlot::decode(slot(1), &[0; BLOCK]),
                 FoundSlot::decode(slot(2), &[0; BLOCK]),
             ],
-            log: true,
         };
         Self {
             disks: (1..=count).map(disk).collect(),

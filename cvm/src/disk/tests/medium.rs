@@ -80,7 +80,6 @@ impl Medium {
             label: self.label().unwrap().label,
             claims: self.claims(),
             slots,
-            log: true,
         }
     }
 }

@@ -52,7 +52,7 @@ fn check_some(plexes: &[Name]) -> Result<(), Refused> {
 }
 
 /// The record with this name, which has to be a plex.
-fn plex<'a>(group: &'a Group, name: &Name) -> Result<&'a Plex, Refused> {
+pub(super) fn plex<'a>(group: &'a Group, name: &Name) -> Result<&'a Plex, Refused> {
     let missing = || Refused::Missing { what: "plex", name: name.clone() };
     match group.kind_of(name.as_str()).ok_or_else(missing)? {
         Kind::Plex => group.plexes.get(name).ok_or_else(missing),
@@ -229,6 +229,7 @@ pub(super) fn release(group: &mut Group, volume: &Name, name: &Name) {
     let is_empty = volume.state == VolumeState::Empty;
     let Some(plex) = group.plexes.get_mut(name) else { return };
     plex.kernel = KernelState::Disabled;
+    plex.forget_moves();
     // What these say of the log and of disks stays true.
     if !matches!(plex.state, PlexState::Log | PlexState::NoDevice | PlexState::Removed) {
         plex.state = if is_empty { PlexState::Empty } else { PlexState::Stale };

@@ -14,7 +14,7 @@
 //! | `fill` | `vxsnap prepare` ... `restore` |
 //! | `hot`, `back` | hot relocation, and `vxunreloc` |
 //! | `records` | `vxmake` |
-//! | `attach` | `vxplex` |
+//! | `attach`, `copy` | `vxplex` |
 //! | `run` | `vxvol` |
 //! | `remove`, `edit`, `mend` | `vxedit`, `vxmend`, `vxassist remove volume`, `vxdg set`, `reminor` |
 //! | `disks` | `vxdg adddisk`, `rmdisk`, `repldisk` |
@@ -25,6 +25,7 @@ use std::ops::Range;
 mod attach;
 mod back;
 mod build;
+mod copy;
 mod disks;
 mod edit;
 mod fill;
@@ -116,6 +117,7 @@ fn carry_out(group: &mut Group, op: &Op, env: &Env<'_>) -> Result<(), Refused> {
             log::add(group, volume, (*log_type, *count, *len), storage, env)
         }
         Op::AttachPlexes { volume, plexes, force } => attach::attach(group, volume, plexes, *force),
+        Op::CopyPlexes { volume, plexes } => copy::copy_to(group, volume, plexes),
         Op::DetachPlexes { plexes, force } => attach::detach(group, plexes, *force),
         Op::DissociatePlexes { plexes, remove, force } => {
             attach::dissociate(group, plexes, *remove, *force)
@@ -151,6 +153,7 @@ fn carry_out(group: &mut Group, op: &Op, env: &Env<'_>) -> Result<(), Refused> {
             snapshot::break_off(group, volume, snapshot.as_ref(), *count, env)
         }
         Op::Move { volume, storage } => relocate::volume(group, volume, storage),
+        Op::MovePlex { from, to, remove } => copy::move_to(group, from, to, *remove),
         Op::Relocate { plex } => hot::relocate(group, plex),
         Op::RemoveLog { volume, count, storage } => log::remove(group, volume, *count, storage),
         Op::RemoveMirror { volume, count, storage } => {
@@ -183,6 +186,7 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::ReplaceDisks(_) => true,
         Op::AddLog { .. }
         | Op::AttachPlexes { .. }
+        | Op::CopyPlexes { .. }
         | Op::DetachPlexes { .. }
         | Op::DissociatePlexes { .. }
         | Op::Fill { .. }
@@ -190,6 +194,7 @@ const fn carries_texts(op: &Op) -> bool {
         | Op::Mend { .. }
         | Op::Mirror { .. }
         | Op::Move { .. }
+        | Op::MovePlex { .. }
         | Op::SnapAbort(_)
         | Op::SnapBack { .. }
         | Op::SnapClear(_)

@@ -10,7 +10,7 @@ use super::log::{self, Words};
 use super::mirror::{self, Take};
 use super::place::{self, Lane};
 use super::space::{Extent, Space};
-use super::{build, resize, tree};
+use super::{build, copy, resize, tree};
 use crate::model::group::Group;
 use crate::model::ids::Name;
 use crate::model::limits::ALIGNMENT;
@@ -98,6 +98,7 @@ fn make_another(
 
 /// A plex has become current: those of its volume that go for that go now.
 pub(in crate::model) fn end_moves(group: &mut Group, plex: &Name) {
+    copy::end(group, plex);
     let Some((name, volume)) = group.volume_of(plex) else { return };
     let (name, plexes) = (name.clone(), volume.plexes.clone());
     let is_moved = |name: &Name| group.plexes.get(name).is_some_and(Plex::is_moved);

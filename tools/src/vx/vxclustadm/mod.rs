@@ -2,6 +2,7 @@
 
 mod cli;
 mod listing;
+mod stop;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let action = cli::action(cli)?;
     let mut daemon = Daemon::connect(&cli.root)?;
     match action {
+        Action::Ask(ClusterRequest::Stop) => stop::stop(&cli.root, daemon),
         Action::Ask(request) => daemon.change(&Request::Cluster(request)),
         Action::NidMap => {
             let nodes = listing::nodes(&daemon.snapshot()?);
@@ -114,7 +116,8 @@ Examples:
                            make another node master; say it on the master
   vxclustadm setpreference 10
                            of the members the one with the highest becomes master when the master goes
-  vxclustadm stopnode      leave when all shared volumes are closed here; waits for that
+  vxclustadm stopnode      leave when all shared volumes are closed here; waits for that, and says for
+                           which
   vxclustadm abortnode     leave at once: applications get errors
 
 The cluster is that of LLT and GAB, so -m, -t and -C are taken as the original has them, and change

@@ -24,6 +24,10 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     dm: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    plex: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volume: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     group_id: Option<&'a str>,
@@ -50,8 +54,10 @@ impl Notice {
                 Event::Deported(group) => of("deport", group),
                 Event::Disabled(group) => of("disable", group),
                 Event::DiskChanged { access, dm, group } => {
-                    let access = if access.is_empty() { "-" } else { access };
-                    of(&format!("change disk {access} dm {dm}"), group)
+                    of(&format!("change disk {} dm {dm}", or_dash(access)), group)
+                }
+                Event::DiskDetached { access, dm, group } => {
+                    of(&format!("detach disk {} dm {dm}", or_dash(access)), group)
                 }
                 Event::Imported(group) => of("import", group),
                 Event::Joined { is_master } => {
@@ -60,6 +66,12 @@ impl Notice {
                 Event::Left { reason } if reason.is_empty() => "left cluster\n".to_owned(),
                 Event::Left { reason } => format!("left cluster reason {reason}\n"),
                 Event::Master { node } => format!("change master node {node}\n"),
+                Event::PlexDetached { plex, volume, group } => {
+                    of(&format!("detach plex {plex} volume {volume}"), group)
+                }
+                Event::VolumeDetached { volume, group } => {
+                    of(&format!("detach volume {volume}"), group)
+                }
             },
         }
     }
@@ -76,8 +88,10 @@ impl Notice {
                 Event::Deported(group) => named("deport", group),
                 Event::Disabled(group) => named("disable", group),
                 Event::DiskChanged { access, dm, group } => {
-                    let access = Some(access.as_str()).filter(|access| !access.is_empty());
-                    Line { access, dm: Some(dm), ..named("change disk", group) }
+                    of_disk("change disk", access, dm, group)
+                }
+                Event::DiskDetached { access, dm, group } => {
+                    of_disk("detach disk", access, dm, group)
                 }
                 Event::Imported(group) => named("import", group),
                 Event::Joined { is_master } => {
@@ -88,6 +102,13 @@ impl Notice {
                     Line { reason, ..plain("left cluster") }
                 }
                 Event::Master { node } => Line { node: Some(*node), ..plain("change master") },
+                Event::PlexDetached { plex, volume, group } => {
+                    let (plex, volume) = (Some(plex.as_str()), Some(volume.as_str()));
+                    Line { plex, volume, ..named("detach plex", group) }
+                }
+                Event::VolumeDetached { volume, group } => {
+                    Line { volume: Some(volume), ..named("detach volume", group) }
+                }
             },
         }
     }
@@ -95,6 +116,20 @@ impl Notice {
 
 fn named<'a>(event: &'static str, EventGroup { name, id }: &'a EventGroup) -> Line<'a> {
     Line { event, group: Some(name), group_id: Some(id), ..Line::default() }
+}
+
+fn of_disk<'a>(
+    event: &'static str,
+    access: &'a str,
+    dm: &'a str,
+    group: &'a EventGroup,
+) -> Line<'a> {
+    let access = Some(access).filter(|access| !access.is_empty());
+    Line { access, dm: Some(dm), ..named(event, group) }
+}
+
+const fn or_dash(access: &str) -> &str {
+    if access.is_empty() { "-" } else { access }
 }
 
 const fn role(is_master: bool) -> &'static str {
@@ -122,6 +157,17 @@ mod tests {
             Event::Imported(group()),
             disk("disk_1"),
             disk(""),
+            Event::DiskDetached {
+                access: "disk_1".to_owned(),
+                dm: "mydg01".to_owned(),
+                group: group(),
+            },
+            Event::PlexDetached {
+                plex: "vol1-02".to_owned(),
+                volume: "vol1".to_owned(),
+                group: group(),
+            },
+            Event::VolumeDetached { volume: "vol1".to_owned(), group: group() },
             Event::Changed(group()),
             Event::Disabled(group()),
             Event::Deported(group()),

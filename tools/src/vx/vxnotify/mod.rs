@@ -32,6 +32,15 @@ struct Cli {
     /// Changes of disks of groups
     #[arg(short = 'd')]
     disks: bool,
+    /// Disks, plexes and volumes that are detached
+    #[arg(short = 'f')]
+    detached: bool,
+    /// Plexes that are detached
+    #[arg(short = 'p')]
+    plexes: bool,
+    /// Volumes that are detached
+    #[arg(short = 'v')]
+    volumes: bool,
     /// Groups that are imported, deported or disabled
     #[arg(short = 'i')]
     imports: bool,
@@ -80,6 +89,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
 struct Wanted {
     cluster: bool,
     disks: bool,
+    lost_disks: bool,
+    lost_plexes: bool,
+    lost_volumes: bool,
     imports: bool,
     changes: bool,
     group: Option<Name>,
@@ -89,10 +101,14 @@ impl Wanted {
     /// All, if no option picks some; of a group there are none of the cluster among them.
     fn of(cli: &Cli) -> Self {
         let group = cli.dg.given().cloned();
-        let all = !(cli.cluster || cli.disks || cli.imports || cli.changes);
+        let detached = cli.detached || cli.plexes || cli.volumes;
+        let all = !(cli.cluster || cli.disks || cli.imports || cli.changes || detached);
         Self {
             cluster: cli.cluster || (all && group.is_none()),
             disks: cli.disks || all,
+            lost_disks: cli.detached || all,
+            lost_plexes: cli.detached || cli.plexes || all,
+            lost_volumes: cli.detached || cli.volumes || all,
             imports: cli.imports || all,
             changes: cli.changes || all,
             group,
@@ -110,6 +126,9 @@ impl Wanted {
                 self.imports && is_of(group)
             }
             Event::DiskChanged { group, .. } => self.disks && is_of(group),
+            Event::DiskDetached { group, .. } => self.lost_disks && is_of(group),
+            Event::PlexDetached { group, .. } => self.lost_plexes && is_of(group),
+            Event::VolumeDetached { group, .. } => self.lost_volumes && is_of(group),
             Event::Joined { .. } | Event::Left { .. } | Event::Master { .. } => self.cluster,
         }
     }
@@ -120,9 +139,6 @@ const REFUSED: &[NotYet] = &[
     never('A', "disk arrays are not known"),
     never('m', "a disk has one path"),
     never('r', "there is no replication"),
-    NotYet::flag('f', "detach events: a plex that is detached is told as change dg"),
-    NotYet::flag('p', "detach events of plexes: they are told as change dg"),
-    NotYet::flag('v', "detach events of volumes: they are told as change dg"),
 ];
 
 const fn never(letter: char, what: &'static str) -> NotYet {
@@ -133,6 +149,7 @@ const EXAMPLES: &str = "\
 Examples:
   vxnotify             all that happens from now on
   vxnotify -i          groups that are imported, deported or disabled
+  vxnotify -f          what fails: disks, plexes and volumes
   vxnotify -g mydg -n 1 -t 30
                        the next event of mydg, for at most half a minute
   vxnotify -c          events of the cluster
@@ -148,16 +165,24 @@ Lines:
   change dg NAME dgid ID             the configuration is another
   change disk DA dm DM dg NAME dgid ID
                                      DA is - if the disk has no path here
+  detach disk DA dm DM dg NAME dgid ID
+                                     the disk is failing from now on, or was taken out
+  detach plex PLEX volume VOLUME dg NAME dgid ID
+                                     it is not used any more: an error, a disk that was taken out, or
+                                     vxplex det
+  detach volume VOLUME dg NAME dgid ID
+                                     it cannot be used any more: no copy is left, or it could not be filled
   joined cluster as master           or as slave
   change master node N               another node is the master
   left cluster reason REASON         as vxclustadm -v nodestate tells it
 
-Options -c, -d, -i and --changes add up; without any all is told. With -g events of the cluster are
-told only with -c. connected, disconnected and waiting are always told.
+Options -c, -d, -f, -i, -p, -v and --changes add up; without any all is told. With -g events of the
+cluster are told only with -c. connected, disconnected and waiting are always told. What is detached is a
+change of the group, too: change dg follows. Subdisks have no state of their own here, and are not told.
 
 JSON: an object on each line, with event (connected, disconnected, waiting, import, deport, disable,
-change dg, change disk, joined cluster, left cluster, change master), and what it has of access, dm,
-group, group_id, role (master, slave), node, reason.
+change dg, change disk, detach disk, detach plex, detach volume, joined cluster, left cluster, change
+master), and what it has of access, dm, plex, volume, group, group_id, role (master, slave), node, reason.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 vxconfigd is not running when it begins.";
 
@@ -170,7 +195,7 @@ mod tests {
         Cli::try_parse_from(words.split_whitespace()).map_err(|error| error.kind())
     }
 
-    fn events() -> [Event; 6] {
+    fn events() -> [Event; 9] {
         let group = || EventGroup { name: "mydg".to_owned(), id: "1.2.host1".to_owned() };
         let disk = Event::DiskChanged {
             access: "disk_1".to_owned(),
@@ -184,28 +209,47 @@ mod tests {
             Event::Changed(group()),
             disk,
             Event::Joined { is_master: true },
+            Event::DiskDetached {
+                access: "disk_1".to_owned(),
+                dm: "mydg01".to_owned(),
+                group: group(),
+            },
+            Event::PlexDetached {
+                plex: "vol1-02".to_owned(),
+                volume: "vol1".to_owned(),
+                group: group(),
+            },
+            Event::VolumeDetached { volume: "vol1".to_owned(), group: group() },
         ]
     }
 
+    /// A letter for each of the events.
     #[test]
     fn options_pick_events() {
         command().debug_assert();
         NotYet::recognise(REFUSED, command()).debug_assert();
         for (line, told) in [
-            ("", [true, true, true, true, true, true]),
-            ("-c", [true, false, false, false, false, true]),
-            ("-s", [true, false, false, false, false, true]),
-            ("-i", [true, true, true, false, false, false]),
-            ("-d", [true, false, false, false, true, false]),
-            ("--changes", [true, false, false, true, false, false]),
-            ("-ci", [true, true, true, false, false, true]),
-            ("-g mydg", [true, true, true, true, true, false]),
-            ("-g 1.2.host1", [true, true, true, true, true, false]),
-            ("-g mydg -c", [true, false, false, false, false, true]),
-            ("-g other", [true, false, false, false, false, false]),
+            ("", "coiCDJdpv"),
+            ("-c", "cJ"),
+            ("-s", "cJ"),
+            ("-i", "coi"),
+            ("-d", "cD"),
+            ("-f", "cdpv"),
+            ("-p", "cp"),
+            ("-v", "cv"),
+            ("-pv", "cpv"),
+            ("--changes", "cC"),
+            ("-ci", "coiJ"),
+            ("-g mydg", "coiCDdpv"),
+            ("-g 1.2.host1", "coiCDdpv"),
+            ("-g mydg -c", "cJ"),
+            ("-g other", "c"),
+            ("-g other -f", "c"),
         ] {
             let wanted = Wanted::of(&parse(line).unwrap());
-            assert_eq!(events().map(|event| wanted.has(&event)), told, "{line}");
+            let letters = "coiCDJdpv".chars().zip(events());
+            let all = letters.filter(|(_, event)| wanted.has(event)).map(|(letter, _)| letter);
+            assert_eq!(all.collect::<String>(), told, "{line}");
         }
     }
 

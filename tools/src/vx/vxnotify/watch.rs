@@ -192,7 +192,16 @@ mod tests {
     }
 
     fn wanted() -> Wanted {
-        Wanted { cluster: true, disks: true, imports: true, changes: true, group: None }
+        Wanted {
+            cluster: true,
+            disks: true,
+            lost_disks: true,
+            lost_plexes: true,
+            lost_volumes: true,
+            imports: true,
+            changes: true,
+            group: None,
+        }
     }
 
     fn imported() -> Event {

@@ -35,7 +35,8 @@ Examples:
   vxprint                    all records of the default group, else of all groups
   vxprint -g mydg -ht        one group, with what matters for each kind of record
   vxprint -htr vol1          a layered volume with all its layers
-  vxprint -l vol1            all about a volume; -lp of plexes, -ls, -ld, -lG
+  vxprint -l vol1            all about a volume, also which nodes have it open; -lp of plexes, -ls, -ld,
+                             -lG
   vxprint -g mydg -vn        names of volumes, for scripts
   vxprint -F \"%name %{len:12} %state\" -v
                              a line of one's own; v:FORMAT is for volumes only
@@ -50,6 +51,9 @@ Examples:
 lists have the group, disks, subdisks, plexes, volumes, each by name (subdisks by disk and offset).
 Lengths and offsets are sectors of 512 bytes. A dash stands where there is no value. A log that is
 kept is ACTIVE here and LOG in descriptions.
+
+Flags of -l say whether a volume is open or closed if all nodes have answered, which is waited for some
+seconds; opens is how many programs of which node have it.
 
 Words: v2, p2 and s2 are what a layered volume consists of. STATE of a disk is REMOVED, NODEVICE
 (this node has no path to it), FAILING, SPARE, NOHOTUSE or RESERVED. MODE of a subdisk is ENA, NDEV

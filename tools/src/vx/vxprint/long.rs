@@ -1,7 +1,7 @@
 //! `-l`: all that is known of a record, in lines with a word before each (facts 1.5).
 //!
-//! What there is no such thing of here is left out: whether a volume is open, its device numbers and
-//! its guid, the map of its log.
+//! What there is no such thing of here is left out: the device numbers of a volume and its guid, the map
+//! of its log. Whether a volume is open is said if all nodes could be asked, and who has it open.
 
 use std::fmt::Write as _;
 
@@ -185,7 +185,12 @@ fn plex_lines(view: &View<'_>, name: &Name, plex: &Plex) -> Lines {
 
 fn volume_lines(view: &View<'_>, name: &Name, volume: &Volume) -> Lines {
     let plexes: Vec<_> = volume.plexes.iter().map(Name::as_str).collect();
+    // A layer is open with its volume.
+    let opens = view.opens.filter(|_| !volume.layer);
+    let is_open = opens.and_then(|opens| opens.is_open(view.group, volume));
     let flags = [
+        (is_open == Some(true), "open"),
+        (is_open == Some(false), "closed"),
         (volume.exclusive, "exclusive"),
         (volume.layer, "layered"),
         (true, "writecopy"),
@@ -196,7 +201,7 @@ fn volume_lines(view: &View<'_>, name: &Name, volume: &Volume) -> Lines {
     let logged = if is_logged { "enabled" } else { "disabled" };
     let permissions = &volume.permissions;
     let (user, owners, mode) = (&permissions.user, &permissions.group, permissions.mode);
-    vec![
+    let mut lines = vec![
         ("Volume", name.to_string()),
         ("info", format!("len={}", volume.len)),
         ("type", format!("usetype={}", volume.usage)),
@@ -207,13 +212,21 @@ fn volume_lines(view: &View<'_>, name: &Name, volume: &Volume) -> Lines {
         ("assoc", format!("plexes={}", plexes.join(","))),
         ("policies", format!("read={} exceptions=GEN_DET_SPARSE", read_policy(view, volume))),
         ("flags", flagged(&flags)),
+    ];
+    if is_open == Some(true) {
+        let opens = opens.into_iter().flat_map(|opens| opens.by_node(view.group, volume));
+        let opens: Vec<_> = opens.map(|(node, opens)| format!("{node}={opens}")).collect();
+        lines.push(("opens", opens.join(" ")));
+    }
+    lines.extend([
         ("logging", format!("type={} loglen={log} serial=0/0 ({logged})", volume.log_type)),
         ("apprecov", "seqno=0/0".to_owned()),
         ("recovery", "mode=default".to_owned()),
         ("", "recov_id=0".to_owned()),
         ("device", format!("minor={} path={}", volume.minor, path(view.group, name))),
         ("perms", format!("user={user} group={owners} mode={mode:04o}")),
-    ]
+    ]);
+    lines
 }
 
 /// What the device of a volume is called (facts 1.1).

@@ -13,6 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -23,6 +24,7 @@ use self::format::Format;
 use self::help::{EXAMPLES, REFUSED};
 use self::list::{Kinds, Layers, Listed, Selection, list, named};
 use self::pattern::Pattern;
+use super::opens::Opens;
 use super::view::{Record, View, chosen, wanted};
 use super::{Daemon, GroupOption, name};
 use crate::common::output::{print, print_json};
@@ -128,26 +130,34 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
-    let snapshot;
-    let wanted = match cli.database.as_deref() {
+    let (snapshot, wanted, opens) = match cli.database.as_deref() {
         None | Some("kernel") => {
             let wanted = if cli.all { None } else { wanted(&cli.group, &cli.root)? };
-            snapshot = Daemon::connect(&cli.root)?.snapshot()?;
-            wanted
+            let mut daemon = Daemon::connect(&cli.root)?;
+            let snapshot = daemon.snapshot()?;
+            let ask = || Opens::ask(&mut daemon, &snapshot, BTreeSet::new());
+            let opens = is_long(cli).then(ask).transpose()?;
+            (snapshot, wanted, opens)
         }
-        Some(file) => {
-            snapshot = source::read(file)?;
-            None
-        }
+        Some(file) => (source::read(file)?, None, None),
     };
     let groups = chosen(&snapshot, wanted.as_ref())?;
-    if cli.json { print_json(&groups) } else { print(&listing(cli, &groups, &snapshot)?) }
+    if cli.json {
+        return print_json(&groups);
+    }
+    print(&listing(cli, &groups, &snapshot, opens.as_ref())?)
 }
 
 /// What is printed of these groups.
-fn listing(cli: &Cli, groups: &[&GroupSnapshot], all: &Snapshot) -> Result<String, Failure> {
+fn listing(
+    cli: &Cli,
+    groups: &[&GroupSnapshot],
+    all: &Snapshot,
+    opens: Option<&Opens>,
+) -> Result<String, Failure> {
     let selection = selection(cli);
-    let views: Vec<_> = groups.iter().map(|shown| View::new(shown, &all.disks)).collect();
+    let views = groups.iter().map(|shown| View::new(shown, &all.disks).with_opens(opens));
+    let views: Vec<_> = views.collect();
     let is_missing =
         |name: &&Name| views.iter().all(|view| named(view, selection.kinds, name).is_none());
     if let Some(name) = selection.names.iter().find(is_missing) {
@@ -160,6 +170,12 @@ fn listing(cli: &Cli, groups: &[&GroupSnapshot], all: &Snapshot) -> Result<Strin
     // What other programs read is one text whatever groups it is of.
     let gap = if is_titled(cli) { "\n" } else { "" };
     Ok(sections.collect::<Vec<_>>().join(gap))
+}
+
+/// Lines about volumes are printed, which say whether they are open.
+const fn is_long(cli: &Cli) -> bool {
+    let is_other = cli.line || cli.description || cli.only_names || cli.summary || cli.json;
+    cli.long && !is_other && cli.formats.is_empty()
 }
 
 /// Listings for people say which group they are about.

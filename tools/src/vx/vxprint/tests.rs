@@ -17,7 +17,7 @@ fn try_show(snapshot: &Snapshot, options: &str) -> Result<String, Failure> {
     let line = format!("vxprint {options}");
     let cli = parse(line.trim()).unwrap_or_else(|error| panic!("{options}: {error}"));
     let groups = chosen(snapshot, cli.group.given())?;
-    listing(&cli, &groups, snapshot)
+    listing(&cli, &groups, snapshot, None)
 }
 
 fn show(snapshot: &Snapshot, options: &str) -> String {
@@ -48,6 +48,25 @@ fn the_group_of_the_facts_in_every_form() {
     golden::check("vxprint-ht-vol1", &show(&snapshot, "-ht vol1"));
     golden::check("vxprint-st", &show(&snapshot, "-st"));
     golden::check_json("vxprint-json", &snapshot.groups);
+}
+
+/// Facts 1.5; beyond them it is said who has it open.
+#[test]
+fn a_volume_is_open_or_closed_if_that_is_known() {
+    let snapshot = sample::facts();
+    let shown = |opens: &[(u8, u64)], silent: &[u8]| {
+        let opens = crate::vx::opens::sample(opens, silent);
+        let groups = chosen(&snapshot, None).unwrap();
+        let text = listing(&parse("vxprint -lv").unwrap(), &groups, &snapshot, Some(&opens));
+        let text = text.unwrap();
+        let lines =
+            text.lines().filter(|line| line.starts_with("flags:") || line.starts_with("opens:"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&[(0, 0)], &[]), ["flags: closed writecopy writeback"]);
+    assert_eq!(shown(&[(0, 0)], &[1]), ["flags: writecopy writeback"]);
+    let open = ["flags: open writecopy writeback", "opens: node0=2 node3=1"];
+    assert_eq!(shown(&[(0, 2), (3, 1)], &[1]), open);
 }
 
 /// The lines that the facts show, among those that `-ht` prints.

@@ -1,8 +1,10 @@
-//! `vxsnap print` and `list`: volumes with their snapshots.
+//! `vxsnap print` and `list`: volumes with their snapshots, and mirrors that are to be broken off (facts
+//! 2.7).
 
 use std::fmt::Write;
 
-use cvm::model::{Group, KernelState, Name, Sectors, Volume, VolumeState};
+use cvm::model::size::SECTOR;
+use cvm::model::{Group, KernelState, Name, PlexState, Sectors, Volume, VolumeState};
 use cvm::snapshot::Snapshot;
 use serde::Serialize;
 
@@ -24,8 +26,48 @@ pub(super) struct Shown {
     source: Option<Name>,
     /// How much of it is filled, in hundredths of a per cent.
     valid: u32,
+    /// What kind of snapshot it is.
+    snaptype: Option<SnapType>,
+    /// How much is copied if it comes back; nothing if only the maps of its volume say so.
+    changed: Option<Sectors>,
+    /// Mirrors that are to be broken off.
+    mirrors: Vec<Mirror>,
     #[serde(skip)]
     group: Name,
+}
+
+/// Kinds of snapshots, in the words of the original. An instant one is told from one that was broken off by
+/// its log, without which it cannot be filled (`refresh`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum SnapType {
+    FullInst,
+    MirBrk,
+}
+
+impl SnapType {
+    fn of(group: &Group, volume: &Volume) -> Option<Self> {
+        volume.snapshot_of?;
+        let mut plexes = volume.plexes.iter().filter_map(|plex| group.plexes.get(plex));
+        let is_filled = volume.fill.is_some() || volume.state == VolumeState::Invalid;
+        let is_instant = is_filled || plexes.any(|plex| plex.log.is_some());
+        Some(if is_instant { Self::FullInst } else { Self::MirBrk })
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::FullInst => "fullinst",
+            Self::MirBrk => "mirbrk",
+        }
+    }
+}
+
+/// A mirror that is to be broken off.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+struct Mirror {
+    plex: Name,
+    /// How much of it is filled, in hundredths of a per cent.
+    valid: u32,
 }
 
 /// What there is to tell of these volumes, or of all.
@@ -44,7 +86,8 @@ pub(super) fn shown(
         let snapshots = group.volumes.iter().filter(|(_, other)| is_of(other, volume));
         let snapshots: Vec<Name> = snapshots.map(|(name, _)| name.clone()).collect();
         let source = group.source_of(volume).map(|(name, _)| name.clone());
-        let is_one = volume.snapshot_of.is_some() || source.is_some();
+        let mirrors = mirrors(snapshot, group, volume);
+        let is_one = volume.snapshot_of.is_some() || source.is_some() || !mirrors.is_empty();
         if is_one || !snapshots.is_empty() || volumes.contains(name) {
             shown.push(Shown {
                 volume: name.clone(),
@@ -55,6 +98,9 @@ pub(super) fn shown(
                 snapshots,
                 source,
                 valid: valid(snapshot, group, name, volume),
+                snaptype: SnapType::of(group, volume),
+                changed: changed(group, volume),
+                mirrors,
                 group: group.name.clone(),
             });
         }
@@ -82,7 +128,36 @@ fn valid(snapshot: &Snapshot, group: &Group, name: &Name, volume: &Volume) -> u3
         task.source.is_some() && task.group == group.name.as_str() && task.volume == name.as_str()
     };
     let filled = snapshot.tasks.iter().find(is_it).map_or(0, |task| task.at);
-    let share = filled.saturating_mul(10_000).checked_div(volume.len).unwrap_or(0);
+    share(filled, volume.len)
+}
+
+/// Nothing, if nobody has written either of the two since then. What was written is in maps on disks.
+fn changed(group: &Group, snapshot: &Volume) -> Option<Sectors> {
+    let (_, volume) = group.original_of(snapshot)?;
+    let is_noted = snapshot.since.is_some() && snapshot.since == Some(volume.changes);
+    (is_noted && volume.changers.is_empty()).then_some(0)
+}
+
+fn mirrors(snapshot: &Snapshot, group: &Group, volume: &Volume) -> Vec<Mirror> {
+    let is_filled = |plex: &Name| {
+        let mut tasks = snapshot.tasks.iter().filter(|task| task.group == group.name.as_str());
+        let task = tasks.find(|task| task.plexes.iter().any(|name| name == plex.as_str()));
+        task.map_or(0, |task| share(task.at, task.len))
+    };
+    let mirror = |name: &Name| {
+        let valid = match group.plexes.get(name)?.state {
+            PlexState::SnapAtt => is_filled(name),
+            PlexState::SnapDone => 10_000,
+            _ => return None,
+        };
+        Some(Mirror { plex: name.clone(), valid })
+    };
+    volume.plexes.iter().filter_map(mirror).collect()
+}
+
+/// In hundredths of a per cent.
+fn share(part: Sectors, whole: Sectors) -> u32 {
+    let share = part.saturating_mul(10_000).checked_div(whole).unwrap_or(0);
     u32::try_from(share).unwrap_or(0)
 }
 
@@ -100,38 +175,62 @@ pub(super) fn print(shown: &[Shown]) -> String {
         "{:<16} {:<16} {:<16} {:<10} {:>7}\n",
         "NAME", "SNAPSHOT", "PARENT", "STATE", "%VALID"
     );
-    for Shown { volume, snapshots, snapshot_of, source, state, valid, .. } in shown {
+    for Shown { volume, snapshots, mirrors, snapshot_of, source, state, valid, .. } in shown {
+        let mut all = snapshots.iter().chain(mirrors.iter().map(|mirror| &mirror.plex));
         let state = if source.is_some() { "SYNCING".to_owned() } else { state.to_string() };
-        let (first, of) = (or_dash(snapshots.first()), or_dash(snapshot_of.as_ref()));
+        let (first, of) = (or_dash(all.next()), or_dash(snapshot_of.as_ref()));
         let valid = per_cent(*valid);
         // Writing to a string does not fail.
         let _ = writeln!(text, "{volume:<16} {first:<16} {of:<16} {state:<10} {valid:>7}");
-        for more in snapshots.iter().skip(1) {
+        for more in all {
             let _ = writeln!(text, "{:<16} {more}", "");
         }
     }
     text
 }
 
+/// The columns of the original. When a snapshot was made is not kept.
 pub(super) fn list(shown: &[Shown]) -> String {
-    let mut text = format!(
-        "{:<16} {:<12} {:<8} {:<9} {:<16} {}\n",
-        "NAME", "DG", "OBJTYPE", "SNAPTYPE", "PARENT", "SYNCED_DATA"
-    );
-    for Shown { volume, snapshot_of, source, length, valid, group, .. } in shown {
-        let kind = match (source, snapshot_of) {
-            (Some(_), _) => "fullinst",
-            (None, Some(_)) => "snap",
-            (None, None) => "--",
-        };
-        let parent = or_dash(snapshot_of.as_ref());
-        let synced = length.saturating_mul(u64::from(*valid)) / 10_000 / 2048;
-        let share = per_cent(*valid);
-        let _ = writeln!(
-            text,
-            "{volume:<16} {group:<12} {:<8} {kind:<9} {parent:<16} {synced}M ({share}%)",
-            "vol"
-        );
+    let mut text = row(&[
+        "NAME",
+        "DG",
+        "OBJTYPE",
+        "SNAPTYPE",
+        "PARENT",
+        "PARENTDG",
+        "SNAPDATE",
+        "CHANGE_DATA",
+        "SYNCED_DATA",
+    ]);
+    for Shown { volume, snapshot_of, length, valid, snaptype, changed, mirrors, group, .. } in shown
+    {
+        let (name, group) = (volume.as_str(), group.as_str());
+        let kind = snaptype.map_or("-", SnapType::as_str);
+        let parent = snapshot_of.as_ref().map_or("-", Name::as_str);
+        let parent_group = if snapshot_of.is_some() { group } else { "-" };
+        let changed = changed.map_or_else(|| "-".to_owned(), |changed| data(changed, *length));
+        let synced = data(length.saturating_mul(u64::from(*valid)) / 10_000, *length);
+        text += &row(&[name, group, "vol", kind, parent, parent_group, "-", &changed, &synced]);
+        for Mirror { plex, valid } in mirrors {
+            let synced = data(length.saturating_mul(u64::from(*valid)) / 10_000, *length);
+            let plex = plex.as_str();
+            text += &row(&[plex, group, "plex", "snapmir", name, group, "-", "-", &synced]);
+        }
     }
     text
 }
+
+fn row(cells: &[&str; 9]) -> String {
+    let [name, group, object, kind, parent, parent_group, date, changed, synced] = cells;
+    format!(
+        "{name:<16} {group:<12} {object:<8} {kind:<9} {parent:<16} {parent_group:<12} {date:<9} \
+         {changed:<16} {synced}\n"
+    )
+}
+
+/// `60M (0.60%)`
+fn data(part: Sectors, whole: Sectors) -> String {
+    format!("{}M ({}%)", part / SECTORS_PER_MB, per_cent(share(part, whole)))
+}
+
+const SECTORS_PER_MB: Sectors = (1 << 20) / SECTOR;

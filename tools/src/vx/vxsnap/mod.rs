@@ -411,8 +411,12 @@ Both volumes can be used at once on all nodes. Until all is filled each region (
 or written in the one that is filled, or written in the other one. Whoever is filled is not open meanwhile
 when that begins. A snapshot that cannot be filled is INVALID: refresh begins anew.
 
-JSON of print and list: a list of objects with volume, length, snapshot_of, source, valid (hundredths of
-a per cent) and state.
+SNAPTYPE of list is fullinst for a snapshot with a log, which can be filled again, mirbrk for mirrors that
+were broken off, snapmir for those that are to be. SYNCED_DATA is what is filled. CHANGE_DATA is what has
+been written since then, as far as that is known without reading maps on disks: nothing, or a dash.
+
+JSON of print and list: a list of objects with volume, length, kernel, state, snapshot_of, snapshots,
+source, valid (hundredths of a per cent), snaptype, changed (sectors, or null) and mirrors (plex, valid).
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 vxconfigd is not running.";
 

@@ -109,6 +109,28 @@ fn snapshot(group: &Group, filled: Option<u64>) -> cvm::snapshot::Snapshot {
     snapshot
 }
 
+/// Mirrors that are to be broken off, and one that was, as both listings have them.
+fn broken_off() -> String {
+    let done = |group: &Group, op: &Op| apply(group, op, &Env::default()).unwrap();
+    let add = |group: &Group| done(group, &asked("addmir vol1").unwrap().0);
+    let begun = add(&done(&group(), &asked("prepare vol1").unwrap().0));
+    let mut full = begun.clone();
+    let is_new = |plex: &&mut cvm::model::Plex| plex.state == cvm::model::PlexState::SnapAtt;
+    full.plexes.values_mut().find(is_new).unwrap().state = cvm::model::PlexState::SnapDone;
+    let made = done(&full, &asked("make source=vol1/newvol=snap2").unwrap().0);
+    let mut written = add(&made);
+    written.volumes.get_mut("snap2").unwrap().since = None;
+    // Its volume has two mirrors and notes what is changed, which nobody has done yet.
+    let mut noted = made.clone();
+    noted.volumes.get_mut("vol1").unwrap().changes = 1;
+    noted.volumes.get_mut("snap2").unwrap().since = Some(1);
+    let texts = [begun, full, made, noted, written].map(|group| {
+        let shown = listing::shown(&snapshot(&group, None), &named("mydg"), &[]).unwrap();
+        [listing::print(&shown), listing::list(&shown)].join("\n")
+    });
+    texts.join("\n")
+}
+
 #[test]
 fn snapshots_are_listed_with_their_volumes() {
     let done = |group: &Group, op: &Op| apply(group, op, &Env::default()).unwrap();
@@ -130,6 +152,7 @@ fn snapshots_are_listed_with_their_volumes() {
     golden::check("vxsnap-print", &texts.join("\n"));
     let shown = listing::shown(&snapshot(&made, Some(2048)), &named("mydg"), &[]).unwrap();
     golden::check_json("vxsnap-print-json", &shown);
+    golden::check("vxsnap-list", &broken_off());
     let one = listing::shown(&snapshot(&made, None), &named("mydg"), &[named("snap1")]).unwrap();
     assert_eq!(one.len(), 1);
     assert!(listing::shown(&snapshot(&made, None), &named("mydg"), &[named("other")]).is_err());

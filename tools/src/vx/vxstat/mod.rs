@@ -315,7 +315,8 @@ Examples:
 
 JSON: a list of groups: group, nodes, silent (nodes that have not answered), objects: type (vol, pl,
 sd, dm), name, counters (reads, writes, atomic_copies, read_writebacks: ops, sectors, micros,
-max_micros; failed_reads, failed_writes, corrected_reads), outstanding (ops, oldest_micros), and of
-volumes latency (reads, writes): how many took less than 1, 2, 4, 8... microseconds.
+max_micros; failed_reads, failed_writes, corrected_reads), outstanding (ops, oldest_micros), opens (of
+volumes: how many programs have it open), and of volumes latency (reads, writes): how many took less than
+1, 2, 4, 8... microseconds.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 vxconfigd is not running.";

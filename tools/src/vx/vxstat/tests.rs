@@ -35,7 +35,7 @@ fn stats(group: &Group) -> Stats {
             ..Counters::default()
         },
         outstanding: Outstanding { ops: 7, oldest_micros: 61_234_567 },
-        latency: None,
+        ..ObjectStats::default()
     };
     let mut stats = Stats::default();
     stats.add_objects(&group.id, &Objects::from([(Rid(1050), volume), (Rid(1025), disk)]));

@@ -1,6 +1,7 @@
 //! Requests and what comes of them.
 
 mod attach;
+mod copies;
 mod disks;
 mod edit;
 mod fills;
