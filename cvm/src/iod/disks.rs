@@ -96,7 +96,32 @@ impl Encoded {
     }
 }
 
-/// Something of a log that is with a disk.
+/// What a disk owes an answer to.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Owed {
+    Log(LogToken),
+    Write(Token),
+}
+
+impl Owed {
+    const fn of(what: &What) -> Option<Self> {
+        match what {
+            What::Claim(token, _) | What::Image(token, _) => Some(Self::Write(*token)),
+            What::Find | What::Look => None,
+            What::Log(token, _) => Some(Self::Log(*token)),
+        }
+    }
+
+    /// Nobody waits for it any more.
+    const fn failed(self) -> Done {
+        match self {
+            Self::Log(token) => Done::Log(token, Err(DiskError::NoPath)),
+            Self::Write(token) => Done::Written(token, Err(DiskError::NoPath)),
+        }
+    }
+}
+
+/// Something that is with a disk.
 #[derive(Debug)]
 struct Told {
     disk: UniqueId,
@@ -111,8 +136,8 @@ pub(super) struct Disks {
     root: PathBuf,
     jobs: Jobs<Done>,
     workers: BTreeMap<UniqueId, Sender<Job>>,
-    /// What disks were told of logs and have not answered.
-    logs: BTreeMap<LogToken, Told>,
+    /// What disks were told and have not answered.
+    told: BTreeMap<Owed, Told>,
     hung: Arc<HungDisks>,
     /// Of the registration on port v, if there is one.
     lease: Option<Arc<IoLease>>,
@@ -132,9 +157,9 @@ impl Disks {
             // What cannot be encoded is told when it is written.
             waiting.iter().for_each(|encoded| drop(encoded.bytes()));
         })?;
-        let (workers, logs, hung) = (BTreeMap::new(), BTreeMap::new(), Arc::clone(hung));
+        let (workers, told, hung) = (BTreeMap::new(), BTreeMap::new(), Arc::clone(hung));
         let (lease, leaseless, newest) = (None, Vec::new(), None);
-        Ok(Self { root, jobs, workers, logs, hung, lease, leaseless, newest, encoder })
+        Ok(Self { root, jobs, workers, told, hung, lease, leaseless, newest, encoder })
     }
 
     /// Begins a write; `Some` if it has failed already.
@@ -149,7 +174,7 @@ impl Disks {
             Write::Claim(claim) => What::Claim(token, claim),
             Write::Image(_, image) => What::Image(token, self.encoded(&image)),
         };
-        let is_begun = self.begin(&disk, what, is_shared);
+        let is_begun = !self.hung.has(&disk) && self.begin(&disk, what, is_shared);
         (!is_begun).then_some((token, Err(DiskError::NoPath)))
     }
 
@@ -194,40 +219,39 @@ impl Disks {
     }
 
     fn pass_on(&mut self, job: Job) -> bool {
-        if let What::Log(token, _) = &job.what {
+        if let Some(owed) = Owed::of(&job.what) {
             let (disk, since) = (job.disk.clone(), now());
-            self.logs.insert(*token, Told { disk, since, is_given_up: false });
+            self.told.insert(owed, Told { disk, since, is_given_up: false });
         }
         self.workers.get(&job.disk).is_some_and(|worker| worker.send(job).is_ok())
     }
 
-    /// When a disk that has not answered yet is given up. Images and claims are waited for: the slot
-    /// that they are written to is not written by anybody else meanwhile.
+    /// When a disk that has not answered yet is given up.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let limit = self.hung.limit()?;
-        let waits = self.logs.values().filter(|told| !told.is_given_up);
+        let waits = self.told.values().filter(|told| !told.is_given_up);
         waits.map(|told| told.since + limit).min()
     }
 
-    /// What a log's disk has not done for too long counts as failed; it may still do it, so nobody uses it
-    /// before it has.
+    /// What a disk has not done for too long counts as failed; it may still do it, so this node tells it
+    /// nothing before it has.
     fn give_up_hung(&mut self, ended: &mut Vec<Done>) {
         let Some(limit) = self.hung.limit() else { return };
         let at = now();
-        let waits = self.logs.iter_mut().filter(|(_, told)| !told.is_given_up);
-        for (token, told) in waits.filter(|(_, told)| at.since(told.since) >= limit) {
+        let waits = self.told.iter_mut().filter(|(_, told)| !told.is_given_up);
+        for (owed, told) in waits.filter(|(_, told)| at.since(told.since) >= limit) {
             told.is_given_up = true;
             if self.hung.give_up(&told.disk) {
-                tracing::error!("disk {}: a log is not answered for {limit:?}", told.disk);
+                tracing::error!("disk {} has not answered for {limit:?}", told.disk);
                 ended.push(Done::Hangs(told.disk.clone(), true));
             }
-            ended.push(Done::Log(*token, Err(DiskError::NoPath)));
+            ended.push(owed.failed());
         }
     }
 
-    /// A disk has answered for a log; `false`: too late.
-    fn log_answers(&mut self, token: LogToken, ended: &mut Vec<Done>) -> bool {
-        let Some(told) = self.logs.remove(&token).filter(|told| told.is_given_up) else {
+    /// A disk has answered; `false`: too late.
+    fn answers(&mut self, owed: Owed, ended: &mut Vec<Done>) -> bool {
+        let Some(told) = self.told.remove(&owed).filter(|told| told.is_given_up) else {
             return true;
         };
         if self.hung.answers(&told.disk) {
@@ -269,19 +293,22 @@ impl Disks {
         for done in self.jobs.results() {
             match done {
                 Done::Leaseless(job) => {
-                    if let What::Log(token, _) = &job.what
-                        && !self.log_answers(*token, &mut ended)
-                    {
-                        continue;
+                    let owed = Owed::of(&job.what);
+                    if owed.is_none_or(|owed| self.answers(owed, &mut ended)) {
+                        leaseless.push(*job);
                     }
-                    leaseless.push(*job);
                 }
                 Done::Log(token, done) => {
-                    if self.log_answers(token, &mut ended) {
+                    if self.answers(Owed::Log(token), &mut ended) {
                         ended.push(Done::Log(token, done));
                     }
                 }
-                done => ended.push(done),
+                Done::Written(token, done) => {
+                    if self.answers(Owed::Write(token), &mut ended) {
+                        ended.push(Done::Written(token, done));
+                    }
+                }
+                Done::Found(..) | Done::Hangs(..) | Done::Looked(..) => ended.push(done),
             }
         }
         self.give_up_hung(&mut ended);
