@@ -99,6 +99,7 @@ fn a_log_that_hangs_for_the_master_holds_up_nobody_for_long() {
     check_on(&cluster, 0, "vol1");
     disk.answer();
     cluster.start(1).unwrap();
+    run(&cluster, 1, "vxdg -g shdg set activation=sw");
     verified(fio(&cluster, 1, "vol1", "4m"));
     check_on(&cluster, 1, "vol1");
     drop(cluster);
