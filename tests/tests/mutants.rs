@@ -17,7 +17,7 @@ fn caught(mutant: Mutant, kind: Kind, seeds: u64) -> Option<u64> {
     // Seeds before these were tried, and take most of a minute.
     let first = match mutant {
         Mutant::ChangesUnnoted => 75,
-        Mutant::FillUnawaited => 60,
+        Mutant::FillUnawaited => 85,
         _ => 1,
     };
     (first..first + seeds).find(|seed| {
