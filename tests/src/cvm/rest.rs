@@ -129,6 +129,15 @@ impl Driver {
         self.nodes[node].iod.as_ref().and_then(|iod| iod.tables().get(group))
     }
 
+    /// A disk does not say that it belongs to the group.
+    fn lacks_disk(&self, group: &Group) -> bool {
+        let mut disks = group.disks.values().filter_map(|dm| dm.disk.as_ref());
+        disks.any(|disk| {
+            let claim = self.storage.disks.claim(disk).and_then(|claim| claim.member);
+            claim.is_none_or(|member| member.group != group.id)
+        })
+    }
+
     /// Every group that is on the disks is imported. One that was never made, as far as anybody was
     /// told, may have left nothing but claims.
     fn import_all(&mut self) {
@@ -145,6 +154,8 @@ impl Driver {
                 // A claim could not be written when the group was imported or deported: its serial
                 // lags, and an administrator says which disk is right.
                 Err(ImportError::SplitBrain { .. }) => self.select(&mut request, &group),
+                // Everything was lost in the middle of making it, and another group has a disk of it since.
+                Ok(choice) if self.lacks_disk(&choice.image.group) => force(&mut request),
                 Ok(_) => {}
                 Err(error) => {
                     self.fault("cvm-import", || format!("{group} {names:?}: {error}"));

@@ -102,6 +102,9 @@ Examples:
   vxdg -g shdg set activation=sharedwrite
                        let this node read and write its volumes
   vxdg -g shdg set diskdetpolicy=local dgfailpolicy=leave
+                       a disk that one node alone cannot write stays in use, and that node's
+                       writes fail until it sees the disk again; a master that can write no
+                       copy of the configuration leaves the cluster
   vxdg -g mydg adddisk mydg03=disk_4
   vxdg -g mydg -k rmdisk mydg02
   vxdg -g mydg -k adddisk mydg02=disk_5
