@@ -9,6 +9,7 @@ use core::time::Duration;
 use cvm::core::configd::ConfigdOutput;
 use cvm::core::iod::{Command, IodOutput, LogIo, LogToken, Upcall, VolumeIo};
 use cvm::core::wire::parcel::Way;
+use cvm::model::UniqueId;
 use cvm::request::Reply;
 use llt::Instant;
 
@@ -155,14 +156,7 @@ impl Driver {
                 let takes = self.draw.exponential(LOG);
                 self.nodes[node].logs.push_back((self.world.now() + takes, token, io));
             }
-            IodOutput::Look(disk) => {
-                let sees = self.storage.disks.is_reached(state.id, &disk).is_ok();
-                let local = self.world.process(node).clock.local(self.world.now());
-                if let Some(iod) = &mut state.iod {
-                    iod.handle_looked(local, &disk, sees);
-                }
-                self.collected(node);
-            }
+            IodOutput::Look(disk) => self.look_at_disk(node, &disk),
             // Nobody asks what volumes have done.
             IodOutput::Observe(..) | IodOutput::Prepare(_) => {}
             IodOutput::OpenPort => self.open_port(node),
@@ -181,6 +175,17 @@ impl Driver {
             }
         }
         true
+    }
+
+    /// Whoever reaches a disk could write it.
+    fn look_at_disk(&mut self, node: usize, disk: &UniqueId) {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let sees = self.storage.disks.is_reached(state.id, disk).is_ok();
+        if let Some(iod) = &mut state.iod {
+            iod.handle_looked(local, disk, sees);
+        }
+        self.collected(node);
     }
 
     fn open_port(&mut self, node: usize) {

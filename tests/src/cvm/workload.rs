@@ -217,11 +217,7 @@ impl Driver {
                 Some((of, effect)) => (op(of), effect),
                 None => self.any_group(&access, draw),
             },
-            12 => {
-                let policies = [DetachPolicy::Global, DetachPolicy::Local, DetachPolicy::Local];
-                let policy = GroupAttribute::DetachPolicy(policies[draw.pick(policies.len())]);
-                (op(Op::Set(vec![policy])), Effect::None)
-            }
+            12 => (op(detach_policy(draw)), Effect::None),
             13 => match plexes::change(&group, draw) {
                 Some(of) => (op(of), Effect::None),
                 None => self.any_group(&access, draw),
@@ -287,6 +283,12 @@ impl Driver {
             (0..count).map(|next| (first + next - 1) % self.shape().disks + 1).collect();
         (init(group.as_str(), &disks), Effect::Group { group, made: true })
     }
+}
+
+/// Rather the policy under which nodes may stand apart.
+fn detach_policy(draw: &mut Draw) -> Op {
+    let policies = [DetachPolicy::Global, DetachPolicy::Local, DetachPolicy::Local];
+    Op::Set(vec![GroupAttribute::DetachPolicy(policies[draw.pick(policies.len())])])
 }
 
 /// A step in the life of an instant snapshot.
