@@ -219,11 +219,12 @@ impl Disks {
     }
 
     fn pass_on(&mut self, job: Job) -> bool {
-        if let Some(owed) = Owed::of(&job.what) {
-            let (disk, since) = (job.disk.clone(), now());
-            self.told.insert(owed, Told { disk, since, is_given_up: false });
+        let (owed, disk) = (Owed::of(&job.what), job.disk.clone());
+        let is_told = self.workers.get(&disk).is_some_and(|worker| worker.send(job).is_ok());
+        if let Some(owed) = owed.filter(|_| is_told) {
+            self.told.insert(owed, Told { disk, since: now(), is_given_up: false });
         }
-        self.workers.get(&job.disk).is_some_and(|worker| worker.send(job).is_ok())
+        is_told
     }
 
     /// When a disk that has not answered yet is given up.

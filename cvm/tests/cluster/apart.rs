@@ -147,6 +147,58 @@ fn who_does_not_say_in_time_what_it_sees_does_not_see_it() {
     assert!(!is_on(&world, &group));
 }
 
+/// What it was told may still be done, and would come over what is made equal.
+#[test]
+fn what_a_node_still_may_write_is_taken_off_for_all() {
+    let (mut world, group) = prepared(5, DetachPolicy::Local);
+    let hangs = disk(&world, &group);
+    world.nodes.get_mut(&node(2)).unwrap().iod.handle_hangs(hangs.clone(), true);
+    world.fail_plex_on(node(2), &group, PLEX, Some(hangs.clone()));
+    world.settle();
+    assert!(!is_on(&world, &group));
+    // It is given up while the rest comes to its end.
+    for seed in 0..10 {
+        let (mut world, group) = prepared(seed, DetachPolicy::Local);
+        cut(&mut world, 2, &group);
+        while is_apart(&world, 2, &group).is_some() {
+            assert!(world.step());
+        }
+        let said = world.trace.iter().any(|what| what.starts_with("v 2 Apart"));
+        world.nodes.get_mut(&node(2)).unwrap().iod.handle_hangs(hangs.clone(), true);
+        pass(&mut world, 5);
+        assert_eq!(is_on(&world, &group), said, "seed {seed}: {:?}", world.said);
+    }
+}
+
+/// What was equal already is not any more.
+#[test]
+fn a_copy_begins_anew_when_a_node_stands_apart() {
+    let mut later = 0;
+    for seed in 0..4 {
+        let (mut world, group) = prepared(seed, DetachPolicy::Local);
+        world.crash(node(1), Fate::Lost);
+        for at in 0_u64.. {
+            if is_chosen(at) {
+                let mut world = world.clone();
+                let before = copied(&world.trace).len();
+                cut(&mut world, 2, &group);
+                pass(&mut world, 30);
+                let what = format!("seed {seed}, step {at}: {:?}", world.said);
+                let said = world.trace.iter().rposition(|what| what.starts_with("v 2 Apart"));
+                let equal: BTreeSet<u32> =
+                    copied(&world.trace[said.expect(&what)..]).into_iter().collect();
+                assert!(equal.is_superset(&BTreeSet::from([1, 3])), "{what}: {equal:?}");
+                assert_eq!(record(&world, &group), (writers([]), VolumeState::Active), "{what}");
+                later += usize::from(before > 0);
+            }
+            if !world.step() {
+                break;
+            }
+        }
+    }
+    assert!(later > 3, "{later}");
+}
+
 /// What it cannot write it could not make equal.
 #[test]
 fn a_node_that_stands_apart_and_becomes_master_has_the_plex_taken_off() {

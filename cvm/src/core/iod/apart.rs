@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! any       cannot write a plex: v FINDING, as under the global policy
-//! others    each looks at the disk -> v SIGHT
+//! others    each looks at the disk -> v SIGHT; who asks has seen it, unless it still owes answers
 //! all       somebody does not see it, or cannot write it either: the plex is taken off
 //!           all others see it: the node's I/O of the volume stands still -> v APART
 //! master    from APART on the node counts as lost to the volume: where it may have left copies that
@@ -101,8 +101,9 @@ impl Iod {
     ) -> bool {
         let Finding::PlexFailed(plex, Some(disk)) = finding else { return false };
         let Some(membership) = self.membership() else { return false };
-        let voters = without(membership.members, from);
-        let may_be_alone = membership.master != Some(from) && !voters.is_empty();
+        let voters = membership.members;
+        let others = without(voters, from);
+        let may_be_alone = membership.master != Some(from) && !others.is_empty();
         let table = self.tables.get(group).map(|table| &*table.image.group);
         if !may_be_alone || !table.is_some_and(|group| is_local(group, finding, plex)) {
             return false;
@@ -118,14 +119,31 @@ impl Iod {
             known.plexes.insert(plex.clone());
             return true;
         }
-        let is_voter = voters.contains(self.me.node);
+        let (is_voter, asks) = (voters.contains(self.me.node), from == self.me.node);
         let plexes = BTreeSet::from([plex.clone()]);
         self.apart.questions.insert(key.clone(), Question { node: from, plexes, time, voters });
-        if is_voter {
+        if asks {
+            // What it still may do would come over what is made equal: nobody uses it then.
+            let sees = !self.hung.contains(disk);
+            self.say_sight(key, sees);
+        } else if is_voter {
             self.look_at_disk(disk);
             self.apart.looks.insert(key, now + self.config.look_limit);
         }
         true
+    }
+
+    /// A joiner knows of no question: whoever cannot write something says so again.
+    pub(super) fn ask_others_again(&mut self, now: Instant) {
+        self.apart.looks.clear();
+        for ((group, disk), question) in std::mem::take(&mut self.apart.questions) {
+            let plexes =
+                if question.node == self.me.node { question.plexes } else { BTreeSet::new() };
+            for plex in plexes {
+                let finding = Finding::PlexFailed(plex, Some(disk.clone()));
+                self.find(now, &group, finding, question.time);
+            }
+        }
     }
 
     fn look_at_disk(&mut self, disk: &UniqueId) {
@@ -137,9 +155,11 @@ impl Iod {
     /// This node has a path to the disk by which it could be written, or has none.
     pub fn handle_looked(&mut self, now: Instant, disk: &UniqueId, sees: bool) {
         let sees = sees && !self.hung.contains(disk);
+        // What this node cannot write itself it has seen before, too.
+        let is_own = self.apart.own.keys().any(|(_, of)| of == disk);
         let asked = self.apart.looks.keys().filter(|(_, asked)| asked == disk);
         for key in asked.cloned().collect::<Vec<_>>() {
-            self.say_sight(key, sees);
+            self.say_sight(key, sees && !is_own);
         }
         let again = now + self.config.look_again;
         let own =
@@ -228,13 +248,27 @@ impl Iod {
         }
     }
 
-    pub(super) fn say_apart(&mut self, volume: VolumeName) {
-        if self.stands_apart(&volume) {
+    pub(super) fn say_apart(&mut self, now: Instant, volume: VolumeName) {
+        if !self.stands_apart(&volume) {
+            self.apart.saying.remove(&volume);
+        } else if let Some(disk) = self.owing_disk(&volume) {
+            // What was given up meanwhile may still be done: the plexes are taken off for all.
+            let own = self.apart.own.iter().filter(|((of, _), _)| *of == volume);
+            let plexes: BTreeSet<Name> = own.flat_map(|(_, own)| own.plexes.clone()).collect();
+            for plex in plexes {
+                let finding = Finding::PlexFailed(plex, Some(disk.clone()));
+                self.find(now, &volume.0, finding, self.wall);
+            }
+        } else {
             let (group, volume) = volume;
             self.broadcast(&VMessage::Apart { group, volume });
-        } else {
-            self.apart.saying.remove(&volume);
         }
+    }
+
+    /// A disk of the volume that owes this node answers.
+    fn owing_disk(&self, (group, name): &VolumeName) -> Option<UniqueId> {
+        let map = self.tables.get(group)?.map(name)?;
+        map.disks().iter().find(|disk| self.hung.contains(*disk)).cloned()
     }
 
     /// It writes nothing of the volume any more: what that leaves is looked at as though it were lost.
@@ -242,6 +276,7 @@ impl Iod {
         if from == self.me.node {
             self.apart.saying.remove(&volume);
         }
+        self.copy_anew(&volume);
         self.apart.stopped.insert((volume, from));
         self.resyncs.look();
     }
@@ -257,6 +292,7 @@ impl Iod {
         };
         self.apart.stopped.retain(writes);
         if self.apart.own.is_empty() {
+            self.apart.saying.clear();
             return;
         }
         let is_master = self.is_master();
@@ -269,6 +305,8 @@ impl Iod {
                 })
         };
         self.apart.own.retain(|(volume, _), own| is_kept(volume, own));
+        let own: BTreeSet<VolumeName> = self.apart.own.keys().map(|(of, _)| of.clone()).collect();
+        self.apart.saying.retain(|volume| own.contains(volume));
         // That it begins to write may have been on its way when it stopped.
         let mut marked = BTreeSet::new();
         for (volume, _) in self.apart.own.keys() {

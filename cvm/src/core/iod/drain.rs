@@ -106,7 +106,7 @@ impl Iod {
             }
             match after {
                 After::Announce(generation) => self.announce(generation),
-                After::Apart(volume) => self.say_apart(volume),
+                After::Apart(volume) => self.say_apart(now, volume),
                 After::ClosePort => self.out.push_back(IodOutput::ClosePort),
                 After::Quiesced(id) => self.quiesced(now, &id),
             }

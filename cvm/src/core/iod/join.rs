@@ -207,6 +207,7 @@ impl Iod {
         }
         membership.members.insert(admit.node);
         membership.reconfig = admit.reconfig;
+        self.ask_others_again(now);
         if admit.node == me && !self.take_tables(now, &admit) {
             self.out.push_back(IodOutput::ClosePort);
             self.leave(now, "cannot obtain configuration data");

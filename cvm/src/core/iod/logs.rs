@@ -348,12 +348,12 @@ impl Iod {
     /// All that was asked for is here, or all that was to be written is on disks.
     fn all_were_read(&mut self, now: Instant, volume: &VolumeName) {
         let Some(mut reading) = self.logs.reading.remove(volume) else { return };
-        if !self.is_current(volume, &reading) {
-            return;
-        }
         // What could not be written may be written yet, over what is to be there by then.
         for (plex, disk) in std::mem::take(&mut reading.failed) {
             self.find(now, &volume.0, Finding::PlexFailed(plex, Some(disk)), self.wall);
+        }
+        if !self.is_current(volume, &reading) {
+            return;
         }
         let is_missing = reading.dirty.values().any(|dirty| !dirty.missing.is_empty());
         let is_useless = reading.has_failed || is_missing;

@@ -35,6 +35,8 @@ pub struct Resync {
     pub plexes: BTreeSet<Name>,
     /// All copies are made equal, not only those plexes.
     pub is_whole: bool,
+    /// It begins anew when its range has come back: what was equal is not any more.
+    begins_anew: bool,
     /// How much this node has copied.
     pub copied: Sectors,
     range: Option<Range>,
@@ -304,6 +306,14 @@ impl Iod {
         }
     }
 
+    /// Copies may differ where they were made equal already.
+    pub(super) fn copy_anew(&mut self, volume: &VolumeName) {
+        if let Some(resync) = self.resyncs.of.get_mut(volume) {
+            resync.begins_anew = true;
+            self.wanted.forget_equal(volume);
+        }
+    }
+
     /// The same on all nodes, for it depends on what is in force and on nothing else. A plex that was
     /// off meanwhile has missed what was copied: a volume of which more has to be copied than was begun
     /// begins anew, and ranges of before promise too little.
@@ -330,8 +340,8 @@ impl Iod {
         // What has changed since then is missing in a plex that comes later.
         self.logs.forget_notes(&volume);
         let Needed { plexes, is_whole, .. } = needed;
-        let (range, not_before, copied) = (None, None, 0);
-        let resync = Resync { at: 0, plexes, is_whole, copied, range, not_before };
+        let (range, not_before, copied, begins_anew) = (None, None, 0, false);
+        let resync = Resync { at: 0, plexes, is_whole, begins_anew, copied, range, not_before };
         self.resyncs.of.insert(volume, resync);
     }
 
@@ -372,6 +382,9 @@ impl Iod {
         resync.not_before.take_if(|at| *at <= now || !is_ours);
         if resync.is_copying() || !is_ours {
             return;
+        }
+        if std::mem::take(&mut resync.begins_anew) {
+            resync.at = 0;
         }
         if may && !self.skip_equal(volume, len) {
             return;
@@ -505,8 +518,12 @@ impl Iod {
         let said = self.resyncs.of.get(&volume).and_then(|resync| resync.range.as_ref());
         let clear = said.filter(|said| said.number == number).map_or(NodeSet::EMPTY, |r| r.clear);
         let range = Some(Range { number, at, len, clear, phase: Phase::Clearing });
-        let copied = self.resyncs.of.get(&volume).map_or(0, |resync| resync.copied);
-        let resync = Resync { at, plexes, is_whole, copied, range, not_before: None };
+        let known = self.resyncs.of.get(&volume);
+        let copied = known.map_or(0, |resync| resync.copied);
+        // The master may have said that before it began anew.
+        let begins_anew = at > 0 && known.is_some_and(|resync| resync.begins_anew);
+        let not_before = None;
+        let resync = Resync { at, plexes, is_whole, begins_anew, copied, range, not_before };
         self.resyncs.of.insert(volume.clone(), resync);
         self.out.push_back(IodOutput::HoldRange { volume, number, at, len });
     }

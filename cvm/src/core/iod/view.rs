@@ -298,6 +298,8 @@ impl Iod {
             && membership.admitting.is_none()
             && self.open.is_none()
             && self.wanted.is_empty()
+            // What this node still may write nobody else knows of.
+            && self.hung.is_empty()
             && self.repairs.values().all(|repair| !repair.is_shared());
         let is_member = membership.is_member(self.me.node);
         if !self.is_master() && may && is_member {
