@@ -16,7 +16,7 @@ fn caught(mutant: Mutant, kind: Kind, seeds: u64) -> Option<u64> {
     let name = format!("{mutant:?}");
     // Seeds before these were tried, and take most of a minute.
     let first = match mutant {
-        Mutant::ChangesUnnoted => 75,
+        Mutant::ChangesUnnoted => 340,
         Mutant::FillUnawaited => 85,
         _ => 1,
     };
