@@ -252,7 +252,9 @@ impl Iod {
         if !self.stands_apart(&volume) {
             self.apart.saying.remove(&volume);
         } else if let Some(disk) = self.owing_disk(&volume) {
-            // What was given up meanwhile may still be done: the plexes are taken off for all.
+            // What was given up meanwhile may still be done: the plexes are taken off for all. Views may
+            // come in between: it is said again whenever something has changed.
+            self.apart.saying.remove(&volume);
             let own = self.apart.own.iter().filter(|((of, _), _)| *of == volume);
             let plexes: BTreeSet<Name> = own.flat_map(|(_, own)| own.plexes.clone()).collect();
             for plex in plexes {

@@ -16,6 +16,8 @@ impl Iod {
             self.hung.insert(disk);
         } else {
             self.hung.remove(&disk);
+            // Who could not say that it stands apart can now.
+            self.resyncs.look();
         }
     }
 
