@@ -325,13 +325,30 @@ impl Shard {
         true
     }
 
+    /// Requests that came before there was word of their volume can be told of now.
+    fn trace_awaited(&mut self, number: VolumeNumber) {
+        let Some(volume) = self.volumes.get(&number).filter(|_| self.trace.is_on()) else { return };
+        for (request, since) in volume.under_way() {
+            let place = usize::try_from(request.id.0).unwrap_or(usize::MAX);
+            let client = match self.requests.get(place) {
+                Some(Asking::Client(place, _)) => self.clients.get(*place),
+                _ => None,
+            };
+            self.trace.request_begins(since, request, volume, client.and_then(|client| client.pid));
+        }
+    }
+
     fn set_io(&mut self, number: VolumeNumber, io: VolumeIo) {
         let volume = self.volumes.entry(number).or_insert_with(waiting);
         volume.set_time(self.now);
+        let was_known = volume.map().home().is_some();
         match io {
             VolumeIo::Gone => volume.handle_gone(),
             VolumeIo::Runs { map, rules } => volume.go_on(map, rules),
             VolumeIo::Still => volume.stand_still(),
+        }
+        if !was_known {
+            self.trace_awaited(number);
         }
         self.busy.push(number);
     }

@@ -118,7 +118,7 @@ impl Trace {
         self.ring.push_back(event);
     }
 
-    /// A request has come to a volume, of which so many are there.
+    /// A request has come to a volume. It is not told of before it is known which one that is.
     pub(super) fn request_begins(
         &mut self,
         now: Instant,
@@ -126,7 +126,7 @@ impl Trace {
         volume: &Volume,
         pid: Option<u32>,
     ) {
-        if request.what == What::Hold {
+        if request.what == What::Hold || volume.map().home().is_none() {
             return;
         }
         let begun = self.begun(now, volume.map(), About::Volume(request), pid);
@@ -345,6 +345,21 @@ mod tests {
         assert_eq!(disk.volume, request.volume);
         assert!(disk.plex.is_some() && disk.subdisk.is_some() && disk.disk.is_some());
         assert_eq!((taken.lost, taken.next), (0, 4));
+    }
+
+    #[test]
+    fn a_request_is_told_of_once_it_is_known_to_which_volume_it_came() {
+        let (mut trace, mut volume) = (looked_at(), super::super::shard::waiting());
+        volume.submit(read(7));
+        trace.request_begins(at(5), read(7), &volume, None);
+        let next = trace.take(at(6), 0, Some(0), 0).next;
+        volume.go_on(Arc::clone(self::volume().map()), Rules::default());
+        let (request, since) = volume.under_way().next().expect("a read is under way");
+        trace.request_begins(since, request, &volume, None);
+        trace.ends(at(9), Key::Request(RequestId(7)), true);
+        let ends = Stage::End { micros: micros(at(9).since(since)), is_done: true };
+        let expected = [(1, None, Stage::Start { concurrency: 1 }), (1, None, ends)];
+        assert_eq!(stages(&trace.take(at(10), 0, Some(next), 0)), expected);
     }
 
     #[test]
