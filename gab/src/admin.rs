@@ -205,7 +205,7 @@ pub enum GabTunable {
     /// `conn_wait`: a member that stalls view changes for so many stable times is dropped.
     ConnWait(u32),
     /// `drain_time`: a kernel-type client stays registered for so many milliseconds after its process
-    /// is gone (ours).
+    /// is gone, or longer if its socket has not hung up by then (ours).
     DrainTime(u32),
     /// `isolate_time`: a process that was killed may live for so many milliseconds before the node
     /// halts.

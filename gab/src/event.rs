@@ -219,7 +219,8 @@ pub struct OpenOptions {
     /// Supervised: gabd asks for signs of life, and kills the process if none comes for so long;
     /// 100 ms to an hour (facts 2.12). `None`: only by whether it reads.
     pub heartbeat: Option<Duration>,
-    /// A kernel-type client: it dies only with its process, and its ejection halts the node.
+    /// A kernel-type client: it dies only with its process and whatever holds its socket after that, and
+    /// its ejection halts the node.
     pub kernel: bool,
     /// Several clients of this node share the port as one member.
     pub shared: bool,

@@ -325,7 +325,7 @@ pub struct GabSnapshot {
 pub struct ClientPolicy {
     /// `-S client_stall`: who does not read for so long is closed.
     pub client_stall_ms: u64,
-    /// `-S drain_time`: a kernel-type client stays registered so long after its process is gone.
+    /// `-S drain_time`: a kernel-type client stays registered so long after its process is gone, at least.
     pub drain_ms: u64,
     /// `-f`: IOFENCE timeout.
     pub iofence_ms: u64,

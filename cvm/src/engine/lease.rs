@@ -1,26 +1,31 @@
 //! The lease on shared disks: asked right before each operation on one.
 
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gab::PortName;
+use gab::client::Port;
 use gab::lease::Lease;
 
 /// Of one registration on port v.
 #[derive(Debug)]
 pub(crate) struct IoLease {
     page: Lease,
+    /// Of the registration: as long as something holds it, others do not go on without this node.
+    socket: OwnedFd,
     /// The membership that vxiod was told last.
     generation: AtomicU64,
 }
 
 impl IoLease {
-    /// After port v is open.
+    /// After port v is open, by this socket.
     ///
     /// # Errors
-    /// See [`Lease::open`].
-    pub(crate) fn open(root: &Path, port: PortName) -> std::io::Result<Self> {
-        Ok(Self { page: Lease::open(root, port)?, generation: AtomicU64::new(0) })
+    /// See [`Lease::open`]; and if there are no descriptors left.
+    pub(crate) fn open(root: &Path, name: PortName, port: &Port) -> std::io::Result<Self> {
+        let socket = port.socket().try_clone_to_owned()?;
+        Ok(Self { page: Lease::open(root, name)?, socket, generation: AtomicU64::new(0) })
     }
 
     /// vxiod hears of another membership: what it does from here on is of that.
@@ -32,5 +37,11 @@ impl IoLease {
     /// without it.
     pub(crate) fn holds(&self) -> bool {
         self.page.holds(self.generation.load(Ordering::Acquire))
+    }
+}
+
+impl AsFd for IoLease {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }

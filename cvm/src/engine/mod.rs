@@ -133,8 +133,8 @@ pub(crate) enum FromShard {
     Hangs(UniqueId, bool),
     /// A client has gone.
     Left(VolumeNumber),
-    /// Nobody must use this plex any more, because of this disk.
-    PlexFailed(VolumeNumber, Name, UniqueId),
+    /// Nobody must use this plex any more; because of this disk, if one has failed.
+    PlexFailed(VolumeNumber, Name, Option<UniqueId>),
     /// What its volumes have done, also those that nobody has open any more.
     Stats(AskNumber, Stats),
     /// Disks have answered all that they were told for the volume before it was to stand still.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -256,7 +256,10 @@ impl Shard {
                 self.said.insert(number, said);
                 self.set_io(number, io);
             }
-            ToShard::Lease(lease) => self.lease = lease,
+            ToShard::Lease(lease) => {
+                self.driver.tie(lease.as_deref().map(AsFd::as_fd));
+                self.lease = lease;
+            }
             ToShard::Release(volume) => self.release(volume),
             ToShard::Serve(volume, socket, session) => self.serve(volume, socket, *session),
             ToShard::Stats(ask, reset) => {

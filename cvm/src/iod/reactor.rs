@@ -1,5 +1,6 @@
 //! The loop of vxiod: port v, vxconfigd, and the ends of writes.
 
+use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -8,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use gab::admin::AdminRequest;
-use gab::client::{Admin, Options, Port};
+use gab::client::{Admin, Options, Port, RegisterError};
+use gab::event::OpenError;
 use gab::snapshot::Snapshot;
 use gab::{ClientEvent, Level, PortName};
 use llt::time::{Duration, earliest};
@@ -30,6 +32,8 @@ pub(super) struct Reactor {
     root: PathBuf,
     iod: Iod,
     port: Option<Port>,
+    /// Port v was this node's when it was to be opened: it is tried again.
+    opens: Option<Instant>,
     /// What shared disks are told it has to allow: of this registration on port v.
     lease: Option<Arc<IoLease>>,
     listener: UnixListener,
@@ -62,11 +66,12 @@ impl Reactor {
         let (disks, door, plane) =
             (Disks::new(&root, &hung)?, Door::new(&root, nbd)?, Plane::new(&hung)?);
         let upcalls = UpcallWriter::default();
-        let (port, lease, configd, names) = (None, None, None, Names::default());
+        let (port, opens, lease, configd, names) = (None, None, None, None, Names::default());
         Ok(Self {
             root,
             iod,
             port,
+            opens,
             lease,
             listener,
             configd,
@@ -97,7 +102,8 @@ impl Reactor {
 
     fn next_deadline(&self) -> Option<Instant> {
         let lease = self.disks.is_leaseless().then(|| now() + LEASE);
-        earliest(earliest(self.iod.next_deadline(), self.disks.deadline()), lease)
+        let own = earliest(self.opens, lease);
+        earliest(earliest(self.iod.next_deadline(), self.disks.deadline()), own)
     }
 
     /// Everything that can be done now.
@@ -120,6 +126,9 @@ impl Reactor {
         }
         self.door.turn(now(), &mut self.iod, &mut self.plane);
         self.iod.handle_timer(now());
+        if self.opens.take_if(|at| *at <= now()).is_some() {
+            self.open_port(false);
+        }
         self.drain();
         if let Some(port) = &mut self.port {
             // What does not go now goes with a later turn.
@@ -249,8 +258,7 @@ impl Reactor {
             }
             FromShard::PlexFailed(volume, plex, disk) => {
                 if let Some((group, _)) = self.plane.name(volume) {
-                    let (disk, wall) = (Some(disk), wall_seconds());
-                    self.iod.handle_plex_failed(now(), group, plex, disk, wall);
+                    self.iod.handle_plex_failed(now(), group, plex, disk, wall_seconds());
                 }
             }
             FromShard::Stats(ask, stats) => {
@@ -300,6 +308,7 @@ impl Reactor {
                 }
                 IodOutput::ClosePort => {
                     self.set_lease(None);
+                    self.opens = None;
                     if let Some(port) = self.port.take() {
                         // What was said is said: others are to hear that we leave in order.
                         let _ = port.close();
@@ -334,7 +343,7 @@ impl Reactor {
                     self.door.opened(ticket, result, &mut self.iod);
                 }
                 IodOutput::Observe(ask, what) => self.plane.observe(ask, what),
-                IodOutput::OpenPort => self.open_port(),
+                IodOutput::OpenPort => self.open_port(true),
                 IodOutput::Prepare(image) => {
                     self.names.add(&image.group);
                     self.disks.prepare(&image);
@@ -368,7 +377,7 @@ impl Reactor {
         }
     }
 
-    fn open_port(&mut self) {
+    fn open_port(&mut self, is_first: bool) {
         let name = PortName::new('v').expect("a letter");
         let options = Options {
             root: self.root.clone(),
@@ -376,9 +385,20 @@ impl Reactor {
             kernel: true,
             ..Options::default()
         };
-        let opened = Port::register(name, &options).context("cannot open port v");
+        let opened = Port::register(name, &options);
+        if let Err(RegisterError::Open(OpenError::Busy)) = opened {
+            // What our predecessor has told disks is not done yet, and until then the port is its own.
+            if is_first {
+                tracing::info!(
+                    "port v is taken, perhaps by a vxiod before this one: waiting for it"
+                );
+            }
+            self.opens = Some(now() + OPEN_AGAIN);
+            return;
+        }
+        let opened = opened.context("cannot open port v");
         let leased = opened.and_then(|port| {
-            let lease = IoLease::open(&self.root, name);
+            let lease = IoLease::open(&self.root, name, &port);
             Ok((port, lease.with_context(|| format!("no lease in {}", gab::lease::FILE))?))
         });
         match leased {
@@ -400,6 +420,16 @@ impl Reactor {
     }
 }
 
+impl Drop for Reactor {
+    /// Whatever ends it, others are to wait for what disks have been told: port v is not closed, as one
+    /// that leaves in order does it, but hangs up when the rings let go of it.
+    fn drop(&mut self) {
+        let _ = ManuallyDrop::new(self.port.take());
+    }
+}
+
+/// Between two attempts to open port v.
+const OPEN_AGAIN: Duration = Duration::from_millis(100);
 /// Between two looks at a lease that something waits for.
 const LEASE: Duration = Duration::from_millis(5);
 /// Sectors of a megabyte.

@@ -44,7 +44,8 @@ pub struct Options {
     /// Supervised: while the program is in no call for so long, gabd takes it for hung and kills it;
     /// any call counts, and one that waits counts all the time. 100 ms to an hour.
     pub heartbeat: Option<Duration>,
-    /// A kernel-type client: it dies only with its process, and its ejection halts the node.
+    /// A kernel-type client: it dies only with its process and whatever holds its
+    /// [socket](Port::socket) after that, and its ejection halts the node.
     pub kernel: bool,
     /// Several clients of this node share the port as one member.
     pub shared: bool,
@@ -255,8 +256,9 @@ impl Port {
     }
 
     /// The socket to gabd, for who waits apart from the port, for room to send say: something came
-    /// when it is readable. It may only be polled, and duplicated for that; use
-    /// [`as_fd`](Self::as_fd) to wait for events.
+    /// when it is readable. It may only be polled, and duplicated; use [`as_fd`](Self::as_fd) to wait for
+    /// events. What holds a duplicate keeps the registration of a kernel-type client alive: a ring of
+    /// `io_uring` that has it among its files, until its last operation is over.
     pub fn socket(&self) -> BorrowedFd<'_> {
         self.driver.socket()
     }

@@ -32,7 +32,7 @@ pub(super) struct Clients {
     conns: BTreeMap<u32, Conn>,
     /// Of kernel-type and supervised clients, some of which have no connection any more.
     processes: Processes,
-    /// Kernel-type clients that are gone and whose drain time runs.
+    /// Kernel-type clients whose process is gone, and that wait for their drain time or their socket.
     draining: BTreeSet<u32>,
     next: u32,
     /// Those with something to do in this turn.
@@ -371,6 +371,11 @@ impl Clients {
     /// Kills every kernel-type client and names their ports.
     pub(super) fn kill_kernel_clients(&self) -> Vec<PortName> {
         self.processes.kill_kernel()
+    }
+
+    /// Is anybody registered whom others are to wait for, whose process may be gone already?
+    pub(super) fn has_kernel(&self) -> bool {
+        self.conns.values().any(Conn::is_kernel)
     }
 
     /// Is anybody registered?

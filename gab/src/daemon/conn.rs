@@ -93,6 +93,8 @@ struct Registration {
     kernel: bool,
     /// When that was seen to be gone.
     process_gone: Option<Instant>,
+    /// It was said that something of it is still there.
+    lingers: bool,
     shared: bool,
     supervised: bool,
 }
@@ -152,6 +154,11 @@ impl Conn {
     pub(super) fn kernel_name(&self, port: PortName) -> Option<&str> {
         let kernel = |known: &&Registration| known.port == port && known.kernel;
         self.registration.as_ref().filter(kernel).map(|known| known.name.as_str())
+    }
+
+    /// A registration that others go on without only when its process is gone, with what that left.
+    pub(super) fn is_kernel(&self) -> bool {
+        self.registration.as_ref().is_some_and(|known| known.kernel)
     }
 
     /// The LLT port it is the client of.
@@ -340,8 +347,15 @@ impl Conn {
             tracing::info!("GAB INFO V-15-1-20230 {text}");
         }
         let shared = options.shared;
-        self.registration =
-            Some(Registration { port, name, kernel, process_gone: None, shared, supervised });
+        self.registration = Some(Registration {
+            port,
+            name,
+            kernel,
+            process_gone: None,
+            lingers: false,
+            shared,
+            supervised,
+        });
         self.opened(stack);
         process
     }
@@ -478,7 +492,9 @@ impl Conn {
     /// Moves events of the stack to the socket, as far as credit and the socket go. True if there
     /// is more to do at once.
     pub(super) fn pump(&mut self, now: Instant, stack: &mut Stack) -> bool {
-        if self.phase == Phase::Orphan {
+        let is_dead = |known: &Registration| known.process_gone.is_some();
+        if self.phase == Phase::Orphan || self.registration.as_ref().is_some_and(is_dead) {
+            // Nobody takes it, and no other member is to wait for that.
             self.discard(now, stack);
             return false;
         }
@@ -657,21 +673,35 @@ impl Conn {
         self.drain(now, stack);
     }
 
-    /// Ends the registration of a kernel-type client if its drain time is over.
+    /// Ends the registration of a kernel-type client that is gone, with all that it left under way. What
+    /// it has given the system to hold together with its socket is waited for, however long that takes:
+    /// the others must not go on before.
     pub(super) fn drain(&mut self, now: Instant, stack: &mut Stack) {
-        if self.drain_until(stack).is_some_and(|until| until <= now) {
+        if self.drain_until(stack).is_none_or(|until| until > now) {
+            return;
+        }
+        if self.phase == Phase::Orphan {
             self.unregister(now, stack, !self.finishing);
             self.phase = Phase::Gone;
+        } else if let Some(registration) = &mut self.registration {
+            registration.lingers = true;
+            let Registration { port, name, .. } = registration;
+            tracing::warn!(
+                "Port {port}: the process of client {name} is gone, and what it left to the system, or a \
+                 child of it, is not: the port stays its own until that is over"
+            );
         }
     }
 
-    /// The end of the drain time of a kernel-type client whose process is gone. What it sent before it
-    /// died is read up to the hang-up of its socket, unless a child of it holds that open.
+    /// When [`Self::drain`] has something to do for a kernel-type client whose process is gone: the end of
+    /// its drain time, or, before its socket hangs up, the moment to say that something holds it.
     pub(super) fn drain_until(&self, stack: &Stack) -> Option<Instant> {
         let registration = self.registration.as_ref().filter(|registration| registration.kernel)?;
-        let drain = stack.gab().config().policy.drain;
-        let drain = if self.phase == Phase::Orphan { drain } else { drain.max(HANG_UP) };
-        registration.process_gone.map(|since| since + drain)
+        let since = registration.process_gone?;
+        match self.phase {
+            Phase::Orphan => Some(since + stack.gab().config().policy.drain),
+            _ => (!registration.lingers).then(|| since + HANG_UP),
+        }
     }
 
     /// The other end is gone and nothing is read any more.
@@ -775,7 +805,7 @@ fn narrow(value: usize) -> u32 {
 
 /// Datagrams to one client in one turn: the others want their share.
 const DATAGRAMS_PER_TURN: usize = 4;
-/// How long the socket of a process that is gone may take to hang up.
+/// How long the socket of a process that is gone may take to hang up before that is worth a word.
 const HANG_UP: Duration = Duration::from_secs(1);
 /// Bytes of an answer in one record.
 const ANSWER_PART: usize = 64 << 10;

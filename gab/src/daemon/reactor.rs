@@ -502,10 +502,13 @@ impl Reactor {
     /// This node must not go on: its clients learn it, and the others that it is gone.
     fn lost(&mut self, now: Instant, cause: HaltCause, port: PortName) {
         // First of all: the others go on without this node as soon as they hear of it.
+        let leaves_something = self.clients.has_kernel();
         let kernel = self.clients.kill_kernel_clients();
         self.clients.find_closed(now, &mut self.stack, None);
         self.clients.stop_registered(CloseReason::Ejected);
-        self.stack.bye(now);
+        if !leaves_something {
+            self.stack.bye(now);
+        } // What kernel-type clients left under way has the time until the others notice.
         self.send_last(now);
         self.flush_links(now);
         self.end_halted(kernel, port, halt::words(cause));

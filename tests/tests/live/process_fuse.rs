@@ -196,13 +196,27 @@ fn any_bytes_that_one_node_writes_to_a_file_the_other_reads() {
 }
 
 /// A loop device over a file, as long as this.
-struct Loop(String);
+pub(crate) struct Loop(String);
 
 impl Loop {
-    fn over(file: &Path, option: &str) -> Self {
+    /// There are none here; that is said.
+    pub(crate) fn is_barred() -> bool {
+        let found = Command::new("losetup").arg("--find").output().unwrap();
+        if !found.status.success() {
+            println!("skipped: {}", String::from_utf8_lossy(&found.stderr));
+        }
+        !found.status.success()
+    }
+
+    pub(crate) fn over(file: &Path, option: &str) -> Self {
         let file = file.to_str().unwrap();
         let printed = succeeds(Path::new("/"), "losetup", &[option, "--find", "--show", file]);
         Self(printed.trim().to_owned())
+    }
+
+    /// Its path.
+    pub(crate) fn device(&self) -> &str {
+        &self.0
     }
 
     /// Does it go past the page cache of what it lies over?
@@ -245,12 +259,7 @@ const COMPARE: &str = "
 #[test]
 fn ext4_that_one_node_has_filled_is_sound_on_the_other() {
     let needed = ["losetup", "unshare", "mkfs.ext4", "e2fsck", "fstrim", "timeout"];
-    if is_barred() || are_missing(&needed) {
-        return;
-    }
-    let found = Command::new("losetup").arg("--find").output().unwrap();
-    if !found.status.success() {
-        println!("skipped: {}", String::from_utf8_lossy(&found.stderr));
+    if is_barred() || are_missing(&needed) || Loop::is_barred() {
         return;
     }
     let _room = beside_another();

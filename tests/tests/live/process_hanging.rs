@@ -1,14 +1,19 @@
 //! Disks that do not answer, for one node or for all, and answer later.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+
 use cvm::model::{KernelState, PlexState, VolumeState};
 use cvm::volume::{MirrorIndex, VolumeMap};
+use rustix::process::Signal;
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{programs, wait};
 
 use crate::hanging::Hanging;
 use crate::process::{LIMIT, are_missing, beside_another, options, run};
-use crate::process_fuse::is_barred;
+use crate::process_cvm::wait_members;
+use crate::process_fuse::{Loop, is_barred};
 use crate::process_volumes::{CLIENTS, check_on, fio, group, prepared_as, verified};
 
 /// A plex of the volume that is off because it could not be written.
@@ -103,4 +108,67 @@ fn a_log_that_hangs_for_the_master_holds_up_nobody_for_long() {
     verified(fio(&cluster, 1, "vol1", "4m"));
     check_on(&cluster, 1, "vol1");
     drop(cluster);
+}
+
+/// What a process has told a block device through a ring goes on when the process is killed. Nobody may
+/// make copies equal before that is done, or it comes over them.
+#[test]
+fn what_a_killed_vxiod_has_told_its_disks_is_waited_for() {
+    if is_barred() || are_missing(CLIENTS) || are_missing(&["losetup"]) || Loop::is_barred() {
+        return;
+    }
+    let _room = beside_another();
+    let mut cluster = prepared_as(options(), &["vol1 8m layout=mirror init=active shdg01 shdg02"]);
+    let link = cluster.cluster.root(1).join("dev/vx/dmp/disk_1");
+    let below = cluster.folder().join("hanging");
+    symlink(fs::canonicalize(&link).unwrap(), &below).unwrap();
+    let disk = Hanging::instead_of(&below);
+    let device = Loop::over(&below, "--direct-io=off");
+    fs::remove_file(&link).unwrap();
+    symlink(device.device(), &link).unwrap();
+    let (doomed, load) = (fio(&cluster, 1, "vol1", "4m"), fio(&cluster, 0, "vol1", "0"));
+    wait::until("node 1 writes", LIMIT, || {
+        Ok(group(&cluster, 0).volumes["vol1"].writers.contains(&1).then_some(()))
+    })
+    .unwrap();
+    disk.hang_writes();
+    wait::until("a write is under way", LIMIT, || Ok((disk.waiting() > 0).then_some(()))).unwrap();
+    let vxiod = cluster.cluster.node(1).vxiod.unwrap();
+    assert!(vxiod.signal(Signal::KILL).unwrap());
+    assert!(vxiod.wait_gone(LIMIT).unwrap(), "it does not wait for its disks");
+    let log = cluster.cluster.root(1).join("var/log/gabd.log");
+    wait::until("gabd waits for what it has left", LIMIT, || {
+        Ok(fs::read_to_string(&log)?
+            .contains("Port v: the process of client vxiod is gone")
+            .then_some(()))
+    })
+    .unwrap();
+    assert!(disk.waiting() > 0);
+    wait_members(&cluster, 0, &[0, 1, 2]);
+    assert!(group(&cluster, 0).volumes["vol1"].writers.contains(&1), "nobody has missed it");
+    // Another one waits for its port. It lives as long as the thread that has started it.
+    let log = cluster.cluster.root(1).join("var/log/vxiod.log");
+    std::thread::scope(|scope| {
+        let answered = scope.spawn(|| {
+            wait::until("the next vxiod waits", LIMIT, || {
+                Ok(fs::read_to_string(&log)?.contains("port v is taken").then_some(()))
+            })
+            .unwrap();
+            assert!(disk.waiting() > 0);
+            disk.answer();
+        });
+        cluster.start_volumes(1).unwrap();
+        answered.join().unwrap();
+    });
+    drop(doomed.wait_with_output());
+    verified(load);
+    wait_members(&cluster, 0, &[0, 1, 2]);
+    wait::until("the copies are equal", LIMIT, || {
+        let volume = &group(&cluster, 0).volumes["vol1"];
+        Ok((volume.state == VolumeState::Active && volume.writers.is_empty()).then_some(()))
+    })
+    .unwrap();
+    check_on(&cluster, 0, "vol1");
+    drop(cluster);
+    drop((device, disk));
 }

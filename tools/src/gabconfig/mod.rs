@@ -248,7 +248,7 @@ Parameters of -S for clients, times in milliseconds:
   isolate_time:MS   a process that was killed may live so long before the node halts (16000 to 240000)
   kill_ntries:N     attempts to kill a process, the last one with SIGKILL (3 to 10)
   client_stall:MS   a client that does not read for so long is closed (100 to 3600000)
-  drain_time:MS     a kernel-type client stays registered so long after its process is gone
+  drain_time:MS     a kernel-type client stays registered so long after its process is gone, at least
   rm_timeout:MS     a supervised client that died has so long to register again
   rm_action:ACTION  then: syslog, it is only told, or panic, the node halts
 

@@ -29,7 +29,7 @@ mod work;
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -231,6 +231,18 @@ impl Driver {
         match &mut self.inner {
             Inner::Ring(ring) => ring.unwatch(key),
             Inner::Threads(threads) => threads.unwatch(key),
+        }
+    }
+
+    /// Ties a descriptor to what is in flight, instead of the one before: when this process ends,
+    /// however, what it leads to stays open until nothing is in flight any more.
+    ///
+    /// Threads that are in the middle of an operation keep all descriptors of the process open anyway. A
+    /// ring outlives it.
+    pub fn tie(&mut self, fd: Option<BorrowedFd<'_>>) {
+        match &mut self.inner {
+            Inner::Ring(ring) => ring.tie(fd),
+            Inner::Threads(_) => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Disks that the ring knows by number, which saves the system a look-up for each operation.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Weak};
 
 use io_uring::Submitter;
@@ -29,7 +29,7 @@ struct Place {
 impl Files {
     pub(super) fn new(submitter: &Submitter<'_>) -> Self {
         let mut places = Vec::new();
-        match submitter.register_files_sparse(PLACES) {
+        match submitter.register_files_sparse(PLACES + 1) {
             Ok(()) => places.resize_with(PLACES as usize, || None),
             Err(error) => tracing::debug!(%error, "disks are not registered"),
         }
@@ -55,6 +55,18 @@ impl Files {
         Some(index)
     }
 
+    /// The ring holds what a descriptor leads to until its last operation is over: it lets go of what is
+    /// registered with the rest of it, which the end of the process alone does not bring about.
+    pub(super) fn tie(&self, fd: Option<BorrowedFd<'_>>, submitter: &Submitter<'_>) {
+        let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
+        if let Err(error) = submitter.register_files_update(PLACES, &[fd]) {
+            tracing::warn!(
+                %error,
+                "if this process is killed, what its disks have been told may be done later than others think"
+            );
+        }
+    }
+
     /// Lets go of disks that were closed.
     pub(super) fn sweep(&mut self, submitter: &Submitter<'_>) {
         let closed = DiskFile::closed();
@@ -71,4 +83,5 @@ impl Files {
     }
 }
 
+/// The last place is for what is tied to the ring.
 const PLACES: u32 = 256;

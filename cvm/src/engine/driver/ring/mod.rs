@@ -20,7 +20,7 @@ mod watches;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
 use io_uring::{EnterFlags, IoUring, types};
@@ -94,6 +94,10 @@ impl Ring {
         if let Some(place) = self.watches.end(key) {
             self.push_other(Item::Unwatch { place });
         }
+    }
+
+    pub(super) fn tie(&mut self, fd: Option<BorrowedFd<'_>>) {
+        self.files.tie(fd, &self.ring.submitter());
     }
 
     pub(super) fn flush(&mut self) {
