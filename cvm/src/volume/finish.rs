@@ -1,5 +1,7 @@
 //! What comes of a request when the disks have answered.
 
+use std::sync::Arc;
+
 use super::map::{DiskIndex, PlexIndex, PlexMode};
 use super::request::{IoFailed, VolumeNote, What};
 use super::state::{Op, Phase, State, Step, Volume};
@@ -112,7 +114,7 @@ impl Volume {
         // What was read is good, whatever becomes of the plex.
         self.end(slot, Ok(()));
         for op in faults {
-            let _ = self.report(op.plex, op.disk);
+            let _ = self.report_failed(op.plex, op.disk);
         }
     }
 
@@ -126,7 +128,7 @@ impl Volume {
         for op in faults {
             let (at, len) = (op.at, op.len);
             self.note(op, |plex| VolumeNote::WriteFailed { plex, at, len });
-            waits |= self.report(op.plex, op.disk);
+            waits |= self.report_failed(op.plex, op.disk) || self.report_ahead(op.plex);
         }
         if self.state == State::Gone || self.is_cancelled(slot) {
             self.end(slot, Err(IoFailed::Gone));
@@ -139,7 +141,7 @@ impl Volume {
 
     /// Has a plex taken off; of a layer that has no other, the plex that the layer is a part of.
     /// `false`: it is the last one, which is never taken off.
-    pub(super) fn report(&mut self, plex: PlexIndex, disk: DiskIndex) -> bool {
+    pub(super) fn report_failed(&mut self, plex: PlexIndex, disk: DiskIndex) -> bool {
         let mut at = Some(plex);
         while let Some(plex) = at {
             if self.failed.contains(&plex) {
@@ -154,7 +156,7 @@ impl Volume {
             if mirror.plexes.iter().any(|other| is_other(&other)) {
                 self.failed.push(plex);
                 let plex = self.map.plex(plex).name.clone();
-                self.tell_failed(plex, disk);
+                self.tell_failed(plex, Some(disk));
                 return true;
             }
             // Others of this mirror have failed already: one of them goes first.
@@ -164,5 +166,27 @@ impl Volume {
             at = mirror.parent;
         }
         false
+    }
+
+    /// The last plex could not be written: what is written beside it, or beside the plexes that it is a
+    /// part of, and not read yet, is taken off. It may hold what the last one does not, in blocks that
+    /// were copied already. `false`: there is nothing.
+    fn report_ahead(&mut self, plex: PlexIndex) -> bool {
+        let map = Arc::clone(&self.map);
+        let mut at = Some(plex);
+        let mut are_some = false;
+        while let Some(plex) = at {
+            let mirror = map.mirror(map.plex(plex).mirror);
+            let is_ahead = |plex: &&PlexIndex| map.plex(**plex).mode == PlexMode::WriteOnly;
+            for ahead in mirror.plexes.iter().filter(is_ahead) {
+                are_some = true;
+                if !self.failed.contains(ahead) {
+                    self.failed.push(*ahead);
+                    self.tell_failed(map.plex(*ahead).name.clone(), None);
+                }
+            }
+            at = mirror.parent;
+        }
+        are_some
     }
 }

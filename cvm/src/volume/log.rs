@@ -577,13 +577,13 @@ impl Volume {
                     let Some(copy) = copy else { continue };
                     let data = map.plexes().find(|(_, plex)| plex.name == copy.plex);
                     if data.is_none() {
-                        self.tell_failed(copy.plex.clone(), copy.disk);
+                        self.tell_failed(copy.plex.clone(), Some(copy.disk));
                     }
                     data.map(|(index, _)| (index, copy.disk))
                 }
             };
             if let Some((plex, disk)) = plex {
-                is_agreed &= self.report(plex, disk);
+                is_agreed &= self.report_failed(plex, disk);
             }
         }
         is_agreed
@@ -600,8 +600,8 @@ impl Volume {
         changes.into_iter().for_each(|slot| self.end(slot, Err(IoFailed::Io)));
     }
 
-    pub(super) fn tell_failed(&mut self, plex: crate::model::Name, disk: DiskIndex) {
-        let disk = self.map.disks()[disk.0].clone();
+    pub(super) fn tell_failed(&mut self, plex: crate::model::Name, disk: Option<DiskIndex>) {
+        let disk = disk.map(|disk| self.map.disks()[disk.0].clone());
         let output = VolumeOutput::PlexFailed { plex, disk };
         if !self.out.contains(&output) {
             self.out.push_back(output);

@@ -209,8 +209,8 @@ pub enum VolumeOutput {
     PlexFailed {
         /// Which.
         plex: Name,
-        /// The disk that did not do what it was told.
-        disk: UniqueId,
+        /// The disk that did not do what it was told; none if it is the plex that was to be copied to it.
+        disk: Option<UniqueId>,
     },
     /// It was to stand still, and does.
     Still,

@@ -23,7 +23,7 @@ use crate::core::wire::v::{Findings, VMessage};
 use crate::core::wire::w::{Base, Precheck};
 use crate::disk::RequestId;
 use crate::model::change::Change;
-use crate::model::{Finding, Group, Name, UniqueId};
+use crate::model::{Finding, Group, KernelState, Name, UniqueId};
 
 /// What is to become configuration.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,14 @@ impl Wanted {
         if let Some((findings, _)) = self.wanted.get_mut(group) {
             findings
                 .retain(|finding| !matches!(finding, Finding::Equal(name, _) if name == volume));
+        }
+    }
+
+    /// These plexes are current now: what they had and the last one had not is written anew.
+    pub(super) fn forget_ahead(&mut self, group: &UniqueId, current: &[Name]) {
+        if let Some((findings, _)) = self.wanted.get_mut(group) {
+            let is_ahead = |finding: &Finding| matches!(finding, Finding::PlexFailed(plex, None) if current.contains(plex));
+            findings.retain(|finding| !is_ahead(finding));
         }
     }
 
@@ -268,7 +276,14 @@ impl Iod {
         let writes = |group: &Group, name: &Name| {
             group.volumes.get(name).is_some_and(|volume| volume.writers.contains(&me))
         };
-        let rests = |name: &&Name| writes(&table.image.group, name) && !writes(&txn.group, name);
+        // What is closed for all, as a volume that cannot be filled, is written by nobody.
+        let stays = |name: &Name| {
+            let after = txn.group.volumes.get(name);
+            after.is_some_and(|volume| volume.kernel == KernelState::Enabled)
+        };
+        let rests = |name: &&Name| {
+            writes(&table.image.group, name) && !writes(&txn.group, name) && stays(name)
+        };
         let is_meant = |name: &&Name| {
             // Who stands apart counts as lost, open or not.
             let key = (txn.id.group.clone(), (*name).clone());

@@ -20,7 +20,7 @@ use crate::core::txn::{Before, Txn, TxnId};
 use crate::core::wire::v::VMessage;
 use crate::core::wire::w::Precheck;
 use crate::disk::{CopyKind, Decision, Image, Outcome, RequestId};
-use crate::model::{Group, Stamp, UniqueId};
+use crate::model::{Group, Name, Plex, Stamp, UniqueId};
 
 /// The transaction that is loaded.
 #[derive(Clone, Debug)]
@@ -466,6 +466,10 @@ impl Iod {
             // A disk that is out may be given to others, and come back with another.
             let is_in = |disk: &UniqueId| has_disk(&txn.group, disk);
             let tenures = txn.tenures.into_iter().filter(|(disk, _)| is_in(disk)).collect();
+            if let Some(old) = &old {
+                let current = became_current(&old.image.group, &image.group);
+                self.wanted.forget_ahead(&id.group, &current);
+            }
             let mut table = Table::new(image, tenures);
             table.failed = failed.iter().cloned().collect();
             self.tables.insert(id.group.clone(), table);
@@ -647,6 +651,13 @@ pub(super) fn config_disks(image: &Image, txn: &Txn) -> BTreeSet<UniqueId> {
 
 pub(super) fn outcome(id: &TxnId, request: RequestId, decision: Decision) -> Outcome {
     Outcome { request, decision, tid: id.stamp.tid }
+}
+
+/// Plexes that were to be copied to, and are read now.
+fn became_current(before: &Group, after: &Group) -> Vec<Name> {
+    let is_current = |name: &&Name| after.plexes.get(*name).is_some_and(Plex::is_current);
+    let copied = before.plexes.iter().filter(|(_, plex)| plex.needs_copy());
+    copied.map(|(name, _)| name).filter(is_current).cloned().collect()
 }
 
 fn has_disk(group: &Group, disk: &UniqueId) -> bool {

@@ -6,7 +6,7 @@ use super::world::{JUNK, MARKED, World};
 use crate::model::op::VolumeLayout;
 use crate::model::sample::{self, name};
 use crate::model::{ReadPolicy, Sectors};
-use crate::volume::{DiskWork, IoFailed, MirrorIndex, PlexIndex, RequestId, Rules, What};
+use crate::volume::{DiskWork, IoFailed, MirrorIndex, PlexIndex, PlexMode, RequestId, Rules, What};
 
 /// Copies may differ.
 const DIFFER: Rules = Rules { is_alone: false, reads_one: true, ..MARKED };
@@ -297,6 +297,26 @@ fn a_copy_waits_until_its_failed_plex_is_taken_off() {
         world.answer_all();
         assert!(ok(&world, id) && world.held.contains_key(&hold));
     }
+}
+
+/// The one that is to be copied to it may hold something else in blocks that were copied before.
+#[test]
+fn a_plex_that_is_still_to_be_current_goes_when_the_last_one_cannot_be_written() {
+    let mut group = sample::group();
+    make_stale(&mut group, "vol1-02");
+    let mut world = World::new(group, "vol1", MARKED);
+    let (first, second) = (world.plex("vol1-01"), world.plex("vol1-02"));
+    assert_eq!(world.volume.map().plex(second).mode, PlexMode::WriteOnly);
+    world.kill(first);
+    let id = world.ask(WRITE, 0, 8);
+    world.answer_all();
+    assert!(world.ended.is_empty(), "nobody may take the other one for a copy before");
+    assert!(world.to_detach.iter().eq([&name("vol1-02")]));
+    world.stand_still();
+    world.detach();
+    world.answer_all();
+    assert_eq!(world.ended[&id], Err(IoFailed::Io));
+    assert!(world.to_detach.is_empty());
 }
 
 #[test]

@@ -280,7 +280,7 @@ impl World {
                 VolumeOutput::Held(id) => self.hold(id),
                 VolumeOutput::Note(note) => self.notes.push(note),
                 VolumeOutput::PlexFailed { plex, disk } => {
-                    assert!(self.volume.map().disks().contains(&disk));
+                    assert!(disk.is_none_or(|disk| self.volume.map().disks().contains(&disk)));
                     self.to_detach.insert(plex);
                 }
                 VolumeOutput::Unfilled { .. } => panic!("nothing is filled here"),
