@@ -36,7 +36,10 @@ pub const fn expected(mutant: Mutant) -> Expected {
         Mutant::ChangesUnnoted
         | Mutant::FillUnawaited
         | Mutant::FlushForgotten
-        | Mutant::LeaseUnproven => Expected::Caught(Kind::Cvm),
+        | Mutant::LeaseUnproven
+        | Mutant::OrphansUnawaited
+        | Mutant::WritesLost
+        | Mutant::WritesUnmarked => Expected::Caught(Kind::Cvm),
         Mutant::MinorityGoesOn => Expected::Caught(Kind::Quorum),
         Mutant::ForeignLineage => Expected::CaughtBy(scripts::member_of_another_view),
         Mutant::InstallOnMajority => Expected::CaughtBy(scripts::installed_without_a_member),
@@ -70,7 +73,7 @@ pub const fn kinds(mutant: Mutant) -> &'static [&'static str] {
         Mutant::ForeignLineage => &["vw5-same-sequence"],
         Mutant::InstallOnMajority => &["install-without-ready"],
         Mutant::JeopardyNotAgreed => &["pt3-jeopardy"],
-        Mutant::LeaseUnproven => &["cvm-lease"],
+        Mutant::LeaseUnproven | Mutant::OrphansUnawaited => &["cvm-lease"],
         Mutant::MinorityGoesOn => &["pc6-majority"],
         Mutant::NoDuplicateCheck | Mutant::ResubmitAll => &["ms2-duplicate"],
         Mutant::NoEjection => &["liveness"],
@@ -80,6 +83,8 @@ pub const fn kinds(mutant: Mutant) -> &'static [&'static str] {
         Mutant::ReadyViewsNotCounted => &["pc6-chain"],
         Mutant::SafeWithoutStability => &["ms10-safe-uniform", "ms11-stability"],
         Mutant::StalePayload => &["ms5-gap", "ms5-total-order"],
+        Mutant::WritesLost => &["cv7-answered"],
+        Mutant::WritesUnmarked => &["cv8-unmarked"],
         Mutant::WedgedAcks => &["ms10-safe-uniform", "ms12-freeze"],
         // Two streams that mix may do anything, and stand still first of all.
         Mutant::NoViewCheck => &[],

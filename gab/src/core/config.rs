@@ -210,12 +210,18 @@ pub enum Mutant {
     FillUnawaited,
     /// Of volumes, not of GAB: what is to be durable is not flushed.
     FlushForgotten,
+    /// A client's port is left when its process is gone, whatever that has left under way (gabd).
+    OrphansUnawaited,
+    /// Of volumes, not of GAB: a disk says that something is written that it forgets at once, now and then.
+    WritesLost,
+    /// Of volumes, not of GAB: some logs forget what is written to them.
+    WritesUnmarked,
 }
 
 #[cfg(any(test, feature = "sim"))]
 impl Mutant {
     /// Every rule that can be broken.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::WedgedAcks,
         Self::LeftoversBeforeArbitration,
         Self::NoViewCheck,
@@ -242,5 +248,8 @@ impl Mutant {
         Self::ChangesUnnoted,
         Self::FillUnawaited,
         Self::FlushForgotten,
+        Self::OrphansUnawaited,
+        Self::WritesLost,
+        Self::WritesUnmarked,
     ];
 }

@@ -203,7 +203,8 @@ impl Driver {
         for offset in 0..self.nodes.len() {
             self.turn((first + offset) % self.nodes.len());
         }
-        self.watch.look_at_disks(now, &self.nodes, &stopped, &self.storage);
+        let leases: Vec<bool> = (0..self.nodes.len()).map(|node| self.has_lease(node)).collect();
+        self.watch.look_at_disks(now, &self.nodes, &stopped, &leases, &self.storage);
         for (kind, text) in std::mem::take(&mut self.watch.faults) {
             self.fault(kind, || text);
         }

@@ -192,6 +192,7 @@ impl Watch {
         now: Instant,
         nodes: &[Node],
         stopped: &[bool],
+        leases: &[bool],
         storage: &Storage,
     ) {
         /// Reading all disks takes a while in real time, too.
@@ -202,7 +203,11 @@ impl Watch {
         self.looked = now;
         let found = storage.disks.found();
         self.look_at_writers(&found);
-        let members: Vec<&Iod> = nodes.iter().filter_map(Node::member).collect();
+        // Who stands still while all others leave and begin anew does not know of it, and counts no more.
+        let there = || nodes.iter().filter(|node| node.member().is_some());
+        let latest = there().map(|node| node.generation).max();
+        let counts = |node: &&Node| leases[node.id.index()] || Some(node.generation) == latest;
+        let members: Vec<&Iod> = there().filter(counts).filter_map(Node::member).collect();
         let mut newest: BTreeMap<&UniqueId, Stamp> = BTreeMap::new();
         for (id, table) in members.iter().flat_map(|iod| iod.tables()) {
             let stamp = newest.entry(id).or_default();

@@ -28,6 +28,7 @@ mod plane;
 mod plexes;
 mod port;
 mod processes;
+mod promises;
 mod rest;
 mod storage;
 mod turn;

@@ -8,7 +8,7 @@ use cvm::core::configd::{Configd, ConfigdOutput};
 use cvm::core::iod::{Command, Iod, IodOutput, LogIo, LogToken, Token, Upcall, WriteDone};
 use llt::{Instant, NodeId};
 
-use super::plane::Plane;
+use super::plane::{Flight, Plane};
 use super::port::Port;
 
 /// What passes on the socket between vxconfigd and vxiod: something, or that the other one is there, or
@@ -97,6 +97,10 @@ pub struct Node {
     pub(super) logs: VecDeque<(Instant, LogToken, LogIo)>,
     /// Volumes that are open or copied.
     pub(super) plane: Plane,
+    /// What a vxiod that was killed has told disks, and they have not come to.
+    pub(super) left: Vec<Flight>,
+    /// Its port is left when that is done.
+    pub(super) is_leaving: bool,
     /// When looks at all disks are done.
     pub(super) scans: VecDeque<Instant>,
     /// Requests of utilities that vxconfigd has not read yet.
@@ -141,6 +145,8 @@ impl Node {
             ended: VecDeque::new(),
             logs: VecDeque::new(),
             plane: Plane::default(),
+            left: Vec::new(),
+            is_leaving: false,
             scans: VecDeque::new(),
             to_ask: VecDeque::new(),
             life: None,

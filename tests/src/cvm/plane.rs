@@ -1,8 +1,9 @@
 //! Volumes in use on a node: programs, the cores of volumes, and their disks, as the daemon has them
 //! (`cvm/src/iod/plane.rs`, `cvm/src/engine`).
 //!
-//! What a node gives to disks they do when they come to it, whatever has become of the node; what they
-//! had not come to when it is killed they do at once, or not at all. To shared disks it gives nothing
+//! What a node gives to disks they do when they come to it, whatever has become of the node. What they
+//! had not come to when it fails with its machine they do at once, or not at all; when only vxiod is
+//! killed they come to it later, and port v is its own until they have. To shared disks it gives nothing
 //! without a lease, which is what keeps anything from landing when others have gone on without it
 //! (`cvm-lease`).
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use cvm::core::iod::{DrainTicket, LogIo, OpenTicket, RangeNumber, VolumeIo, VolumeName};
 use cvm::disk::DRL_BLOCK;
-use cvm::model::{Group, KernelState, PlexState, Rid, Sectors, UniqueId, VolumeState};
+use cvm::model::{Group, KernelState, Name, PlexState, Rid, Sectors, UniqueId, VolumeState};
 use cvm::volume::{
     DiskOp, DiskWork, IoFailed, Request, RequestId, Rules, Volume, VolumeMap, VolumeOutput, What,
 };
@@ -86,17 +87,21 @@ enum Of {
 
 /// An operation on its way to a disk and back.
 #[derive(Clone, Debug)]
-struct Flight {
+pub(super) struct Flight {
     due: Instant,
     volume: u64,
-    disk: UniqueId,
-    op: DiskOp,
+    pub(super) disk: UniqueId,
+    pub(super) op: DiskOp,
     log: Option<Vec<u8>>,
     is_shared: bool,
+    /// What it changes sectors to, once nobody is there who could be asked.
+    left: Option<Vec<Tag>>,
     /// The disk has done it, or has failed.
     done: Option<bool>,
 }
 
+/// What a vxiod that was killed has left lands so much later at most.
+const LEFT_MAX: Duration = Duration::from_millis(50);
 /// How likely marks in logs that nobody uses go, each time that a program does something.
 const TIDY: f64 = 0.003;
 /// Requests of the cluster.
@@ -317,6 +322,49 @@ impl Plane {
         self.by_name.retain(|_, number| volumes.contains_key(number));
     }
 
+    /// What an operation changes sectors to.
+    fn changed_to(&self, flight: &Flight) -> Option<Vec<Tag>> {
+        let op = &flight.op;
+        let asked = self.volumes.get(&flight.volume)?.asked.get(&op.request)?;
+        let (begin, len) = (usize::try_from(op.offset).ok()?, usize::try_from(op.len).ok()?);
+        if asked.request.what.changes() {
+            return Some(vec![op.request.0; len]);
+        }
+        asked.data.get(begin..begin + len).map(<[Tag]>::to_vec)
+    }
+
+    /// Of data that a client changes in a volume with a log: its map, the map of this node in the log, and
+    /// where in the volume they lie.
+    pub(super) fn logged(&self, flight: &Flight) -> Option<(Arc<VolumeMap>, u16, Sectors)> {
+        let open = self.volumes.get(&flight.volume)?;
+        let request = open.asked.get(&flight.op.request)?.request;
+        let is_of_client =
+            flight.log.is_none() && flight.op.work.changes() && request.what.changes();
+        let number = open.volume.rules().log_map.filter(|_| is_of_client)?;
+        let map = Arc::clone(open.volume.map());
+        Some((map, number, request.at + flight.op.offset))
+    }
+
+    /// Of what is written to a log: of which volume, its map, and the map of this node in the log.
+    pub(super) fn log_of(&self, flight: &Flight) -> Option<(VolumeName, Arc<VolumeMap>, u16)> {
+        let open = self.volumes.get(&flight.volume)?;
+        let number = open.volume.rules().log_map?;
+        Some((open.name.clone(), Arc::clone(open.volume.map()), number))
+    }
+
+    /// Which plex of which volume is read for a program.
+    pub(super) fn read_for_program(
+        &self,
+        flight: &Flight,
+        op: &DiskOp,
+    ) -> Option<(VolumeName, Name)> {
+        let open = self.volumes.get(&flight.volume)?;
+        let asked = open.asked.get(&op.request)?;
+        let is_it = op.work == DiskWork::Read && matches!(asked.of, Of::Program(..));
+        let plex = open.volume.place(op.id).filter(|_| is_it)?.plex?;
+        Some((open.name.clone(), open.volume.map().plex(plex).name.clone()))
+    }
+
     /// Tickets of what has come to its end.
     fn drained(&mut self) -> Option<DrainTicket> {
         if self.drains.is_empty() {
@@ -355,6 +403,11 @@ impl Driver {
                     self.nodes[node].plane.flights[place] = flight;
                 }
             }
+            let left = self.nodes[node].left.extract_if(.., |flight| flight.due <= now);
+            for mut flight in left.collect::<Vec<_>>() {
+                let _ = self.perform(node, &mut flight);
+            }
+            self.leave_port(node);
         }
     }
 
@@ -392,7 +445,7 @@ impl Driver {
     }
 
     /// All others of port v count on this node, as far as its gabd knows.
-    fn has_lease(&self, node: usize) -> bool {
+    pub(super) fn has_lease(&self, node: usize) -> bool {
         let (local, port) = (self.local(node), PortName::new('v').expect("a letter"));
         let stack = self.world.hosts.stack(node);
         let standing = stack.and_then(|stack| Some((stack, stack.standing(local, port)?)));
@@ -433,42 +486,59 @@ impl Driver {
             return is_done;
         }
         let len = if is_done { op.len } else { op.len / 2 };
-        if let Some(data) = flight.log.as_mut().filter(|_| op.work == DiskWork::Read) {
-            let io = LogIo::Read { disk: flight.disk.clone(), at: op.at, len: op.len };
-            let read = self.storage.disks.log(id, &io);
-            *data = read.map(|bytes| bytes.to_vec()).unwrap_or_default();
-            return is_done && !data.is_empty();
+        if flight.log.is_some() {
+            return self.perform_log(node, flight, len) && is_done;
         }
-        if let Some(data) = &flight.log {
-            if op.work != (DiskWork::Write { durable: true }) {
-                self.fault("cvm-log-volatile", || format!("node {node} writes {flight:?}"));
-                return false;
-            }
-            let data = data[..usize::try_from(len).unwrap_or(0) * DRL_BLOCK].to_vec();
-            let (disk, at, data) = (flight.disk.clone(), op.at, data.into());
-            let io = LogIo::Write { disk, is_shared: true, at, data };
-            return self.storage.disks.log(id, &io).is_ok() && is_done;
-        }
-        let volume = self.nodes[node].plane.volumes.get_mut(&flight.volume);
-        let Some(asked) = volume.and_then(|open| open.asked.get_mut(&op.request)) else {
-            return is_done;
-        };
         let (begin, len) = (usize::try_from(op.offset), usize::try_from(len));
         let (begin, len) = (begin.unwrap_or(usize::MAX), len.unwrap_or(usize::MAX));
-        let is_durable = op.work == (DiskWork::Write { durable: true });
-        match op.work {
-            DiskWork::Flush => {}
-            DiskWork::Read => {
-                self.data.read(&flight.disk, op.at, &mut asked.data[begin..begin + len]);
+        if op.work.changes() {
+            self.check_marked(node, flight);
+            let left = flight.left.take().or_else(|| self.nodes[node].plane.changed_to(flight));
+            if let Some(tags) = left {
+                let is_durable = op.work == (DiskWork::Write { durable: true });
+                let is_lost = self.broken == Some(Mutant::WritesLost) && op.request.0 % 64 == 0;
+                if !is_lost {
+                    self.data.write(&flight.disk, op.at, &tags[..len], is_durable);
+                }
             }
-            DiskWork::Write { .. } | DiskWork::Zero { .. } if asked.request.what.changes() => {
-                self.data.write(&flight.disk, op.at, &vec![op.request.0; len], is_durable);
-            }
-            DiskWork::Write { .. } | DiskWork::Zero { .. } => {
-                self.data.write(&flight.disk, op.at, &asked.data[begin..begin + len], is_durable);
-            }
+            return is_done;
+        }
+        if !self.is_left_behind(node) {
+            self.check_current(node, flight, &op);
+        }
+        let volume = self.nodes[node].plane.volumes.get_mut(&flight.volume);
+        if let Some(asked) = volume.and_then(|open| open.asked.get_mut(&op.request)) {
+            self.data.read(&flight.disk, op.at, &mut asked.data[begin..begin + len]);
         }
         is_done
+    }
+
+    /// So many sectors of a log are read or written; false if that fails.
+    fn perform_log(&mut self, node: usize, flight: &mut Flight, len: Sectors) -> bool {
+        let (id, op) = (self.nodes[node].id, flight.op);
+        let disk = flight.disk.clone();
+        let Some(data) = &mut flight.log else { return false };
+        if op.work == DiskWork::Read {
+            let read = self.storage.disks.log(id, &LogIo::Read { disk, at: op.at, len: op.len });
+            *data = read.map(|bytes| bytes.to_vec()).unwrap_or_default();
+            return !data.is_empty();
+        }
+        if op.work != (DiskWork::Write { durable: true }) {
+            self.fault("cvm-log-volatile", || format!("node {node} writes {flight:?}"));
+            return false;
+        }
+        let data = data[..usize::try_from(len).unwrap_or(0) * DRL_BLOCK].to_vec();
+        self.check_cleared(node, flight, &data);
+        if self.broken == Some(Mutant::WritesUnmarked) && op.at % 2 == 0 {
+            let io = LogIo::Read { disk: disk.clone(), at: op.at, len: 1 };
+            let before = self.storage.disks.log(id, &io).unwrap_or_default();
+            // One that was never written says that all may differ.
+            if before.iter().any(|byte| *byte != 0) {
+                return true;
+            }
+        }
+        let io = LogIo::Write { disk, is_shared: true, at: op.at, data: data.into() };
+        self.storage.disks.log(id, &io).is_ok()
     }
 
     fn tell_volumes(&mut self, node: usize) -> bool {
@@ -523,7 +593,7 @@ impl Driver {
                 let state = &mut self.nodes[node];
                 let open = state.plane.volumes.get(&number);
                 if let (Some(open), Some(iod)) = (open, &mut state.iod) {
-                    iod.handle_plex_failed(local, &open.name.0, plex, Some(disk), wall);
+                    iod.handle_plex_failed(local, &open.name.0, plex, disk, wall);
                 }
             }
             VolumeOutput::Unfilled { at, len } => {
@@ -558,7 +628,16 @@ impl Driver {
         let plane = &mut self.nodes[node].plane;
         let Some(open) = plane.volumes.get(&volume) else { return };
         let disk = open.volume.map().disks()[op.disk.0].clone();
-        plane.flights.push(Flight { due, volume, disk, op, log, is_shared, done: None });
+        plane.flights.push(Flight {
+            due,
+            volume,
+            disk,
+            op,
+            log,
+            is_shared,
+            left: None,
+            done: None,
+        });
     }
 
     fn done(&mut self, node: usize, number: u64, id: RequestId, result: Result<(), IoFailed>) {
@@ -566,7 +645,7 @@ impl Driver {
         let state = &mut self.nodes[node];
         let Some(open) = state.plane.volumes.get_mut(&number) else { return };
         let Some(Asked { request, of, data }) = open.asked.remove(&id) else { return };
-        let name = open.name.clone();
+        let (name, map) = (open.name.clone(), Arc::clone(open.volume.map()));
         match of {
             Of::Copy(range) => {
                 open.copy.take_if(|copy| *copy == id);
@@ -594,6 +673,9 @@ impl Driver {
                     _ => Done::Written,
                 };
                 self.data.end(&volume, (request.at, request.len), id.0, done);
+                if done != Done::Unknown {
+                    self.check_answered(node, &volume, &request, &map);
+                }
             }
             Of::Program(volume, _) if result.is_ok() && request.what == What::Flush => {
                 self.data.flushed(&volume, id.0);
@@ -732,11 +814,27 @@ impl Driver {
         }
     }
 
-    /// The vxiod of a node is gone: what its volumes had given to disks lands, or does not.
-    pub(super) fn end_plane(&mut self, node: usize) {
-        for mut flight in std::mem::take(&mut self.nodes[node].plane.flights) {
-            if flight.done.is_none() && self.draw.chance(0.5) {
+    /// The vxiod of a node is gone, with its machine or by itself: what its volumes had given to disks
+    /// lands, at once or later, or does not.
+    pub(super) fn end_plane(&mut self, node: usize, with_machine: bool) {
+        let flights = std::mem::take(&mut self.nodes[node].plane.flights);
+        for mut flight in flights.into_iter().filter(|flight| flight.done.is_none()) {
+            if self.draw.chance(0.5) {
+                continue;
+            }
+            if with_machine {
                 let _ = self.perform(node, &mut flight);
+            } else {
+                flight.due += self.draw.between(Duration::ZERO, LEFT_MAX);
+                flight.left = self.nodes[node].plane.changed_to(&flight);
+                self.nodes[node].left.push(flight);
+            }
+        }
+        if with_machine {
+            for mut flight in std::mem::take(&mut self.nodes[node].left) {
+                if self.draw.chance(0.5) {
+                    let _ = self.perform(node, &mut flight);
+                }
             }
         }
         let plane = std::mem::take(&mut self.nodes[node].plane);
@@ -782,7 +880,7 @@ impl Driver {
 
     /// What the copies of a sector hold that are read, and those that are to be broken off. Where a
     /// volume has but one of the former, a write that fails there may have been made on the latter.
-    fn copies_of(
+    pub(super) fn copies_of(
         &self,
         group: &Group,
         map: &VolumeMap,

@@ -8,6 +8,7 @@ use cvm::core::iod::{Iod, IodConfig};
 use cvm::model::Activation;
 use cvm::request::{ClusterRequest, Request};
 use cvm::sim::CLUSTER;
+use gab::core::Mutant;
 use llt::{Id, Incarnation, Instant};
 
 use super::driver::Driver;
@@ -62,7 +63,7 @@ impl Driver {
     /// vxiod and vxconfigd fail with their machine.
     fn power_off(&mut self, node: usize) {
         self.say(|| format!("node {node}: the machine is gone"));
-        self.end_iod(node);
+        self.end_iod(node, true);
         self.end_configd(node);
         let node = &mut self.nodes[node];
         [&mut node.v, &mut node.w, &mut node.u].into_iter().for_each(super::Port::forget);
@@ -71,13 +72,13 @@ impl Driver {
         (node.iod_at, node.configd_at) = (None, None);
     }
 
-    fn end_iod(&mut self, node: usize) {
+    fn end_iod(&mut self, node: usize, with_machine: bool) {
         let now = self.world.now();
         let state = &mut self.nodes[node];
-        if state.iod.is_none() {
+        if state.iod.is_none() && state.left.is_empty() {
             return;
         }
-        self.end_plane(node);
+        self.end_plane(node, with_machine);
         let state = &mut self.nodes[node];
         state.iod = None;
         self.storage.orphan(now, state.id);
@@ -115,8 +116,9 @@ impl Driver {
             return;
         }
         self.say(|| format!("node {node}: vxiod is killed"));
-        self.world.kill_client(node, V);
-        self.end_iod(node);
+        self.end_iod(node, false);
+        self.nodes[node].is_leaving = true;
+        self.leave_port(node);
         let at = self.world.now() + down;
         let heard = self.draw.pick(self.nodes[node].to_configd.len() + 1);
         let node = &mut self.nodes[node];
@@ -125,6 +127,17 @@ impl Driver {
         node.to_iod.clear();
         node.to_configd.truncate(heard);
         node.to_configd.push_back(Heard::Gone);
+    }
+
+    /// The port of a vxiod that was killed is left when disks have done what it told them.
+    pub(super) fn leave_port(&mut self, node: usize) {
+        let waits = self.broken != Some(Mutant::OrphansUnawaited);
+        let is_stopped = self.is_stopped(node);
+        let state = &mut self.nodes[node];
+        if state.is_leaving && !is_stopped && (state.left.is_empty() || !waits) {
+            state.is_leaving = false;
+            self.world.kill_client(node, V);
+        }
     }
 
     /// Only vxconfigd is killed, and starts again after this time. What it had said last may have been

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use cvm::core::iod::{Iod, Table};
 use cvm::disk::{FoundDisk, FoundSlot, ImportError, groups};
 use cvm::model::op::{Attribute, Op};
-use cvm::model::{Group, Name, Owner, UniqueId, Volume};
+use cvm::model::{Group, Name, Owner, UniqueId, Volume, VolumeState};
 use cvm::request::{GroupRequest, Reply, Request};
 use cvm::sim::access;
 use llt::NodeSet;
@@ -393,6 +393,10 @@ fn unequal(table: &Table) -> Option<String> {
     if let Some((volume, _)) = group.volumes.iter().find(|(_, volume)| volume.fill.is_some()) {
         return Some(format!("volume {volume} of {name} is filled for ever"));
     }
-    let copied = group.plexes.iter().find(|(_, plex)| plex.needs_copy());
+    // Of a volume that holds nothing of use nothing is copied.
+    let is_valid = |plex: &Name| {
+        group.volume_of(plex).is_some_and(|(_, volume)| volume.state != VolumeState::Invalid)
+    };
+    let copied = group.plexes.iter().find(|(name, plex)| plex.needs_copy() && is_valid(name));
     copied.map(|(plex, record)| format!("plex {plex} of {name} is {} for ever", record.state))
 }

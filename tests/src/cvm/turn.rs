@@ -108,7 +108,10 @@ impl Driver {
 
     fn iod_output(&mut self, node: usize) -> bool {
         let state = &mut self.nodes[node];
-        let Some(output) = state.iod_out.pop_front() else { return false };
+        // A port is opened when the vxiod before has let go of it.
+        let is_leaving = state.is_leaving;
+        let may = |output: &mut IodOutput| !matches!(output, IodOutput::OpenPort if is_leaving);
+        let Some(output) = state.iod_out.pop_front_if(may) else { return false };
         let (world, said) = (&mut self.world, &mut self.said);
         match output {
             IodOutput::Broadcast(payload) => {
@@ -463,8 +466,10 @@ impl Driver {
     fn check_copies(&mut self) {
         let members = || self.nodes.iter().filter(|node| node.member().is_some());
         let reconfig = |node: &Node| node.member().map(|iod| iod.role().reconfig);
+        // Reconfigurations are counted anew when all have left, whom one that stands still does not miss.
+        let counts = |node: &&Node| self.has_lease(node.id.index());
         let mut wrong = None;
-        for copier in members() {
+        for copier in members().filter(counts) {
             let same = |node: &&Node| reconfig(node) == reconfig(copier);
             for (volume, number) in copier.plane.copies() {
                 let runs = |node: &Node| {
@@ -475,7 +480,9 @@ impl Driver {
                 if !runs(copier) || !copier.iod_out.is_empty() {
                     continue;
                 }
-                for node in members().filter(|node| node.iod_out.is_empty()).filter(same) {
+                for node in
+                    members().filter(|node| node.iod_out.is_empty()).filter(same).filter(counts)
+                {
                     if runs(node) && node.plane.held(volume) != Some(number) {
                         wrong = Some((copier.id, node.id, volume.clone()));
                     }

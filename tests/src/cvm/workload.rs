@@ -210,7 +210,7 @@ impl Driver {
             }
             10 => (Request::Cluster(ClusterRequest::Stop), Effect::None),
             11 if draw.chance(0.5) => match instant(&group, draw) {
-                Some(of) => (op(of), Effect::None),
+                Some((of, effect)) => (op(of), effect),
                 None => self.any_group(&access, draw),
             },
             11 => match self.snapshot(&group, draw) {
@@ -291,8 +291,8 @@ fn detach_policy(draw: &mut Draw) -> Op {
     Op::Set(vec![GroupAttribute::DetachPolicy(policies[draw.pick(policies.len())])])
 }
 
-/// A step in the life of an instant snapshot.
-fn instant(group: &Group, draw: &mut Draw) -> Option<Op> {
+/// A step in the life of an instant snapshot, and what comes of it.
+fn instant(group: &Group, draw: &mut Draw) -> Option<(Op, Effect)> {
     let tops = || group.volumes.iter().filter(|(_, volume)| !volume.layer);
     let is_used =
         |volume: &Volume| volume.fill.is_some() || group.filled_from(volume.common.rid).is_some();
@@ -303,7 +303,9 @@ fn instant(group: &Group, draw: &mut Draw) -> Option<Op> {
         if is_used(volume) {
             // It is removed in the middle, now and then.
             if volume.fill.is_some() && draw.chance(0.1) {
-                return Some(Op::RemoveVolume { volume: volume_name, force: true });
+                let (group, volume) = (group.name.clone(), name.clone());
+                let gone = Effect::Volume { group, volume, made: false };
+                return Some((Op::RemoveVolume { volume: volume_name, force: true }, gone));
             }
             continue;
         }
@@ -324,7 +326,7 @@ fn instant(group: &Group, draw: &mut Draw) -> Option<Op> {
             steps.push(Op::Prepare { volume: volume_name, count, storage: Vec::new() });
         }
     }
-    (!steps.is_empty()).then(|| steps.swap_remove(draw.pick(steps.len())))
+    (!steps.is_empty()).then(|| (steps.swap_remove(draw.pick(steps.len())), Effect::None))
 }
 
 fn pick<'a>(names: impl ExactSizeIterator<Item = &'a Name>, draw: &mut Draw) -> Name {
