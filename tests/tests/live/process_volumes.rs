@@ -10,10 +10,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use cvm::disk::{map_of, read_map};
 use cvm::model::{Group, KernelState, PlexState};
 use cvm::volume::{MirrorIndex, PlexMode, Target, VolumeMap};
-use fixedbitset::FixedBitSet;
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
 use tools::muster::{programs, volumes, wait};
@@ -418,25 +416,7 @@ pub(crate) fn wait_equal_on(cluster: &Temporary, node: u8, volume: &str, lost: u
 
 /// The regions that a node has marked in the log of a volume, in all copies of it.
 pub(crate) fn marked(cluster: &Temporary, volume: &str, node: u8) -> Vec<usize> {
-    let map = VolumeMap::new(&group(cluster, 0), volume).unwrap();
-    let log = map.mirrors()[0].log.as_ref().expect("it has a log");
-    let paths = volumes::disk_paths(&cluster.cluster);
-    let devices: Vec<_> = paths.iter().map(|path| cvm::io::Device::open(path).unwrap()).collect();
-    let mut all: Option<FixedBitSet> = None;
-    for copy in &log.copies {
-        let disk = &map.disks()[copy.disk.0];
-        let labels = devices.iter().filter_map(|device| Some((device, device.label().ok()?)));
-        let (device, label) = labels.into_iter().find(|(_, label)| label.disk == *disk).unwrap();
-        let (number, mut dirty) = (map_of(node), FixedBitSet::new());
-        let at = copy.at + log.shape.at(number);
-        let bytes = device.read_public(&label, at, u64::from(log.shape.blocks)).unwrap();
-        if read_map(copy.name, log.shape, number, &bytes, &mut dirty) > 0 {
-            // It was not used yet.
-            return Vec::new();
-        }
-        all.get_or_insert_with(|| dirty.clone()).intersect_with(&dirty);
-    }
-    all.unwrap().ones().collect()
+    volumes::marked(&cluster.cluster, "shdg", volume, node).unwrap()
 }
 
 /// What a vxiod has said of a volume each time that it was made equal: how many megabytes it has copied

@@ -8,8 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cvm::client::Client;
+use cvm::disk::{map_of, read_map};
+use cvm::io::Device;
 use cvm::request::{ClusterRequest, Reply, Request};
 use cvm::snapshot::Snapshot;
+use cvm::volume::{MirrorIndex, VolumeMap};
+use fixedbitset::FixedBitSet;
 use rustix::process::Signal;
 
 use super::binaries::Binaries;
@@ -24,6 +28,40 @@ pub const DAEMONS: [&str; 2] = ["vxiod", "vxconfigd"];
 /// The shared disks of a cluster, in its folder.
 pub fn disk_paths(cluster: &Cluster) -> Vec<PathBuf> {
     (0..cluster.disks).map(|disk| cluster.dir.join(format!("disk_{disk}"))).collect()
+}
+
+/// The regions that a node has marked as dirty in the log of a volume, in all copies of it: as they are on
+/// the disks, whoever runs. None if its map was not used yet.
+///
+/// # Errors
+/// If the group is not in force at the node, the volume has no log, or a disk cannot be read.
+pub fn marked(cluster: &Cluster, group: &str, volume: &str, node: u8) -> Result<Vec<usize>> {
+    let snapshot = snapshot(cluster, node)?;
+    let mut groups = snapshot.groups.iter().map(|shown| &shown.group);
+    let group = groups.find(|shown| shown.name.as_str() == group).context("no group")?;
+    let map = VolumeMap::new(group, volume).context("no volume")?;
+    let log = map.mirror(MirrorIndex::VOLUME).log.as_ref().context("no log")?;
+    let mut devices = Vec::new();
+    for path in disk_paths(cluster) {
+        let device = Device::open(&path)?;
+        if let Ok(label) = device.label() {
+            devices.push((device, label));
+        }
+    }
+    let mut all: Option<FixedBitSet> = None;
+    for copy in &log.copies {
+        let disk = &map.disks()[copy.disk.0];
+        let known = devices.iter().find(|(_, label)| label.disk == *disk);
+        let (device, label) = known.with_context(|| format!("no disk {disk}"))?;
+        let (number, mut dirty) = (map_of(node), FixedBitSet::new());
+        let at = copy.at + log.shape.at(number);
+        let bytes = device.read_public(label, at, u64::from(log.shape.blocks))?;
+        if read_map(copy.name, log.shape, number, &bytes, &mut dirty) > 0 {
+            return Ok(Vec::new());
+        }
+        all.get_or_insert_with(|| dirty.clone()).intersect_with(&dirty);
+    }
+    Ok(all.iter().flat_map(FixedBitSet::ones).collect())
 }
 
 /// Makes the disks, `size` bytes each, and shows them to every node.

@@ -15,6 +15,8 @@ mod changes;
 pub mod client;
 mod client_process;
 pub mod corosync;
+mod failover;
+mod fio;
 mod idle;
 mod job;
 mod memory;

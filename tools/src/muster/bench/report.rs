@@ -11,9 +11,10 @@ use super::super::cli::Workload;
 use super::super::cluster::{Cluster, Transport};
 use super::changes::{Cause, Times};
 use super::corosync::{CANDIDATES, DETECTORS};
+use super::fio::Outcome;
 use super::job::Job;
 use super::side::Round;
-use super::volume::{Aio, NBDKIT, Outcome, Test};
+use super::volume::{Aio, NBDKIT, Test};
 
 /// What a figure is of.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -1,5 +1,6 @@
 //! The workload `txn`: a group of a thousand records on a cluster with disks. How long a transaction
-//! takes, a listing, an import, and how soon another master carries out the next transaction.
+//! takes, a listing, an import, and how soon another master carries out the next transaction; then what a
+//! lost master costs those who write ([`failover`]).
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -18,6 +19,7 @@ use super::super::temporary::Temporary;
 use super::super::testbed::UpOptions;
 use super::super::{programs, volumes, wait};
 use super::report::{Figures, Key, Measured};
+use super::{failover, fio};
 
 const DISKS: u8 = 3;
 const DISK_SIZE: u64 = 512 << 20;
@@ -32,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// # Errors
 /// If the cluster cannot be made, or anything is refused.
 pub(super) fn measure(args: &BenchArgs, nodes: u8) -> Result<Figures> {
+    if nodes > 1 {
+        fio::installed()?;
+    }
     let network = args.network.network()?;
     let (disks, disk_size) = (DISKS, DISK_SIZE);
     let options = UpOptions {
@@ -92,9 +97,13 @@ fn round(cluster: &mut Temporary, nodes: u8, figures: &mut Figures) -> Result<()
         let (master, other) = fail_over(cluster)?;
         times("failover", start);
         cluster.start(master)?;
-        change(cluster, other, &Request::Group(GroupRequest::Destroy(name(GROUP)?)))?;
+        destroy(cluster, other)?;
+        change(cluster, other, &init()?)?;
+        let (master, other) = failover::measure(cluster, GROUP, nodes, figures)?;
+        cluster.start(master)?;
+        destroy(cluster, other)?;
     } else {
-        change(cluster, 0, &Request::Group(GroupRequest::Destroy(name(GROUP)?)))?;
+        destroy(cluster, 0)?;
     }
     let mut flushes = Histogram::<u64>::new(3)?;
     for _ in 0..100 {
@@ -177,6 +186,10 @@ fn init() -> Result<Request> {
 fn make(volume: &str) -> Result<Request> {
     let make = Make::new(name(volume)?, Some(2048), VolumeLayout::Concat);
     Ok(Request::Op { group: name(GROUP)?, op: Op::Make(Box::new(make)) })
+}
+
+fn destroy(cluster: &Temporary, node: u8) -> Result<()> {
+    change(cluster, node, &Request::Group(GroupRequest::Destroy(name(GROUP)?)))
 }
 
 fn deport() -> Result<GroupRequest> {

@@ -19,7 +19,8 @@ use llt::{Duration, Instant};
 use super::super::super::temporary::Temporary;
 use super::super::super::volumes;
 use super::super::super::wait::now;
-use super::{Case, GROUP, Layout, NODE, Outcome, SIZE};
+use super::super::fio::Outcome;
+use super::{Case, GROUP, Layout, NODE, SIZE};
 
 /// Where both lie.
 #[derive(Debug)]
@@ -135,7 +136,7 @@ impl Run<'_> {
             self.took[place].as_secs_f64() * 1e6
         };
         let mib = iops * f64::from(self.case.size) / f64::from(1 << 20);
-        Ok(Outcome { iops, mib, p50_us: us(50), p99_us: us(99) })
+        Ok(Outcome { iops, mib, p50_us: us(50), p99_us: us(99), max_us: us(100) })
     }
 
     /// A request begins, with the buffer of its slot.

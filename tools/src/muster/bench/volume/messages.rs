@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::super::super::temporary::Temporary;
 use super::super::super::{control, volumes, wait};
-use super::fio::Fio;
+use super::super::fio::Fio;
 use super::{GROUP, NODE};
 
 /// How much longer fio runs than is counted: until the cluster knows that the node writes.

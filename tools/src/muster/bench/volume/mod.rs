@@ -2,17 +2,16 @@
 //! them, in the same round, files of the same size in the same folder: through the same engine, and
 //! through servers that others wrote.
 //!
-//! `fio` is the client of all but of `engine`, which is what a volume does by itself, `peers` what is measured beside volumes, `messages` counts what the
+//! `fio` (`super::fio`) is the client of all but of `engine`, which is what a volume does by itself, `peers` what is measured beside volumes, `messages` counts what the
 //! cluster says to itself meanwhile, `table` shows the figures.
 
 mod engine;
-mod fio;
 mod messages;
 mod peers;
 pub(super) mod table;
 
 use std::path::Path;
-use std::process::Child;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
@@ -21,10 +20,9 @@ use super::super::cli::{BenchArgs, Workload};
 use super::super::temporary::Temporary;
 use super::super::testbed::UpOptions;
 use super::super::{programs, wait};
+use super::fio::{self, Access, Fio, Outcome, Place, Run};
 use super::report::{Cost, Figures, Key, Measured};
 use engine::{Engine, Through};
-pub(super) use fio::{Access, Outcome};
-use fio::{Fio, Place, Run};
 use peers::Peer;
 pub(super) use peers::{Aio, NBDKIT};
 
@@ -72,10 +70,6 @@ enum Subject {
     /// Nobody: it is done here.
     Engine(Through),
 }
-
-/// A process that ends when this is dropped.
-#[derive(Debug)]
-struct Doomed(Child);
 
 /// Bytes of each volume and each file.
 const SIZE: u64 = 256 << 20;
@@ -189,6 +183,12 @@ fn copied() -> impl Iterator<Item = Layout> {
     Layout::ALL.into_iter().filter(|layout| layout.has_copies())
 }
 
+/// In all of a volume, or of a file.
+fn everywhere(place: &Place, case: Case, time: Option<Duration>) -> Run<'_> {
+    let Case { access, size, depth } = case;
+    Run { place, access, at: 0, len: SIZE, size, depth, time }
+}
+
 /// A shared group with a volume of each layout, which the first node may write.
 fn make_volumes(cluster: &Temporary) -> Result<()> {
     let run = |words: &[&str]| programs::run(cluster, NODE, words, "").map(drop);
@@ -244,7 +244,7 @@ impl Bench<'_> {
                 Subject::Engine(_) => continue,
             };
             let access = Access::SequentialWrite;
-            let run = Run { place: &place, access, size: LARGE, depth: DEEP, time: None };
+            let run = everywhere(&place, Case { access, size: LARGE, depth: DEEP }, None);
             Fio::start(self.cluster, self.program, &run)?.finish()?;
             bar.inc(1);
         }
@@ -273,7 +273,7 @@ impl Bench<'_> {
             let fio = Fio::start(
                 self.cluster,
                 self.program,
-                &Run { place: &place, access, size, depth, time },
+                &everywhere(&place, Case { access, size, depth }, time),
             )?;
             let messages = messages::count(self.cluster, layout.volume(), fio, self.args.time)?;
             let key = self.key(Case { access, size, depth }, layout);
@@ -284,7 +284,7 @@ impl Bench<'_> {
     }
 
     fn one(&self, subject: Subject, case: Case) -> Result<Outcome> {
-        let Case { access, size, depth } = case;
+        let Case { access, size, .. } = case;
         let place = match subject {
             Subject::Volume(layout) => self.volume(layout),
             Subject::Peer(index) => self.peers[index].place(access).clone(),
@@ -297,7 +297,7 @@ impl Bench<'_> {
             Subject::Peer(index) => self.peers[index].settle(),
         };
         settle()?;
-        let run = Run { place: &place, access, size, depth, time: Some(self.args.time) };
+        let run = everywhere(&place, case, Some(self.args.time));
         let outcome = Fio::start(self.cluster, self.program, &run)?.finish();
         let outcome = outcome.with_context(|| format!("{} of {size} bytes", access.name()))?;
         // What it has left in memory is not for the next one to wait for.
@@ -338,13 +338,6 @@ impl Bench<'_> {
                 Subject::Peer(_) | Subject::Volume(_) => {}
             }
         }
-    }
-}
-
-impl Drop for Doomed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -14,9 +14,9 @@ use super::super::super::cli::BenchArgs;
 use super::super::super::netns::system;
 use super::super::super::temporary::Temporary;
 use super::super::super::{daemons, wait};
+use super::super::fio::{Access, Doomed, Place};
 use super::super::report::Measured;
-use super::fio::{Access, Place};
-use super::{Doomed, SIZE};
+use super::SIZE;
 
 /// A file and who serves it; nothing of it is left when it is dropped.
 #[derive(Debug)]

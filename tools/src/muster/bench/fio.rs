@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::super::super::netns::system;
-use super::super::super::temporary::Temporary;
-use super::super::super::{daemons, wait};
-use super::{Doomed, SIZE};
+use super::super::netns::system;
+use super::super::temporary::Temporary;
+use super::super::{daemons, wait};
 
 /// What fio does.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(in super::super) enum Access {
+pub(super) enum Access {
     /// Anywhere.
     RandomRead,
     /// Anywhere.
@@ -36,11 +35,19 @@ pub(super) enum Place {
     Nbd(String),
 }
 
+/// A process that ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Doomed(pub(super) Child);
+
 /// One run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run<'a> {
     pub(super) place: &'a Place,
     pub(super) access: Access,
+    /// From this byte on.
+    pub(super) at: u64,
+    /// Within so many bytes.
+    pub(super) len: u64,
     /// Bytes of each request.
     pub(super) size: u32,
     /// Requests under way.
@@ -61,15 +68,17 @@ pub(super) struct Fio {
 
 /// What came of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in super::super) struct Outcome {
+pub(super) struct Outcome {
     /// Requests per second.
-    pub(in super::super) iops: f64,
+    pub(super) iops: f64,
     /// MiB per second.
-    pub(in super::super) mib: f64,
+    pub(super) mib: f64,
     /// From handing a request over to its answer, in microseconds.
-    pub(in super::super) p50_us: f64,
+    pub(super) p50_us: f64,
     /// The same.
-    pub(in super::super) p99_us: f64,
+    pub(super) p99_us: f64,
+    /// The same, of the slowest.
+    pub(super) max_us: f64,
 }
 
 /// What fio prints with `--output-format=json`, as far as it is of use.
@@ -95,6 +104,7 @@ struct Direction {
 
 #[derive(Debug, Deserialize)]
 struct Latency {
+    max: u64,
     /// By per cent, with six decimals; not there where nothing was done.
     #[serde(default)]
     percentile: BTreeMap<String, f64>,
@@ -105,7 +115,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 impl Access {
     /// In tables and JSON.
-    pub(in super::super) fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::RandomRead => "random read",
             Self::RandomWrite => "random write",
@@ -163,7 +173,8 @@ impl Run<'_> {
         all.push(format!("--rw={}", self.access.rw()));
         all.push(format!("--bs={}", self.size));
         all.push(format!("--iodepth={}", self.depth));
-        all.push(format!("--size={SIZE}"));
+        all.push(format!("--offset={}", self.at));
+        all.push(format!("--size={}", self.len));
         match self.time {
             Some(time) => {
                 all.push("--time_based".to_owned());
@@ -182,10 +193,10 @@ impl Run<'_> {
 }
 
 impl Fio {
-    /// Starts it; it does not outlive this thread.
+    /// Starts it; it does not outlive this thread. Those that run at a time begin at different places.
     pub(super) fn start(cluster: &Temporary, program: &Path, run: &Run<'_>) -> Result<Self> {
-        let output = cluster.folder().join("fio.json");
-        let errors = cluster.folder().join("fio.err");
+        let output = cluster.folder().join(format!("fio-{}.json", run.at));
+        let errors = cluster.folder().join(format!("fio-{}.err", run.at));
         let mut command = daemons::detached(&cluster.cluster, &cluster.binaries, None);
         command.arg(program).args(run.arguments());
         command.current_dir(cluster.folder()).stdin(Stdio::null());
@@ -253,6 +264,7 @@ fn understand(output: &str, access: Access) -> Result<Outcome> {
         mib: done.bw_bytes / f64::from(1 << 20),
         p50_us: us("50.000000")?,
         p99_us: us("99.000000")?,
+        max_us: Duration::from_nanos(done.lat_ns.max).as_secs_f64() * 1e6,
     })
 }
 
@@ -262,9 +274,16 @@ fn understand(output: &str, access: Access) -> Result<Outcome> {
 /// If it is not there.
 pub(super) fn installed() -> Result<PathBuf> {
     system::find("fio").context(
-        "the workload volume needs fio with its engine nbd (Debian: apt-get install fio): not on \
+        "the workloads txn and volume need fio with its engine nbd (Debian: apt-get install fio): not on \
          the PATH, nor in /usr/sbin or /sbin",
     )
+}
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[cfg(test)]
@@ -280,7 +299,7 @@ mod tests {
         assert_eq!(split(SAMPLE).0, "fio: connected to NBD server\n");
         let outcome = understand(SAMPLE, Access::RandomWrite).unwrap();
         let (iops, mib) = (12_203.592_814, 49_985_916.0 / 1_048_576.0);
-        let expected = Outcome { iops, mib, p50_us: 60.16, p99_us: 160.768 };
+        let expected = Outcome { iops, mib, p50_us: 60.16, p99_us: 160.768, max_us: 21_478.948 };
         assert_eq!(outcome, expected);
         let (_, json) = split(SAMPLE);
         assert_eq!(split(json), ("", json));
@@ -302,10 +321,11 @@ mod tests {
     fn a_run_with_a_time_goes_on_until_it_is_over() {
         let place = Place::nbd("dg/vol", Path::new("/run/nbd.sock"));
         let (access, size, depth) = (Access::SequentialRead, 1 << 20, 32);
-        let run = Run { place: &place, access, size, depth, time: Some(Duration::from_secs(1)) };
+        let (at, len, time) = (4096, 256 << 20, Some(Duration::from_secs(1)));
+        let run = Run { place: &place, access, at, len, size, depth, time };
         let arguments = run.arguments().join(" ");
         let expected = "--name=bench --ioengine=nbd --uri=nbd+unix:///dg/vol?socket=/run/nbd.sock \
-                        --rw=read --bs=1048576 --iodepth=32 --size=268435456 --time_based \
+                        --rw=read --bs=1048576 --iodepth=32 --offset=4096 --size=268435456 --time_based \
                         --runtime=1000ms --thread";
         assert!(arguments.starts_with(expected), "{arguments}");
         let place = Place::File("/dir/file".into());
