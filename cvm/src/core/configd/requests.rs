@@ -12,7 +12,7 @@ use crate::core::iod::{Command, ModeRefused, Pace, Role, Task};
 use crate::core::txn::TxnId;
 use crate::core::wire::parcel::Way;
 use crate::disk::{Decision, RequestId};
-use crate::model::{Activation, Name, UniqueId};
+use crate::model::{Activation, KernelState, Name, UniqueId};
 use crate::request::{ClusterRequest, Failure, GroupRequest, Reply, Request};
 use crate::stats::{Reset, Stats};
 
@@ -83,9 +83,14 @@ impl Configd {
             Ok(table) => table,
             Err(failure) => return Reply::Failed(failure),
         };
+        // Right after the change that begins it vxiod has not told of it yet.
+        let record = table.image.group.volumes.get(&volume);
+        let is_due = record.is_some_and(|record| {
+            record.kernel == KernelState::Enabled && (record.fill.is_some() || record.needs_sync())
+        });
         let group = table.image.group.id.clone();
         let is_it = |task: &&Task| task.group == group && task.volume == volume;
-        if !self.tasks.iter().any(|task| is_it(&task)) {
+        if !is_due && !self.tasks.iter().any(|task| is_it(&task)) {
             let text = format!("no copies of volume {volume} are being made");
             return Reply::Failed(Failure::plain(text));
         }
