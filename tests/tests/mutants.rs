@@ -16,8 +16,10 @@ fn caught(mutant: Mutant, kind: Kind, seeds: u64) -> Option<u64> {
     let name = format!("{mutant:?}");
     // Seeds before these were tried, and take most of a minute.
     let first = match mutant {
-        Mutant::ChangesUnnoted => 340,
-        Mutant::FillUnawaited => 85,
+        Mutant::ChangesUnnoted => 350,
+        Mutant::FillUnawaited => 10,
+        Mutant::FlushForgotten => 19,
+        Mutant::OrphansUnawaited => 16,
         _ => 1,
     };
     (first..first + seeds).find(|seed| {
