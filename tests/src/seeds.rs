@@ -26,6 +26,11 @@ pub const REGRESSIONS: &[Regression] = &[
         3_000_663,
         "a write that failed on the last plex was kept by the one that was copied from it, and had been there already",
     ),
+    failed(
+        Kind::Cvm,
+        3_001_638,
+        "a volume that could not be filled was never said to be invalid, for a program had it open",
+    ),
     failed(Kind::Jeopardy, 48, "a proposer that does not fit the clique kept freezing the others"),
     failed(Kind::Pause, 257, "a proposer that does not fit the clique kept freezing the others"),
     failed(Kind::Record, 7, "leftovers of a view were released before arbitration"),

@@ -506,9 +506,10 @@ impl Reactor {
         let kernel = self.clients.kill_kernel_clients();
         self.clients.find_closed(now, &mut self.stack, None);
         self.clients.stop_registered(CloseReason::Ejected);
+        // What kernel-type clients left under way has the time until the others notice.
         if !leaves_something {
             self.stack.bye(now);
-        } // What kernel-type clients left under way has the time until the others notice.
+        }
         self.send_last(now);
         self.flush_links(now);
         self.end_halted(kernel, port, halt::words(cause));

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use cvm::core::iod::LogIo;
-use cvm::disk::Image;
-use cvm::disk::{DRL_BLOCK, RECOVERY_MAP, map_of, read_map};
+use cvm::disk::{DRL_BLOCK, Image, RECOVERY_MAP, map_of, read_map};
 use cvm::model::KernelState;
 use cvm::volume::{DiskOp, MirrorIndex, MirrorLog, Request, VolumeMap};
 use fixedbitset::FixedBitSet;

@@ -53,8 +53,10 @@ impl Wanted {
     /// These plexes are current now: what they had and the last one had not is written anew.
     pub(super) fn forget_ahead(&mut self, group: &UniqueId, current: &[Name]) {
         if let Some((findings, _)) = self.wanted.get_mut(group) {
-            let is_ahead = |finding: &Finding| matches!(finding, Finding::PlexFailed(plex, None) if current.contains(plex));
-            findings.retain(|finding| !is_ahead(finding));
+            findings.retain(|finding| match finding {
+                Finding::PlexFailed(plex, None) => !current.contains(plex),
+                _ => true,
+            });
         }
     }
 
