@@ -47,7 +47,9 @@ pub(super) struct Shard {
     pub(super) hung: Arc<HungDisks>,
     /// What shared disks are told it has to allow.
     lease: Option<Arc<IoLease>>,
-    /// Operations that wait for that.
+    /// The ring holds it, or the one before.
+    is_tied: bool,
+    /// Operations that wait for a lease.
     leaseless: Vec<Flight>,
     /// The time of what is done now: it is looked up once for what has come together.
     pub(super) now: Instant,
@@ -103,6 +105,8 @@ pub(super) struct Flight {
     pub(super) is_given_up: bool,
     /// What is written to a log; other data are the request's.
     log: Option<IoBuffer>,
+    /// That a shared disk is told a change under: the registration on port v lasts as long as its flights.
+    lease: Option<Arc<IoLease>>,
 }
 
 /// Starts the thread of a shard.
@@ -154,6 +158,7 @@ impl Shard {
             flights: Slab::new(),
             hung,
             lease: None,
+            is_tied: false,
             leaseless: Vec::new(),
             now: now(),
             past: Stats::default(),
@@ -199,6 +204,7 @@ impl Shard {
                 self.busy.extend(self.volumes.keys());
             }
             self.settle();
+            self.untie();
         }
     }
 
@@ -257,7 +263,16 @@ impl Shard {
                 self.set_io(number, io);
             }
             ToShard::Lease(lease) => {
-                self.driver.tie(lease.as_deref().map(AsFd::as_fd));
+                if let Some(lease) = &lease {
+                    let is_tied = self.driver.tie(Some(lease.as_fd()));
+                    self.is_tied |= is_tied;
+                    if !is_tied {
+                        tracing::warn!(
+                            "if this process is killed, what its disks have been told may be done later \
+                             than others think"
+                        );
+                    }
+                }
                 self.lease = lease;
             }
             ToShard::Release(volume) => self.release(volume),
@@ -503,7 +518,8 @@ impl Shard {
             self.trace.op_begins(self.now, number, volume, op.id);
         }
         let (begun, is_given_up) = (self.now, false);
-        self.find_way(Flight { volume: number, op, disk, begun, is_given_up, log });
+        let lease = None;
+        self.find_way(Flight { volume: number, op, disk, begun, is_given_up, log, lease });
     }
 
     fn find_way(&mut self, flight: Flight) {
@@ -538,20 +554,30 @@ impl Shard {
             self.landed(flight, false);
             return;
         };
-        if self.lacks_lease(flight.volume) {
-            self.leaseless.push(flight);
-            return;
+        if self.is_shared(flight.volume) {
+            let Some(lease) = self.lease.as_ref().filter(|lease| lease.holds()) else {
+                self.leaseless.push(flight);
+                return;
+            };
+            // Nobody is in the way of what is only read.
+            flight.lease = flight.op.work.changes().then(|| Arc::clone(lease));
         }
         flight.begun = self.now;
         let key = self.flights.insert(flight) as u64;
         self.driver.submit(key, Operation { file: Arc::clone(&found.file), what });
     }
 
-    /// The disks of the volume belong to several nodes, and others may have gone on without this one.
-    fn lacks_lease(&self, number: VolumeNumber) -> bool {
-        let is_shared = |volume: &Volume| volume.rules().is_shared;
-        self.volumes.get(&number).is_some_and(is_shared)
-            && !self.lease.as_ref().is_some_and(|lease| lease.holds())
+    /// The disks of the volume belong to several nodes: others may have gone on without this one.
+    fn is_shared(&self, number: VolumeNumber) -> bool {
+        self.volumes.get(&number).is_some_and(|volume| volume.rules().is_shared)
+    }
+
+    /// A lease that is over is let go of by the ring as well, when the last flight under it has landed.
+    fn untie(&mut self) {
+        let is_still = |flights: &Slab<Flight>| flights.iter().all(|(_, flight)| flight.lease.is_none());
+        if self.is_tied && self.lease.is_none() && is_still(&self.flights) {
+            self.is_tied = !self.driver.tie(None);
+        }
     }
 
     /// What waits for the lease: it may go; or this node is told that it is out, and what it is told

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Weak, OnceLock};
 
 use bytes::Bytes;
 use crossbeam::channel::{Sender, unbounded};
@@ -27,18 +27,20 @@ pub(super) struct Job {
     lease: Option<Leased>,
 }
 
-/// An operation on a disk that belongs to several nodes.
+/// An operation on a disk that belongs to several nodes. Before it begins it holds up no end of the
+/// registration that it was asked for under.
 #[derive(Clone, Debug)]
-struct Leased(Option<Arc<IoLease>>);
+struct Leased(Weak<IoLease>);
 
 impl Leased {
-    fn holds(&self) -> bool {
-        self.0.as_ref().is_some_and(|lease| lease.holds())
+    /// The lease, to be kept until the operation is over.
+    fn held(&self) -> Option<Arc<IoLease>> {
+        self.0.upgrade().filter(|lease| lease.holds())
     }
 
     /// It was begun under this registration.
     fn is_of(&self, lease: Option<&Arc<IoLease>>) -> bool {
-        self.0.as_ref().zip(lease).is_some_and(|(own, lease)| Arc::ptr_eq(own, lease))
+        lease.is_some_and(|lease| std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(lease)))
     }
 }
 
@@ -208,7 +210,8 @@ impl Disks {
                 }
             }
         }
-        let lease = is_shared.then(|| Leased(self.lease.clone()));
+        let of = |lease: &Option<Arc<IoLease>>| lease.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let lease = is_shared.then(|| Leased(of(&self.lease)));
         let job = Job { disk: disk.clone(), what, lease };
         // What was asked of a disk is done in that order.
         if job.lease.is_some() && self.leaseless.iter().any(|other| other.disk == job.disk) {
@@ -317,7 +320,7 @@ impl Disks {
             let Some(leased) = &job.lease else { continue };
             if !leased.is_of(self.lease.as_ref()) {
                 ended.extend(job.refused());
-            } else if leased.holds() {
+            } else if leased.held().is_some() {
                 self.pass_on(job);
             } else {
                 self.leaseless.push(job);
@@ -361,7 +364,8 @@ impl AsFd for Disks {
 /// The disk is opened each time: its path may lead elsewhere by now.
 fn perform(place: &mut Place, job: Job) -> Done {
     let found = place.find(&job.disk);
-    if job.lease.as_ref().is_some_and(|lease| !lease.holds()) {
+    let lease = job.lease.as_ref().map(Leased::held);
+    if lease.as_ref().is_some_and(Option::is_none) {
         return Done::Leaseless(Box::new(job));
     }
     match job.what {

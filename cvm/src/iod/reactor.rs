@@ -4,7 +4,7 @@ use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
@@ -33,7 +33,9 @@ pub(super) struct Reactor {
     iod: Iod,
     port: Option<Port>,
     /// Port v was this node's when it was to be opened: it is tried again.
-    opens: Option<Instant>,
+    opens: Option<Opening>,
+    /// Port v that is to be closed, as soon as nothing is under way that shared disks were told before.
+    leaving: Option<(Port, Weak<IoLease>)>,
     /// What shared disks are told it has to allow: of this registration on port v.
     lease: Option<Arc<IoLease>>,
     listener: UnixListener,
@@ -47,6 +49,13 @@ pub(super) struct Reactor {
     /// What groups are called that are imported here.
     names: Names,
     ends: Arc<AtomicBool>,
+}
+
+/// The next attempt to open port v.
+struct Opening {
+    at: Instant,
+    /// When it is said that it is not open yet.
+    tells: Instant,
 }
 
 impl Reactor {
@@ -66,12 +75,14 @@ impl Reactor {
         let (disks, door, plane) =
             (Disks::new(&root, &hung)?, Door::new(&root, nbd)?, Plane::new(&hung)?);
         let upcalls = UpcallWriter::default();
-        let (port, opens, lease, configd, names) = (None, None, None, None, Names::default());
+        let (port, opens, leaving, lease, configd) = (None, None, None, None, None);
+        let names = Names::default();
         Ok(Self {
             root,
             iod,
             port,
             opens,
+            leaving,
             lease,
             listener,
             configd,
@@ -102,7 +113,8 @@ impl Reactor {
 
     fn next_deadline(&self) -> Option<Instant> {
         let lease = self.disks.is_leaseless().then(|| now() + LEASE);
-        let own = earliest(self.opens, lease);
+        let close = self.leaving.is_some().then(|| now() + CLOSE_AGAIN);
+        let own = earliest(self.opens.as_ref().map(|opening| opening.at), earliest(lease, close));
         earliest(earliest(self.iod.next_deadline(), self.disks.deadline()), own)
     }
 
@@ -126,8 +138,9 @@ impl Reactor {
         }
         self.door.turn(now(), &mut self.iod, &mut self.plane);
         self.iod.handle_timer(now());
-        if self.opens.take_if(|at| *at <= now()).is_some() {
-            self.open_port(false);
+        self.close_if_still();
+        if let Some(opening) = self.opens.take_if(|opening| opening.at <= now()) {
+            self.open_port(Some(opening));
         }
         self.drain();
         if let Some(port) = &mut self.port {
@@ -307,12 +320,8 @@ impl Reactor {
                     self.send(|port| port.broadcast(&payload, Level::Safe, true));
                 }
                 IodOutput::ClosePort => {
-                    self.set_lease(None);
                     self.opens = None;
-                    if let Some(port) = self.port.take() {
-                        // What was said is said: others are to hear that we leave in order.
-                        let _ = port.close();
-                    }
+                    self.close_port();
                 }
                 IodOutput::CopyRange { volume, number } => self.plane.copy(&volume, number),
                 IodOutput::Drain(ticket, group) => self.plane.drain(ticket, group),
@@ -343,7 +352,7 @@ impl Reactor {
                     self.door.opened(ticket, result, &mut self.iod);
                 }
                 IodOutput::Observe(ask, what) => self.plane.observe(ask, what),
-                IodOutput::OpenPort => self.open_port(true),
+                IodOutput::OpenPort => self.open_port(None),
                 IodOutput::Prepare(image) => {
                     self.names.add(&image.group);
                     self.disks.prepare(&image);
@@ -377,7 +386,42 @@ impl Reactor {
         }
     }
 
-    fn open_port(&mut self, is_first: bool) {
+    /// The others go on without this node as soon as port v is closed. What a shared disk has not answered
+    /// yet, even if nobody waits for it any more, is in their way still: mostly there is no such thing.
+    fn close_port(&mut self) {
+        let Some(port) = self.port.take() else { return };
+        let lease = self.lease.as_ref().map(Arc::downgrade).unwrap_or_default();
+        self.set_lease(None);
+        let patience = now() + CLOSE_AGAIN;
+        while lease.strong_count() > 0 && now() < patience {
+            wait(&mut [], now(), Some(now() + Duration::from_millis(1)));
+        }
+        if lease.strong_count() > 0 {
+            tracing::warn!("port v is closed when disks have answered what they were told");
+        }
+        self.leaving = Some((port, lease));
+        self.close_if_still();
+    }
+
+    fn close_if_still(&mut self) {
+        let Some((mut port, lease)) = self.leaving.take() else { return };
+        if lease.strong_count() == 0 {
+            // What was said is said: others are to hear that we leave in order.
+            let _ = port.close();
+            return;
+        }
+        // Nothing of it is for this stay any more, and no other member is to wait for that.
+        while let Some(event) = port.try_recv() {
+            if let ClientEvent::Closed(_) = event {
+                // It hangs up with the last flight.
+                return;
+            }
+        }
+        let _ = port.try_flush();
+        self.leaving = Some((port, lease));
+    }
+
+    fn open_port(&mut self, tried: Option<Opening>) {
         let name = PortName::new('v').expect("a letter");
         let options = Options {
             root: self.root.clone(),
@@ -387,13 +431,7 @@ impl Reactor {
         };
         let opened = Port::register(name, &options);
         if let Err(RegisterError::Open(OpenError::Busy)) = opened {
-            // What our predecessor has told disks is not done yet, and until then the port is its own.
-            if is_first {
-                tracing::info!(
-                    "port v is taken, perhaps by a vxiod before this one: waiting for it"
-                );
-            }
-            self.opens = Some(now() + OPEN_AGAIN);
+            self.open_again(tried);
             return;
         }
         let opened = opened.context("cannot open port v");
@@ -413,6 +451,21 @@ impl Reactor {
         }
     }
 
+    /// What our predecessor has told disks is not done yet, or what we have in a stay before: until then
+    /// the port is taken.
+    fn open_again(&mut self, tried: Option<Opening>) {
+        let mut opening = tried.unwrap_or_else(|| {
+            tracing::info!("port v is taken, perhaps by a vxiod before this one: waiting for it");
+            Opening { at: now(), tells: now() + OPEN_TELL }
+        });
+        if opening.tells <= now() {
+            tracing::warn!("port v is taken still: a disk has not answered all that it was told under it");
+            opening.tells = now() + OPEN_TELL;
+        }
+        opening.at = now() + OPEN_AGAIN;
+        self.opens = Some(opening);
+    }
+
     fn set_lease(&mut self, lease: Option<Arc<IoLease>>) {
         self.plane.set_lease(lease.as_ref());
         self.disks.set_lease(lease.clone());
@@ -424,12 +477,16 @@ impl Drop for Reactor {
     /// Whatever ends it, others are to wait for what disks have been told: port v is not closed, as one
     /// that leaves in order does it, but hangs up when the rings let go of it.
     fn drop(&mut self) {
-        let _ = ManuallyDrop::new(self.port.take());
+        let _ = ManuallyDrop::new((self.port.take(), self.leaving.take()));
     }
 }
 
 /// Between two attempts to open port v.
 const OPEN_AGAIN: Duration = Duration::from_millis(100);
+/// Between two looks whether port v may be closed.
+const CLOSE_AGAIN: Duration = Duration::from_millis(100);
+/// Between two words about a port that is not open yet.
+const OPEN_TELL: Duration = Duration::from_secs(15);
 /// Between two looks at a lease that something waits for.
 const LEASE: Duration = Duration::from_millis(5);
 /// Sectors of a megabyte.

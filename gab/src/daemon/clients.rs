@@ -360,6 +360,16 @@ impl Clients {
         }
     }
 
+    /// Asks every client of the kernel type to end what it has under way, and to hang up.
+    pub(super) fn stop_kernel(&mut self, now: Instant, stack: &mut Stack) {
+        for (&number, conn) in &mut self.conns {
+            if conn.is_kernel() {
+                conn.ask_to_end(now, stack, CloseReason::Stopped);
+                self.dirty.insert(number);
+            }
+        }
+    }
+
     /// Ends every connection.
     pub(super) fn stop_all(&mut self, reason: CloseReason) {
         for (&number, conn) in &mut self.conns {
@@ -373,9 +383,10 @@ impl Clients {
         self.processes.kill_kernel()
     }
 
-    /// Is anybody registered whom others are to wait for, whose process may be gone already?
-    pub(super) fn has_kernel(&self) -> bool {
-        self.conns.values().any(Conn::is_kernel)
+    /// A port on which somebody is registered whom others are to wait for, whose process may be gone
+    /// already.
+    pub(super) fn kernel_port(&self) -> Option<PortName> {
+        self.conns.values().find(|conn| conn.is_kernel()).and_then(Conn::port)
     }
 
     /// Is anybody registered?

@@ -55,6 +55,8 @@ pub(super) struct Conn {
     answering: bool,
     /// Its process is to end: it stays known until it hangs up.
     fenced: bool,
+    /// The node stops, and it is of the kernel type.
+    asked_to_end: bool,
     /// Questions for signs of life so far.
     asked: u32,
     /// Interest as the poller knows it.
@@ -91,8 +93,8 @@ struct Registration {
     name: String,
     /// It dies with its process only (precise rule 13).
     kernel: bool,
-    /// When that was seen to be gone.
-    process_gone: Option<Instant>,
+    /// When that was seen to be gone; or when one that is asked to end hung up.
+    let_go: Option<Instant>,
     /// It was said that something of it is still there.
     lingers: bool,
     shared: bool,
@@ -126,6 +128,7 @@ impl Conn {
             finishing: false,
             answering: false,
             fenced: false,
+            asked_to_end: false,
             asked: 0,
             interest: (true, false),
         }
@@ -351,7 +354,7 @@ impl Conn {
             port,
             name,
             kernel,
-            process_gone: None,
+            let_go: None,
             lingers: false,
             shared,
             supervised,
@@ -492,10 +495,14 @@ impl Conn {
     /// Moves events of the stack to the socket, as far as credit and the socket go. True if there
     /// is more to do at once.
     pub(super) fn pump(&mut self, now: Instant, stack: &mut Stack) -> bool {
-        let is_dead = |known: &Registration| known.process_gone.is_some();
-        if self.phase == Phase::Orphan || self.registration.as_ref().is_some_and(is_dead) {
+        let is_dead = |known: &Registration| known.let_go.is_some();
+        let is_deaf = self.phase == Phase::Orphan || self.is_awaited();
+        if is_deaf || self.registration.as_ref().is_some_and(is_dead) {
             // Nobody takes it, and no other member is to wait for that.
             self.discard(now, stack);
+            if self.is_awaited() {
+                self.flush();
+            }
             return false;
         }
         let mut more = false;
@@ -630,6 +637,39 @@ impl Conn {
         }
     }
 
+    /// A client of the kernel type is told that it is over, and what it has under way is waited for: the
+    /// others go on without it when it hangs up, whether its process is gone or not.
+    pub(super) fn ask_to_end(&mut self, now: Instant, stack: &mut Stack, reason: CloseReason) {
+        if !self.is_kernel() || self.finishing || self.asked_to_end {
+            return;
+        }
+        match self.phase {
+            Phase::Open => {
+                self.held.clear();
+                self.packer.push(&Record::Closed(errno(reason.errno())));
+                self.phase = Phase::Closing;
+            }
+            Phase::Orphan => self.lets_go(now),
+            // It is being killed.
+            Phase::Closing | Phase::Gone => return,
+        }
+        self.asked_to_end = true;
+        // Nobody asks for signs of life any more.
+        stack.gone(now, self.id);
+    }
+
+    /// Its process is gone, or is not what is waited for.
+    fn lets_go(&mut self, now: Instant) {
+        if let Some(registration) = &mut self.registration {
+            registration.let_go.get_or_insert(now);
+        }
+    }
+
+    /// Nothing is heard of it any more, and its hang-up is waited for.
+    fn is_awaited(&self) -> bool {
+        self.phase == Phase::Closing && self.is_kernel()
+    }
+
     /// Ends the connection from our side.
     pub(super) fn stop(&mut self, reason: CloseReason) {
         if self.phase == Phase::Open {
@@ -643,7 +683,7 @@ impl Conn {
     /// The process of a supervised client has to notice that its registration is over: the connection
     /// stays until it hangs up.
     pub(super) fn fence(&mut self) {
-        let alive = |known: &Registration| known.supervised && known.process_gone.is_none();
+        let alive = |known: &Registration| known.supervised && known.let_go.is_none();
         self.fenced |= self.registration.as_ref().is_some_and(alive);
     }
 
@@ -654,9 +694,12 @@ impl Conn {
 
     /// The other end closed the socket. All that it sent was read and is ordered before the close.
     fn hung_up(&mut self, now: Instant, stack: &mut Stack) {
-        if self.registration.as_ref().is_some_and(|registration| registration.kernel) {
+        if self.is_kernel() && !self.finishing {
             // Precise rule 13: a kernel-type client dies with its process only.
             self.phase = Phase::Orphan;
+            if self.asked_to_end {
+                self.lets_go(now);
+            }
             return self.drain(now, stack);
         }
         self.unregister(now, stack, !self.finishing);
@@ -666,9 +709,7 @@ impl Conn {
     /// The process of the client is gone.
     pub(super) fn process_gone(&mut self, now: Instant, stack: &mut Stack) {
         // What it sent before it died may not have been read yet; the hang-up of the socket follows.
-        if let Some(registration) = &mut self.registration {
-            registration.process_gone = Some(now);
-        }
+        self.lets_go(now);
         self.fenced = false;
         self.drain(now, stack);
     }
@@ -681,7 +722,7 @@ impl Conn {
             return;
         }
         if self.phase == Phase::Orphan {
-            self.unregister(now, stack, !self.finishing);
+            self.unregister(now, stack, !self.finishing && !self.asked_to_end);
             self.phase = Phase::Gone;
         } else if let Some(registration) = &mut self.registration {
             registration.lingers = true;
@@ -697,7 +738,7 @@ impl Conn {
     /// its drain time, or, before its socket hangs up, the moment to say that something holds it.
     pub(super) fn drain_until(&self, stack: &Stack) -> Option<Instant> {
         let registration = self.registration.as_ref().filter(|registration| registration.kernel)?;
-        let since = registration.process_gone?;
+        let since = registration.let_go?;
         match self.phase {
             Phase::Orphan => Some(since + stack.gab().config().policy.drain),
             _ => (!registration.lingers).then(|| since + HANG_UP),
@@ -729,8 +770,9 @@ impl Conn {
         if let Some(registration) = &self.registration {
             stack.expel(now, self.id, CloseReason::Protocol);
             if registration.kernel {
-                // Nothing more is heard of it; its registration ends with its process.
-                self.phase = Phase::Orphan;
+                // Nothing more is heard of it; its registration ends with its process, and with what that
+                // leaves.
+                self.phase = Phase::Closing;
                 return;
             }
             self.find_closed(now, stack);
@@ -773,14 +815,14 @@ impl Conn {
             let mut nothing = SendAncillaryBuffer::default();
             match rustix::net::sendmsg(&self.socket, &pieces, &mut nothing, flags) {
                 Ok(_) => {}
-                Err(Errno::AGAIN | Errno::NOBUFS) => {
+                Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => {
                     self.sending = Some(datagram);
                     return false;
                 }
                 Err(Errno::INTR) => self.sending = Some(datagram),
                 // The other end is gone, and reading will tell; there is nobody to send to.
                 Err(_) => {
-                    if self.phase == Phase::Closing {
+                    if self.phase == Phase::Closing && !self.is_awaited() {
                         self.phase = Phase::Gone;
                     }
                 }

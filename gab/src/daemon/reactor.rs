@@ -125,6 +125,8 @@ enum Phase {
     Parting { until: Instant },
     /// Serving.
     Running,
+    /// To leave the cluster, as soon as what clients of the kernel type have under way is over.
+    Stopping { until: Instant },
     /// `gabconfig -U`: leaving the memberships; these connections wait for the answer.
     Unconfiguring { until: Instant, waiting: Vec<u32> },
 }
@@ -280,6 +282,9 @@ impl Reactor {
             self.stack.handle_timer(now);
         }
         self.own_timers(now);
+        if matches!(self.phase, Phase::Stopping { .. }) {
+            self.clients.stop_kernel(now, &mut self.stack);
+        }
         self.settle(now);
         if timer && due(&self.stack) && !self.unfinished {
             // The stack wants a timer that it has just had. Turning without a pause would starve
@@ -435,8 +440,10 @@ impl Reactor {
                 if !self.gab.configured {
                     return self.part(now);
                 }
-                self.phase = Phase::Leaving { until: now + LEAVE_MAX };
-                self.stack.leave(now);
+                if let Some(port) = self.clients.kernel_port() {
+                    tracing::info!("Port {port}: its client is waited for, until it hangs up");
+                }
+                self.phase = Phase::Stopping { until: now + STOP_MAX };
             }
             _ => {
                 tracing::warn!("stopping at once: a second signal");
@@ -491,7 +498,11 @@ impl Reactor {
         self.clients.find_closed(now, &mut self.stack, None);
         self.clients.stop_registered(CloseReason::Ejected);
         self.gab.returned = true;
-        if matches!(self.phase, Phase::Leaving { .. } | Phase::Unconfiguring { .. }) {
+        let on_the_way = matches!(
+            self.phase,
+            Phase::Leaving { .. } | Phase::Stopping { .. } | Phase::Unconfiguring { .. }
+        );
+        if on_the_way {
             // Being thrown out is one way of having left; the new life must not join again.
             self.gab.unconfigure();
         }
@@ -502,7 +513,7 @@ impl Reactor {
     /// This node must not go on: its clients learn it, and the others that it is gone.
     fn lost(&mut self, now: Instant, cause: HaltCause, port: PortName) {
         // First of all: the others go on without this node as soon as they hear of it.
-        let leaves_something = self.clients.has_kernel();
+        let leaves_something = self.clients.kernel_port().is_some();
         let kernel = self.clients.kill_kernel_clients();
         self.clients.find_closed(now, &mut self.stack, None);
         self.clients.stop_registered(CloseReason::Ejected);
@@ -591,7 +602,7 @@ impl Reactor {
     fn left(&mut self, now: Instant) {
         self.events.look_again();
         match std::mem::replace(&mut self.phase, Phase::Running) {
-            Phase::Leaving { .. } => self.part(now),
+            Phase::Leaving { .. } | Phase::Stopping { .. } => self.part(now),
             Phase::Unconfiguring { waiting, .. } => {
                 if self.gab.configured {
                     self.gab.unconfigure();
@@ -621,6 +632,16 @@ impl Reactor {
 
     fn check_phase(&mut self, now: Instant) {
         match &self.phase {
+            // Others go on without this node as soon as it leaves.
+            Phase::Stopping { until } => match self.clients.kernel_port() {
+                None => {
+                    self.phase = Phase::Leaving { until: now + LEAVE_MAX };
+                    self.stack.leave(now);
+                    self.unfinished = true;
+                }
+                Some(port) if *until <= now => self.lost(now, HaltCause::ClientFailure, port),
+                Some(_) => {}
+            },
             Phase::Leaving { until } if *until <= now => {
                 tracing::warn!("the cluster did not acknowledge our leaving in time");
                 self.part(now);
@@ -665,6 +686,7 @@ impl Reactor {
         let phase = match &self.phase {
             Phase::Leaving { until }
             | Phase::Parting { until }
+            | Phase::Stopping { until }
             | Phase::Unconfiguring { until, .. } => Some(*until),
             Phase::Ended(_) | Phase::Running => None,
         };
@@ -711,5 +733,7 @@ const TIMER_HOLD: Duration = Duration::from_millis(1);
 const LISTENER_RETRY: Duration = Duration::from_secs(1);
 /// How long the cluster may take to let us go.
 const LEAVE_MAX: Duration = Duration::from_secs(10);
+/// How long clients of the kernel type may take to end what they have under way.
+const STOP_MAX: Duration = Duration::from_secs(20);
 /// How long goodbyes and the last words to clients may take.
 const PART_MAX: Duration = Duration::from_secs(2);

@@ -182,6 +182,38 @@ fn a_kernel_type_client_dies_with_its_process_only() {
     assert!(ports().iter().any(|port| port.port == "A"));
 }
 
+/// What such a client has under way is over when it hangs up, and only then may the others go on.
+#[test]
+fn a_node_stops_when_its_kernel_type_clients_have_hung_up() {
+    let mut nodes = formed(2);
+    let kernel = |node| Options { kernel: true, ..options(node) };
+    let mut client = Port::register(port('A'), &kernel(&nodes[1])).unwrap();
+    let mut watcher = Port::register(port('A'), &kernel(&nodes[0])).unwrap();
+    view(&mut watcher, |view| view.members.len() == 2);
+    nodes[1].signal(Signal::TERM);
+    loop {
+        match next(&mut client) {
+            ClientEvent::Closed(reason) => break assert_eq!(reason, CloseReason::Stopped),
+            ClientEvent::Deliver(_) | ClientEvent::Status(_) | ClientEvent::View(_) => {}
+        }
+    }
+    // It is a member, and holds up nobody: neither with messages nor with views.
+    watcher.broadcast(b"still here", Level::Safe, true).unwrap();
+    assert_eq!(deliveries(&mut watcher, 1)[0].1, b"still here");
+    let shared = Options { shared: true, ..kernel(&nodes[0]) };
+    let mut other = Port::register(port('B'), &shared).unwrap();
+    view(&mut other, |view| view.members.len() == 1);
+    let on_port = snapshot(&nodes[0]).gab.ports.into_iter().find(|port| port.port == "A");
+    assert_eq!(on_port.unwrap().members, [0, 1]);
+    // Nobody else comes instead.
+    let late = Port::register(port('A'), &kernel(&nodes[1]));
+    assert!(late.is_err(), "{late:?}");
+    drop(client);
+    let left = view(&mut watcher, |view| view.members.len() == 1);
+    assert_eq!(left.left.len(), 1);
+    assert_eq!(nodes[1].wait(), Some(0));
+}
+
 #[test]
 fn a_killed_client_leaves_its_port_at_once() {
     // The process that is killed is this test again.

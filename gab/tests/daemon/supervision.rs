@@ -395,6 +395,26 @@ fn whoever_breaks_the_protocol_is_closed_and_has_to_hang_up_or_is_killed() {
     assert_logged(&nodes[0], &[&killed, attempt, "Client victim deiniting GAB API"]);
 }
 
+/// It may still write where it must not when the others go on without its node.
+#[test]
+fn a_node_that_is_to_stop_halts_if_a_kernel_type_client_does_not_hang_up() {
+    let mut nodes = formed(2, &[], GabConfigure::default());
+    let mut watcher = Port::register(port('d'), &options(&nodes[0])).unwrap();
+    let mut lingers = Victim::start(&nodes[1], 'd', 0, true, Life::Linger);
+    view(&mut watcher, |view| view.members.len() == 2);
+    nodes[1].signal(Signal::TERM);
+    assert_eq!(lingers.killed_by(), Some(Signal::KILL.as_raw()));
+    assert_eq!(nodes[1].wait(), Some(75));
+    view(&mut watcher, |view| view.left.len() == 1);
+    assert_logged(
+        &nodes[1],
+        &[
+            "stopping: leaving the cluster",
+            "GAB: Port d halting system due to client process failure",
+        ],
+    );
+}
+
 #[test]
 fn c10_a_supervised_client_that_does_not_hang_up_after_an_ejection_is_killed() {
     let nodes = formed(3, &[], GabConfigure::default());

@@ -163,20 +163,14 @@ impl Data {
         possible
     }
 
-    /// Sectors that somebody has written, of a volume or of what was ever broken off it, and what they
-    /// may hold in the volume.
-    pub(super) fn written(&self, volume: &Identity) -> BTreeMap<Sectors, Tags> {
-        let mut written = BTreeMap::new();
-        let snapshots = self.origins.iter().filter(|(_, of)| *of == volume);
-        let others = snapshots.map(|(snapshot, _)| (snapshot, false));
-        for (of, is_own) in others.chain([(volume, true)]) {
-            let pages = self.volumes.get(of).into_iter().flatten();
-            let sectors = pages.flat_map(|(page, tags)| (page * PAGE as u64..).zip(tags.iter()));
-            for (sector, tags) in sectors.filter(|(_, tags)| !tags.now.is_empty()) {
-                written.insert(sector, if is_own { tags.clone() } else { Tags::default() });
-            }
-        }
-        written
+    /// Sectors that somebody has written, of a volume or of what was ever broken off it. Some come more
+    /// than once.
+    pub(super) fn written<'a>(&'a self, volume: &'a Identity) -> impl Iterator<Item = Sectors> + 'a {
+        let snapshots = self.origins.iter().filter(move |(_, of)| *of == volume);
+        let all = snapshots.map(|(snapshot, _)| snapshot).chain([volume]);
+        let pages = all.flat_map(|of| self.volumes.get(of).into_iter().flatten());
+        let sectors = pages.flat_map(|(page, tags)| (page * PAGE as u64..).zip(tags.iter()));
+        sectors.filter(|(_, tags)| !tags.now.is_empty()).map(|(sector, _)| sector)
     }
 
     /// This is in force from now on: a new snapshot holds what its volume holds, which nobody has

@@ -859,7 +859,8 @@ impl Driver {
                 }
                 let Some(map) = VolumeMap::new(&table.image.group, name.as_str()) else { continue };
                 let volume = (id.clone(), record.common.rid);
-                for (sector, possible) in self.data.written(&volume) {
+                for sector in self.data.written(&volume).collect::<BTreeSet<_>>() {
+                    let possible = &self.data.possible(&volume, sector, 1)[0];
                     let (read, kept) = self.copies_of(&table.image.group, &map, sector);
                     let held: BTreeSet<Tag> = read.union(&kept).copied().collect();
                     let is_equal =

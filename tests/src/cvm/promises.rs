@@ -132,7 +132,7 @@ impl Driver {
             gone.difference_with(&marks);
         }
         let mut wrong = None;
-        for (sector, _) in self.data.written(&volume) {
+        for sector in self.data.written(&volume) {
             let region = sector / log.shape.region;
             if usize::try_from(region).is_ok_and(|region| gone.contains(region)) {
                 let (read, _) = self.copies_of(&image.group, &map, sector);

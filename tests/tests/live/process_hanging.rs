@@ -2,17 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Child;
 
 use cvm::model::{KernelState, PlexState, VolumeState};
 use cvm::volume::{MirrorIndex, VolumeMap};
 use rustix::process::Signal;
+use tools::muster::process::State;
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
-use tools::muster::{programs, wait};
+use tools::muster::{control, programs, wait};
 
 use crate::hanging::Hanging;
 use crate::process::{LIMIT, are_missing, beside_another, options, run};
-use crate::process_cvm::wait_members;
+use crate::process_cvm::{wait_members, wait_out};
 use crate::process_fuse::{Loop, is_barred};
 use crate::process_volumes::{CLIENTS, check_on, fio, group, prepared_as, verified};
 
@@ -110,15 +112,10 @@ fn a_log_that_hangs_for_the_master_holds_up_nobody_for_long() {
     drop(cluster);
 }
 
-/// What a process has told a block device through a ring goes on when the process is killed. Nobody may
-/// make copies equal before that is done, or it comes over them.
-#[test]
-fn what_a_killed_vxiod_has_told_its_disks_is_waited_for() {
-    if is_barred() || are_missing(CLIENTS) || are_missing(&["losetup"]) || Loop::is_barred() {
-        return;
-    }
-    let _room = beside_another();
-    let mut cluster = prepared_as(options(), &["vol1 8m layout=mirror init=active shdg01 shdg02"]);
+/// Writes to a volume of two mirrors go on at nodes 0 and 1, and the second mirror owes node 1 answers:
+/// to a ring of the system, for it is a block device.
+fn with_a_write_under_way() -> Owing {
+    let cluster = prepared_as(options(), &["vol1 8m layout=mirror init=active shdg01 shdg02"]);
     let link = cluster.cluster.root(1).join("dev/vx/dmp/disk_1");
     let below = cluster.folder().join("hanging");
     symlink(fs::canonicalize(&link).unwrap(), &below).unwrap();
@@ -133,6 +130,47 @@ fn what_a_killed_vxiod_has_told_its_disks_is_waited_for() {
     .unwrap();
     disk.hang_writes();
     wait::until("a write is under way", LIMIT, || Ok((disk.waiting() > 0).then_some(()))).unwrap();
+    Owing { cluster, doomed, load, device, disk }
+}
+
+struct Owing {
+    cluster: Temporary,
+    /// The load of node 1.
+    doomed: Child,
+    /// The load of node 0.
+    load: Child,
+    device: Loop,
+    disk: Hanging,
+}
+
+impl Owing {
+    /// The disk has answered and node 1 is back: copies are equal, and no acknowledged write is lost.
+    fn is_well(self) {
+        let Self { cluster, doomed, load, device, disk } = self;
+        drop(doomed.wait_with_output());
+        verified(load);
+        wait_members(&cluster, 0, &[0, 1, 2]);
+        wait::until("the copies are equal", LIMIT, || {
+            let volume = &group(&cluster, 0).volumes["vol1"];
+            Ok((volume.state == VolumeState::Active && volume.writers.is_empty()).then_some(()))
+        })
+        .unwrap();
+        check_on(&cluster, 0, "vol1");
+        drop(cluster);
+        drop((device, disk));
+    }
+}
+
+/// What a process has told a block device through a ring goes on when the process is killed. Nobody may
+/// make copies equal before that is done, or it comes over them.
+#[test]
+fn what_a_killed_vxiod_has_told_its_disks_is_waited_for() {
+    if is_barred() || are_missing(CLIENTS) || are_missing(&["losetup"]) || Loop::is_barred() {
+        return;
+    }
+    let _room = beside_another();
+    let mut owing = with_a_write_under_way();
+    let Owing { cluster, disk, .. } = &mut owing;
     let vxiod = cluster.cluster.node(1).vxiod.unwrap();
     assert!(vxiod.signal(Signal::KILL).unwrap());
     assert!(vxiod.wait_gone(LIMIT).unwrap(), "it does not wait for its disks");
@@ -160,15 +198,35 @@ fn what_a_killed_vxiod_has_told_its_disks_is_waited_for() {
         cluster.start_volumes(1).unwrap();
         answered.join().unwrap();
     });
-    drop(doomed.wait_with_output());
-    verified(load);
-    wait_members(&cluster, 0, &[0, 1, 2]);
-    wait::until("the copies are equal", LIMIT, || {
-        let volume = &group(&cluster, 0).volumes["vol1"];
-        Ok((volume.state == VolumeState::Active && volume.writers.is_empty()).then_some(()))
+    owing.is_well();
+}
+
+/// The same for a gabd that ends in order below a vxiod that lives.
+#[test]
+fn what_vxiod_has_told_its_disks_is_waited_for_when_its_node_leaves() {
+    if is_barred() || are_missing(CLIENTS) || are_missing(&["losetup"]) || Loop::is_barred() {
+        return;
+    }
+    let _room = beside_another();
+    let mut owing = with_a_write_under_way();
+    let Owing { cluster, disk, .. } = &mut owing;
+    let gabd = cluster.cluster.node(1).gabd.unwrap();
+    assert!(gabd.signal(Signal::TERM).unwrap());
+    let log = cluster.cluster.root(1).join("var/log/gabd.log");
+    wait::until("gabd is to leave", LIMIT, || {
+        Ok(fs::read_to_string(&log)?.contains("stopping: leaving the cluster").then_some(()))
     })
     .unwrap();
-    check_on(&cluster, 0, "vol1");
-    drop(cluster);
-    drop((device, disk));
+    wait_out(cluster, 1);
+    let ports = control::snapshot(&cluster.cluster, 0).unwrap().gab.ports;
+    let port_v = ports.into_iter().find(|port| port.port == "v").unwrap();
+    assert_eq!(port_v.members, [0, 1, 2], "the others wait");
+    assert!(group(cluster, 0).volumes["vol1"].writers.contains(&1), "nobody has missed it");
+    assert!(disk.waiting() > 0);
+    assert_ne!(gabd.state(), State::Gone);
+    disk.answer();
+    assert!(gabd.wait_gone(LIMIT).unwrap(), "it leaves when that is over");
+    cluster.kill(1).unwrap();
+    cluster.start(1).unwrap();
+    owing.is_well();
 }

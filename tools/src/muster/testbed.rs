@@ -290,7 +290,7 @@ impl Testbed {
         // A file that is open keeps its volume open, and the node in the cluster.
         fuse::stop(&self.cluster, &[node], Duration::from_secs(10))?;
         volumes::stop(&self.cluster, node)?;
-        Ok(daemons::stop(&self.cluster, &[node], Duration::from_secs(10))?.is_empty())
+        Ok(daemons::stop(&self.cluster, &[node], GABD_STOP)?.is_empty())
     }
 
     /// Pulls or plugs the cable of a node on a link.
@@ -547,3 +547,6 @@ fn remove(result: std::io::Result<()>, path: &Path) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// As long as gabd may take to end in order: it waits for clients of the kernel type, and for the others.
+const GABD_STOP: Duration = Duration::from_secs(40);

@@ -18,7 +18,18 @@ impl Iod {
             self.hung.remove(&disk);
             // Who could not say that it stands apart can now.
             self.resyncs.look();
+            self.leave_if_closed();
         }
+    }
+
+    /// A disk that may belong to several nodes hangs. Who leaves the others stays one of them until it has
+    /// answered: they wait for it in any case, and a member that says nothing any more holds up more.
+    pub(super) fn owes_shared(&self) -> bool {
+        let is_private = |disk: &UniqueId| {
+            let mut private = self.tables.values().filter(|table| !table.is_shared());
+            private.any(|table| table.image.group.disks.values().any(|other| other.disk.as_ref() == Some(disk)))
+        };
+        self.hung.iter().any(|disk| !is_private(disk))
     }
 
     /// Why a transaction is not loaded: it has a volume use a disk that hangs here, and that it did not

@@ -239,10 +239,12 @@ impl Driver {
     ///
     /// Threads that are in the middle of an operation keep all descriptors of the process open anyway. A
     /// ring outlives it.
-    pub fn tie(&mut self, fd: Option<BorrowedFd<'_>>) {
+    ///
+    /// `false`: it is not tied, or the one before is so still.
+    pub fn tie(&mut self, fd: Option<BorrowedFd<'_>>) -> bool {
         match &mut self.inner {
             Inner::Ring(ring) => ring.tie(fd),
-            Inner::Threads(_) => {}
+            Inner::Threads(_) => true,
         }
     }
 

@@ -55,6 +55,11 @@ pub(super) fn measure(
             Run { access: Access::SequentialWrite, size: 1 << 20, ..load(&living, at, 32, None) };
         Fio::start(cluster, &program, &fill)?.finish()?;
     }
+    // Else what they have marked would pass for the load.
+    wait::until("what was filled is clean", PATIENCE, || {
+        let marked = volumes::marked(&cluster.cluster, group, VOLUME, other)?;
+        Ok(marked.is_empty().then_some(()))
+    })?;
     let doomed = Fio::start(cluster, &program, &load(&doomed, 0, 32, Some(10 * LOAD)))?;
     wait::until("all regions are dirty", PATIENCE, || {
         let marked = volumes::marked(&cluster.cluster, group, VOLUME, master)?;

@@ -57,14 +57,9 @@ impl Files {
 
     /// The ring holds what a descriptor leads to until its last operation is over: it lets go of what is
     /// registered with the rest of it, which the end of the process alone does not bring about.
-    pub(super) fn tie(&self, fd: Option<BorrowedFd<'_>>, submitter: &Submitter<'_>) {
+    pub(super) fn tie(&self, fd: Option<BorrowedFd<'_>>, submitter: &Submitter<'_>) -> bool {
         let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
-        if let Err(error) = submitter.register_files_update(PLACES, &[fd]) {
-            tracing::warn!(
-                %error,
-                "if this process is killed, what its disks have been told may be done later than others think"
-            );
-        }
+        submitter.register_files_update(PLACES, &[fd]).is_ok()
     }
 
     /// Lets go of disks that were closed.

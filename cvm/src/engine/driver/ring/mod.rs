@@ -96,8 +96,8 @@ impl Ring {
         }
     }
 
-    pub(super) fn tie(&mut self, fd: Option<BorrowedFd<'_>>) {
-        self.files.tie(fd, &self.ring.submitter());
+    pub(super) fn tie(&mut self, fd: Option<BorrowedFd<'_>>) -> bool {
+        self.files.tie(fd, &self.ring.submitter())
     }
 
     pub(super) fn flush(&mut self) {
