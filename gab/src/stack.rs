@@ -154,6 +154,13 @@ impl Stack {
         self.gab.seed(now);
     }
 
+    /// The daemon is to end, and waits for clients before it leaves: nobody registers any more, and
+    /// none is watched.
+    pub fn prepare_leave(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.gab.prepare_leave(now);
+    }
+
     /// `gabconfig -U` or the daemon's end: leaves the membership in order, then [`Output::Left`].
     /// LLT goes on. This life of the node is over for GAB: to join again takes a new stack.
     pub fn leave(&mut self, now: Instant) {

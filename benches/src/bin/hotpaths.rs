@@ -74,11 +74,14 @@ fn write(file: &Path, counts: &Counts) -> Result<bool, String> {
 fn collect(name: &str, calls: u64) -> Result<u64, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
+    // Of its tools the one that counts fastest.
+    command.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
+    command.arg(program);
     let output = command.args(["run", name, &calls.to_string()]).output();
     let output = output.map_err(|error| format!("valgrind does not run: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    let count = said.lines().find_map(|line| line.split("Collected :").nth(1)?.trim().parse().ok());
+    let refs = |line: &str| Some(line.split(" refs:").nth(1)?.trim().replace(',', ""));
+    let count = said.lines().find_map(|line| refs(line)?.parse().ok());
     count.filter(|_| output.status.success()).ok_or_else(|| format!("{name}: {}", said.trim_end()))
 }
 

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::FromShard;
 use super::shard::{Flight, Shard};
+use crate::core::iod::Owes;
 use crate::model::UniqueId;
 use crate::model::size::SECTOR;
 use crate::volume::{DiskWork, RequestId};
@@ -25,7 +26,25 @@ pub(crate) struct HungDisks {
     limit: Option<Duration>,
     /// There may be one.
     any: AtomicBool,
-    owed: Mutex<BTreeMap<UniqueId, usize>>,
+    owed: Mutex<BTreeMap<UniqueId, Debt>>,
+}
+
+/// How many answers a disk owes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Debt {
+    answers: usize,
+    /// Those of them that are about changes of a disk of several nodes.
+    changes: usize,
+}
+
+impl Debt {
+    const fn owes(self) -> Owes {
+        match self {
+            Self { answers: 0, .. } => Owes::Nothing,
+            Self { changes: 0, .. } => Owes::Answers,
+            Self { .. } => Owes::Changes,
+        }
+    }
 }
 
 impl HungDisks {
@@ -44,26 +63,36 @@ impl HungDisks {
         self.any.load(Ordering::Acquire) && self.owed.lock().contains_key(disk)
     }
 
-    /// One more answer is not waited for; `true` if it is the first of this disk.
-    pub(crate) fn give_up(&self, disk: &UniqueId) -> bool {
-        let mut owed = self.owed.lock();
-        self.any.store(true, Ordering::Release);
-        let count = owed.entry(disk.clone()).or_default();
-        *count += 1;
-        *count == 1
+    /// What it owes now.
+    pub(crate) fn owes(&self, disk: &UniqueId) -> Owes {
+        self.owed.lock().get(disk).copied().unwrap_or_default().owes()
     }
 
-    /// One has come after all; `true` if it was the last.
-    pub(crate) fn answers(&self, disk: &UniqueId) -> bool {
+    /// One more answer is not waited for; what the disk owes if that is more than before. `is_change`: of a disk of
+    /// several nodes.
+    pub(crate) fn give_up(&self, disk: &UniqueId, is_change: bool) -> Option<Owes> {
         let mut owed = self.owed.lock();
-        let Some(count) = owed.get_mut(disk) else { return false };
-        *count -= 1;
-        let is_last = *count == 0;
-        if is_last {
+        self.any.store(true, Ordering::Release);
+        let debt = owed.entry(disk.clone()).or_default();
+        let before = debt.owes();
+        debt.answers += 1;
+        debt.changes += usize::from(is_change);
+        Some(debt.owes()).filter(|owes| *owes != before)
+    }
+
+    /// One has come after all; what the disk owes if that is less than before.
+    pub(crate) fn answers(&self, disk: &UniqueId, is_change: bool) -> Option<Owes> {
+        let mut owed = self.owed.lock();
+        let debt = owed.get_mut(disk)?;
+        let before = debt.owes();
+        debt.answers -= 1;
+        debt.changes -= usize::from(is_change);
+        let now = debt.owes();
+        if now == Owes::Nothing {
             owed.remove(disk);
             self.any.store(!owed.is_empty(), Ordering::Release);
         }
-        is_last
+        Some(now).filter(|owes| *owes != before)
     }
 }
 
@@ -92,9 +121,9 @@ impl Shard {
                 lost.entry(flight.op.request).or_default().extend(bytes(flight));
             }
             let disk = flight.disk.clone();
-            if self.hung.give_up(&disk) {
-                tracing::error!("disk {disk} has not answered for {} s", limit.as_secs());
-                self.out.send(FromShard::Hangs(disk, true));
+            if let Some(owes) = self.hung.give_up(&disk, flight.lease.is_some()) {
+                tracing::error!("disk {disk} has not answered for {} s: {owes}", limit.as_secs());
+                self.out.send(FromShard::Hangs(disk));
             }
         }
         for (request, ranges) in lost {
@@ -131,9 +160,9 @@ impl Shard {
 
     /// An answer came for which nobody waits any more.
     pub(super) fn answered_late(&mut self, flight: &Flight) {
-        if self.hung.answers(&flight.disk) {
-            tracing::info!("disk {} has answered", flight.disk);
-            self.out.send(FromShard::Hangs(flight.disk.clone(), false));
+        if let Some(owes) = self.hung.answers(&flight.disk, flight.lease.is_some()) {
+            tracing::info!("disk {} has answered: {owes}", flight.disk);
+            self.out.send(FromShard::Hangs(flight.disk.clone()));
         }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct IoLease {
     page: Lease,
     /// Of the registration: as long as something holds it, others do not go on without this node.
     socket: OwnedFd,
-    /// The membership that vxiod was told last.
+    /// The membership that vxiod was told last, if all are known to be in it.
     generation: AtomicU64,
 }
 
@@ -25,12 +25,13 @@ impl IoLease {
     /// See [`Lease::open`]; and if there are no descriptors left.
     pub(crate) fn open(root: &Path, name: PortName, port: &Port) -> std::io::Result<Self> {
         let socket = port.socket().try_clone_to_owned()?;
-        Ok(Self { page: Lease::open(root, name)?, socket, generation: AtomicU64::new(0) })
+        Ok(Self { page: Lease::open(root, name)?, socket, generation: AtomicU64::new(NONE) })
     }
 
-    /// vxiod hears of another membership: what it does from here on is of that.
-    pub(crate) fn note_view(&self, generation: u64) {
-        self.generation.store(generation, Ordering::Release);
+    /// What vxiod does from here on is of that membership; `None`: it waits, for nobody knows yet whether
+    /// all are in the newest.
+    pub(crate) fn note_proven(&self, generation: Option<u64>) {
+        self.generation.store(generation.unwrap_or(NONE), Ordering::Release);
     }
 
     /// Do the others count on this node? Without that its operations wait: others may have gone on
@@ -45,3 +46,6 @@ impl AsFd for IoLease {
         self.socket.as_fd()
     }
 }
+
+/// No membership has it: they are counted from 1.
+const NONE: u64 = 0;

@@ -130,7 +130,7 @@ pub(crate) enum FromShard {
     /// Where is this disk?
     Find(UniqueId),
     /// A disk does not answer, or has answered all that it was told.
-    Hangs(UniqueId, bool),
+    Hangs(UniqueId),
     /// A client has gone.
     Left(VolumeNumber),
     /// Nobody must use this plex any more; because of this disk, if one has failed.

@@ -106,7 +106,7 @@ pub(super) struct Flight {
     /// What is written to a log; other data are the request's.
     log: Option<IoBuffer>,
     /// That a shared disk is told a change under: the registration on port v lasts as long as its flights.
-    lease: Option<Arc<IoLease>>,
+    pub(super) lease: Option<Arc<IoLease>>,
 }
 
 /// Starts the thread of a shard.
@@ -574,7 +574,8 @@ impl Shard {
 
     /// A lease that is over is let go of by the ring as well, when the last flight under it has landed.
     fn untie(&mut self) {
-        let is_still = |flights: &Slab<Flight>| flights.iter().all(|(_, flight)| flight.lease.is_none());
+        let is_still =
+            |flights: &Slab<Flight>| flights.iter().all(|(_, flight)| flight.lease.is_none());
         if self.is_tied && self.lease.is_none() && is_still(&self.flights) {
             self.is_tied = !self.driver.tie(None);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use crossbeam::channel::{Sender, unbounded};
@@ -66,13 +66,22 @@ enum What {
     Look,
 }
 
+impl What {
+    const fn changes(&self) -> bool {
+        match self {
+            Self::Claim(..) | Self::Image(..) | Self::Log(_, LogIo::Write { .. }) => true,
+            Self::Find | Self::Log(_, LogIo::Read { .. }) | Self::Look => false,
+        }
+    }
+}
+
 /// What has come of something.
 #[derive(Debug)]
 pub(super) enum Done {
     /// A disk was looked for.
     Found(UniqueId, Option<Arc<Found>>),
     /// A disk does not answer, or has answered all that it was told.
-    Hangs(UniqueId, bool),
+    Hangs(UniqueId),
     /// The others may have gone on without this node: it has to wait.
     Leaseless(Box<Job>),
     /// A log was read, or written, or was not.
@@ -128,6 +137,8 @@ impl Owed {
 struct Told {
     disk: UniqueId,
     since: Instant,
+    /// The disk belongs to several nodes, and is not only read.
+    is_change: bool,
     /// Nobody waits for the answer any more.
     is_given_up: bool,
 }
@@ -210,7 +221,8 @@ impl Disks {
                 }
             }
         }
-        let of = |lease: &Option<Arc<IoLease>>| lease.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let of =
+            |lease: &Option<Arc<IoLease>>| lease.as_ref().map(Arc::downgrade).unwrap_or_default();
         let lease = is_shared.then(|| Leased(of(&self.lease)));
         let job = Job { disk: disk.clone(), what, lease };
         // What was asked of a disk is done in that order.
@@ -223,9 +235,10 @@ impl Disks {
 
     fn pass_on(&mut self, job: Job) -> bool {
         let (owed, disk) = (Owed::of(&job.what), job.disk.clone());
+        let is_change = job.lease.is_some() && job.what.changes();
         let is_told = self.workers.get(&disk).is_some_and(|worker| worker.send(job).is_ok());
         if let Some(owed) = owed.filter(|_| is_told) {
-            self.told.insert(owed, Told { disk, since: now(), is_given_up: false });
+            self.told.insert(owed, Told { disk, since: now(), is_change, is_given_up: false });
         }
         is_told
     }
@@ -245,9 +258,9 @@ impl Disks {
         let waits = self.told.iter_mut().filter(|(_, told)| !told.is_given_up);
         for (owed, told) in waits.filter(|(_, told)| at.since(told.since) >= limit) {
             told.is_given_up = true;
-            if self.hung.give_up(&told.disk) {
-                tracing::error!("disk {} has not answered for {limit:?}", told.disk);
-                ended.push(Done::Hangs(told.disk.clone(), true));
+            if let Some(owes) = self.hung.give_up(&told.disk, told.is_change) {
+                tracing::error!("disk {} has not answered for {limit:?}: {owes}", told.disk);
+                ended.push(Done::Hangs(told.disk.clone()));
             }
             ended.push(owed.failed());
         }
@@ -258,9 +271,9 @@ impl Disks {
         let Some(told) = self.told.remove(&owed).filter(|told| told.is_given_up) else {
             return true;
         };
-        if self.hung.answers(&told.disk) {
-            tracing::info!("disk {} has answered all that it was told", told.disk);
-            ended.push(Done::Hangs(told.disk, false));
+        if let Some(owes) = self.hung.answers(&told.disk, told.is_change) {
+            tracing::info!("disk {} has answered: {owes}", told.disk);
+            ended.push(Done::Hangs(told.disk));
         }
         false
     }

@@ -4,8 +4,8 @@ use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use anyhow::{Context, Result};
 use gab::admin::AdminRequest;
@@ -26,6 +26,7 @@ use crate::core::iod::{
 use crate::core::wire::local::{UpcallWriter, decode_command};
 use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
 use crate::engine::{FromShard, HungDisks, IoLease};
+use crate::model::UniqueId;
 use crate::stats::Observed;
 
 pub(super) struct Reactor {
@@ -43,6 +44,7 @@ pub(super) struct Reactor {
     /// Of this connection to vxconfigd.
     upcalls: UpcallWriter,
     disks: Disks,
+    hung: Arc<HungDisks>,
     /// Clients of volumes, before they have one and after.
     door: Door,
     plane: Plane,
@@ -88,6 +90,7 @@ impl Reactor {
             configd,
             upcalls,
             disks,
+            hung,
             door,
             plane,
             names,
@@ -127,7 +130,7 @@ impl Reactor {
             match done {
                 Done::Found(disk, found) => self.plane.found(&disk, found.as_ref()),
                 Done::Looked(disk, sees) => self.iod.handle_looked(now(), &disk, sees),
-                Done::Hangs(disk, hangs) => self.iod.handle_hangs(disk, hangs),
+                Done::Hangs(disk) => self.hangs(disk),
                 Done::Leaseless(_) => {}
                 Done::Log(token, done) => self.iod.handle_log(now(), token, done),
                 Done::Written(token, done) => self.iod.handle_write(now(), token, done),
@@ -222,11 +225,10 @@ impl Reactor {
                     self.iod.handle_message(now(), delivery.sender, delivery.payload);
                 }
                 ClientEvent::Status(_) => {}
-                ClientEvent::View(view) => {
-                    self.lease.iter().for_each(|lease| lease.note_view(view.generation));
-                    self.iod.handle_view(now(), &view);
-                }
+                ClientEvent::View(view) => self.iod.handle_view(now(), &view),
             }
+            let proven = self.iod.proven_generation();
+            self.lease.iter().for_each(|lease| lease.note_proven(proven));
             self.drain();
         }
     }
@@ -238,7 +240,7 @@ impl Reactor {
                     self.plane.found(&disk, None);
                 }
             }
-            FromShard::Hangs(disk, hangs) => self.iod.handle_hangs(disk, hangs),
+            FromShard::Hangs(disk) => self.hangs(disk),
             FromShard::Left(volume) => {
                 if let Some((group, volume)) = self.plane.left(volume) {
                     self.iod.close_volume(now(), &group, &volume);
@@ -284,6 +286,12 @@ impl Reactor {
                 self.observed(answer);
             }
         }
+    }
+
+    /// What a disk owes has changed, and may have changed again since that was said.
+    fn hangs(&mut self, disk: UniqueId) {
+        let owes = self.hung.owes(&disk);
+        self.iod.handle_hangs(disk, owes);
     }
 
     fn observed(&mut self, answer: Option<(ObserveNumber, Observed)>) {
@@ -459,7 +467,9 @@ impl Reactor {
             Opening { at: now(), tells: now() + OPEN_TELL }
         });
         if opening.tells <= now() {
-            tracing::warn!("port v is taken still: a disk has not answered all that it was told under it");
+            tracing::warn!(
+                "port v is taken still: a disk has not answered all that it was told under it"
+            );
             opening.tells = now() + OPEN_TELL;
         }
         opening.at = now() + OPEN_AGAIN;

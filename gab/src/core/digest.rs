@@ -57,6 +57,7 @@ impl Gab {
             next_client,
             p2p_acks,
             leaving,
+            stops,
             over,
             now,
             dirty,
@@ -64,7 +65,7 @@ impl Gab {
         } = self;
         debug_assert!(out.is_empty() && !dirty, "digest of {id} in the middle of a turn");
         let hasher = &mut Relative { inner: hasher, now: *now };
-        (id, counters.alarms, over, leaving, next_client).hash(hasher);
+        (id, counters.alarms, over, leaving, stops, next_client).hash(hasher);
         // What the generator gives next is all there is to know of it.
         rng.clone().next_u64().hash(hasher);
         (peers, membership, damping, spoken).hash(hasher);

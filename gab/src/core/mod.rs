@@ -123,6 +123,8 @@ pub struct Gab {
     next_client: u64,
     p2p_acks: BTreeSet<(Id, PortName)>,
     leaving: Option<Leaving>,
+    /// It is about to leave.
+    stops: bool,
     /// Thrown out or left: nothing is done any more.
     over: bool,
     now: Instant,
@@ -203,6 +205,7 @@ impl Gab {
             next_client: 1,
             p2p_acks: BTreeSet::new(),
             leaving: None,
+            stops: false,
             over: false,
             now,
             dirty: true,

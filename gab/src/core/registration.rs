@@ -31,7 +31,7 @@ impl Gab {
         if name == PortName::CONTROL {
             return Err(OpenError::Reserved);
         }
-        if self.over || self.leaving.is_some() {
+        if self.over || self.stops || self.leaving.is_some() {
             return Err(OpenError::Stopping);
         }
         if !self.config.configured {
@@ -209,6 +209,14 @@ impl Gab {
     pub fn seed(&mut self, now: Instant) {
         self.turn(now);
         self.membership.seed_now = self.view.is_none() && !self.meets_seeded();
+    }
+
+    /// The node is about to leave: nobody registers any more, and whoever hangs or dies now is not
+    /// judged.
+    pub fn prepare_leave(&mut self, now: Instant) {
+        self.turn(now);
+        self.stops = true;
+        self.supervision.clear();
     }
 
     /// Leaves in order: clients are told, ports are closed, what was accepted is ordered, and the

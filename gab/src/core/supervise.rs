@@ -473,7 +473,7 @@ impl Gab {
 
     /// A client has died without closing its registration.
     pub(super) fn judge_death(&mut self, now: Instant, port: PortName, options: OpenOptions) {
-        if self.over || self.leaving.is_some() {
+        if self.over || self.stops || self.leaving.is_some() {
             return;
         }
         if options.heartbeat.is_some() {

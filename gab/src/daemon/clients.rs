@@ -361,10 +361,10 @@ impl Clients {
     }
 
     /// Asks every client of the kernel type to end what it has under way, and to hang up.
-    pub(super) fn stop_kernel(&mut self, now: Instant, stack: &mut Stack) {
+    pub(super) fn stop_kernel(&mut self, now: Instant) {
         for (&number, conn) in &mut self.conns {
             if conn.is_kernel() {
-                conn.ask_to_end(now, stack, CloseReason::Stopped);
+                conn.ask_to_end(now, CloseReason::Stopped);
                 self.dirty.insert(number);
             }
         }
@@ -387,6 +387,12 @@ impl Clients {
     /// already.
     pub(super) fn kernel_port(&self) -> Option<PortName> {
         self.conns.values().find(|conn| conn.is_kernel()).and_then(Conn::port)
+    }
+
+    /// The same, if it has still to hang up.
+    pub(super) fn holding_port(&self) -> Option<PortName> {
+        let holds = |conn: &&Conn| conn.is_kernel() && !conn.is_orphan();
+        self.conns.values().find(holds).and_then(Conn::port)
     }
 
     /// Is anybody registered?

@@ -500,7 +500,8 @@ impl Conn {
         if is_deaf || self.registration.as_ref().is_some_and(is_dead) {
             // Nobody takes it, and no other member is to wait for that.
             self.discard(now, stack);
-            if self.is_awaited() {
+            if self.phase != Phase::Orphan {
+                self.finish(now, stack);
                 self.flush();
             }
             return false;
@@ -639,7 +640,7 @@ impl Conn {
 
     /// A client of the kernel type is told that it is over, and what it has under way is waited for: the
     /// others go on without it when it hangs up, whether its process is gone or not.
-    pub(super) fn ask_to_end(&mut self, now: Instant, stack: &mut Stack, reason: CloseReason) {
+    pub(super) fn ask_to_end(&mut self, now: Instant, reason: CloseReason) {
         if !self.is_kernel() || self.finishing || self.asked_to_end {
             return;
         }
@@ -654,8 +655,6 @@ impl Conn {
             Phase::Closing | Phase::Gone => return,
         }
         self.asked_to_end = true;
-        // Nobody asks for signs of life any more.
-        stack.gone(now, self.id);
     }
 
     /// Its process is gone, or is not what is waited for.

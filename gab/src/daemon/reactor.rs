@@ -125,8 +125,9 @@ enum Phase {
     Parting { until: Instant },
     /// Serving.
     Running,
-    /// To leave the cluster, as soon as what clients of the kernel type have under way is over.
-    Stopping { until: Instant },
+    /// To leave the cluster, as soon as what clients of the kernel type have under way is over. Then they
+    /// are killed, and are not if they were.
+    Stopping { until: Option<Instant>, are_killed: bool },
     /// `gabconfig -U`: leaving the memberships; these connections wait for the answer.
     Unconfiguring { until: Instant, waiting: Vec<u32> },
 }
@@ -282,9 +283,6 @@ impl Reactor {
             self.stack.handle_timer(now);
         }
         self.own_timers(now);
-        if matches!(self.phase, Phase::Stopping { .. }) {
-            self.clients.stop_kernel(now, &mut self.stack);
-        }
         self.settle(now);
         if timer && due(&self.stack) && !self.unfinished {
             // The stack wants a timer that it has just had. Turning without a pause would starve
@@ -443,7 +441,9 @@ impl Reactor {
                 if let Some(port) = self.clients.kernel_port() {
                     tracing::info!("Port {port}: its client is waited for, until it hangs up");
                 }
-                self.phase = Phase::Stopping { until: now + STOP_MAX };
+                self.stack.prepare_leave(now);
+                self.clients.stop_kernel(now);
+                self.phase = Phase::Stopping { until: Some(now + STOP_MAX), are_killed: false };
             }
             _ => {
                 tracing::warn!("stopping at once: a second signal");
@@ -633,15 +633,24 @@ impl Reactor {
     fn check_phase(&mut self, now: Instant) {
         match &self.phase {
             // Others go on without this node as soon as it leaves.
-            Phase::Stopping { until } => match self.clients.kernel_port() {
-                None => {
-                    self.phase = Phase::Leaving { until: now + LEAVE_MAX };
-                    self.stack.leave(now);
-                    self.unfinished = true;
+            Phase::Stopping { .. } if self.clients.kernel_port().is_none() => {
+                self.phase = Phase::Leaving { until: now + LEAVE_MAX };
+                self.stack.leave(now);
+                self.unfinished = true;
+            }
+            Phase::Stopping { until: Some(until), are_killed } if *until <= now => {
+                match self.clients.holding_port() {
+                    // The drain time of those that have hung up is all that is waited for.
+                    None => self.phase = Phase::Stopping { until: None, are_killed: true },
+                    Some(port) if *are_killed => self.lost(now, HaltCause::ClientFailure, port),
+                    Some(port) => {
+                        tracing::warn!("Port {port}: its client does not hang up, and is killed");
+                        self.clients.kill_kernel_clients();
+                        let until = Some(now + KILL_MAX);
+                        self.phase = Phase::Stopping { until, are_killed: true };
+                    }
                 }
-                Some(port) if *until <= now => self.lost(now, HaltCause::ClientFailure, port),
-                Some(_) => {}
-            },
+            }
             Phase::Leaving { until } if *until <= now => {
                 tracing::warn!("the cluster did not acknowledge our leaving in time");
                 self.part(now);
@@ -661,6 +670,7 @@ impl Reactor {
             Phase::Ended(_)
             | Phase::Leaving { .. }
             | Phase::Running
+            | Phase::Stopping { .. }
             | Phase::Unconfiguring { .. } => {}
         }
     }
@@ -686,8 +696,8 @@ impl Reactor {
         let phase = match &self.phase {
             Phase::Leaving { until }
             | Phase::Parting { until }
-            | Phase::Stopping { until }
             | Phase::Unconfiguring { until, .. } => Some(*until),
+            Phase::Stopping { until, .. } => *until,
             Phase::Ended(_) | Phase::Running => None,
         };
         let links = self.parts.links.next_deadline();
@@ -735,5 +745,7 @@ const LISTENER_RETRY: Duration = Duration::from_secs(1);
 const LEAVE_MAX: Duration = Duration::from_secs(10);
 /// How long clients of the kernel type may take to end what they have under way.
 const STOP_MAX: Duration = Duration::from_secs(20);
+/// How long it may take until they are gone when they are killed, with what they leave.
+const KILL_MAX: Duration = Duration::from_secs(5);
 /// How long goodbyes and the last words to clients may take.
 const PART_MAX: Duration = Duration::from_secs(2);

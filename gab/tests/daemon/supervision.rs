@@ -30,6 +30,8 @@ pub(crate) enum Life {
     Linger,
     /// Says what nobody understands, and stays.
     Babble,
+    /// Receives, and another process holds its socket as long as gabd does.
+    Bequeath,
 }
 
 /// A client in a process of its own, which is this test program again.
@@ -55,6 +57,7 @@ impl Victim {
             .env("VICTIM_KERNEL", u8::from(kernel).to_string())
             .env("VICTIM_LINGERS", u8::from(life != Life::Serve).to_string())
             .env("VICTIM_BABBLES", u8::from(life == Life::Babble).to_string())
+            .env("VICTIM_BEQUEATHS", u8::from(life == Life::Bequeath).to_string())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -121,6 +124,10 @@ fn victim() {
     }
     let mut client = Port::register(port(letter), &options).unwrap();
     view(&mut client, |_| true);
+    if number("VICTIM_BEQUEATHS") == 1 {
+        let socket = client.socket().try_clone_to_owned().unwrap();
+        Command::new("cat").stdin(socket).stdout(Stdio::null()).spawn().unwrap();
+    }
     std::fs::write(ready_file(&root, letter), "").unwrap();
     while !matches!(client.recv(), ClientEvent::Closed(_)) {}
     if number("VICTIM_LINGERS") == 0 {
@@ -397,19 +404,40 @@ fn whoever_breaks_the_protocol_is_closed_and_has_to_hang_up_or_is_killed() {
 
 /// It may still write where it must not when the others go on without its node.
 #[test]
-fn a_node_that_is_to_stop_halts_if_a_kernel_type_client_does_not_hang_up() {
+fn a_node_that_is_to_stop_kills_a_kernel_type_client_that_does_not_hang_up() {
     let mut nodes = formed(2, &[], GabConfigure::default());
     let mut watcher = Port::register(port('d'), &options(&nodes[0])).unwrap();
     let mut lingers = Victim::start(&nodes[1], 'd', 0, true, Life::Linger);
     view(&mut watcher, |view| view.members.len() == 2);
     nodes[1].signal(Signal::TERM);
     assert_eq!(lingers.killed_by(), Some(Signal::KILL.as_raw()));
-    assert_eq!(nodes[1].wait(), Some(75));
+    assert_eq!(nodes[1].wait(), Some(0));
     view(&mut watcher, |view| view.left.len() == 1);
     assert_logged(
         &nodes[1],
         &[
             "stopping: leaving the cluster",
+            "Port d: its client is waited for, until it hangs up",
+            "Port d: its client does not hang up, and is killed",
+        ],
+    );
+}
+
+/// Something else than its process holds the socket: what that may do, the end of the process does not end.
+#[test]
+fn a_node_that_is_to_stop_halts_if_a_kernel_type_client_leaves_its_socket_behind() {
+    let mut nodes = formed(2, &[], GabConfigure::default());
+    let mut watcher = Port::register(port('d'), &options(&nodes[0])).unwrap();
+    let mut leaves = Victim::start(&nodes[1], 'd', 0, true, Life::Bequeath);
+    view(&mut watcher, |view| view.members.len() == 2);
+    nodes[1].signal(Signal::TERM);
+    assert_eq!(leaves.killed_by(), Some(Signal::KILL.as_raw()));
+    assert_eq!(nodes[1].wait(), Some(75));
+    view(&mut watcher, |view| view.left.len() == 1);
+    assert_logged(
+        &nodes[1],
+        &[
+            "Port d: its client does not hang up, and is killed",
             "GAB: Port d halting system due to client process failure",
         ],
     );

@@ -165,7 +165,10 @@ impl Data {
 
     /// Sectors that somebody has written, of a volume or of what was ever broken off it. Some come more
     /// than once.
-    pub(super) fn written<'a>(&'a self, volume: &'a Identity) -> impl Iterator<Item = Sectors> + 'a {
+    pub(super) fn written<'a>(
+        &'a self,
+        volume: &'a Identity,
+    ) -> impl Iterator<Item = Sectors> + 'a {
         let snapshots = self.origins.iter().filter(move |(_, of)| *of == volume);
         let all = snapshots.map(|(snapshot, _)| snapshot).chain([volume]);
         let pages = all.flat_map(|of| self.volumes.get(of).into_iter().flatten());

@@ -101,6 +101,8 @@ pub struct Node {
     pub(super) left: Vec<Flight>,
     /// Its port is left when that is done.
     pub(super) is_leaving: bool,
+    /// vxiod closes port v when no shared disk has anything to change for it any more.
+    pub(super) is_closing: bool,
     /// When looks at all disks are done.
     pub(super) scans: VecDeque<Instant>,
     /// Requests of utilities that vxconfigd has not read yet.
@@ -147,6 +149,7 @@ impl Node {
             plane: Plane::default(),
             left: Vec::new(),
             is_leaving: false,
+            is_closing: false,
             scans: VecDeque::new(),
             to_ask: VecDeque::new(),
             life: None,

@@ -114,6 +114,12 @@ impl Open {
 }
 
 impl Plane {
+    /// A disk of several nodes has something to change still.
+    pub(super) fn changes_shared(&self) -> bool {
+        let changes = |flight: &Flight| flight.is_shared && flight.op.work.changes();
+        self.flights.iter().any(|flight| changes(flight) && flight.done.is_none())
+    }
+
     /// What is still used, or with a disk.
     pub(super) fn unsettled(&self) -> Option<String> {
         let is_idle = self.flights.is_empty() && self.leaseless.is_empty();
@@ -408,6 +414,7 @@ impl Driver {
                 let _ = self.perform(node, &mut flight);
             }
             self.leave_port(node);
+            self.close_port(node);
         }
     }
 
@@ -451,7 +458,8 @@ impl Driver {
         let standing = stack.and_then(|stack| Some((stack, stack.standing(local, port)?)));
         standing.is_some_and(|(stack, standing)| {
             let length = stack.llt().config().timers.peer_inact / 2;
-            standing.generation == self.nodes[node].generation && local < standing.since + length
+            let proven = self.nodes[node].iod.as_ref().and_then(|iod| iod.proven_generation());
+            Some(standing.generation) == proven && local < standing.since + length
         })
     }
 

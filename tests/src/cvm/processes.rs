@@ -81,6 +81,7 @@ impl Driver {
         self.end_plane(node, with_machine);
         let state = &mut self.nodes[node];
         state.iod = None;
+        state.is_closing = false;
         self.storage.orphan(now, state.id);
         state.iod_out.clear();
         // What it was writing to logs is written, or is not.
@@ -137,6 +138,15 @@ impl Driver {
         if state.is_leaving && !is_stopped && (state.left.is_empty() || !waits) {
             state.is_leaving = false;
             self.world.kill_client(node, V);
+        }
+    }
+
+    /// The port of a vxiod that leaves is closed when disks have done what it told them.
+    pub(super) fn close_port(&mut self, node: usize) {
+        let state = &mut self.nodes[node];
+        if state.is_closing && !state.plane.changes_shared() {
+            state.is_closing = false;
+            state.v.close(&mut self.world);
         }
     }
 

@@ -109,7 +109,7 @@ impl Driver {
     fn iod_output(&mut self, node: usize) -> bool {
         let state = &mut self.nodes[node];
         // A port is opened when the vxiod before has let go of it.
-        let is_leaving = state.is_leaving;
+        let is_leaving = state.is_leaving || state.is_closing;
         let may = |output: &mut IodOutput| !matches!(output, IodOutput::OpenPort if is_leaving);
         let Some(output) = state.iod_out.pop_front_if(may) else { return false };
         let (world, said) = (&mut self.world, &mut self.said);
@@ -126,7 +126,10 @@ impl Driver {
                     return false;
                 }
             }
-            IodOutput::ClosePort => state.v.close(world),
+            IodOutput::ClosePort => {
+                state.is_closing = true;
+                self.close_port(node);
+            }
             IodOutput::CopyRange { volume, number } => {
                 if !state.plane.copy(&volume, number)
                     && let Some(iod) = &mut state.iod
@@ -332,6 +335,11 @@ impl Driver {
 
     fn hear_v(&mut self, node: usize) -> bool {
         let Some(event) = self.nodes[node].v.next(&self.world) else { return false };
+        if self.nodes[node].is_closing {
+            // Nothing of it is for this stay any more, and a closed port holds up nothing.
+            self.nodes[node].is_closing &= !matches!(event, Event::Closed(_));
+            return true;
+        }
         let local = self.local(node);
         let state = &mut self.nodes[node];
         let Some(iod) = &mut state.iod else { return false };

@@ -18,7 +18,7 @@ use tools::muster::testbed::UpOptions;
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// Clusters that run at the same time: most of a test is waiting for timers.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 3;
 
 static RUNNING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
 
@@ -42,7 +42,7 @@ fn room(wanted: usize) -> Room {
     Room(wanted)
 }
 
-/// A small cluster that mostly waits: another one may run beside it.
+/// A small cluster that mostly waits: others may run beside it.
 pub(crate) fn beside_another() -> Room {
     room(1)
 }

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use tools::muster::process::State;
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
-use tools::muster::{control, programs, wait};
+use tools::muster::{control, programs, volumes, wait};
 
 use crate::hanging::Hanging;
 use crate::process::{LIMIT, are_missing, beside_another, options, run};
@@ -56,7 +56,20 @@ fn a_disk_that_hangs_for_one_node_is_given_up_and_comes_back_when_it_has_answere
     let refused = programs::run(&cluster, 0, &attach, "").unwrap_err().to_string();
     assert!(refused.contains("does not answer"), "{refused}");
     assert!(refused.contains("node 1"), "{refused}");
+
+    // The node leaves when it has, and is a member until then, of which nobody knows the difference.
+    let leaving = programs::spawn(&cluster, 1, &["vxclustadm", "stopnode"]).unwrap();
+    run(&cluster, 0, "vxassist -g shdg make vol2 1m shdg01");
+    run(&cluster, 0, "vxedit -g shdg -rf rm vol2");
+    assert!(volumes::snapshot(&cluster.cluster, 0).unwrap().cluster.nodes[1].is_member);
+    assert!(disk.waiting() > 0);
     disk.answer();
+    let left = leaving.wait_with_output().unwrap();
+    assert!(left.status.success(), "{}", String::from_utf8_lossy(&left.stderr));
+    wait_members(&cluster, 0, &[0, 2]);
+    run(&cluster, 1, "vxclustadm -m vcs -t gab startnode");
+    wait_members(&cluster, 0, &[0, 1, 2]);
+    run(&cluster, 1, "vxdg -g shdg set activation=sw");
     wait::until("node 1 has heard the disk", LIMIT, || {
         Ok(programs::run(&cluster, 0, &attach, "").ok())
     })
@@ -114,8 +127,8 @@ fn a_log_that_hangs_for_the_master_holds_up_nobody_for_long() {
 
 /// Writes to a volume of two mirrors go on at nodes 0 and 1, and the second mirror owes node 1 answers:
 /// to a ring of the system, for it is a block device.
-fn with_a_write_under_way() -> Owing {
-    let cluster = prepared_as(options(), &["vol1 8m layout=mirror init=active shdg01 shdg02"]);
+fn with_a_write_under_way(options: UpOptions) -> Owing {
+    let cluster = prepared_as(options, &["vol1 8m layout=mirror init=active shdg01 shdg02"]);
     let link = cluster.cluster.root(1).join("dev/vx/dmp/disk_1");
     let below = cluster.folder().join("hanging");
     symlink(fs::canonicalize(&link).unwrap(), &below).unwrap();
@@ -144,6 +157,30 @@ struct Owing {
 }
 
 impl Owing {
+    /// gabd of node 1 ends in order: not before the disk has answered, and nobody goes on before.
+    fn ends_gabd(&mut self) {
+        let Self { cluster, disk, .. } = self;
+        let gabd = cluster.cluster.node(1).gabd.unwrap();
+        assert!(gabd.signal(Signal::TERM).unwrap());
+        let log = cluster.cluster.root(1).join("var/log/gabd.log");
+        wait::until("gabd waits for vxiod", LIMIT, || {
+            Ok(fs::read_to_string(&log)?.contains("Port v: its client is waited for").then_some(()))
+        })
+        .unwrap();
+        wait_out(cluster, 1);
+        let ports = control::snapshot(&cluster.cluster, 0).unwrap().gab.ports;
+        let port_v = ports.into_iter().find(|port| port.port == "v").unwrap();
+        assert_eq!(port_v.members, [0, 1, 2], "the others wait");
+        assert!(group(cluster, 0).volumes["vol1"].writers.contains(&1), "nobody has missed it");
+        assert!(disk.waiting() > 0);
+        assert_ne!(gabd.state(), State::Gone);
+        disk.answer();
+        assert!(gabd.wait_gone(LIMIT).unwrap(), "it leaves when that is over");
+        assert!(!cluster.cluster.root(1).join("run/gabd.halted").exists(), "in order");
+        cluster.kill(1).unwrap();
+        cluster.start(1).unwrap();
+    }
+
     /// The disk has answered and node 1 is back: copies are equal, and no acknowledged write is lost.
     fn is_well(self) {
         let Self { cluster, doomed, load, device, disk } = self;
@@ -169,7 +206,7 @@ fn what_a_killed_vxiod_has_told_its_disks_is_waited_for() {
         return;
     }
     let _room = beside_another();
-    let mut owing = with_a_write_under_way();
+    let mut owing = with_a_write_under_way(options());
     let Owing { cluster, disk, .. } = &mut owing;
     let vxiod = cluster.cluster.node(1).vxiod.unwrap();
     assert!(vxiod.signal(Signal::KILL).unwrap());
@@ -208,25 +245,25 @@ fn what_vxiod_has_told_its_disks_is_waited_for_when_its_node_leaves() {
         return;
     }
     let _room = beside_another();
-    let mut owing = with_a_write_under_way();
-    let Owing { cluster, disk, .. } = &mut owing;
-    let gabd = cluster.cluster.node(1).gabd.unwrap();
-    assert!(gabd.signal(Signal::TERM).unwrap());
-    let log = cluster.cluster.root(1).join("var/log/gabd.log");
-    wait::until("gabd is to leave", LIMIT, || {
-        Ok(fs::read_to_string(&log)?.contains("stopping: leaving the cluster").then_some(()))
+    let mut owing = with_a_write_under_way(options());
+    owing.ends_gabd();
+    owing.is_well();
+}
+
+/// And below one that has left the cluster at once, and closes its port when that is over.
+#[test]
+fn what_a_node_that_is_out_has_told_its_disks_is_waited_for_when_gabd_ends() {
+    if is_barred() || are_missing(CLIENTS) || are_missing(&["losetup"]) || Loop::is_barred() {
+        return;
+    }
+    let _room = beside_another();
+    let mut owing = with_a_write_under_way(UpOptions { io_timeout: 5, ..options() });
+    run(&owing.cluster, 1, "vxclustadm abortnode");
+    let log = owing.cluster.cluster.root(1).join("var/log/vxiod.log");
+    wait::until("the port waits for what was given up", LIMIT, || {
+        Ok(fs::read_to_string(&log)?.contains("port v is closed when disks have").then_some(()))
     })
     .unwrap();
-    wait_out(cluster, 1);
-    let ports = control::snapshot(&cluster.cluster, 0).unwrap().gab.ports;
-    let port_v = ports.into_iter().find(|port| port.port == "v").unwrap();
-    assert_eq!(port_v.members, [0, 1, 2], "the others wait");
-    assert!(group(cluster, 0).volumes["vol1"].writers.contains(&1), "nobody has missed it");
-    assert!(disk.waiting() > 0);
-    assert_ne!(gabd.state(), State::Gone);
-    disk.answer();
-    assert!(gabd.wait_gone(LIMIT).unwrap(), "it leaves when that is over");
-    cluster.kill(1).unwrap();
-    cluster.start(1).unwrap();
+    owing.ends_gabd();
     owing.is_well();
 }

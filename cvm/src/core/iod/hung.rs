@@ -3,33 +3,58 @@
 //! for that would be overtaken.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::Iod;
 use crate::core::txn::Txn;
 use crate::model::{Group, KernelState, Name, UniqueId, Volume};
 use crate::volume::{PlexMode, VolumeMap};
 
+/// What a disk may still do of what this node has told it and waits for no more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Owes {
+    /// Nothing: it does not hang.
+    Nothing,
+    /// What concerns this node alone: it may read, or change a disk that is private.
+    Answers,
+    /// It may change what others use, too.
+    Changes,
+}
+
+impl fmt::Display for Owes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Nothing => "it owes nothing any more",
+            Self::Answers => "it is gone until it has answered all",
+            Self::Changes => {
+                "it is gone until it has answered all, and so long nobody goes on without us"
+            }
+        })
+    }
+}
+
 impl Iod {
     /// A disk does not answer this node, or has answered all that it was told.
-    pub fn handle_hangs(&mut self, disk: UniqueId, hangs: bool) {
-        if hangs {
-            self.hung.insert(disk);
+    pub fn handle_hangs(&mut self, disk: UniqueId, owes: Owes) {
+        if owes == Owes::Changes {
+            self.owing.insert(disk.clone());
         } else {
+            self.owing.remove(&disk);
+        }
+        if owes == Owes::Nothing {
             self.hung.remove(&disk);
             // Who could not say that it stands apart can now.
             self.resyncs.look();
-            self.leave_if_closed();
+        } else {
+            self.hung.insert(disk);
         }
+        self.leave_if_closed();
     }
 
-    /// A disk that may belong to several nodes hangs. Who leaves the others stays one of them until it has
-    /// answered: they wait for it in any case, and a member that says nothing any more holds up more.
-    pub(super) fn owes_shared(&self) -> bool {
-        let is_private = |disk: &UniqueId| {
-            let mut private = self.tables.values().filter(|table| !table.is_shared());
-            private.any(|table| table.image.group.disks.values().any(|other| other.disk.as_ref() == Some(disk)))
-        };
-        self.hung.iter().any(|disk| !is_private(disk))
+    /// A disk may still change what others use. Who leaves them stays one of them until it has answered:
+    /// they wait for it in any case, and a member that says nothing any more holds up more.
+    pub(super) fn owes_others(&self) -> bool {
+        !self.owing.is_empty()
     }
 
     /// Why a transaction is not loaded: it has a volume use a disk that hangs here, and that it did not

@@ -80,7 +80,7 @@ impl Iod {
         let is_busy = self.open.as_ref().is_some_and(|open| open.is_shared)
             || self.is_master() && (self.copies_shared() || self.logs.are_busy())
             || !self.writes_nothing()
-            || self.owes_shared();
+            || self.owes_others();
         let Some(membership) = self.membership_mut() else { return };
         let ready =
             membership.is_settled && membership.admitting.is_none() && !membership.is_switching;

@@ -52,6 +52,7 @@ use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 pub use self::activation::ModeRefused;
 pub use self::drain::{DrainTicket, VolumeIo};
+pub use self::hung::Owes;
 pub use self::io::{DiskError, Token, Write, WriteDone};
 use self::join::Missed;
 pub use self::logs::{LogIo, LogToken};
@@ -145,6 +146,8 @@ pub struct Iod {
     writes: io::Writes,
     /// Disks that owe answers.
     hung: BTreeSet<UniqueId>,
+    /// Those of them that may still change what others use.
+    owing: BTreeSet<UniqueId>,
     /// Slots that are left alone.
     busy: Vec<slots::Busy>,
     /// The newest view has abandoned it, and is not settled yet.
@@ -539,6 +542,7 @@ impl Iod {
             has_configd: false,
             writes: io::Writes::default(),
             hung: BTreeSet::new(),
+            owing: BTreeSet::new(),
             busy: Vec::new(),
             abandoned: None,
             alarms: 0,
@@ -645,6 +649,7 @@ impl Iod {
             }
             VMessage::Findings(findings) => self.on_findings(now, from, *findings),
             VMessage::Goodbye => self.on_goodbye(now, from),
+            VMessage::Here { generation } => self.on_here(generation),
             VMessage::Hold { group, volume } => {
                 self.note_missed(from, || Missed::Hold(group.clone(), volume.clone()));
                 self.on_hold(from, group, volume);

@@ -25,6 +25,8 @@ pub(super) struct Membership {
     /// Who has joined.
     pub(super) members: NodeSet,
     pub(super) reconfig: u64,
+    /// All are in this view: a message of it has come, which all of them hold.
+    is_proven: bool,
     /// RESUME of this view has come.
     pub(super) is_settled: bool,
     /// Shared I/O stands still.
@@ -70,6 +72,7 @@ impl Iod {
         membership.announces.clear();
         membership.missed.clear();
         membership.is_settled = false;
+        membership.is_proven = false;
         if !view.left.is_empty() {
             membership.reconfig = view.generation;
             membership.is_suspended = true;
@@ -96,8 +99,23 @@ impl Iod {
             // It is of the reconfiguration before, and refused.
             self.load_late();
         }
+        // What waits for the lease ends with it, and ends before this node announces itself.
+        self.broadcast(&VMessage::Here { generation: view.generation });
         self.drain(After::Announce(view.generation));
         self.tell(Upcall::Role(self.role()));
+    }
+
+    pub(super) fn on_here(&mut self, generation: u64) {
+        if let Some(membership) = self.membership_mut().filter(|of| of.generation() == generation) {
+            membership.is_proven = true;
+        }
+    }
+
+    /// The generation of port v in which this node may use its lease: that of the newest view, when all
+    /// nodes of it are in it. One that is alone in a view, because the others have agreed on another at
+    /// the same time, is told of that by none of them before they go on.
+    pub fn proven_generation(&self) -> Option<u64> {
+        self.membership().filter(|of| of.is_proven).map(Membership::generation)
     }
 
     /// I/O of before the view is over: what is announced is what this node is now.

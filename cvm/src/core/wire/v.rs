@@ -66,6 +66,12 @@ pub enum VMessage {
     },
     /// The sender leaves in order: its volumes are closed.
     Goodbye,
+    /// Said by every member in every view, before anything else: who is given it knows that all nodes of
+    /// the view are in it, and none of them has gone on without it.
+    Here {
+        /// The generation of port v.
+        generation: u64,
+    },
     /// The sender wants to open a volume that only one node may have open.
     Hold {
         /// Of this group.
@@ -341,6 +347,7 @@ const FILL_WANTED: u8 = 25;
 const FILLED: u8 = 26;
 const SIGHT: u8 = 27;
 const APART: u8 = 28;
+const HERE: u8 = 29;
 
 const PLEX_FAILED: u8 = 1;
 const WRITES: u8 = 2;
@@ -396,6 +403,10 @@ impl VMessage {
             }
             Self::Findings(findings) => put_findings(&mut out, findings),
             Self::Goodbye => out.put_u8(GOODBYE),
+            Self::Here { generation } => {
+                out.put_u8(HERE);
+                out.put_u64(*generation);
+            }
             Self::Hold { group, volume } => put_volume(&mut out, HOLD, group, volume),
             Self::Master { node } => out.put_slice(&[MASTER, node.get()]),
             Self::MasterStays => out.put_u8(MASTER_STAYS),
@@ -449,6 +460,7 @@ impl VMessage {
             DISABLE => Self::Disable { group: reader.unique_id()? },
             DROP => Self::Drop { group: reader.unique_id()? },
             GOODBYE => Self::Goodbye,
+            HERE => Self::Here { generation: reader.counter("a generation")? },
             HOLD => Self::Hold { group: reader.unique_id()?, volume: reader.name()? },
             RELEASE => Self::Release { group: reader.unique_id()?, volume: reader.name()? },
             COPY_OVER => Self::CopyOver {
@@ -858,6 +870,7 @@ mod tests {
             VMessage::Disable { group: txn.group.clone() },
             VMessage::Drop { group: txn.group.clone() },
             VMessage::Goodbye,
+            VMessage::Here { generation: 5 },
             VMessage::Hold { group: txn.group.clone(), volume: volume.clone() },
             VMessage::Release { group: txn.group.clone(), volume: volume.clone() },
             VMessage::Master { node },

@@ -222,7 +222,10 @@ impl Reactor {
                 self.phase = Phase::Unconfiguring { until: now + LEAVE_MAX, waiting: vec![number] };
                 self.stack.leave(now);
             }
-            Phase::Ended(_) | Phase::Leaving { .. } | Phase::Parting { .. } | Phase::Stopping { .. } => {
+            Phase::Ended(_)
+            | Phase::Leaving { .. }
+            | Phase::Parting { .. }
+            | Phase::Stopping { .. } => {
                 return Some(refused(None, "gabd is stopping"));
             }
         }

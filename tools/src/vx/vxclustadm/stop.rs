@@ -14,7 +14,7 @@ use crate::vx::opens::Opens;
 /// Leaves. Volumes that are open for longer are told, and whenever they are others.
 pub(super) fn stop(root: &Root, mut daemon: Daemon) -> Result<(), Failure> {
     daemon.client().send(&Request::Cluster(ClusterRequest::Stop))?;
-    let mut told = Vec::new();
+    let (mut told, mut looks) = (Vec::new(), 0);
     while !is_answered(&mut daemon)? {
         // Whoever cannot be asked is not: the node goes on leaving.
         let open = open_here(root).unwrap_or_default();
@@ -24,6 +24,14 @@ pub(super) fn stop(root: &Root, mut daemon: Daemon) -> Result<(), Failure> {
                 open.join(", ")
             );
             told = open;
+            looks = 0;
+        }
+        looks += 1;
+        if looks == PATIENCE {
+            eprintln!(
+                "VxVM vxclustadm NOTICE waits for what is under way here, or for disks that have not \
+                 answered (see the log of vxiod); abortnode does not"
+            );
         }
     }
     match daemon.answer()? {
@@ -54,5 +62,7 @@ fn is_answered(daemon: &mut Daemon) -> Result<bool, Failure> {
     }
 }
 
+/// As many looks at which nothing was new until that is worth a word.
+const PATIENCE: u32 = 5;
 /// Between two looks at what is open.
 const LOOK: Duration = Duration::from_secs(2);
