@@ -498,6 +498,15 @@ impl Stack {
         self.gab.standing(now, port, |peer| self.llt.proven(peer))
     }
 
+    /// How long a lease lasts from [`Standing::since`] on: half of the time after which others give up a
+    /// node that they do not hear, or that holds up a view, whichever is shorter. What disks were told
+    /// before the end of the lease they have done in the other half.
+    pub fn lease_length(&self) -> Duration {
+        let config = self.gab.config();
+        let stalled = config.stable * config.policy.conn_wait;
+        self.llt.config().timers.peer_inact.min(stalled) / 2
+    }
+
     /// LLT's side, for statistics.
     pub fn llt(&self) -> &Llt {
         &self.llt

@@ -92,6 +92,12 @@ impl Profile {
         };
         let nodes = nodes.unwrap_or(drawn);
         let mut setup = draw_setup(kind, &mut draw, nodes, mutant);
+        if kind == Kind::Cvm {
+            // As it is to be set (docs/volumes.md), or leases are seldom long enough to be renewed.
+            let (silent, stable) = (setup.timers.peer_inact.as_millis(), setup.stable.as_millis());
+            let least = u32::try_from(silent.div_ceil(stable.max(1))).unwrap_or(u32::MAX);
+            setup.conn_wait = setup.conn_wait.max(12).max(least);
+        }
         // Branches of their own: what was drawn before these existed stays what it was.
         let mut queues = seed.child("queues").draw();
         if kind != Kind::Smoke && queues.chance(0.2) {

@@ -341,10 +341,9 @@ impl Gab {
         }
     }
 
-    /// Is this a member, and has it stalled changes for too long? Never sooner than one that is silent
-    /// is missed: it may not know that it is cut off, and has a lease until then.
+    /// Is this a member, and has it stalled changes for too long?
     pub(super) fn stalls(&self, now: Instant, silent: Id, since: Instant) -> bool {
-        let patience = (self.config.stable * self.config.policy.conn_wait).max(self.config.stuck);
+        let patience = self.config.stable * self.config.policy.conn_wait;
         now >= since + patience && self.view.as_ref().is_some_and(|view| view.contains(silent))
     }
 

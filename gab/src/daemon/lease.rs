@@ -1,7 +1,7 @@
 //! Leases of the ports of this node, as clients read them (`gab::lease`).
 
+use llt::Instant;
 use llt::io::Clock;
-use llt::{Duration, Instant};
 
 use crate::daemon::files::Files;
 use crate::ids::PortName;
@@ -56,13 +56,13 @@ impl Leases {
             });
             let Some(standing) = stack.standing(now, port) else { continue };
             if standing.since >= self.counts_from {
-                let until = standing.since + length(stack);
+                let until = standing.since + stack.lease_length();
                 writer.grant(port, standing.generation, until.as_nanos() + self.ahead);
                 granted.push(port);
             }
         }
         let renewed = now.filter(|_| !granted.is_empty());
-        self.renew_at = renewed.map(|now| now + length(stack) / 4);
+        self.renew_at = renewed.map(|now| now + stack.lease_length() / 4);
         for port in std::mem::replace(&mut self.granted, granted) {
             if !self.granted.contains(&port) {
                 writer.clear(port);
@@ -74,9 +74,3 @@ impl Leases {
 /// Clocks that come apart by so many nanoseconds show that the machine was suspended, or this process
 /// between two looks at them.
 const SLEPT: u64 = 10_000_000;
-
-/// Half of the time after which others give up a node that they do not hear. What disks were told before
-/// the end of the lease they have done in the other half.
-fn length(stack: &Stack) -> Duration {
-    stack.llt().config().timers.peer_inact / 2
-}

@@ -30,7 +30,7 @@ pub(crate) enum Life {
     Linger,
     /// Says what nobody understands, and stays.
     Babble,
-    /// Receives, and another process holds its socket as long as gabd does.
+    /// Receives, and another process holds its socket, too, as long as the test does.
     Bequeath,
 }
 
@@ -58,6 +58,7 @@ impl Victim {
             .env("VICTIM_LINGERS", u8::from(life != Life::Serve).to_string())
             .env("VICTIM_BABBLES", u8::from(life == Life::Babble).to_string())
             .env("VICTIM_BEQUEATHS", u8::from(life == Life::Bequeath).to_string())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -125,8 +126,9 @@ fn victim() {
     let mut client = Port::register(port(letter), &options).unwrap();
     view(&mut client, |_| true);
     if number("VICTIM_BEQUEATHS") == 1 {
+        // It ends with its input, which the test holds.
         let socket = client.socket().try_clone_to_owned().unwrap();
-        Command::new("cat").stdin(socket).stdout(Stdio::null()).spawn().unwrap();
+        Command::new("cat").stdout(socket).spawn().unwrap();
     }
     std::fs::write(ready_file(&root, letter), "").unwrap();
     while !matches!(client.recv(), ClientEvent::Closed(_)) {}

@@ -457,9 +457,8 @@ impl Driver {
         let stack = self.world.hosts.stack(node);
         let standing = stack.and_then(|stack| Some((stack, stack.standing(local, port)?)));
         standing.is_some_and(|(stack, standing)| {
-            let length = stack.llt().config().timers.peer_inact / 2;
             let proven = self.nodes[node].iod.as_ref().and_then(|iod| iod.proven_generation());
-            Some(standing.generation) == proven && local < standing.since + length
+            Some(standing.generation) == proven && local < standing.since + stack.lease_length()
         })
     }
 
