@@ -93,10 +93,7 @@ impl Profile {
         let nodes = nodes.unwrap_or(drawn);
         let mut setup = draw_setup(kind, &mut draw, nodes, mutant);
         if kind == Kind::Cvm {
-            // As it is to be set (docs/volumes.md), or leases are seldom long enough to be renewed.
-            let (silent, stable) = (setup.timers.peer_inact.as_millis(), setup.stable.as_millis());
-            let least = u32::try_from(silent.div_ceil(stable.max(1))).unwrap_or(u32::MAX);
-            setup.conn_wait = setup.conn_wait.max(12).max(least);
+            setup.conn_wait = setup.conn_wait.max(lasting(&setup));
         }
         // Branches of their own: what was drawn before these existed stays what it was.
         let mut queues = seed.child("queues").draw();
@@ -218,6 +215,12 @@ pub fn calm() -> Faults {
         delay_mean: Duration::from_micros(10),
         ..Faults::default()
     }
+}
+
+/// A `conn_wait` as it is to be set (`docs/volumes.md`), or leases are seldom long enough to be renewed.
+fn lasting(setup: &Setup) -> u32 {
+    let (silent, stable) = (setup.timers.peer_inact.as_millis(), setup.stable.as_millis());
+    u32::try_from(silent.div_ceil(stable.max(1))).map_or(12, |least| least.max(12))
 }
 
 fn draw_setup(kind: Kind, draw: &mut Draw, nodes: u8, mutant: Option<&str>) -> Setup {

@@ -125,15 +125,18 @@ fn victim() {
     }
     let mut client = Port::register(port(letter), &options).unwrap();
     view(&mut client, |_| true);
-    if number("VICTIM_BEQUEATHS") == 1 {
+    let heir = (number("VICTIM_BEQUEATHS") == 1).then(|| {
         // It ends with its input, which the test holds.
         let socket = client.socket().try_clone_to_owned().unwrap();
-        Command::new("cat").stdout(socket).spawn().unwrap();
-    }
+        Command::new("cat").stdout(socket).spawn().unwrap()
+    });
     std::fs::write(ready_file(&root, letter), "").unwrap();
     while !matches!(client.recv(), ClientEvent::Closed(_)) {}
     if number("VICTIM_LINGERS") == 0 {
         drop(client);
+    }
+    if let Some(mut heir) = heir {
+        heir.wait().unwrap();
     }
     loop {
         std::thread::park();

@@ -414,7 +414,7 @@ impl Driver {
                 let _ = self.perform(node, &mut flight);
             }
             self.leave_port(node);
-            self.close_port(node);
+            self.close_if_still(node);
         }
     }
 

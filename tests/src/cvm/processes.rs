@@ -143,6 +143,11 @@ impl Driver {
 
     /// The port of a vxiod that leaves is closed when disks have done what it told them.
     pub(super) fn close_port(&mut self, node: usize) {
+        self.nodes[node].is_closing = true;
+        self.close_if_still(node);
+    }
+
+    pub(super) fn close_if_still(&mut self, node: usize) {
         let state = &mut self.nodes[node];
         if state.is_closing && !state.plane.changes_shared() {
             state.is_closing = false;

@@ -126,10 +126,7 @@ impl Driver {
                     return false;
                 }
             }
-            IodOutput::ClosePort => {
-                state.is_closing = true;
-                self.close_port(node);
-            }
+            IodOutput::ClosePort => self.close_port(node),
             IodOutput::CopyRange { volume, number } => {
                 if !state.plane.copy(&volume, number)
                     && let Some(iod) = &mut state.iod

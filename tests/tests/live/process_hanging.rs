@@ -1,5 +1,7 @@
 //! Disks that do not answer, for one node or for all, and answer later.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Child;
@@ -182,7 +184,7 @@ impl Owing {
     }
 
     /// The disk has answered and node 1 is back: copies are equal, and no acknowledged write is lost.
-    fn is_well(self) {
+    fn ends_well(self) {
         let Self { cluster, doomed, load, device, disk } = self;
         drop(doomed.wait_with_output());
         verified(load);
@@ -219,8 +221,8 @@ fn what_a_killed_vxiod_has_told_its_disks_is_waited_for() {
     })
     .unwrap();
     assert!(disk.waiting() > 0);
-    wait_members(&cluster, 0, &[0, 1, 2]);
-    assert!(group(&cluster, 0).volumes["vol1"].writers.contains(&1), "nobody has missed it");
+    wait_members(cluster, 0, &[0, 1, 2]);
+    assert!(group(cluster, 0).volumes["vol1"].writers.contains(&1), "nobody has missed it");
     // Another one waits for its port. It lives as long as the thread that has started it.
     let log = cluster.cluster.root(1).join("var/log/vxiod.log");
     std::thread::scope(|scope| {
@@ -235,7 +237,7 @@ fn what_a_killed_vxiod_has_told_its_disks_is_waited_for() {
         cluster.start_volumes(1).unwrap();
         answered.join().unwrap();
     });
-    owing.is_well();
+    owing.ends_well();
 }
 
 /// The same for a gabd that ends in order below a vxiod that lives.
@@ -247,7 +249,7 @@ fn what_vxiod_has_told_its_disks_is_waited_for_when_its_node_leaves() {
     let _room = beside_another();
     let mut owing = with_a_write_under_way(options());
     owing.ends_gabd();
-    owing.is_well();
+    owing.ends_well();
 }
 
 /// And below one that has left the cluster at once, and closes its port when that is over.
@@ -265,5 +267,5 @@ fn what_a_node_that_is_out_has_told_its_disks_is_waited_for_when_gabd_ends() {
     })
     .unwrap();
     owing.ends_gabd();
-    owing.is_well();
+    owing.ends_well();
 }

@@ -67,9 +67,10 @@ fn io_waits_for_a_lease_and_goes_on() {
     let cluster = prepared(&["flat 4m", "other 1m"]);
     let load = fio(&cluster, 1, "flat", "0");
     wait_change(&cluster, true);
-    // The others bear three minutes of silence from now on, node 1 is bound by its own half of a second.
+    // The others bear a minute of silence from now on, node 1 is bound by its own half of a second.
     for node in [0, 2] {
         run(&cluster, node, "lltconfig -T peerinact:18000");
+        run(&cluster, node, "gabconfig -S conn_wait:256");
     }
     let gabd = cluster.cluster.node(1).gabd.unwrap();
     assert!(gabd.signal(Signal::STOP).unwrap());

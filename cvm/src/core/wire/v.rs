@@ -403,10 +403,7 @@ impl VMessage {
             }
             Self::Findings(findings) => put_findings(&mut out, findings),
             Self::Goodbye => out.put_u8(GOODBYE),
-            Self::Here { generation } => {
-                out.put_u8(HERE);
-                out.put_u64(*generation);
-            }
+            Self::Here { generation } => put_here(&mut out, *generation),
             Self::Hold { group, volume } => put_volume(&mut out, HOLD, group, volume),
             Self::Master { node } => out.put_slice(&[MASTER, node.get()]),
             Self::MasterStays => out.put_u8(MASTER_STAYS),
@@ -558,6 +555,11 @@ impl VMessage {
             done: reader.u32("how many regions")?,
         })
     }
+}
+
+fn put_here(out: &mut BytesMut, generation: u64) {
+    out.put_u8(HERE);
+    out.put_u64(generation);
 }
 
 fn put_resume(out: &mut BytesMut, generation: u64, groups: &[GroupState]) {
