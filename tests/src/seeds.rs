@@ -31,6 +31,21 @@ pub const REGRESSIONS: &[Regression] = &[
         3_001_638,
         "a volume that could not be filled was never said to be invalid, for a program had it open",
     ),
+    failed(
+        Kind::Cvm,
+        4_004_102,
+        "a member was given up for stalling a view while it had a lease still",
+    ),
+    failed(
+        Kind::Cvm,
+        4_005_443,
+        "a node that was alone in the view that it had proposed used its lease there",
+    ),
+    failed(
+        Kind::Cvm,
+        4_006_755,
+        "a node left the cluster while a disk had still to change something for it",
+    ),
     failed(Kind::Jeopardy, 48, "a proposer that does not fit the clique kept freezing the others"),
     failed(Kind::Pause, 257, "a proposer that does not fit the clique kept freezing the others"),
     failed(Kind::Record, 7, "leftovers of a view were released before arbitration"),
