@@ -53,6 +53,28 @@ fn what_is_told_as_done_is_seen_on_every_node() {
     }
 }
 
+/// A transaction that the master was about to load when another was made master is driven by nobody: it
+/// must not stay loaded.
+#[test]
+fn who_asks_while_another_is_made_master_is_answered_and_holds_up_nobody() {
+    for seed in 0..240 {
+        let mut world = World::formed(seed, 3, 3);
+        assert_eq!(world.ask(node(0), init()), Reply::Done, "{:?}", world.said);
+        let asked = world.request(node(1), make("vol1"));
+        for _ in 0..seed % 40 {
+            world.step();
+        }
+        let to = Request::Cluster(ClusterRequest::SetMaster(node(1)));
+        let switched = world.request(node(2), to);
+        world.settle();
+        for (asks, session) in [(1, asked), (2, switched)] {
+            let is_answered = world.reply(node(asks), session).is_some();
+            assert!(is_answered, "seed {seed}, node {asks}: {:?}", world.said);
+        }
+        assert_eq!(world.ask(node(2), make("vol2")), Reply::Done, "seed {seed}: {:?}", world.said);
+    }
+}
+
 /// Node 0 has asked for a volume, and COMMIT is out.
 fn committing(seed: u64) -> (World, u64) {
     let mut world = World::formed(seed, 3, 3);

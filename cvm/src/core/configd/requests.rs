@@ -470,7 +470,7 @@ impl Configd {
     }
 
     /// Another node is master: what others have asked of this one is not begun any more.
-    fn refuse_others(&mut self) {
+    pub(super) fn refuse_others(&mut self) {
         if self.role.master.is_none_or(|master| master == self.me.node) {
             return;
         }

@@ -282,8 +282,9 @@ impl Configd {
             return;
         }
         if refused.as_deref() == Some(RECONFIGURES) && self.role.is_member {
-            // Nobody has it: it begins anew when that is over (CVM-14).
+            // Nobody has it: it begins anew when that is over (CVM-14), if this node is master still.
             self.put_aside();
+            self.refuse_others();
             return;
         }
         let Work::Txn(driven) = &mut self.work else { return };

@@ -92,9 +92,13 @@ impl Iod {
             }
         };
         // A view in which nobody left stops nothing (CVM-15): it is loaded when that is settled. The
-        // master's own vxconfigd begins anew instead: nobody else has it yet.
+        // master's own vxconfigd begins anew instead: nobody else has it yet. So does that of one that was
+        // master until now: who hands over has nothing loaded, and nobody drives this any more.
         let waits = self.membership().is_some_and(|membership| {
-            !membership.is_settled && !membership.is_suspended && membership.is_member(self.me.node)
+            !membership.is_settled
+                && !membership.is_suspended
+                && !membership.is_handed_over
+                && membership.is_member(self.me.node)
         });
         if waits && !self.is_master() && self.concerns_all(&txn) {
             self.late_loads.push_back(Box::new(precheck));

@@ -29,6 +29,8 @@ pub(super) struct Membership {
     is_proven: bool,
     /// RESUME of this view has come.
     pub(super) is_settled: bool,
+    /// Another node has been made master, and has not said RESUME yet.
+    pub(super) is_handed_over: bool,
     /// Shared I/O stands still.
     pub(super) is_suspended: bool,
     /// ADMIT of this node is on its way; nothing else begins.
@@ -72,6 +74,7 @@ impl Iod {
         membership.announces.clear();
         membership.missed.clear();
         membership.is_settled = false;
+        membership.is_handed_over = false;
         membership.is_proven = false;
         if !view.left.is_empty() {
             membership.reconfig = view.generation;
@@ -247,6 +250,7 @@ impl Iod {
             return;
         }
         membership.is_settled = true;
+        membership.is_handed_over = false;
         membership.is_suspended = false;
         self.abandoned = None;
         let Some(membership) = self.membership_mut() else { return };
@@ -280,6 +284,7 @@ impl Iod {
         }
         membership.master = Some(node);
         membership.is_settled = false;
+        membership.is_handed_over = true;
         self.release_ranges(NodeSet::EMPTY);
         self.take_over();
         if node == me {
