@@ -53,8 +53,7 @@ fn what_is_told_as_done_is_seen_on_every_node() {
     }
 }
 
-/// A transaction that the master was about to load when another was made master is driven by nobody: it
-/// must not stay loaded.
+/// Whatever comes first, and however far the other has come.
 #[test]
 fn who_asks_while_another_is_made_master_is_answered_and_holds_up_nobody() {
     for seed in 0..240 {
