@@ -264,13 +264,13 @@ impl Shard {
             }
             ToShard::Lease(lease) => {
                 if let Some(lease) = &lease {
-                    let is_tied = self.driver.tie(Some(lease.as_fd()));
-                    self.is_tied |= is_tied;
-                    if !is_tied {
-                        tracing::warn!(
+                    match self.driver.tie(Some(lease.as_fd())) {
+                        Ok(()) => self.is_tied = true,
+                        Err(error) => tracing::warn!(
+                            %error,
                             "if this process is killed, what its disks have been told may be done later \
                              than others think"
-                        );
+                        ),
                     }
                 }
                 self.lease = lease;
@@ -577,7 +577,7 @@ impl Shard {
         let is_still =
             |flights: &Slab<Flight>| flights.iter().all(|(_, flight)| flight.lease.is_none());
         if self.is_tied && self.lease.is_none() && is_still(&self.flights) {
-            self.is_tied = !self.driver.tie(None);
+            self.is_tied = self.driver.tie(None).is_err();
         }
     }
 

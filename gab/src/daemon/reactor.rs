@@ -125,8 +125,9 @@ enum Phase {
     Parting { until: Instant },
     /// Serving.
     Running,
-    /// To leave the cluster, as soon as what clients of the kernel type have under way is over. Then they
-    /// are killed, and are not if they were.
+    /// To leave the cluster, as soon as what clients of the kernel type have under way is over. Those that
+    /// have not hung up at that time are killed; if something holds a socket of theirs after that, too, the
+    /// node halts.
     Stopping { until: Option<Instant>, are_killed: bool },
     /// `gabconfig -U`: leaving the memberships; these connections wait for the answer.
     Unconfiguring { until: Instant, waiting: Vec<u32> },

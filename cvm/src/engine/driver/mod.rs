@@ -240,11 +240,12 @@ impl Driver {
     /// Threads that are in the middle of an operation keep all descriptors of the process open anyway. A
     /// ring outlives it.
     ///
-    /// `false`: it is not tied, or the one before is so still.
-    pub fn tie(&mut self, fd: Option<BorrowedFd<'_>>) -> bool {
+    /// # Errors
+    /// If the system does not take it: what was tied before is so still.
+    pub fn tie(&mut self, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
         match &mut self.inner {
             Inner::Ring(ring) => ring.tie(fd),
-            Inner::Threads(_) => true,
+            Inner::Threads(_) => Ok(()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Disks that the ring knows by number, which saves the system a look-up for each operation.
 
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Weak};
 
@@ -57,9 +58,13 @@ impl Files {
 
     /// The ring holds what a descriptor leads to until its last operation is over: it lets go of what is
     /// registered with the rest of it, which the end of the process alone does not bring about.
-    pub(super) fn tie(&self, fd: Option<BorrowedFd<'_>>, submitter: &Submitter<'_>) -> bool {
+    pub(super) fn tie(
+        &self,
+        fd: Option<BorrowedFd<'_>>,
+        submitter: &Submitter<'_>,
+    ) -> io::Result<()> {
         let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
-        submitter.register_files_update(PLACES, &[fd]).is_ok()
+        submitter.register_files_update(PLACES, &[fd]).map(drop)
     }
 
     /// Lets go of disks that were closed.

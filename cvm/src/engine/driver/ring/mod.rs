@@ -96,7 +96,7 @@ impl Ring {
         }
     }
 
-    pub(super) fn tie(&mut self, fd: Option<BorrowedFd<'_>>) -> bool {
+    pub(super) fn tie(&mut self, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
         self.files.tie(fd, &self.ring.submitter())
     }
 
