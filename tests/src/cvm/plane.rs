@@ -23,7 +23,7 @@ use llt::Instant;
 
 use super::data::{Done, Identity, Tag, Tags};
 use super::driver::Driver;
-use super::node::{Node, Vxiod};
+use super::node::Vxiod;
 
 /// The volumes of one node.
 #[derive(Debug, Default)]
@@ -94,10 +94,20 @@ pub(super) struct Flight {
     pub(super) op: DiskOp,
     log: Option<Vec<u8>>,
     is_shared: bool,
-    /// What it changes sectors to, once nobody is there who could be asked.
-    left: Option<Vec<Tag>>,
+    /// Of a vxiod that is there no more.
+    left: Option<Left>,
     /// The disk has done it, or has failed.
     done: Option<bool>,
+}
+
+/// What is known of an operation once nobody is there who could be asked.
+#[derive(Clone, Debug)]
+struct Left {
+    /// What it changes sectors to.
+    tags: Option<Vec<Tag>>,
+    /// In which generation of port v and which reconfiguration its vxiod ended.
+    generation: u64,
+    reconfig: u64,
 }
 
 /// What a vxiod that was killed has left lands so much later at most.
@@ -259,12 +269,14 @@ impl Plane {
         self.ranges.get(name).map(|range| range.number)
     }
 
-    /// Volumes with a copy under way.
+    /// Volumes with a copy under way: one that has come to its end does nothing more, though nobody may
+    /// have taken note of that yet.
     pub(super) fn copies(&self) -> impl Iterator<Item = (&VolumeName, RangeNumber)> {
         self.volumes.values().filter_map(|open| {
             let asked = open.asked.get(&open.copy?)?;
             let Of::Copy(number) = asked.of else { return None };
-            Some((&open.name, number))
+            let mut under_way = open.volume.under_way();
+            under_way.any(|(request, _)| request == asked.request).then_some((&open.name, number))
         })
     }
 
@@ -462,11 +474,20 @@ impl Driver {
         })
     }
 
-    /// Others have gone on without it. Reconfigurations are counted anew where nobody has stayed who knows
-    /// of the last one: who is of an older generation, and has no lease, is left behind itself.
-    fn is_left_behind(&self, node: usize) -> bool {
-        let Node { id, generation, .. } = self.nodes[node];
+    /// The generation of port v and the reconfiguration that its vxiod is in.
+    fn stands_in(&self, node: usize) -> (u64, u64) {
         let reconfig = self.nodes[node].iod.as_ref().map_or(0, |iod| iod.role().reconfig);
+        (self.nodes[node].generation, reconfig)
+    }
+
+    /// Others have gone on without the node that has told a disk this. Reconfigurations are counted anew where nobody has stayed who knows
+    /// of the last one: who is of an older generation, and has no lease, is left behind itself.
+    fn is_left_behind(&self, node: usize, flight: &Flight) -> bool {
+        let id = self.nodes[node].id;
+        let (generation, reconfig) = match &flight.left {
+            Some(left) => (left.generation, left.reconfig),
+            None => self.stands_in(node),
+        };
         let goes_on = |other: usize| {
             let state = &self.nodes[other];
             let role = state.member().map(cvm::core::iod::Iod::role);
@@ -479,7 +500,7 @@ impl Driver {
     /// A disk does what it is told. What fails may be done in part.
     fn perform(&mut self, node: usize, flight: &mut Flight) -> bool {
         let (id, op) = (self.nodes[node].id, flight.op);
-        if flight.is_shared && op.work.changes() && self.is_left_behind(node) {
+        if flight.is_shared && op.work.changes() && self.is_left_behind(node, flight) {
             self.fault("cvm-lease", || format!("node {node} changes {flight:?}"));
         }
         if self.storage.disks.is_reached(id, &flight.disk).is_err() {
@@ -500,8 +521,11 @@ impl Driver {
         let (begin, len) = (begin.unwrap_or(usize::MAX), len.unwrap_or(usize::MAX));
         if op.work.changes() {
             self.check_marked(node, flight);
-            let left = flight.left.take().or_else(|| self.nodes[node].plane.changed_to(flight));
-            if let Some(tags) = left {
+            let tags = match flight.left.take() {
+                Some(left) => left.tags,
+                None => self.nodes[node].plane.changed_to(flight),
+            };
+            if let Some(tags) = tags {
                 let is_durable = op.work == (DiskWork::Write { durable: true });
                 let is_lost = self.broken == Some(Mutant::WritesLost) && op.request.0 % 64 == 0;
                 if !is_lost {
@@ -510,7 +534,7 @@ impl Driver {
             }
             return is_done;
         }
-        if !self.is_left_behind(node) {
+        if !self.is_left_behind(node, flight) {
             self.check_current(node, flight, &op);
         }
         let volume = self.nodes[node].plane.volumes.get_mut(&flight.volume);
@@ -824,6 +848,7 @@ impl Driver {
     /// The vxiod of a node is gone, with its machine or by itself: what its volumes had given to disks
     /// lands, at once or later, or does not.
     pub(super) fn end_plane(&mut self, node: usize, with_machine: bool) {
+        let (generation, reconfig) = self.stands_in(node);
         let flights = std::mem::take(&mut self.nodes[node].plane.flights);
         for mut flight in flights.into_iter().filter(|flight| flight.done.is_none()) {
             if self.draw.chance(0.5) {
@@ -833,7 +858,8 @@ impl Driver {
                 let _ = self.perform(node, &mut flight);
             } else {
                 flight.due += self.draw.between(Duration::ZERO, LEFT_MAX);
-                flight.left = self.nodes[node].plane.changed_to(&flight);
+                let tags = self.nodes[node].plane.changed_to(&flight);
+                flight.left = Some(Left { tags, generation, reconfig });
                 self.nodes[node].left.push(flight);
             }
         }
