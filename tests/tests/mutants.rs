@@ -14,12 +14,15 @@ use sim::world::Trace;
 /// The first seed that shows it, among this many.
 fn caught(mutant: Mutant, kind: Kind, seeds: u64) -> Option<u64> {
     let name = format!("{mutant:?}");
-    // Seeds before these were tried, and take most of a minute.
+    // Seeds before these were tried, and take minutes.
     let first = match mutant {
-        Mutant::ChangesUnnoted => 350,
-        Mutant::FillUnawaited => 10,
-        Mutant::FlushForgotten => 19,
-        Mutant::OrphansUnawaited => 16,
+        Mutant::NoViewCheck | Mutant::ChangesUnnoted => 133,
+        Mutant::P2pAcrossGenerations => 45,
+        Mutant::StalePayload => 30,
+        Mutant::OrphansUnawaited => 27,
+        Mutant::WedgedAcks | Mutant::CutFromProposer => 22,
+        Mutant::FillUnawaited => 21,
+        Mutant::FlushForgotten => 5,
         _ => 1,
     };
     (first..first + seeds).find(|seed| {

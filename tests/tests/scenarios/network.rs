@@ -295,7 +295,7 @@ fn s60_small_receive_buffers_and_many_senders_at_full_rate() {
     stage.world.busy = true;
     // Longer by hand: SIM_STORM_MS.
     let length = std::env::var("SIM_STORM_MS").ok().and_then(|text| text.parse().ok());
-    stage.pass(ms(length.unwrap_or(1500)));
+    stage.pass(ms(length.unwrap_or(1000)));
     stage.world.busy = false;
     let overruns: u64 = (0..8).map(|node| stage.world.process(node).overruns).sum();
     assert!(overruns > 0, "the buffers were too small");
