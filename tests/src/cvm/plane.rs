@@ -11,7 +11,9 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cvm::core::iod::{DrainTicket, LogIo, OpenTicket, RangeNumber, VolumeIo, VolumeName};
+use cvm::core::iod::{
+    DrainTicket, Iod, LogIo, OpenTicket, RangeNumber, Resync, VolumeIo, VolumeName,
+};
 use cvm::disk::DRL_BLOCK;
 use cvm::model::{Group, KernelState, Name, PlexState, Rid, Sectors, UniqueId, VolumeState};
 use cvm::volume::{
@@ -64,7 +66,30 @@ struct Open {
     closes: bool,
     hold: Option<(RangeNumber, RequestId)>,
     copy: Option<RequestId>,
+    /// What that is for.
+    aim: Option<Resync>,
     asked: BTreeMap<RequestId, Asked>,
+}
+
+/// A copy on which disks still work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnderWay<'a> {
+    pub(super) volume: &'a VolumeName,
+    pub(super) number: RangeNumber,
+    at: Sectors,
+    aim: &'a Resync,
+}
+
+impl UnderWay<'_> {
+    /// More is to be copied now than this is for, all of it from before on: what it still writes is
+    /// written once more.
+    pub(super) fn is_done_anew(&self, iod: &Iod) -> bool {
+        let now = iod.resyncs().find(|(volume, _)| *volume == self.volume);
+        now.is_some_and(|(_, now)| {
+            let is_same = now.is_whole == self.aim.is_whole;
+            now.at <= self.at && !(is_same && self.aim.plexes.is_superset(&now.plexes))
+        })
+    }
 }
 
 /// A request to a volume.
@@ -161,6 +186,7 @@ impl Plane {
             closes: false,
             hold: None,
             copy: None,
+            aim: None,
             asked: BTreeMap::new(),
         };
         self.volumes.insert(number, open);
@@ -222,13 +248,18 @@ impl Plane {
     }
 
     /// The copies of the range are made equal; `false`: it was given back meanwhile.
-    pub(super) fn copy(&mut self, name: &VolumeName, range: RangeNumber) -> bool {
+    pub(super) fn copy(
+        &mut self,
+        name: &VolumeName,
+        range: RangeNumber,
+        aim: Option<Resync>,
+    ) -> bool {
         let number = self.number(name);
         let held = self.ranges.get(name).copied().filter(|held| held.number == range);
         let Some(Range { at, len, .. }) = held else { return false };
         let id = self.submit(number, What::Copy, (at, len), Of::Copy(range));
         if let Some(open) = self.volumes.get_mut(&number) {
-            open.copy = Some(id);
+            (open.copy, open.aim) = (Some(id), aim);
         }
         true
     }
@@ -269,14 +300,16 @@ impl Plane {
         self.ranges.get(name).map(|range| range.number)
     }
 
-    /// Volumes with a copy under way: one that has come to its end does nothing more, though nobody may
-    /// have taken note of that yet.
-    pub(super) fn copies(&self) -> impl Iterator<Item = (&VolumeName, RangeNumber)> {
+    /// Copies that are under way: one that has come to its end does nothing more, though nobody may have
+    /// taken note of that yet.
+    pub(super) fn copies(&self) -> impl Iterator<Item = UnderWay<'_>> {
         self.volumes.values().filter_map(|open| {
             let asked = open.asked.get(&open.copy?)?;
             let Of::Copy(number) = asked.of else { return None };
             let mut under_way = open.volume.under_way();
-            under_way.any(|(request, _)| request == asked.request).then_some((&open.name, number))
+            let is_it = under_way.any(|(request, _)| request == asked.request);
+            let (at, aim) = (asked.request.at, open.aim.as_ref()?);
+            is_it.then_some(UnderWay { volume: &open.name, number, at, aim })
         })
     }
 
@@ -490,7 +523,7 @@ impl Driver {
         };
         let goes_on = |other: usize| {
             let state = &self.nodes[other];
-            let role = state.member().map(cvm::core::iod::Iod::role);
+            let role = state.member().map(Iod::role);
             role.is_some_and(|role| role.reconfig > reconfig && !role.members.contains(id))
                 && (state.generation >= generation || self.has_lease(other))
         };

@@ -128,7 +128,10 @@ impl Driver {
             }
             IodOutput::ClosePort => self.close_port(node),
             IodOutput::CopyRange { volume, number } => {
-                if !state.plane.copy(&volume, number)
+                let of =
+                    state.iod.as_ref().and_then(|iod| iod.resyncs().find(|of| *of.0 == volume));
+                let aim = of.map(|(_, resync)| resync.clone());
+                if !state.plane.copy(&volume, number, aim)
                     && let Some(iod) = &mut state.iod
                 {
                     let local = self.world.process(node).clock.local(self.world.now());
@@ -476,7 +479,8 @@ impl Driver {
         let mut wrong = None;
         for copier in members().filter(counts) {
             let same = |node: &&Node| reconfig(node) == reconfig(copier);
-            for (volume, number) in copier.plane.copies() {
+            for copy in copier.plane.copies() {
+                let volume = copy.volume;
                 let runs = |node: &Node| {
                     let iod = node.iod.as_ref();
                     iod.is_some_and(|iod| matches!(iod.io_of(volume), VolumeIo::Runs { .. }))
@@ -488,7 +492,9 @@ impl Driver {
                 for node in
                     members().filter(|node| node.iod_out.is_empty()).filter(same).filter(counts)
                 {
-                    if runs(node) && node.plane.held(volume) != Some(number) {
+                    let is_done_anew = node.member().is_some_and(|iod| copy.is_done_anew(iod));
+                    let is_held = node.plane.held(volume) == Some(copy.number);
+                    if runs(node) && !is_held && !is_done_anew {
                         wrong = Some((copier.id, node.id, volume.clone()));
                     }
                 }
