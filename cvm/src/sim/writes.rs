@@ -39,6 +39,8 @@ struct UnderWay {
     node: NodeId,
     token: Token,
     write: Write,
+    /// It is of a shared group.
+    is_shared: bool,
     course: Course,
     /// When it ends; `None` if it is not issued yet.
     ends: Option<Instant>,
@@ -62,9 +64,16 @@ pub struct Ended {
 pub struct Writes(Vec<UnderWay>);
 
 impl Writes {
-    /// A node wants something written.
-    pub fn submit(&mut self, node: NodeId, token: Token, write: Write, course: Course) {
-        self.0.push(UnderWay { node, token, write, course, ends: None });
+    /// A node wants something written, of a shared group or not.
+    pub fn submit(
+        &mut self,
+        node: NodeId,
+        token: Token,
+        write: Write,
+        is_shared: bool,
+        course: Course,
+    ) {
+        self.0.push(UnderWay { node, token, write, is_shared, course, ends: None });
     }
 
     /// How many of a node's writes are on their way.
@@ -72,22 +81,41 @@ impl Writes {
         self.0.iter().filter(|under_way| under_way.node == node).count()
     }
 
+    /// A disk has something to change for this node that others use.
+    pub fn changes_shared(&self, node: NodeId) -> bool {
+        self.0.iter().any(|o| o.node == node && o.is_shared && o.ends.is_some())
+    }
+
     /// Nothing is on its way.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Issues what may be issued: of the nodes that run, one for each disk.
-    pub fn issue(&mut self, now: Instant, mut runs: impl FnMut(NodeId) -> bool) {
+    /// Issues what may be issued, one for each disk of a node: `may` is asked of a node, and whether it
+    /// is of a shared group.
+    pub fn issue(&mut self, now: Instant, mut may: impl FnMut(NodeId, bool) -> bool) {
         for place in 0..self.0.len() {
             let (before, rest) = self.0.split_at_mut(place);
             let Some(next) = rest.first_mut().filter(|next| next.ends.is_none()) else { continue };
             let disk = next.write.disk();
             let waits = before.iter().any(|o| o.node == next.node && o.write.disk() == disk);
-            if !waits && runs(next.node) {
+            if !waits && may(next.node, next.is_shared) {
                 next.ends = Some(now + next.course.takes);
             }
         }
+    }
+
+    /// A node has given up its lease: what of shared groups it has not issued fails.
+    pub fn refuse(&mut self, node: NodeId) -> Vec<Ended> {
+        let waits = |o: &mut UnderWay| o.node == node && o.is_shared && o.ends.is_none();
+        let refused = self.0.extract_if(.., waits);
+        let ended = refused.map(|UnderWay { node, token, write, .. }| Ended {
+            node,
+            token,
+            write,
+            done: Err(DiskError::NoLease),
+        });
+        ended.collect()
     }
 
     /// A disk answers nobody before this.

@@ -255,7 +255,6 @@ impl Volume {
             }
             UnderWay::Request(op) => self.op_done(op, is_done),
         }
-        self.tell_still();
     }
 
     fn op_done(&mut self, op: Op, is_done: bool) {
@@ -277,7 +276,6 @@ impl Volume {
             self.state = State::Still;
         }
         self.owes_still = true;
-        self.tell_still();
     }
 
     /// I/O goes on, with this table and these rules. The volume stands still, or has done nothing yet.
@@ -325,12 +323,14 @@ impl Volume {
         for slot in idle.map(|(slot, _)| slot).collect::<Vec<usize>>() {
             self.end(slot, Err(IoFailed::Gone));
         }
-        self.tell_still();
     }
 
-    /// What is to be done, one after the other.
+    /// What is to be done, one after the other. That it stands still is the last thing, and true when it
+    /// is said: what has been queued for long may be of an earlier time.
     pub fn poll_output(&mut self) -> Option<VolumeOutput> {
-        self.out.pop_front()
+        let is_still = self.out.is_empty() && self.owes_still && self.ops.is_empty();
+        self.owes_still &= !is_still;
+        if is_still { Some(VolumeOutput::Still) } else { self.out.pop_front() }
     }
 
     /// What of its I/O is up to whoever drives it.
@@ -364,13 +364,6 @@ impl Volume {
         let before = std::mem::replace(&mut self.map, map);
         self.tally.take_map(&before, &self.map);
         self.take_logs(&before);
-    }
-
-    fn tell_still(&mut self) {
-        if self.owes_still && self.ops.is_empty() {
-            self.owes_still = false;
-            self.out.push_back(VolumeOutput::Still);
-        }
     }
 
     /// It begins when it can, after those that came before.

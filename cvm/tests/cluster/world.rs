@@ -492,13 +492,13 @@ impl World {
             }
             IodOutput::Tell(upcall) if state.has_configd => state.upcalls.push_back(upcall),
             IodOutput::Tell(_) => {}
-            IodOutput::Write(token, write, _) => {
+            IodOutput::Write(token, write, is_shared) => {
                 if matches!(write, Write::Image(..)) {
                     self.trace.push(format!("disk {node} Image"));
                 }
                 let refuses = self.unwritable.contains(&(node, write.disk().clone()));
                 let course = Course { error: refuses.then_some(30), ..AT_ONCE };
-                self.writes.submit(node, token, write, course);
+                self.writes.submit(node, token, write, is_shared, course);
             }
         }
         true

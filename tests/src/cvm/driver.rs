@@ -189,7 +189,11 @@ impl Driver {
         let now = self.world.now();
         self.see_gabds();
         let stopped: Vec<bool> = (0..self.nodes.len()).map(|n| self.is_stopped(n)).collect();
-        for ended in self.storage.step(now, |node| !stopped[node.index()]) {
+        let leases: Vec<bool> = (0..self.nodes.len()).map(|node| self.has_lease(node)).collect();
+        let may = |node: NodeId, is_shared: bool| {
+            !stopped[node.index()] && (leases[node.index()] || !is_shared)
+        };
+        for ended in self.storage.step(now, may) {
             self.say(|| format!("node {}: {}", ended.node, written(&ended)));
             if ended.done.is_ok() {
                 // Written and flushed, which all that the disk holds is then.

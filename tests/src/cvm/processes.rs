@@ -149,9 +149,11 @@ impl Driver {
 
     pub(super) fn close_if_still(&mut self, node: usize) {
         let state = &mut self.nodes[node];
-        if state.is_closing && !state.plane.changes_shared() {
+        let changes = state.plane.changes_shared() || self.storage.writes.changes_shared(state.id);
+        if state.is_closing && !changes {
             state.is_closing = false;
             state.v.close(&mut self.world);
+            self.give_up_lease(node);
         }
     }
 

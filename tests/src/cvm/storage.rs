@@ -45,7 +45,7 @@ impl Storage {
     }
 
     /// A vxiod wants something written.
-    pub fn submit(&mut self, node: NodeId, token: Token, write: Write) {
+    pub fn submit(&mut self, node: NodeId, token: Token, write: Write, is_shared: bool) {
         let slow = self.draw.chance(0.05);
         let most = Duration::from_millis(if slow { 60 } else { 4 });
         let course = Course {
@@ -53,7 +53,7 @@ impl Storage {
             error: self.draw.chance(self.errors).then_some(5),
             failed: [Fate::Landed, Fate::Lost, Fate::Torn][self.draw.pick(3)],
         };
-        self.writes.submit(node, token, write, course);
+        self.writes.submit(node, token, write, is_shared, course);
     }
 
     /// A disk answers nobody before this.
@@ -62,8 +62,8 @@ impl Storage {
     }
 
     /// What is issued, what has ended, and what lands late.
-    pub fn step(&mut self, now: Instant, runs: impl FnMut(NodeId) -> bool) -> Vec<Ended> {
-        self.writes.issue(now, runs);
+    pub fn step(&mut self, now: Instant, may: impl FnMut(NodeId, bool) -> bool) -> Vec<Ended> {
+        self.writes.issue(now, may);
         self.stalled.retain(|_, until| *until > now);
         for (disk, until) in &self.stalled {
             self.writes.stall(disk, *until);

@@ -5,9 +5,10 @@
 //! in before that is out.
 
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use cvm::core::configd::ConfigdOutput;
-use cvm::core::iod::{Command, IodOutput, LogIo, LogToken, Upcall, VolumeIo};
+use cvm::core::iod::{Command, DiskError, IodOutput, LogIo, LogToken, Upcall, VolumeIo};
 use cvm::core::wire::parcel::Way;
 use cvm::model::UniqueId;
 use cvm::request::Reply;
@@ -175,9 +176,9 @@ impl Driver {
                     self.nodes[node].to_configd.push_back(Heard::Said(upcall));
                 }
             }
-            IodOutput::Write(token, write, _) => {
+            IodOutput::Write(token, write, is_shared) => {
                 self.watch.submitted(state.id, &write);
-                self.storage.submit(state.id, token, write);
+                self.storage.submit(state.id, token, write, is_shared);
             }
         }
         true
@@ -337,12 +338,16 @@ impl Driver {
         let Some(event) = self.nodes[node].v.next(&self.world) else { return false };
         if self.nodes[node].is_closing {
             // Nothing of it is for this stay any more, and a closed port holds up nothing.
-            self.nodes[node].is_closing &= !matches!(event, Event::Closed(_));
+            if matches!(event, Event::Closed(_)) {
+                self.nodes[node].is_closing = false;
+                self.give_up_lease(node);
+            }
             return true;
         }
         let local = self.local(node);
         let state = &mut self.nodes[node];
         let Some(iod) = &mut state.iod else { return false };
+        let is_closed = matches!(event, Event::Closed(_));
         let about = match event {
             Event::Closed(reason) => {
                 iod.handle_closed(local, &reason);
@@ -362,6 +367,9 @@ impl Driver {
                 view.generation
             }
         };
+        if is_closed {
+            self.give_up_lease(node);
+        }
         self.note(node, 3, about);
         self.collected(node);
         true
@@ -455,6 +463,10 @@ impl Driver {
         let is_due = |(at, ..): &mut (Instant, LogToken, LogIo)| *at <= now;
         let due = self.nodes[node].logs.pop_front_if(is_due);
         let Some((_, token, io)) = due else { return false };
+        if is_shared(&io) && !self.has_lease(node) {
+            self.nodes[node].logs.push_back((now + LEASE, token, io));
+            return false;
+        }
         let local = self.local(node);
         let state = &mut self.nodes[node];
         let done = self.storage.disks.log(state.id, &io);
@@ -467,6 +479,22 @@ impl Driver {
         self.note(node, 10, token.0);
         self.collected(node);
         true
+    }
+
+    /// Port v is closed: what waits for the lease of that stay is not done any more.
+    pub(super) fn give_up_lease(&mut self, node: usize) {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let refused = self.storage.writes.refuse(state.id).into_iter();
+        state.ended.extend(refused.map(|ended| (ended.token, ended.done)));
+        let (refused, rest): (VecDeque<_>, _) =
+            std::mem::take(&mut state.logs).into_iter().partition(|(_, _, io)| is_shared(io));
+        state.logs = rest;
+        if let Some(iod) = &mut state.iod {
+            for (_, token, _) in refused {
+                iod.handle_log(local, token, Err(DiskError::NoLease));
+            }
+        }
     }
 
     /// What disks copy nobody changes who may change anything. A node that is about to be thrown out
@@ -571,3 +599,11 @@ impl Driver {
         }
     }
 }
+
+/// It changes what other nodes use.
+const fn is_shared(io: &LogIo) -> bool {
+    matches!(io, LogIo::Write { is_shared: true, .. })
+}
+
+/// What is written to a log and lacks the lease is tried again after this.
+const LEASE: Duration = Duration::from_millis(5);

@@ -1,8 +1,12 @@
 //! One thing at a time.
 
+use std::sync::Arc;
+
 use super::world::{MARKED, World};
 use crate::model::sample;
-use crate::volume::{DiskWork, IoFailed, RequestId, Rules, VolumeNote, What};
+use crate::volume::{
+    DiskWork, IoFailed, Request, RequestId, Rules, VolumeNote, VolumeOutput, What,
+};
 
 pub(super) const WRITE: What = What::Write { durable: false };
 
@@ -192,11 +196,34 @@ fn what_stands_still_corrects_nothing() {
 }
 
 #[test]
+fn it_stands_still_when_that_is_heard() {
+    let mut volume = world(true).volume;
+    let map = Arc::clone(volume.map());
+    // Nobody listens until the last of these.
+    volume.stand_still();
+    volume.go_on(map, volume.rules());
+    volume.submit(Request { id: RequestId(9), what: WRITE, at: 0, len: 8 });
+    volume.stand_still();
+    let said: Vec<VolumeOutput> = std::iter::from_fn(|| volume.poll_output()).collect();
+    let ops = said.iter().filter_map(|output| match output {
+        VolumeOutput::Disk(op) => Some(op.id),
+        _ => None,
+    });
+    let ops: Vec<_> = ops.collect();
+    assert_eq!((ops.len(), said.len()), (2, 2), "disks work: {said:?}");
+    for op in ops {
+        volume.handle_done(op, true);
+    }
+    let said: Vec<VolumeOutput> = std::iter::from_fn(|| volume.poll_output()).collect();
+    assert_eq!(said, [VolumeOutput::Done(RequestId(9), Ok(())), VolumeOutput::Still]);
+}
+
+#[test]
 fn what_is_beyond_the_end_is_refused() {
     let mut world = world(true);
     for (at, len) in [(8192, 1), (8000, 193), (u64::MAX, 2), (u64::MAX, u64::MAX)] {
-        world.volume.submit(crate::volume::Request { id: RequestId(9), what: WRITE, at, len });
-        let done = crate::volume::VolumeOutput::Done(RequestId(9), Err(IoFailed::Range));
+        world.volume.submit(Request { id: RequestId(9), what: WRITE, at, len });
+        let done = VolumeOutput::Done(RequestId(9), Err(IoFailed::Range));
         assert_eq!(world.volume.poll_output(), Some(done));
     }
     let id = world.ask(WRITE, 8192, 0);
