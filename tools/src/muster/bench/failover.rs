@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cvm::model::VolumeState;
+use cvm::model::{Volume, VolumeState};
 
 use super::super::cli::Workload;
+use super::super::cluster::Cluster;
 use super::super::temporary::Temporary;
 use super::super::{programs, volumes, wait};
 use super::fio::{self, Access, Fio, Place, Run};
@@ -55,10 +56,11 @@ pub(super) fn measure(
             Run { access: Access::SequentialWrite, size: 1 << 20, ..load(&living, at, 32, None) };
         Fio::start(cluster, &program, &fill)?.finish()?;
     }
-    // Else what they have marked would pass for the load.
-    wait::until("what was filled is clean", PATIENCE, || {
-        let marked = volumes::marked(&cluster.cluster, group, VOLUME, other)?;
-        Ok(marked.is_empty().then_some(()))
+    // What that has marked stays in the map and would pass for the load. Who writes again after a rest
+    // begins a map of its own.
+    let filled = wait::until("what was filled is at rest", PATIENCE, || {
+        let is_at_rest = record(&cluster.cluster, group, other)?.writers.is_empty();
+        is_at_rest.then(|| volumes::marked(&cluster.cluster, group, VOLUME, other)).transpose()
     })?;
     let doomed = Fio::start(cluster, &program, &load(&doomed, 0, 32, Some(10 * LOAD)))?;
     wait::until("all regions are dirty", PATIENCE, || {
@@ -68,7 +70,7 @@ pub(super) fn measure(
     let mut living = Fio::start(cluster, &program, &load(&living, 96 * MIB, 1, Some(LOAD)))?;
     wait::until("the other node writes", PATIENCE, || {
         let marked = volumes::marked(&cluster.cluster, group, VOLUME, other)?;
-        Ok((!marked.is_empty()).then_some(()))
+        Ok((!marked.is_empty() && marked != filled).then_some(()))
     })?;
     ensure!(living.is_running()?, "fio has ended before the master was killed");
     let before = volumes::snapshot(&cluster.cluster, other)?.cluster.reconfig_seqnum;
@@ -78,10 +80,7 @@ pub(super) fn measure(
         Ok((view.reconfig_seqnum != before && !view.is_suspended).then(wait::now))
     })?;
     let equal = wait::until("copies are equal", PATIENCE, || {
-        let snapshot = volumes::snapshot(&cluster.cluster, other)?;
-        let mut groups = snapshot.groups.iter().map(|shown| &shown.group);
-        let record = groups.find(|shown| shown.name.as_str() == group);
-        let record = record.and_then(|group| group.volumes.get(VOLUME)).context("no volume")?;
+        let record = record(&cluster.cluster, group, other)?;
         let is_over = record.state == VolumeState::Active && !record.writers.contains(&master);
         Ok(is_over.then(wait::now))
     })?;
@@ -93,4 +92,12 @@ pub(super) fn measure(
     figures.add_span(key, "failover", "to I/O resumed", resumed);
     figures.add_span(key, "resync", "of 64 dirty regions", equal.since(went_on));
     Ok((master, other))
+}
+
+/// What the configuration says of the volume.
+fn record(cluster: &Cluster, group: &str, node: u8) -> Result<Volume> {
+    let snapshot = volumes::snapshot(cluster, node)?;
+    let mut groups = snapshot.groups.iter().map(|shown| &shown.group);
+    let group = groups.find(|shown| shown.name.as_str() == group).context("no group")?;
+    group.volumes.get(VOLUME).cloned().context("no volume")
 }
