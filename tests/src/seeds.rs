@@ -46,6 +46,16 @@ pub const REGRESSIONS: &[Regression] = &[
         4_006_755,
         "a node left the cluster while a disk had still to change something for it",
     ),
+    failed(
+        Kind::Cvm,
+        6_007_021,
+        "that a volume stood still was heard after it had gone on and was to stand still again",
+    ),
+    failed(
+        Kind::Cvm,
+        6_007_762,
+        "the model had a master that was frozen write its configuration without a lease",
+    ),
     failed(Kind::Jeopardy, 48, "a proposer that does not fit the clique kept freezing the others"),
     failed(Kind::Pause, 257, "a proposer that does not fit the clique kept freezing the others"),
     failed(Kind::Record, 7, "leftovers of a view were released before arbitration"),

@@ -13,6 +13,7 @@ use llt::{Id, Incarnation, Instant};
 
 use super::driver::Driver;
 use super::node::{Heard, Vxiod};
+use super::turn::is_shared;
 use super::workload::{Effect, name};
 use crate::history::End;
 use crate::node::State;
@@ -78,15 +79,16 @@ impl Driver {
         if state.iod.is_none() && state.left.is_empty() {
             return;
         }
+        let has_lease = self.has_lease(node);
         self.end_plane(node, with_machine);
         let state = &mut self.nodes[node];
         state.iod = None;
         state.is_closing = false;
         self.storage.orphan(now, state.id);
         state.iod_out.clear();
-        // What it was writing to logs is written, or is not.
+        // What it was writing to logs is written, or is not; what waited for the lease is not.
         for (_, _, io) in std::mem::take(&mut state.logs) {
-            if self.draw.pick(2) == 0 {
+            if self.draw.pick(2) == 0 && (has_lease || !is_shared(&io)) {
                 let _ = self.storage.disks.log(self.nodes[node].id, &io);
             }
         }

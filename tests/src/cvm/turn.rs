@@ -8,7 +8,9 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use cvm::core::configd::ConfigdOutput;
-use cvm::core::iod::{Command, DiskError, IodOutput, LogIo, LogToken, Upcall, VolumeIo};
+use cvm::core::iod::{
+    Command, DiskError, IodOutput, LogIo, LogToken, RangeNumber, Upcall, VolumeIo, VolumeName,
+};
 use cvm::core::wire::parcel::Way;
 use cvm::model::UniqueId;
 use cvm::request::Reply;
@@ -128,19 +130,7 @@ impl Driver {
                 }
             }
             IodOutput::ClosePort => self.close_port(node),
-            IodOutput::CopyRange { volume, number } => {
-                let of =
-                    state.iod.as_ref().and_then(|iod| iod.resyncs().find(|of| *of.0 == volume));
-                let aim = of.map(|(_, resync)| resync.clone());
-                if !state.plane.copy(&volume, number, aim)
-                    && let Some(iod) = &mut state.iod
-                {
-                    let local = self.world.process(node).clock.local(self.world.now());
-                    iod.handle_copied(local, &volume, number, false);
-                }
-                self.collected(node);
-                self.check_copies();
-            }
+            IodOutput::CopyRange { volume, number } => self.copy_range(node, &volume, number),
             IodOutput::FillRange { volume, number, id, at, len } => {
                 state.plane.fill(&volume, number, id, (at, len));
             }
@@ -182,6 +172,20 @@ impl Driver {
             }
         }
         true
+    }
+
+    fn copy_range(&mut self, node: usize, volume: &VolumeName, number: RangeNumber) {
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let of = state.iod.as_ref().and_then(|iod| iod.resyncs().find(|of| of.0 == volume));
+        let aim = of.map(|(_, resync)| resync.clone());
+        if !state.plane.copy(volume, number, aim)
+            && let Some(iod) = &mut state.iod
+        {
+            iod.handle_copied(local, volume, number, false);
+        }
+        self.collected(node);
+        self.check_copies();
     }
 
     /// Whoever reaches a disk could write it.
@@ -601,7 +605,7 @@ impl Driver {
 }
 
 /// It changes what other nodes use.
-const fn is_shared(io: &LogIo) -> bool {
+pub(super) const fn is_shared(io: &LogIo) -> bool {
     matches!(io, LogIo::Write { is_shared: true, .. })
 }
 
