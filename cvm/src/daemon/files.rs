@@ -83,3 +83,13 @@ pub(crate) fn install_log(root: &Path, daemon: &str) -> Result<()> {
     let _ = subscriber.with_env_filter(filter).with_writer(file.and(stderr)).try_init();
     Ok(())
 }
+
+/// A thread that panics takes its process along: who waits for a word of that thread would wait for ever,
+/// and with this node the others.
+pub(crate) fn end_with_any_thread() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
+}

@@ -8,7 +8,7 @@ mod mail;
 mod wait;
 
 pub(crate) use clock::{incarnation, now, wall_micros, wall_seconds};
-pub(crate) use files::{Lock, install_log, listen, root_of};
+pub(crate) use files::{Lock, end_with_any_thread, install_log, listen, root_of};
 pub(crate) use framed::Framed;
 pub(crate) use jobs::Jobs;
 pub(crate) use mail::{Inbox, Mail, mailbox};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
-use crate::daemon::{Lock, install_log, listen, root_of};
+use crate::daemon::{Lock, end_with_any_thread, install_log, listen, root_of};
 
 /// Holds the tables of imported disk groups, carries transactions out, and does the I/O of volumes
 #[derive(Clone, Debug, Parser)]
@@ -49,6 +49,7 @@ pub fn command() -> clap::Command {
 
 /// Runs vxiod until it is told to end.
 pub fn run() -> ExitCode {
+    end_with_any_thread();
     let args = Args::parse();
     let root = root_of(args.root);
     let io_timeout = Some(Duration::from_secs(args.io_timeout)).filter(|time| !time.is_zero());

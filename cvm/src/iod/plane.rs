@@ -26,6 +26,8 @@ pub(super) struct Plane {
     by_name: BTreeMap<VolumeName, VolumeNumber>,
     /// What nobody changes, also of volumes that nobody has open here.
     ranges: BTreeMap<VolumeName, HeldRange>,
+    /// Ranges that nobody changes who has the volume open now.
+    clears: Vec<(VolumeName, RangeNumber)>,
     /// What is to be told when all that must stands still.
     drains: Vec<(DrainTicket, Option<UniqueId>)>,
     /// What shards were asked, and have not all answered.
@@ -81,8 +83,9 @@ impl Plane {
         };
         let shards = (0..count).map(shard).collect::<Result<Vec<_>>>()?;
         let (volumes, by_name, ranges) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let clears = Vec::new();
         let (drains, asks, next, said) = (Vec::new(), Asks::default(), 0, 0);
-        Ok(Self { shards, news, volumes, by_name, ranges, drains, asks, next, said })
+        Ok(Self { shards, news, volumes, by_name, ranges, clears, drains, asks, next, said })
     }
 
     /// Port v is open, or closed.
@@ -126,16 +129,38 @@ impl Plane {
         number
     }
 
-    /// Nobody changes a range of a volume; `true`: nobody has it open here.
-    pub(super) fn hold(&mut self, name: &VolumeName, range: HeldRange) -> bool {
+    /// Nobody changes a range of a volume: [`clear`](Self::clear) says when.
+    pub(super) fn hold(&mut self, name: &VolumeName, range: HeldRange) {
         self.ranges.insert(name.clone(), range);
-        let Some(number) = self.by_name.get(name).copied() else { return true };
+        self.clears.retain(|(of, _)| of != name);
+        let Some(number) = self.by_name.get(name).copied() else {
+            // Nobody has it open here.
+            self.clears.push((name.clone(), range.number));
+            return;
+        };
         if let Some(served) = self.volumes.get_mut(&number) {
             served.closes = false;
             let shard = served.shard;
             self.send(shard, hold(number, range));
         }
-        false
+    }
+
+    /// The volume as it is now changes nothing in the range any more.
+    pub(super) fn is_clear(&mut self, number: VolumeNumber, range: RangeNumber) {
+        let name = self.name(number).cloned();
+        self.clears.extend(name.map(|name| (name, range)));
+    }
+
+    /// Ranges that nobody changes here any more, nor what has gone and was the volume before: disks may
+    /// still work for that.
+    pub(super) fn clear(&mut self) -> Vec<(VolumeName, RangeNumber)> {
+        let volumes = &self.volumes;
+        let goes = |name: &VolumeName| {
+            let is_gone = |served: &Served| served.told == Some(VolumeIo::Gone);
+            volumes.values().any(|served| served.name == *name && is_gone(served) && served.moves())
+        };
+        let clear = self.clears.extract_if(.., |(name, _)| !goes(name));
+        clear.collect()
     }
 
     /// The copies of a range that is held are made equal; [`FromShard::Copied`] says when.
@@ -181,6 +206,7 @@ impl Plane {
     /// Nothing of the volume is held any more.
     pub(super) fn release(&mut self, name: &VolumeName) {
         self.ranges.remove(name);
+        self.clears.retain(|(of, _)| of != name);
         let number = self.by_name.get(name).copied();
         if let Some((number, served)) = number.and_then(|n| Some((n, self.volumes.get(&n)?))) {
             self.send(served.shard, ToShard::Release(number));

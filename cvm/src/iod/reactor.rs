@@ -247,9 +247,7 @@ impl Reactor {
                 }
             }
             FromShard::Clear(volume, range) => {
-                if let Some(name) = self.plane.name(volume) {
-                    self.iod.handle_range_clear(name, range);
-                }
+                self.plane.is_clear(volume, range);
             }
             FromShard::Copied(volume, range, is_equal) => {
                 if let Some(name) = self.plane.copied(volume) {
@@ -310,10 +308,13 @@ impl Reactor {
             for (group, volume) in &gone {
                 self.iod.close_volume(now(), group, volume);
             }
-            let drained = self.plane.drained();
+            let (drained, clear) = (self.plane.drained(), self.plane.clear());
             let went_on = self.door.go_on(now(), &mut self.iod, &mut self.plane);
-            if gone.is_empty() && drained.is_empty() && !went_on {
+            if gone.is_empty() && drained.is_empty() && clear.is_empty() && !went_on {
                 return;
+            }
+            for (volume, number) in clear {
+                self.iod.handle_range_clear(&volume, number);
             }
             for ticket in drained {
                 self.iod.handle_drained(now(), ticket);
@@ -340,9 +341,7 @@ impl Reactor {
                     self.plane.filled(&volume, id, at, len);
                 }
                 IodOutput::HoldRange { volume, number, at, len } => {
-                    if self.plane.hold(&volume, HeldRange { number, at, len }) {
-                        self.iod.handle_range_clear(&volume, number);
-                    }
+                    self.plane.hold(&volume, HeldRange { number, at, len });
                 }
                 IodOutput::Log(token, io) => {
                     if !self.disks.log(token, io) {

@@ -108,7 +108,7 @@ impl Finding {
     /// It changes something of the group.
     pub fn is_new(&self, group: &Group) -> bool {
         match self {
-            Self::PlexFailed(plex, _) => can_be_taken_off(group, plex),
+            Self::PlexFailed(plex, disk) => can_be_taken_off(group, plex, disk.as_ref()),
             Self::Writes(volume, node) => {
                 group.volumes.get(volume).is_some_and(|volume| !volume.writers.contains(node))
             }
@@ -169,8 +169,11 @@ fn fill_of(group: &Group, name: &Name, id: Rid) -> Option<Fill> {
     group.volumes.get(name)?.fill.filter(|fill| fill.id == id)
 }
 
-/// It is in use, and not the last good one of its volume.
-fn can_be_taken_off(group: &Group, name: &Name) -> bool {
+/// It is in use, and not the last good one of its volume. It may have left the disk that failed by then.
+fn can_be_taken_off(group: &Group, name: &Name, disk: Option<&UniqueId>) -> bool {
+    if disk.is_some_and(|disk| !group.lies_on(name, disk)) {
+        return false;
+    }
     let plex = group.plexes.get(name).filter(|plex| plex.kernel == KernelState::Enabled);
     let Some((plex, (_, volume))) = plex.and_then(|plex| Some((plex, group.volume_of(name)?)))
     else {
@@ -188,7 +191,7 @@ impl Found {
     /// Of two plexes that have failed the first goes: one stays. Nothing new is put on the disk from
     /// then on, and hot relocation knows by it what of the plex is to be put elsewhere.
     fn take_off(&mut self, name: &Name, disk: Option<&UniqueId>) {
-        if !can_be_taken_off(&self.group, name) {
+        if !can_be_taken_off(&self.group, name, disk) {
             return;
         }
         let volume = self.group.volume_of(name).map(|(volume, _)| volume.clone());

@@ -233,6 +233,21 @@ impl Group {
         self.volumes.iter().find(|(_, volume)| volume.plexes.contains(plex))
     }
 
+    /// A block of the plex, of a layer below it or of its log is on this disk.
+    pub fn lies_on(&self, plex: &Name, disk: &UniqueId) -> bool {
+        let Some(plex) = self.plexes.get(plex) else { return false };
+        let mut subdisks = plex.subdisks().filter_map(|name| self.subdisks.get(name));
+        subdisks.any(|subdisk| match &subdisk.source {
+            Source::Disk { dm, .. } => {
+                self.disks.get(dm).is_some_and(|record| record.disk.as_ref() == Some(disk))
+            }
+            Source::Volume(layer) => {
+                let layer = self.volumes.get(layer);
+                layer.is_some_and(|layer| layer.plexes.iter().any(|plex| self.lies_on(plex, disk)))
+            }
+        })
+    }
+
     /// The lowest number from the base on that no volume has.
     pub fn free_minor(&self) -> u32 {
         let mut taken: Vec<u32> = self.volumes.values().map(|volume| volume.minor).collect();

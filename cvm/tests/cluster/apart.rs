@@ -152,7 +152,7 @@ fn who_does_not_say_in_time_what_it_sees_does_not_see_it() {
 fn what_a_node_still_may_write_is_taken_off_for_all() {
     let (mut world, group) = prepared(5, DetachPolicy::Local);
     let hangs = disk(&world, &group);
-    world.nodes.get_mut(&node(2)).unwrap().iod.handle_hangs(hangs.clone(), Owes::Changes);
+    world.hangs(node(2), &hangs, Owes::Changes);
     world.fail_plex_on(node(2), &group, PLEX, Some(hangs.clone()));
     world.settle();
     assert!(!is_on(&world, &group));
@@ -164,7 +164,7 @@ fn what_a_node_still_may_write_is_taken_off_for_all() {
             assert!(world.step());
         }
         let said = world.trace.iter().any(|what| what.starts_with("v 2 Apart"));
-        world.nodes.get_mut(&node(2)).unwrap().iod.handle_hangs(hangs.clone(), Owes::Changes);
+        world.hangs(node(2), &hangs, Owes::Changes);
         pass(&mut world, 5);
         assert_eq!(is_on(&world, &group), said, "seed {seed}: {:?}", world.said);
     }

@@ -12,6 +12,7 @@ mod crashes;
 mod detach;
 mod failures;
 mod fills;
+mod hung;
 mod logs;
 mod notes;
 mod opens;

@@ -14,7 +14,7 @@ use crate::detach::is_chosen;
 use crate::world::{World, name, node};
 
 /// Three nodes that may write, and a mirrored volume of several ranges.
-fn prepared(seed: u64) -> (World, UniqueId) {
+pub(crate) fn prepared(seed: u64) -> (World, UniqueId) {
     let mut world = World::new(seed, 3);
     world.activation = Activation::SharedWrite;
     for number in 0..3 {
@@ -52,7 +52,7 @@ pub(crate) fn record(world: &World, group: &UniqueId) -> (BTreeSet<u8>, VolumeSt
 }
 
 /// How many ranges were copied.
-fn copied(world: &World) -> usize {
+pub(crate) fn copied(world: &World) -> usize {
     world.trace.iter().filter(|what| what.starts_with("copy ")).count()
 }
 

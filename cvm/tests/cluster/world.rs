@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{
     Command, DiskError, DrainTicket, Iod, IodConfig, IodNotice, IodOutput, LogIo, LogToken,
-    OpenRefused, OpenTicket, RangeNumber, Upcall, VolumeIo, VolumeName, Write,
+    OpenRefused, OpenTicket, Owes, RangeNumber, Upcall, VolumeIo, VolumeName, Write,
 };
 use cvm::core::wire::parcel::{Parcels, Way};
 use cvm::core::wire::v::VMessage;
@@ -331,6 +331,14 @@ impl World {
         let now = self.now;
         if let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) {
             state.iod.handle_plex_failed(now, group, name(plex), disk, 1_283_432_400);
+        }
+        self.collect(node);
+    }
+
+    /// A disk does not answer a node, or has answered.
+    pub(crate) fn hangs(&mut self, node: NodeId, disk: &UniqueId, owes: Owes) {
+        if let Some(state) = self.nodes.get_mut(&node).filter(|node| node.is_up) {
+            state.iod.handle_hangs(disk.clone(), owes);
         }
         self.collect(node);
     }

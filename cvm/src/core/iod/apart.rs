@@ -298,15 +298,17 @@ impl Iod {
             return;
         }
         let is_master = self.is_master();
-        let is_kept = |(group, _): &VolumeName, own: &Own| {
+        // A plex may have been moved away from the disk meanwhile.
+        let is_kept = |(group, _): &VolumeName, disk: &UniqueId, own: &Own| {
             let group = tables.get(group).map(|table| &table.image.group);
             !is_master
                 && group.is_some_and(|group| {
+                    let on = |plex: &Name| group.plexes.get(plex).is_some_and(is_on);
                     group.detach_policy == DetachPolicy::Local
-                        && own.plexes.iter().any(|plex| group.plexes.get(plex).is_some_and(is_on))
+                        && own.plexes.iter().any(|plex| on(plex) && group.lies_on(plex, disk))
                 })
         };
-        self.apart.own.retain(|(volume, _), own| is_kept(volume, own));
+        self.apart.own.retain(|(volume, disk), own| is_kept(volume, disk, own));
         let own: BTreeSet<VolumeName> = self.apart.own.keys().map(|(of, _)| of.clone()).collect();
         self.apart.saying.retain(|volume| own.contains(volume));
         // That it begins to write may have been on its way when it stopped.

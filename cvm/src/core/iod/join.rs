@@ -50,7 +50,7 @@ impl Iod {
         } else if matches!(self.cluster, Cluster::Out { .. }) {
             // Each stay is a life of its own: what an earlier one may still write is known by it.
             self.me.incarnation.0 += 1;
-            self.cluster = Cluster::In(super::view::Membership::default());
+            self.cluster = Cluster::In(Box::default());
             self.out.push_back(IodOutput::OpenPort);
         }
     }
@@ -151,7 +151,7 @@ impl Iod {
             && membership.admitting.is_none()
         {
             membership.admitting = Some(node);
-            let reconfig = membership.reconfig;
+            let (reconfig, wishes) = (membership.reconfig, membership.wishes);
             self.broadcast(&VMessage::Admit(Admit {
                 node,
                 reconfig,
@@ -160,6 +160,7 @@ impl Iod {
                 holders,
                 ranges,
                 busy,
+                wishes,
             }));
         }
     }
@@ -178,9 +179,23 @@ impl Iod {
         }
     }
 
-    fn make_up_for_what_was_missed(&mut self) {
+    /// What may be refused is told apart by its place, which is the same for all.
+    pub(super) fn note_wish(&mut self, from: NodeId, missed: impl FnOnce() -> Missed) {
+        if let Some(membership) = self.membership_mut() {
+            membership.wishes += 1;
+        }
+        self.note_missed(from, missed);
+    }
+
+    /// The first `known` wishes the master knew of when it looked: one that was refused might not be as
+    /// things stood later.
+    fn make_up_for_what_was_missed(&mut self, mut known: u64) {
         let missed = self.membership_mut().map(|membership| std::mem::take(&mut membership.missed));
         for (from, missed) in missed.into_iter().flatten() {
+            if known > 0 && missed.copied().is_none() {
+                known -= 1;
+                continue;
+            }
             match missed {
                 Missed::Activate(group, mode) => self.on_activate(from, group, mode),
                 Missed::Hold(group, volume) => self.on_hold(from, group, volume),
@@ -215,7 +230,7 @@ impl Iod {
             return;
         }
         if admit.node == me {
-            self.make_up_for_what_was_missed();
+            self.make_up_for_what_was_missed(admit.wishes);
             self.tell_tables();
         }
         self.tell(Upcall::Role(self.role()));

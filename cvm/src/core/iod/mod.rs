@@ -167,7 +167,7 @@ enum Cluster {
         reason: String,
     },
     /// On port v.
-    In(view::Membership),
+    In(Box<view::Membership>),
 }
 
 /// Names what is asked of the volumes of a node, until it is answered.
@@ -620,7 +620,7 @@ impl Iod {
                 self.on_abandon(now, from, &id, request, wrote, (node, why));
             }
             VMessage::Activate { group, mode } => {
-                self.note_missed(from, || Missed::Activate(group.clone(), mode));
+                self.note_wish(from, || Missed::Activate(group.clone(), mode));
                 self.on_activate(from, group, mode);
             }
             VMessage::Admit(admit) => self.on_admit(now, from, admit),
@@ -651,7 +651,7 @@ impl Iod {
             VMessage::Goodbye => self.on_goodbye(now, from),
             VMessage::Here { generation } => self.on_here(generation),
             VMessage::Hold { group, volume } => {
-                self.note_missed(from, || Missed::Hold(group.clone(), volume.clone()));
+                self.note_wish(from, || Missed::Hold(group.clone(), volume.clone()));
                 self.on_hold(from, group, volume);
             }
             VMessage::Master { node } => self.on_master(now, from, node),
@@ -665,7 +665,7 @@ impl Iod {
             VMessage::Refuse { id, why } => self.give_up(now, &id, from, why),
             VMessage::Reject { node, reason } => self.on_reject(now, from, node, reason),
             VMessage::Release { group, volume } => {
-                self.note_missed(from, || Missed::Release(group.clone(), volume.clone()));
+                self.note_wish(from, || Missed::Release(group.clone(), volume.clone()));
                 self.on_release(from, group, volume);
             }
             VMessage::Resume { generation, groups } => {

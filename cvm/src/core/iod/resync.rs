@@ -87,6 +87,8 @@ pub(super) struct Resyncs {
     switch: Option<NodeId>,
     /// Volumes that this node writes and has closed: when that is to be said, or it is said already.
     resting: BTreeMap<VolumeName, Option<Instant>>,
+    /// What is clear here but for changes that a disk owes and nobody waits for.
+    pub(super) owed: Vec<(VolumeName, RangeNumber)>,
 }
 
 impl Resync {
@@ -117,6 +119,12 @@ impl Resyncs {
         self.switch.is_some()
     }
 
+    /// This range of the volume is held here still.
+    pub(super) fn holds(&self, volume: &VolumeName, number: RangeNumber) -> bool {
+        let range = self.of.get(volume).and_then(|resync| resync.range.as_ref());
+        range.is_some_and(|range| range.number == number)
+    }
+
     /// Ranges of this volume are held here, or copied.
     pub(super) fn has_range(&self, volume: &VolumeName) -> bool {
         self.of.get(volume).is_some_and(|resync| resync.range.is_some())
@@ -133,6 +141,7 @@ impl Iod {
     pub(super) fn look_at_copies(&mut self, now: Instant) {
         if std::mem::take(&mut self.resyncs.looks) {
             self.forget_apart();
+            self.say_what_is_clear();
             self.find_fills();
             self.forget_resyncs();
             self.find_resyncs();
@@ -525,6 +534,8 @@ impl Iod {
         let not_before = None;
         let resync = Resync { at, plexes, is_whole, begins_anew, copied, range, not_before };
         self.resyncs.of.insert(volume.clone(), resync);
+        // Numbers may begin anew with another master.
+        self.resyncs.owed.retain(|(of, _)| *of != volume);
         self.out.push_back(IodOutput::HoldRange { volume, number, at, len });
     }
 
@@ -532,6 +543,11 @@ impl Iod {
     pub fn handle_range_clear(&mut self, volume: &VolumeName, number: RangeNumber) {
         let Some(table) = self.tables.get(&volume.0) else { return };
         let is_shared = table.is_shared();
+        if self.owes_changes_of(volume) {
+            // They could be done after the range was copied.
+            self.resyncs.owed.push((volume.clone(), number));
+            return;
+        }
         if !is_shared || self.is_master() {
             self.count_clear(self.me.node, number, is_shared);
         } else {

@@ -170,6 +170,9 @@ impl Iod {
         if let Some(why) = self.hanging(txn) {
             return Some(why);
         }
+        if let Some((disk, group)) = self.owned_elsewhere(txn) {
+            return Some(format!("disk {disk} belongs to disk group {group}"));
+        }
         if self.is_being_written_back(txn) {
             return Some("what was abandoned is being written back to its disks".to_owned());
         }
@@ -193,6 +196,16 @@ impl Iod {
             } else {
                 format!("Volume {volume} is in use")
             }
+        })
+    }
+
+    /// A disk that it takes, and another group that is in force here and has it: vxconfigd looked at disks
+    /// when that was not so yet.
+    fn owned_elsewhere(&self, txn: &Txn) -> Option<(UniqueId, Name)> {
+        let mut others = self.tables.iter().filter(|(id, _)| **id != txn.id.group);
+        others.find_map(|(_, table)| {
+            let disk = txn.tenures.keys().find(|disk| table.tenures.contains_key(*disk))?;
+            Some((disk.clone(), table.image.group.name.clone()))
         })
     }
 

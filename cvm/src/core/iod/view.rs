@@ -41,6 +41,8 @@ pub(super) struct Membership {
     /// Of modes and exclusive volumes, what was ordered since the view began and this node was no
     /// member: ADMIT may tell how things stood before it.
     pub(super) missed: Vec<(NodeId, super::join::Missed)>,
+    /// How many of what may be refused were heard in this view: modes, and volumes of one node.
+    pub(super) wishes: u64,
 }
 
 impl Membership {
@@ -73,6 +75,7 @@ impl Iod {
         membership.view = Some(*view);
         membership.announces.clear();
         membership.missed.clear();
+        membership.wishes = 0;
         membership.is_settled = false;
         membership.is_handed_over = false;
         membership.is_proven = false;

@@ -242,6 +242,8 @@ pub struct Admit {
     pub ranges: Vec<CopyRange>,
     /// Slots that are left alone.
     pub busy: Vec<BusySlot>,
+    /// How many ACTIVATE, HOLD and RELEASE of this view the master had heard by then.
+    pub wishes: u64,
 }
 
 /// A range of a volume whose copies are made equal.
@@ -761,6 +763,7 @@ fn put_admit(out: &mut BytesMut, admit: &Admit) {
     });
     out.put_list(&admit.ranges, put_copy_range);
     out.put_list(&admit.busy, put_busy);
+    out.put_u64(admit.wishes);
 }
 
 fn read_admit(reader: &mut Reader) -> Result<Admit, Malformed> {
@@ -777,6 +780,7 @@ fn read_admit(reader: &mut Reader) -> Result<Admit, Malformed> {
         })?,
         ranges: reader.list("ranges", read_copy_range)?,
         busy: reader.list("busy slots", read_busy)?,
+        wishes: reader.counter("a number of wishes")?,
     })
 }
 
@@ -866,6 +870,7 @@ mod tests {
                 holders,
                 ranges: Vec::new(),
                 busy,
+                wishes: 7,
             }),
             VMessage::Announce(announce),
             VMessage::Commit { id: txn.clone(), failed: vec![group] },
