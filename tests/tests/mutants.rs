@@ -16,13 +16,14 @@ fn caught(mutant: Mutant, kind: Kind, seeds: u64) -> Option<u64> {
     let name = format!("{mutant:?}");
     // Seeds before these were tried, and take minutes.
     let first = match mutant {
-        Mutant::NoViewCheck | Mutant::ChangesUnnoted => 133,
+        Mutant::ChangesUnnoted => 623,
+        Mutant::NoViewCheck => 133,
         Mutant::P2pAcrossGenerations => 45,
         Mutant::StalePayload => 30,
         Mutant::OrphansUnawaited => 27,
         Mutant::WedgedAcks | Mutant::CutFromProposer => 22,
-        Mutant::FillUnawaited => 21,
-        Mutant::FlushForgotten => 5,
+        Mutant::FlushForgotten => 19,
+        Mutant::FillUnawaited => 10,
         _ => 1,
     };
     (first..first + seeds).find(|seed| {

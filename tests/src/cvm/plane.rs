@@ -8,24 +8,23 @@
 //! (`cvm-lease`).
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cvm::core::iod::{
-    DrainTicket, Iod, LogIo, OpenTicket, RangeNumber, Resync, VolumeIo, VolumeName,
-};
-use cvm::disk::DRL_BLOCK;
-use cvm::model::{Group, KernelState, Name, PlexState, Rid, Sectors, UniqueId, VolumeState};
+use cvm::core::iod::{DrainTicket, Iod, RangeNumber, Resync, VolumeIo, VolumeName};
+use cvm::model::{Name, Rid, Sectors, UniqueId};
 use cvm::volume::{
-    DiskOp, DiskWork, IoFailed, Request, RequestId, Rules, Volume, VolumeMap, VolumeOutput, What,
+    DiskOp, DiskWork, Request, RequestId, Rules, Volume, VolumeMap, VolumeOutput, What,
 };
-use gab::PortName;
 use gab::core::Mutant;
 use llt::Instant;
 
-use super::data::{Done, Identity, Tag, Tags};
+use super::data::{Identity, Tag, Tags};
 use super::driver::Driver;
 use super::node::Vxiod;
+
+mod disks;
+mod programs;
 
 /// The volumes of one node.
 #[derive(Debug, Default)]
@@ -33,6 +32,8 @@ pub struct Plane {
     volumes: BTreeMap<u64, Open>,
     by_name: BTreeMap<VolumeName, u64>,
     ranges: BTreeMap<VolumeName, Range>,
+    /// Ranges that nobody changes who has the volume open now.
+    clears: Vec<(VolumeName, RangeNumber)>,
     drains: Vec<(DrainTicket, Option<UniqueId>)>,
     flights: Vec<Flight>,
     /// What waits for a lease.
@@ -231,20 +232,30 @@ impl Plane {
         }
     }
 
-    /// Nobody changes the range; `true`: nobody has the volume open here.
+    /// Nobody changes the range: [`Plane::clear`] says when.
     pub(super) fn hold(
         &mut self,
         name: &VolumeName,
         number: RangeNumber,
         (at, len): (Sectors, Sectors),
-    ) -> bool {
+    ) {
         let range = Range { number, at, len };
         self.ranges.insert(name.clone(), range);
+        self.clears.retain(|(of, _)| of != name);
         match self.by_name.get(name).copied() {
             Some(number) => self.hold_in(number, range),
-            None => return true,
+            None => self.clears.push((name.clone(), number)),
         }
-        false
+    }
+
+    /// A range that nobody changes here any more, nor what has gone and was the volume before.
+    fn clear(&mut self) -> Option<(VolumeName, RangeNumber)> {
+        let goes = |name: &VolumeName| {
+            let is_gone = |open: &Open| open.told == Some(VolumeIo::Gone);
+            self.volumes.values().any(|open| open.name == *name && is_gone(open) && open.moves())
+        };
+        let place = self.clears.iter().position(|(name, _)| !goes(name))?;
+        Some(self.clears.remove(place))
     }
 
     /// The copies of the range are made equal; `false`: it was given back meanwhile.
@@ -286,6 +297,7 @@ impl Plane {
 
     pub(super) fn release(&mut self, name: &VolumeName) {
         self.ranges.remove(name);
+        self.clears.retain(|(of, _)| of != name);
         let number = self.by_name.get(name).copied();
         if let Some(open) = number.and_then(|number| self.volumes.get_mut(&number))
             && let Some((_, hold)) = open.hold.take()
@@ -442,169 +454,6 @@ impl Driver {
             || self.program(node)
     }
 
-    /// Disks do what they have come to, also for nodes that stand still.
-    pub(super) fn disks_step(&mut self) {
-        let now = self.world.now();
-        for node in 0..self.nodes.len() {
-            for place in 0..self.nodes[node].plane.flights.len() {
-                let flight = &self.nodes[node].plane.flights[place];
-                if flight.due <= now && flight.done.is_none() {
-                    let mut flight = flight.clone();
-                    flight.done = Some(self.perform(node, &mut flight));
-                    self.nodes[node].plane.flights[place] = flight;
-                }
-            }
-            let left = self.nodes[node].left.extract_if(.., |flight| flight.due <= now);
-            for mut flight in left.collect::<Vec<_>>() {
-                let _ = self.perform(node, &mut flight);
-            }
-            self.leave_port(node);
-            self.close_if_still(node);
-        }
-    }
-
-    /// An operation comes back, or goes to its disk after it has waited for the lease.
-    fn landed(&mut self, node: usize) -> bool {
-        let has_lease = !self.nodes[node].plane.leaseless.is_empty() && self.has_lease(node);
-        let plane = &mut self.nodes[node].plane;
-        let volumes = &plane.volumes;
-        let is_gone = |volume: &u64| volumes.get(volume).is_none_or(|open| open.volume.is_gone());
-        let moves = |(volume, ..): &(u64, DiskOp, _)| has_lease || is_gone(volume);
-        if let Some(place) = plane.leaseless.iter().position(moves) {
-            let is_gone = is_gone(&plane.leaseless[place].0);
-            let (volume, op, log) = plane.leaseless.remove(place);
-            if !is_gone {
-                self.launch(node, volume, op, log);
-            } else if let Some(open) = plane.volumes.get_mut(&volume) {
-                open.volume.handle_done(op.id, false);
-            }
-            self.note(node, 13, op.at);
-            return true;
-        }
-        let Some(place) = plane.flights.iter().position(|flight| flight.done.is_some()) else {
-            return false;
-        };
-        let flight = plane.flights.remove(place);
-        if let Some(open) = plane.volumes.get_mut(&flight.volume) {
-            let is_done = flight.done == Some(true);
-            if let Some(data) = flight.log.filter(|_| is_done && flight.op.work == DiskWork::Read) {
-                open.volume.handle_log_read(flight.op.id, &data);
-            }
-            open.volume.handle_done(flight.op.id, is_done);
-        }
-        self.note(node, 11, flight.op.at);
-        true
-    }
-
-    /// All others of port v count on this node, as far as its gabd knows.
-    pub(super) fn has_lease(&self, node: usize) -> bool {
-        let (local, port) = (self.local(node), PortName::new('v').expect("a letter"));
-        let stack = self.world.hosts.stack(node);
-        let standing = stack.and_then(|stack| Some((stack, stack.standing(local, port)?)));
-        standing.is_some_and(|(stack, standing)| {
-            let proven = self.nodes[node].iod.as_ref().and_then(|iod| iod.proven_generation());
-            Some(standing.generation) == proven && local < standing.since + stack.lease_length()
-        })
-    }
-
-    /// The generation of port v and the reconfiguration that its vxiod is in.
-    fn stands_in(&self, node: usize) -> (u64, u64) {
-        let reconfig = self.nodes[node].iod.as_ref().map_or(0, |iod| iod.role().reconfig);
-        (self.nodes[node].generation, reconfig)
-    }
-
-    /// Others have gone on without the node that has told a disk this. Reconfigurations are counted anew where nobody has stayed who knows
-    /// of the last one: who is of an older generation, and has no lease, is left behind itself.
-    fn is_left_behind(&self, node: usize, flight: &Flight) -> bool {
-        let id = self.nodes[node].id;
-        let (generation, reconfig) = match &flight.left {
-            Some(left) => (left.generation, left.reconfig),
-            None => self.stands_in(node),
-        };
-        let goes_on = |other: usize| {
-            let state = &self.nodes[other];
-            let role = state.member().map(Iod::role);
-            role.is_some_and(|role| role.reconfig > reconfig && !role.members.contains(id))
-                && (state.generation >= generation || self.has_lease(other))
-        };
-        (0..self.nodes.len()).any(goes_on)
-    }
-
-    /// A disk does what it is told. What fails may be done in part.
-    fn perform(&mut self, node: usize, flight: &mut Flight) -> bool {
-        let (id, op) = (self.nodes[node].id, flight.op);
-        if flight.is_shared && op.work.changes() && self.is_left_behind(node, flight) {
-            self.fault("cvm-lease", || format!("node {node} changes {flight:?}"));
-        }
-        if self.storage.disks.is_reached(id, &flight.disk).is_err() {
-            return false;
-        }
-        let is_done = !self.draw.chance(self.storage.errors);
-        if op.work == DiskWork::Flush {
-            if is_done && self.broken != Some(Mutant::FlushForgotten) {
-                self.data.flush_disk(&flight.disk);
-            }
-            return is_done;
-        }
-        let len = if is_done { op.len } else { op.len / 2 };
-        if flight.log.is_some() {
-            return self.perform_log(node, flight, len) && is_done;
-        }
-        let (begin, len) = (usize::try_from(op.offset), usize::try_from(len));
-        let (begin, len) = (begin.unwrap_or(usize::MAX), len.unwrap_or(usize::MAX));
-        if op.work.changes() {
-            self.check_marked(node, flight);
-            let tags = match flight.left.take() {
-                Some(left) => left.tags,
-                None => self.nodes[node].plane.changed_to(flight),
-            };
-            if let Some(tags) = tags {
-                let is_durable = op.work == (DiskWork::Write { durable: true });
-                let is_lost = self.broken == Some(Mutant::WritesLost) && op.request.0 % 64 == 0;
-                if !is_lost {
-                    self.data.write(&flight.disk, op.at, &tags[..len], is_durable);
-                }
-            }
-            return is_done;
-        }
-        if !self.is_left_behind(node, flight) {
-            self.check_current(node, flight, &op);
-        }
-        let volume = self.nodes[node].plane.volumes.get_mut(&flight.volume);
-        if let Some(asked) = volume.and_then(|open| open.asked.get_mut(&op.request)) {
-            self.data.read(&flight.disk, op.at, &mut asked.data[begin..begin + len]);
-        }
-        is_done
-    }
-
-    /// So many sectors of a log are read or written; false if that fails.
-    fn perform_log(&mut self, node: usize, flight: &mut Flight, len: Sectors) -> bool {
-        let (id, op) = (self.nodes[node].id, flight.op);
-        let disk = flight.disk.clone();
-        let Some(data) = &mut flight.log else { return false };
-        if op.work == DiskWork::Read {
-            let read = self.storage.disks.log(id, &LogIo::Read { disk, at: op.at, len: op.len });
-            *data = read.map(|bytes| bytes.to_vec()).unwrap_or_default();
-            return !data.is_empty();
-        }
-        if op.work != (DiskWork::Write { durable: true }) {
-            self.fault("cvm-log-volatile", || format!("node {node} writes {flight:?}"));
-            return false;
-        }
-        let data = data[..usize::try_from(len).unwrap_or(0) * DRL_BLOCK].to_vec();
-        self.check_cleared(node, flight, &data);
-        if self.broken == Some(Mutant::WritesUnmarked) && op.at % 2 == 0 {
-            let io = LogIo::Read { disk: disk.clone(), at: op.at, len: 1 };
-            let before = self.storage.disks.log(id, &io).unwrap_or_default();
-            // One that was never written says that all may differ.
-            if before.iter().any(|byte| *byte != 0) {
-                return true;
-            }
-        }
-        let io = LogIo::Write { disk, is_shared: true, at: op.at, data: data.into() };
-        self.storage.disks.log(id, &io).is_ok()
-    }
-
     fn tell_volumes(&mut self, node: usize) -> bool {
         let local = self.local(node);
         let state = &mut self.nodes[node];
@@ -614,11 +463,14 @@ impl Driver {
             iod.close_volume(local, group, volume);
         }
         state.plane.forget_unused();
-        let drained = state.plane.drained();
+        let (drained, clear) = (state.plane.drained(), state.plane.clear());
         if let Some(ticket) = drained {
             iod.handle_drained(local, ticket);
         }
-        if !is_new && drained.is_none() {
+        if let Some((volume, number)) = &clear {
+            iod.handle_range_clear(volume, *number);
+        }
+        if !is_new && drained.is_none() && clear.is_none() {
             return false;
         }
         self.note(node, 8, drained.map_or(0, |ticket| ticket.0));
@@ -644,12 +496,11 @@ impl Driver {
                 }
             }
             VolumeOutput::Held(request) => {
-                let state = &mut self.nodes[node];
-                let open = state.plane.volumes.get(&number);
-                if let (Some(open), Some(iod)) = (open, &mut state.iod)
+                let plane = &mut self.nodes[node].plane;
+                if let Some(open) = plane.volumes.get(&number)
                     && let Some(Of::Hold(range)) = open.asked.get(&request).map(|asked| &asked.of)
                 {
-                    iod.handle_range_clear(&open.name, *range);
+                    plane.clears.push((open.name.clone(), *range));
                 }
             }
             VolumeOutput::Note(_) => {}
@@ -677,308 +528,5 @@ impl Driver {
         self.note(node, 12, number);
         self.collected(node);
         true
-    }
-
-    fn launch(&mut self, node: usize, volume: u64, op: DiskOp, log: Option<Vec<u8>>) {
-        let open = self.nodes[node].plane.volumes.get(&volume);
-        let is_shared = open.is_some_and(|open| open.volume.rules().is_shared);
-        if is_shared && !self.has_lease(node) {
-            self.nodes[node].plane.leaseless.push((volume, op, log));
-            return;
-        }
-        let slow = self.draw.chance(0.05);
-        let mean = Duration::from_micros(if slow { 20_000 } else { 400 });
-        let due = self.world.now() + self.draw.exponential(mean);
-        let plane = &mut self.nodes[node].plane;
-        let Some(open) = plane.volumes.get(&volume) else { return };
-        let disk = open.volume.map().disks()[op.disk.0].clone();
-        plane.flights.push(Flight {
-            due,
-            volume,
-            disk,
-            op,
-            log,
-            is_shared,
-            left: None,
-            done: None,
-        });
-    }
-
-    fn done(&mut self, node: usize, number: u64, id: RequestId, result: Result<(), IoFailed>) {
-        let local = self.local(node);
-        let state = &mut self.nodes[node];
-        let Some(open) = state.plane.volumes.get_mut(&number) else { return };
-        let Some(Asked { request, of, data }) = open.asked.remove(&id) else { return };
-        let (name, map) = (open.name.clone(), Arc::clone(open.volume.map()));
-        match of {
-            Of::Copy(range) => {
-                open.copy.take_if(|copy| *copy == id);
-                if let Some(iod) = &mut state.iod {
-                    iod.handle_copied(local, &name, range, result.is_ok());
-                }
-            }
-            Of::Fill(range) => {
-                if let Some(iod) = &mut state.iod {
-                    iod.handle_filled(local, &name, range, result);
-                }
-            }
-            Of::Hold(range) => {
-                // Of a volume that is gone nothing is changed.
-                if let (Err(_), Some(iod)) = (result, &mut state.iod) {
-                    iod.handle_range_clear(&name, range);
-                }
-            }
-            Of::Program(volume, _) if request.what.changes() => {
-                let done = match request.what {
-                    _ if result.is_err() => Done::Unknown,
-                    What::Write { durable: true } | What::Zero { durable: true, .. } => {
-                        Done::Durable
-                    }
-                    _ => Done::Written,
-                };
-                self.data.end(&volume, (request.at, request.len), id.0, done);
-                if done != Done::Unknown {
-                    self.check_answered(node, &volume, &request, &map);
-                }
-            }
-            Of::Program(volume, _) if result.is_ok() && request.what == What::Flush => {
-                self.data.flushed(&volume, id.0);
-            }
-            Of::Program(volume, expected) if result.is_ok() => {
-                self.check_read(&volume, &request, &expected, &data);
-            }
-            Of::Program(..) => {}
-        }
-    }
-
-    fn check_read(&mut self, volume: &Identity, request: &Request, before: &[Tags], data: &[Tag]) {
-        for ((sector, before), held) in (request.at..).zip(before).zip(data) {
-            // What was there when it was asked for, and what came since.
-            let is_late = *held > request.id.0;
-            if !before.allows(*held) && !is_late {
-                let text = format!("{volume:?} sector {sector}: {held}, of {before:?}");
-                self.fault("cvm-read", || text);
-                return;
-            }
-        }
-    }
-
-    // ---- programs ----
-
-    /// A program opens a volume, uses it or closes it, if it is time.
-    fn program(&mut self, node: usize) -> bool {
-        let now = self.world.now();
-        if self.nodes[node].plane.program_at > now {
-            return false;
-        }
-        let mean = if self.programs_run { 1_500 } else { 500 };
-        self.nodes[node].plane.program_at =
-            now + self.draw.exponential(Duration::from_micros(mean));
-        if self.draw.chance(TIDY) {
-            let volumes = self.nodes[node].plane.volumes.values_mut();
-            volumes.for_each(|open| open.volume.tidy());
-        }
-        let used = self.nodes[node].plane.volumes.iter().filter(|(_, open)| open.is_used);
-        let used: Vec<u64> = used.map(|(number, _)| *number).collect();
-        let opens = self.programs_run && used.len() < 3 && self.draw.chance(0.2);
-        if opens {
-            self.open_volume(node);
-        } else if !used.is_empty() {
-            let number = used[self.draw.pick(used.len())];
-            self.use_volume(node, number);
-        }
-        self.collected(node);
-        true
-    }
-
-    fn open_volume(&mut self, node: usize) {
-        let number = self.data.number();
-        let which = self.draw.bits();
-        let state = &mut self.nodes[node];
-        let Some(iod) = &mut state.iod else { return };
-        let volumes = iod.tables().iter().flat_map(|(id, table)| {
-            let volumes = table.image.group.volumes.iter();
-            let started = volumes.filter(|(_, v)| !v.layer && v.kernel == KernelState::Enabled);
-            started.map(|(name, _)| (id.clone(), name.clone()))
-        });
-        let volumes: Vec<VolumeName> = volumes.collect();
-        let place = usize::try_from(which % volumes.len().max(1) as u64).unwrap_or(0);
-        let Some(name) = volumes.get(place) else { return };
-        if iod.open_count(&name.0, &name.1) > 0 || state.plane.opening.values().any(|o| o == name) {
-            return;
-        }
-        state.plane.opening.insert(number, name.clone());
-        iod.open_volume(OpenTicket(number), &name.0, &name.1, true);
-    }
-
-    /// The answer to a program that wants a volume.
-    pub(super) fn opened(&mut self, node: usize, ticket: OpenTicket, is_open: bool) {
-        let plane = &mut self.nodes[node].plane;
-        let Some(name) = plane.opening.remove(&ticket.0) else { return };
-        if is_open {
-            let number = plane.number(&name);
-            if let Some(open) = plane.volumes.get_mut(&number) {
-                (open.is_used, open.closes) = (true, false);
-            }
-        }
-    }
-
-    fn use_volume(&mut self, node: usize, number: u64) {
-        let local = self.local(node);
-        let (programs_run, roll) = (self.programs_run, self.draw.pick(40));
-        let (place, len) = (self.draw.below(512), 1 + self.draw.below(24));
-        // Few places, in all regions. Where several nodes write at the same time copies may differ: that
-        // is the affair of programs, so each has places of its own.
-        let of = if roll <= 16 { self.draw.pick(self.nodes.len()) } else { node };
-        let state = &mut self.nodes[node];
-        let (Some(iod), Some(open)) = (&mut state.iod, state.plane.volumes.get_mut(&number)) else {
-            return;
-        };
-        let name = open.name.clone();
-        let table = iod.tables().get(&name.0);
-        let record = table.and_then(|table| table.image.group.volumes.get(&name.1));
-        let is_snapshot = record.is_some_and(|record| record.snapshot_of.is_some());
-        // What is open does not come back to its volume.
-        open.closes |= !programs_run || roll == 0 || is_snapshot && roll < 6;
-        let is_busy = open.asked.values().any(|asked| matches!(asked.of, Of::Program(..)));
-        if open.closes {
-            if !is_busy {
-                open.is_used = false;
-                iod.close_volume(local, &name.0, &name.1);
-            }
-            return;
-        }
-        let Some(record) = record else { return };
-        let volume = (name.0, record.common.rid);
-        let parts = (record.len / 512).max(1);
-        let at = place / 32 % parts * 512 + 64 * (of as u64 % 8) + place % 32;
-        let (at, len) = (at.min(record.len - 1), len.min(record.len - at.min(record.len - 1)));
-        let is_kept = is_snapshot && volume.1.0 % 2 == 0;
-        let what = match roll {
-            // Some snapshots nobody writes.
-            _ if is_kept => What::Read,
-            1..=2 => What::Flush,
-            3..=16 => What::Read,
-            17..=19 => What::Zero { durable: false, may_unmap: false },
-            _ => What::Write { durable: roll % 4 == 0 },
-        };
-        let (at, len) = if what == What::Flush { (0, 0) } else { (at, len) };
-        let id = self.data.number();
-        let read = if what == What::Read { len } else { 0 };
-        let expected = self.data.possible(&volume, at, read);
-        if what.changes() {
-            self.data.begin(&volume, at, len, id);
-        }
-        let request = Request { id: RequestId(id), what, at, len };
-        let data = vec![0; usize::try_from(len).unwrap_or(0)];
-        let asked = Asked { request, of: Of::Program(volume, expected), data };
-        if let Some(open) = self.nodes[node].plane.volumes.get_mut(&number) {
-            open.asked.insert(request.id, asked);
-            open.volume.submit(request);
-        }
-    }
-
-    /// The vxiod of a node is gone, with its machine or by itself: what its volumes had given to disks
-    /// lands, at once or later, or does not.
-    pub(super) fn end_plane(&mut self, node: usize, with_machine: bool) {
-        let (generation, reconfig) = self.stands_in(node);
-        let flights = std::mem::take(&mut self.nodes[node].plane.flights);
-        for mut flight in flights.into_iter().filter(|flight| flight.done.is_none()) {
-            if self.draw.chance(0.5) {
-                continue;
-            }
-            if with_machine {
-                let _ = self.perform(node, &mut flight);
-            } else {
-                flight.due += self.draw.between(Duration::ZERO, LEFT_MAX);
-                let tags = self.nodes[node].plane.changed_to(&flight);
-                flight.left = Some(Left { tags, generation, reconfig });
-                self.nodes[node].left.push(flight);
-            }
-        }
-        if with_machine {
-            for mut flight in std::mem::take(&mut self.nodes[node].left) {
-                if self.draw.chance(0.5) {
-                    let _ = self.perform(node, &mut flight);
-                }
-            }
-        }
-        let plane = std::mem::take(&mut self.nodes[node].plane);
-        for asked in plane.volumes.into_values().flat_map(|open| open.asked.into_values()) {
-            if let Of::Program(volume, _) = asked.of
-                && asked.request.what.changes()
-            {
-                let Request { id, at, len, .. } = asked.request;
-                self.data.end(&volume, (at, len), id.0, Done::Unknown);
-            }
-        }
-    }
-
-    /// At rest: every copy of every volume holds what programs may expect.
-    pub(super) fn check_data(&mut self) {
-        let Some(iod) = &self.nodes[0].iod else { return };
-        let mut wrong = Vec::new();
-        for (id, table) in iod.tables() {
-            for (name, record) in &table.image.group.volumes {
-                if record.state == VolumeState::Invalid {
-                    continue;
-                }
-                let Some(map) = VolumeMap::new(&table.image.group, name.as_str()) else { continue };
-                let volume = (id.clone(), record.common.rid);
-                for sector in self.data.written(&volume).collect::<BTreeSet<_>>() {
-                    let possible = &self.data.possible(&volume, sector, 1)[0];
-                    let (read, kept) = self.copies_of(&table.image.group, &map, sector);
-                    let held: BTreeSet<Tag> = read.union(&kept).copied().collect();
-                    let is_equal =
-                        if possible.is_known() { held.len() < 2 } else { read.len() < 2 };
-                    if !is_equal || !held.iter().all(|tag| possible.allows(*tag)) {
-                        let held = format!("{read:?}, to be broken off {kept:?}");
-                        wrong
-                            .push(format!("{name} of {id}, sector {sector}: {held}, {possible:?}"));
-                        break;
-                    }
-                }
-            }
-        }
-        for text in wrong {
-            self.fault("cvm-data", || text);
-        }
-    }
-
-    /// What the copies of a sector hold that are read, and those that are to be broken off. Where a
-    /// volume has but one of the former, a write that fails there may have been made on the latter.
-    pub(super) fn copies_of(
-        &self,
-        group: &Group,
-        map: &VolumeMap,
-        sector: Sectors,
-    ) -> (BTreeSet<Tag>, BTreeSet<Tag>) {
-        use cvm::volume::{MirrorIndex, PlexMap, PlexMode, Target};
-        let (mut read, mut kept) = (BTreeSet::new(), BTreeSet::new());
-        let mut mirrors = vec![(MirrorIndex::VOLUME, sector)];
-        while let Some((mirror, at)) = mirrors.pop() {
-            let plexes = map.mirror(mirror).plexes.iter().map(|plex| map.plex(*plex));
-            let is_done = |plex: &PlexMap| {
-                let record = group.plexes.get(&plex.name);
-                record.is_some_and(|record| record.state == PlexState::SnapDone)
-            };
-            for plex in plexes {
-                let held = match plex.mode {
-                    PlexMode::ReadWrite => &mut read,
-                    PlexMode::WriteOnly if is_done(plex) => &mut kept,
-                    PlexMode::Off | PlexMode::WriteOnly => continue,
-                };
-                for part in plex.parts(at, 1) {
-                    match part.target {
-                        Some(Target::Disk { disk, at }) => {
-                            held.insert(self.data.held(&map.disks()[disk.0], at));
-                        }
-                        Some(Target::Layer { mirror, at }) => mirrors.push((mirror, at)),
-                        None => {}
-                    }
-                }
-            }
-        }
-        (read, kept)
     }
 }

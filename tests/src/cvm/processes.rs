@@ -31,8 +31,12 @@ impl Driver {
             }
             self.nodes[node].life = life;
             let end = was.and_then(|was| self.world.hosts.history.lives[was].ended);
-            // Of all other ends its clients were told.
             let is_off = self.nodes[node].iod.is_none() && self.nodes[node].configd.is_none();
+            if matches!(end, Some((_, End::Ejected | End::Halted))) {
+                // Clients are told, and gabd kills the one of the kernel type with itself.
+                self.lose_iod(node);
+                continue;
+            }
             if is_off || !matches!(end, Some((_, End::Crashed))) {
                 continue;
             }
@@ -118,15 +122,23 @@ impl Driver {
         if self.nodes[node].iod.is_none() || self.world.state(node) != State::Running {
             return;
         }
-        self.say(|| format!("node {node}: vxiod is killed"));
-        self.end_iod(node, false);
+        self.lose_iod(node);
         self.nodes[node].is_leaving = true;
         self.leave_port(node);
-        let at = self.world.now() + down;
+        self.nodes[node].iod_at = Some(self.world.now() + down);
+    }
+
+    /// vxiod is killed; vxconfigd has heard some of what it had said.
+    fn lose_iod(&mut self, node: usize) {
+        if self.nodes[node].iod.is_none() {
+            return;
+        }
+        self.say(|| format!("node {node}: vxiod is killed"));
+        self.end_iod(node, false);
         let heard = self.draw.pick(self.nodes[node].to_configd.len() + 1);
         let node = &mut self.nodes[node];
         node.v.forget();
-        node.iod_at = Some(at);
+        (node.is_leaving, node.iod_at) = (false, None);
         node.to_iod.clear();
         node.to_configd.truncate(heard);
         node.to_configd.push_back(Heard::Gone);

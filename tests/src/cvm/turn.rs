@@ -136,12 +136,7 @@ impl Driver {
             }
             IodOutput::Filled { volume, id, at, len } => state.plane.filled(&volume, id, (at, len)),
             IodOutput::HoldRange { volume, number, at, len } => {
-                if state.plane.hold(&volume, number, (at, len))
-                    && let Some(iod) = &mut state.iod
-                {
-                    iod.handle_range_clear(&volume, number);
-                }
-                self.collected(node);
+                state.plane.hold(&volume, number, (at, len));
                 self.check_copies();
             }
             IodOutput::ReleaseRange { volume } => {
