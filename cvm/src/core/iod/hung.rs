@@ -64,8 +64,7 @@ impl Iod {
 
     /// A disk may still change data of the volume.
     pub(super) fn owes_changes_of(&self, (group, name): &VolumeName) -> bool {
-        let group = self.tables.get(group).map(|table| &*table.image.group);
-        let map = group.and_then(|group| VolumeMap::new(group, name.as_str()));
+        let map = self.tables.get(group).and_then(|table| table.map(name));
         map.is_some_and(|map| data_disks(&map).any(|disk| self.owing.contains(disk)))
     }
 
@@ -93,9 +92,6 @@ impl Iod {
         let before = self.tables.get(&txn.id.group).map(|table| &*table.image.group);
         if let Some(owing) = before.and_then(|before| self.owing_of(before, txn)) {
             return Some(format!("disk {owing} does not answer"));
-        }
-        if before.is_some_and(|before| txn.deports(Some(before))) {
-            return None;
         }
         let wanted = txn.group.volumes.keys().find_map(|volume| {
             let known = before.map(|group| used(group, volume)).unwrap_or_default();
