@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 
 use crate::process::{LIMIT, beside_another, options};
+use crate::process_volumes::group_if_any as group;
 use cvm::disk::{CopyKind, ImportRequest, choose};
 use cvm::model::op::{DiskName, Init, Make, Op, VolumeLayout};
-use cvm::model::{Copies, Group, Name, Owner};
+use cvm::model::{Copies, Name, Owner};
 use cvm::request::{DiskRequest, GroupRequest, Reply, Request};
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
@@ -56,12 +57,6 @@ fn prepared() -> Temporary {
     }
     done(&cluster, 0, &init());
     cluster
-}
-
-/// The group as a node has it.
-fn group(cluster: &Temporary, node: u8) -> Option<Group> {
-    let snapshot = volumes::snapshot(&cluster.cluster, node).unwrap();
-    snapshot.groups.into_iter().map(|shown| shown.group).find(|group| group.name == name("shdg"))
 }
 
 fn volume_names(cluster: &Temporary, node: u8) -> BTreeSet<String> {

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use cvm::model::{Group, KernelState, PlexState};
+use cvm::model::{Group, KernelState, PlexState, Tid};
+use cvm::snapshot::GroupSnapshot;
 use cvm::volume::{MirrorIndex, PlexMode, Target, VolumeMap};
 use tools::muster::temporary::Temporary;
 use tools::muster::testbed::UpOptions;
@@ -69,10 +70,27 @@ pub(crate) fn qemu_io(format: &str, place: &str, commands: &[&str]) {
     succeeds("qemu-io", &arguments);
 }
 
+/// The group as a node has it, if it has it; not older than what any node has. A command ends when its
+/// own node has what it asked for, and the commit may reach the others a moment later.
+pub(crate) fn group_if_any(cluster: &Temporary, node: u8) -> Option<Group> {
+    let seen = |node| -> anyhow::Result<Option<GroupSnapshot>> {
+        let shown = volumes::snapshot(&cluster.cluster, node)?.groups;
+        Ok(shown.into_iter().find(|shown| shown.group.name.as_str() == "shdg"))
+    };
+    let made = |shown: &GroupSnapshot| (shown.epoch, shown.tid.parse::<Tid>().unwrap());
+    let running = cluster.cluster.running().into_iter();
+    let newest = running.filter_map(|node| seen(node).ok()?.as_ref().map(made)).max();
+    let shown = wait::until("the node has the newest configuration", LIMIT, || {
+        let shown = seen(node)?;
+        let is_new = shown.as_ref().is_none_or(|shown| Some(made(shown)) >= newest);
+        Ok(is_new.then_some(shown))
+    });
+    shown.unwrap().map(|shown| shown.group)
+}
+
+/// The same, of a node that has it.
 pub(crate) fn group(cluster: &Temporary, node: u8) -> Group {
-    let snapshot = volumes::snapshot(&cluster.cluster, node).unwrap();
-    let mut groups = snapshot.groups.into_iter().map(|shown| shown.group);
-    groups.find(|group| group.name.as_str() == "shdg").unwrap()
+    group_if_any(cluster, node).unwrap()
 }
 
 /// What a mirror holds according to one plex of it, read past all daemons.
