@@ -132,6 +132,26 @@ fn a_change_goes_through_without_one_copy_and_the_next_says_so() {
     assert_eq!(world.disks.import(&group).unwrap().image.group, image.group);
 }
 
+/// A disk says that it is nobody's only when that is written down: it might be all that is left of its
+/// group (seed 9001882).
+#[test]
+fn disks_of_a_group_that_could_not_be_destroyed_stay_in_it() {
+    let (mut world, group) = prepared();
+    world.refuses_images = true;
+    let destroy = || Request::Group(GroupRequest::Destroy(name("shdg")));
+    let reply = world.ask(node(1), destroy());
+    assert!(matches!(reply, Reply::Unknown(_)), "{reply:?}");
+    world.settle();
+    let frees = |world: &World| world.trace.iter().filter(|line| line.ends_with(" Free")).count();
+    assert_eq!(frees(&world), 0);
+    world.refuses_images = false;
+    assert_eq!(world.ask(node(1), deport()), Reply::Done);
+    assert_eq!(world.ask(node(1), import()), Reply::Done, "{:?}", world.said);
+    assert!(world.image(node(2), &group).is_some());
+    assert_eq!(world.ask(node(1), destroy()), Reply::Done);
+    assert_eq!(frees(&world), 3);
+}
+
 /// `dgfailpolicy=dgdisable`, which is the standard.
 #[test]
 fn a_group_that_cannot_be_written_is_disabled_everywhere_until_it_is_imported_anew() {

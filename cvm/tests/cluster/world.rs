@@ -105,6 +105,8 @@ pub(crate) struct World {
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     /// Disks that a node sees, and cannot write.
     pub(crate) unwritable: BTreeSet<(NodeId, UniqueId)>,
+    /// No configuration can be written.
+    pub(crate) refuses_images: bool,
     late: Vec<Write>,
     /// Time does not pass this: late writes are late by no more than a lease and a disk's time.
     pub(crate) horizon: Option<Instant>,
@@ -129,6 +131,7 @@ impl World {
             writes: Writes::default(),
             nodes: BTreeMap::new(),
             unwritable: BTreeSet::new(),
+            refuses_images: false,
             late: Vec::new(),
             horizon: None,
             said: Vec::new(),
@@ -501,10 +504,15 @@ impl World {
             IodOutput::Tell(upcall) if state.has_configd => state.upcalls.push_back(upcall),
             IodOutput::Tell(_) => {}
             IodOutput::Write(token, write, is_shared) => {
-                if matches!(write, Write::Image(..)) {
+                let is_image = matches!(write, Write::Image(..));
+                if is_image {
                     self.trace.push(format!("disk {node} Image"));
                 }
-                let refuses = self.unwritable.contains(&(node, write.disk().clone()));
+                if matches!(&write, Write::Claim(claim) if claim.member.is_none()) {
+                    self.trace.push(format!("disk {node} Free"));
+                }
+                let refuses = self.unwritable.contains(&(node, write.disk().clone()))
+                    || self.refuses_images && is_image;
                 let course = Course { error: refuses.then_some(30), ..AT_ONCE };
                 self.writes.submit(node, token, write, is_shared, course);
             }

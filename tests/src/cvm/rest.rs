@@ -129,33 +129,37 @@ impl Driver {
         self.nodes[node].iod.as_ref().and_then(|iod| iod.tables().get(group))
     }
 
-    /// A disk does not say that it belongs to the group.
-    fn lacks_disk(&self, group: &Group) -> bool {
-        let mut disks = group.disks.values().filter_map(|dm| dm.disk.as_ref());
-        disks.any(|disk| {
+    /// Whether each disk of the group says that it belongs to it.
+    fn claims(&self, group: &Group) -> impl Iterator<Item = bool> {
+        let disks = group.disks.values().filter_map(|dm| dm.disk.as_ref());
+        disks.map(|disk| {
             let claim = self.storage.disks.claim(disk).and_then(|claim| claim.member);
-            claim.is_none_or(|member| member.group != group.id)
+            claim.is_some_and(|member| member.group == group.id)
         })
     }
 
     /// Every group that is on the disks is imported. One that was never made, as far as anybody was
-    /// told, may have left nothing but claims.
+    /// told, may have left nothing but claims, or nothing but images.
     fn import_all(&mut self) {
         for (group, names) in groups(&self.storage.disks.found()) {
             if self.table(0, &group).is_some() {
                 continue;
             }
+            let was_made = names.iter().any(|name| self.was_made(name));
             let mut request = import(&group.to_string());
             match self.storage.disks.import(&group) {
                 Ok(choice) if choice.image.group.destroyed => continue,
-                Err(_) if !names.iter().any(|name| self.was_made(name)) => continue,
+                Err(_) if !was_made => continue,
+                Ok(choice) if !was_made && !self.claims(&choice.image.group).any(|is| is) => {
+                    continue;
+                }
                 // Copies of disks that were removed are missing until the next change (ondisk.md).
                 Err(ImportError::TooFewCopies { .. }) => force(&mut request),
                 // A claim could not be written when the group was imported or deported: its serial
                 // lags, and an administrator says which disk is right.
                 Err(ImportError::SplitBrain { .. }) => self.select(&mut request, &group),
                 // Everything was lost in the middle of making it, and another group has a disk of it since.
-                Ok(choice) if self.lacks_disk(&choice.image.group) => force(&mut request),
+                Ok(choice) if !self.claims(&choice.image.group).all(|is| is) => force(&mut request),
                 Ok(_) => {}
                 Err(error) => {
                     self.fault("cvm-import", || format!("{group} {names:?}: {error}"));

@@ -343,27 +343,25 @@ impl Iod {
         let made = || Arc::new(self.image_of(&txn, self.me));
         let image = open.image.clone().unwrap_or_else(made);
         let before = self.before(&txn);
-        let mut claims = Vec::new();
+        let (mut claims, mut then) = (Vec::new(), Vec::new());
         // On every disk, also where it says the same: so the newest claim is always in the slot of
         // the configuration in force, which is never the one that is written.
         for disk in disks_of_txn(&txn, before.as_deref()) {
             let tenure = txn.tenures.get(&disk).copied().unwrap_or(0);
             let floor = before.as_ref().map_or_else(Stamp::default, |before| before.stamp);
             let claim = table::claim(&image, floor, &disk, tenure, txn.time);
+            // An import raises serials: where claims had theirs before any image did, it would look as
+            // though the disk had been imported elsewhere. And a disk that says that it is nobody's, when
+            // no image could be written, is lost if it cannot be told otherwise.
+            let is_later = image.claiming || claim.member.is_none();
+            let claims = if is_later { &mut then } else { &mut claims };
             claims.push(Write::Claim(Box::new(claim)));
         }
         // Also where only the one before has copies: no import may take that for the newest.
         let copies = config_disks(&image, &txn).into_iter();
         let mut writes: Vec<Write> =
             copies.map(|disk| Write::Image(disk, Arc::clone(&image))).collect();
-        // An import raises serials: where claims had theirs before any image did, it would look as
-        // though the disk had been imported elsewhere.
-        let then = if image.claiming {
-            claims
-        } else {
-            writes.append(&mut claims);
-            Vec::new()
-        };
+        writes.append(&mut claims);
         let Some(open) = &mut self.open else { return };
         let left = writes.len();
         open.phase = Phase::Writing { image, left, written: BTreeSet::new(), fault: None, then };
