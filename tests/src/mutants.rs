@@ -34,6 +34,7 @@ pub const fn expected(mutant: Mutant) -> Expected {
         Mutant::NoEjection => Expected::Caught(Kind::Split),
         Mutant::JeopardyNotAgreed => Expected::Caught(Kind::Jeopardy),
         Mutant::ChangesUnnoted
+        | Mutant::DebtsUnminded
         | Mutant::FillUnawaited
         | Mutant::FlushForgotten
         | Mutant::LeaseUnproven
@@ -69,6 +70,7 @@ pub const fn kinds(mutant: Mutant) -> &'static [&'static str] {
         Mutant::AbsenceAuthorises | Mutant::LeftoversBeforeArbitration => &["pc3-held"],
         Mutant::ChangesUnnoted | Mutant::FillUnawaited => &["cvm-data", "cvm-read"],
         Mutant::CutFromProposer => &["ms5-gap"],
+        Mutant::DebtsUnminded => &["cvm-overtaken"],
         Mutant::FlushForgotten => &["cvm-data", "cvm-read"],
         Mutant::ForeignLineage => &["vw5-same-sequence"],
         Mutant::InstallOnMajority => &["install-without-ready"],

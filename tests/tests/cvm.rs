@@ -41,7 +41,7 @@ fn volumes(driver: &Driver, node: usize, group: &UniqueId) -> Vec<Name> {
 }
 
 fn is_writing(driver: &Driver, node: usize) -> bool {
-    driver.storage.writes.of(driver.nodes[node].id) > 0
+    driver.storage.jobs.of(driver.nodes[node].id) > 0
 }
 
 /// The nodes have this one as their master, and are no longer busy with that.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::FromShard;
 use super::shard::{Flight, Shard};
-use crate::core::iod::Owes;
+use crate::core::iod::{Debts, Owes};
 use crate::model::UniqueId;
 use crate::model::size::SECTOR;
 use crate::volume::{DiskWork, RequestId};
@@ -26,25 +26,7 @@ pub(crate) struct HungDisks {
     limit: Option<Duration>,
     /// There may be one.
     any: AtomicBool,
-    owed: Mutex<BTreeMap<UniqueId, Debt>>,
-}
-
-/// How many answers a disk owes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Debt {
-    answers: usize,
-    /// Those of them that are about changes of a disk of several nodes.
-    changes: usize,
-}
-
-impl Debt {
-    const fn owes(self) -> Owes {
-        match self {
-            Self { answers: 0, .. } => Owes::Nothing,
-            Self { changes: 0, .. } => Owes::Answers,
-            Self { .. } => Owes::Changes,
-        }
-    }
+    owed: Mutex<Debts>,
 }
 
 impl HungDisks {
@@ -60,39 +42,27 @@ impl HungDisks {
 
     /// Is it gone until it has answered?
     pub(crate) fn has(&self, disk: &UniqueId) -> bool {
-        self.any.load(Ordering::Acquire) && self.owed.lock().contains_key(disk)
+        self.any.load(Ordering::Acquire) && self.owed.lock().has(disk)
     }
 
     /// What it owes now.
     pub(crate) fn owes(&self, disk: &UniqueId) -> Owes {
-        self.owed.lock().get(disk).copied().unwrap_or_default().owes()
+        self.owed.lock().owes(disk)
     }
 
-    /// One more answer is not waited for; what the disk owes if that is more than before. `is_change`: of a disk of
-    /// several nodes.
+    /// [`Debts::give_up`].
     pub(crate) fn give_up(&self, disk: &UniqueId, is_change: bool) -> Option<Owes> {
         let mut owed = self.owed.lock();
         self.any.store(true, Ordering::Release);
-        let debt = owed.entry(disk.clone()).or_default();
-        let before = debt.owes();
-        debt.answers += 1;
-        debt.changes += usize::from(is_change);
-        Some(debt.owes()).filter(|owes| *owes != before)
+        owed.give_up(disk, is_change)
     }
 
-    /// One has come after all; what the disk owes if that is less than before.
+    /// [`Debts::answers`].
     pub(crate) fn answers(&self, disk: &UniqueId, is_change: bool) -> Option<Owes> {
         let mut owed = self.owed.lock();
-        let debt = owed.get_mut(disk)?;
-        let before = debt.owes();
-        debt.answers -= 1;
-        debt.changes -= usize::from(is_change);
-        let now = debt.owes();
-        if now == Owes::Nothing {
-            owed.remove(disk);
-            self.any.store(!owed.is_empty(), Ordering::Release);
-        }
-        Some(now).filter(|owes| *owes != before)
+        let owes = owed.answers(disk, is_change);
+        self.any.store(!owed.is_empty(), Ordering::Release);
+        owes
     }
 }
 

@@ -91,6 +91,42 @@ fn a_volume_that_is_open_again_is_written_by_a_node_that_says_so() {
     }
 }
 
+/// A node that has the volume open again refuses to be said not to write it, and all that is known when another
+/// one is lost at the same time is that QUIESCE was out: all write the same back, or wait for it.
+#[test]
+fn all_say_the_same_of_what_was_refused_when_a_node_is_lost() {
+    let (mut closed, group) = prepared(1);
+    // The next transaction counts one copy less: what is written back has to be found by both lists.
+    let disk = closed.disks.known()[2].clone();
+    closed.unwritable.insert((node(0), disk));
+    write(&mut closed, 1, &group);
+    closed.unwritable.clear();
+    closed.begin_close(node(1), &group, "vol1");
+    let mut refused = 0;
+    for at in 0_u64..80 {
+        let mut opened = closed.clone();
+        opened.ask_open(node(1), 1000, &group, "vol1");
+        for then in 0_u64..60 {
+            for lost in [0, 2].into_iter().filter(|_| is_chosen(at + then)) {
+                let mut world = opened.clone();
+                world.crash(node(lost), Fate::Lost);
+                world.settle();
+                let other = 2 - lost;
+                let (one, other) = (world.image(node(1), &group), world.image(node(other), &group));
+                assert_eq!(one.unwrap(), other.unwrap(), "steps {at}, {then}: {:?}", world.said);
+                refused += usize::from(world.trace.iter().any(|line| line == "v 1 Refuse"));
+            }
+            if !opened.step() && !opened.wake() {
+                break;
+            }
+        }
+        if !closed.step() && !closed.wake() {
+            break;
+        }
+    }
+    assert!(refused > 0);
+}
+
 #[test]
 fn cvm_24_the_copies_of_what_a_lost_node_was_writing_are_made_equal_by_the_master() {
     let (mut world, group) = prepared(2);

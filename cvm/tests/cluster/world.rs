@@ -15,7 +15,7 @@ use cvm::core::wire::w::WMessage;
 use cvm::disk::Image;
 use cvm::model::{Activation, Name, Rid, Sectors, UniqueId};
 use cvm::request::{ClusterRequest, Failure, Reply, Request};
-use cvm::sim::{Course, Disks, Fate, Ranges, Writes};
+use cvm::sim::{Answer, Course, Disks, Fate, Job, Jobs, Ranges};
 use cvm::stats::{Counters, ObjectStats, Objects, Observe, Observed, Stats, Traced};
 use cvm::volume::IoFailed;
 use llt::{Duration, Id, Incarnation, Instant, NodeId};
@@ -101,13 +101,13 @@ pub(crate) struct World {
     v: Bus,
     w: Bus,
     pub(crate) disks: Disks,
-    writes: Writes,
+    jobs: Jobs,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     /// Disks that a node sees, and cannot write.
     pub(crate) unwritable: BTreeSet<(NodeId, UniqueId)>,
     /// No configuration can be written.
     pub(crate) refuses_images: bool,
-    late: Vec<Write>,
+    late: Vec<Job>,
     /// Time does not pass this: late writes are late by no more than a lease and a disk's time.
     pub(crate) horizon: Option<Instant>,
     pub(crate) said: Vec<Said>,
@@ -128,7 +128,7 @@ impl World {
             v: Bus::default(),
             w: Bus::default(),
             disks: Disks::new(known.collect()),
-            writes: Writes::default(),
+            jobs: Jobs::default(),
             nodes: BTreeMap::new(),
             unwritable: BTreeSet::new(),
             refuses_images: false,
@@ -220,7 +220,7 @@ impl World {
         let Some(gone) = self.nodes.get_mut(&node).filter(|node| node.is_up) else { return };
         gone.is_up = false;
         let mut number = 0;
-        let late = self.writes.orphan(node, &mut self.disks, |_| {
+        let late = self.jobs.orphan(node, &mut self.disks, |_, _| {
             number += 1;
             // Every second one is whole.
             if fate == Fate::Torn && number % 2 == 0 { Fate::Landed } else { fate }
@@ -365,12 +365,17 @@ impl World {
         self.collect(node);
     }
 
-    /// A program closes a volume.
+    /// A program closes a volume, and everything has come of it.
     pub(crate) fn close(&mut self, node: NodeId, group: &UniqueId, volume: &str) {
+        self.begin_close(node, group, volume);
+        self.settle();
+    }
+
+    /// A program closes a volume.
+    pub(crate) fn begin_close(&mut self, node: NodeId, group: &UniqueId, volume: &str) {
         let now = self.now;
         self.nodes.get_mut(&node).unwrap().iod.close_volume(now, group, &name(volume));
         self.collect(node);
-        self.settle();
     }
 
     /// A request that is answered before anything else happens.
@@ -514,7 +519,7 @@ impl World {
                 let refuses = self.unwritable.contains(&(node, write.disk().clone()))
                     || self.refuses_images && is_image;
                 let course = Course { error: refuses.then_some(30), ..AT_ONCE };
-                self.writes.submit(node, token, write, is_shared, course);
+                self.jobs.submit(node, Job::Write(token, write), is_shared, course);
             }
         }
         true
@@ -673,9 +678,10 @@ impl World {
     }
 
     fn complete(&mut self, node: NodeId) -> bool {
-        let Some(ended) = self.writes.end_next(node, &mut self.disks) else { return false };
+        let Some(ended) = self.jobs.end_next(node, &mut self.disks) else { return false };
         let now = self.now;
-        self.nodes.get_mut(&node).unwrap().iod.handle_write(now, ended.token, ended.done);
+        let Answer::Write(token, done) = ended.answer else { panic!("{ended:?}") };
+        self.nodes.get_mut(&node).unwrap().iod.handle_write(now, token, done);
         self.collect(node);
         true
     }
@@ -698,35 +704,43 @@ impl World {
     /// Until nothing happens any more, timers included.
     pub(crate) fn settle(&mut self) {
         for _ in 0..100_000 {
-            if self.step() {
-                continue;
-            }
-            let deadlines = self.running().into_iter().flat_map(|id| {
-                let node = &self.nodes[&id];
-                let configd = node.configd.next_deadline().filter(|_| node.has_configd);
-                [node.iod.next_deadline(), configd]
-            });
-            let next = deadlines.flatten().min();
-            let past = |next: &Instant| self.horizon.is_some_and(|horizon| *next > horizon);
-            let Some(next) = next.filter(|next| !past(next)) else { return };
-            self.now = self.now.max(next) + Duration::from_millis(1);
-            for id in self.running() {
-                let now = self.now;
-                let state = self.nodes.get_mut(&id).unwrap();
-                state.iod.handle_timer(now);
-                if state.has_configd {
-                    state.configd.handle_timer(now);
-                }
-                self.collect(id);
+            if !self.step() && !self.wake() {
+                return;
             }
         }
         panic!("it never comes to rest: {:?}", self.said);
     }
 
+    /// Time passes until the next timer; `false` if there is none.
+    pub(crate) fn wake(&mut self) -> bool {
+        let deadlines = self.running().into_iter().flat_map(|id| {
+            let node = &self.nodes[&id];
+            let configd = node.configd.next_deadline().filter(|_| node.has_configd);
+            [node.iod.next_deadline(), configd]
+        });
+        let next = deadlines.flatten().min();
+        let past = |next: &Instant| self.horizon.is_some_and(|horizon| *next > horizon);
+        let Some(next) = next.filter(|next| !past(next)) else { return false };
+        self.now = self.now.max(next) + Duration::from_millis(1);
+        for id in self.running() {
+            let now = self.now;
+            let state = self.nodes.get_mut(&id).unwrap();
+            state.iod.handle_timer(now);
+            if state.has_configd {
+                state.configd.handle_timer(now);
+            }
+            self.collect(id);
+        }
+        true
+    }
+
     /// What was still on its way when its node was lost reaches the disks now.
     pub(crate) fn land_late_writes(&mut self) {
         let late = std::mem::take(&mut self.late);
-        late.iter().for_each(|write| self.disks.apply(write));
+        for job in &late {
+            let Job::Write(_, write) = job else { panic!("{job:?}") };
+            self.disks.apply(write);
+        }
         self.horizon = None;
     }
 }

@@ -206,6 +206,8 @@ pub enum Mutant {
     LeaseUnproven,
     /// Of volumes, not of GAB: what is changed after a snapshot is not noted.
     ChangesUnnoted,
+    /// What a disk owes that was not waited for is minded by nobody (CVM).
+    DebtsUnminded,
     /// A volume is changed although another one is still to be filled from it (CVM).
     FillUnawaited,
     /// Of volumes, not of GAB: what is to be durable is not flushed.
@@ -221,7 +223,7 @@ pub enum Mutant {
 #[cfg(any(test, feature = "sim"))]
 impl Mutant {
     /// Every rule that can be broken.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::WedgedAcks,
         Self::LeftoversBeforeArbitration,
         Self::NoViewCheck,
@@ -246,6 +248,7 @@ impl Mutant {
         Self::JeopardyNotAgreed,
         Self::LeaseUnproven,
         Self::ChangesUnnoted,
+        Self::DebtsUnminded,
         Self::FillUnawaited,
         Self::FlushForgotten,
         Self::OrphansUnawaited,

@@ -20,7 +20,7 @@ impl Chaos {
     /// Of a seed: each kind is off, normal or favoured.
     pub fn new(seed: Seed) -> Self {
         let mut draw = seed.child("chaos").draw();
-        let weights = [5, 3, 6, 6, 6, 5, 6, 3, 2, 6, 8];
+        let weights = [5, 3, 6, 6, 14, 5, 6, 3, 2, 6, 8];
         let weights = weights.map(|weight| weight * [0, 1, 1, 4][draw.pick(4)]);
         let period = Duration::from_millis(draw.range(300, 2500));
         Self { next: Instant::ZERO + draw.exponential(period), draw, period, weights }

@@ -9,7 +9,7 @@ use llt::{Instant, NodeId};
 
 use super::data::Data;
 use super::invariants::Watch;
-use super::node::Node;
+use super::node::{Answered, Node};
 use super::port::Said;
 use super::storage::Storage;
 use super::workload::{Asked, Effect};
@@ -21,9 +21,9 @@ use crate::profile::Profile;
 use crate::rng::{Draw, Seed};
 use crate::setup::mutant_by_name;
 use crate::world::{Trace, World};
-use cvm::core::iod::Write;
+use cvm::core::iod::{LogIo, Write};
 use cvm::request::{Reply, Request};
-use cvm::sim::{Ended, access};
+use cvm::sim::{Answer, Ended, Ending, Job, access};
 
 /// What a run is made of besides its profile.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ pub struct Shape {
     pub latency: Duration,
     /// Mean time between two utilities that ask for something.
     pub period: Duration,
+    /// How long disks have to answer.
+    pub patience: Option<Duration>,
 }
 
 impl Shape {
@@ -48,6 +50,7 @@ impl Shape {
             disks: u32::try_from(draw.range(4, 6)).expect("a small number"),
             latency: Duration::from_micros([0, 500, 3000][draw.pick(3)]),
             period: Duration::from_millis(draw.range(80, 600)),
+            patience: [None, Some(200), Some(800)][draw.pick(3)].map(Duration::from_millis),
         }
     }
 }
@@ -106,7 +109,7 @@ impl Driver {
         Self {
             nodes: (0..world.nodes()).map(node).collect(),
             world,
-            storage: Storage::new(shape.disks, seed.child("disks").draw()),
+            storage: Storage::new(shape.disks, shape.patience, seed.child("disks").draw()),
             data: Data::default(),
             programs_run: false,
             broken,
@@ -194,12 +197,7 @@ impl Driver {
             !stopped[node.index()] && (leases[node.index()] || !is_shared)
         };
         for ended in self.storage.step(now, may) {
-            self.say(|| format!("node {}: {}", ended.node, written(&ended)));
-            if ended.done.is_ok() {
-                // Written and flushed, which all that the disk holds is then.
-                self.data.flush_disk(ended.write.disk());
-            }
-            self.nodes[ended.node.index()].ended.push_back((ended.token, ended.done));
+            self.answered(ended);
         }
         self.disks_step();
         self.start_processes();
@@ -211,6 +209,36 @@ impl Driver {
         self.watch.look_at_disks(now, &self.nodes, &stopped, &leases, &self.storage);
         for (kind, text) in std::mem::take(&mut self.watch.faults) {
             self.fault(kind, || text);
+        }
+    }
+
+    /// A disk has answered vxiod, or was to.
+    pub(super) fn answered(&mut self, ended: Ended) {
+        if let Some(text) = written(&ended) {
+            self.say(|| format!("node {}: {text}", ended.node));
+        }
+        let disk = ended.job.disk().clone();
+        if matches!(&ended.answer, Answer::Write(_, Ok(())))
+            || matches!(
+                (&ended.answer, &ended.job),
+                (Answer::Log(_, Ok(_)), Job::Log(_, LogIo::Write { .. }))
+            )
+        {
+            // Written and flushed, which all that the disk holds is then.
+            self.data.flush_disk(&disk);
+        }
+        let node = ended.node.index();
+        let state = &mut self.nodes[node];
+        let owes = match ended.ending {
+            Ending::GivenUp => state.debts.give_up(&disk, ended.is_shared),
+            Ending::Late => state.debts.answers(&disk, ended.is_shared),
+            Ending::InTime => None,
+        };
+        if owes.is_some() {
+            state.ended.push_back(Answered::Hangs(disk));
+        }
+        if ended.ending != Ending::Late {
+            state.ended.push_back(Answered::Job(ended.answer));
         }
     }
 
@@ -279,9 +307,10 @@ impl Driver {
 }
 
 /// A write, for people.
-fn written(ended: &Ended) -> String {
-    let disk = access(ended.write.disk());
-    let what = match &ended.write {
+fn written(ended: &Ended) -> Option<String> {
+    let Job::Write(_, write) = &ended.job else { return None };
+    let disk = access(write.disk());
+    let what = match write {
         Write::Claim(claim) => {
             let group = claim.member.as_ref().map(|member| &member.group_name);
             format!("claim {} of {group:?} in {:?}", claim.stamp, claim.slot)
@@ -290,7 +319,7 @@ fn written(ended: &Ended) -> String {
             format!("image {} of {} in {:?}", image.stamp, image.group.name, image.slot)
         }
     };
-    format!("{disk}, {what}: {:?}", ended.done)
+    Some(format!("{disk}, {what}: {:?}, {:?}", ended.ending, ended.answer))
 }
 
 /// How closely the cores follow the world.

@@ -1,13 +1,17 @@
 //! A node: its processes, and what is between them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use cvm::core::configd::{Configd, ConfigdOutput};
-use cvm::core::iod::{Command, Iod, IodOutput, LogIo, LogToken, Token, Upcall, WriteDone};
+use cvm::core::iod::{Command, Debts, Iod, IodOutput, Upcall};
+use cvm::model::{Sectors, UniqueId};
+use cvm::sim::Answer;
+use cvm::volume::RequestId;
 use llt::{Instant, NodeId};
 
+use super::data::Identity;
 use super::plane::{Flight, Plane};
 use super::port::Port;
 
@@ -18,6 +22,14 @@ pub(super) enum Heard<T> {
     Gone,
     Here,
     Said(T),
+}
+
+/// What vxiod hears of disks.
+#[derive(Clone, Debug)]
+pub(super) enum Answered {
+    /// What this one owes has changed.
+    Hangs(UniqueId),
+    Job(Answer),
 }
 
 /// vxiod. What follows from it need not be looked at again before somebody may have changed it.
@@ -91,14 +103,16 @@ pub struct Node {
     /// Each has heard that the other one is there, and is not gone.
     pub(super) iod_hears: bool,
     pub(super) configd_hears: bool,
-    /// Writes that have ended, and vxiod does not know yet.
-    pub(super) ended: VecDeque<(Token, WriteDone)>,
-    /// Logs that are read or written, and when that is done.
-    pub(super) logs: VecDeque<(Instant, LogToken, LogIo)>,
+    /// What disks have answered, and vxiod does not know yet.
+    pub(super) ended: VecDeque<Answered>,
+    /// What disks owe that were not waited for.
+    pub(super) debts: Debts,
     /// Volumes that are open or copied.
     pub(super) plane: Plane,
     /// What a vxiod that was killed has told disks, and they have not come to.
     pub(super) left: Vec<Flight>,
+    /// Changes that programs were told have failed, or nobody was told of, until no disk does them.
+    pub(super) overdue: BTreeMap<RequestId, (Identity, (Sectors, Sectors))>,
     /// Its port is left when that is done.
     pub(super) is_leaving: bool,
     /// vxiod closes port v when no shared disk has anything to change for it any more.
@@ -145,9 +159,10 @@ impl Node {
             iod_hears: false,
             configd_hears: false,
             ended: VecDeque::new(),
-            logs: VecDeque::new(),
+            debts: Debts::default(),
             plane: Plane::default(),
             left: Vec::new(),
+            overdue: BTreeMap::new(),
             is_leaving: false,
             is_closing: false,
             scans: VecDeque::new(),
@@ -177,7 +192,7 @@ impl Node {
             && self.to_configd.is_empty()
             && self.to_iod.is_empty()
             && self.ended.is_empty()
-            && self.logs.is_empty()
+            && self.debts.is_empty()
             && self.scans.is_empty()
             && self.to_ask.is_empty()
     }

@@ -114,28 +114,44 @@ enum Of {
 /// An operation on its way to a disk and back.
 #[derive(Clone, Debug)]
 pub(super) struct Flight {
+    begun: Instant,
     due: Instant,
     volume: u64,
+    name: VolumeName,
     pub(super) disk: UniqueId,
     pub(super) op: DiskOp,
     log: Option<Vec<u8>>,
     is_shared: bool,
-    /// Of a vxiod that is there no more.
-    left: Option<Left>,
-    /// The disk has done it, or has failed.
-    done: Option<bool>,
-}
-
-/// What is known of an operation once nobody is there who could be asked.
-#[derive(Clone, Debug)]
-struct Left {
+    /// Where in the volume its data are, if they are no log's.
+    place: Option<Sectors>,
     /// What it changes sectors to.
-    tags: Option<Vec<Tag>>,
-    /// In which generation of port v and which reconfiguration its vxiod ended.
-    generation: u64,
-    reconfig: u64,
+    tags: Vec<Tag>,
+    /// In which generation of port v and which reconfiguration it was begun.
+    stay: (u64, u64),
+    /// The disk has let it wait.
+    is_stalled: bool,
+    /// The disk has done it, or has failed, and answers then.
+    done: Option<(bool, Instant)>,
+    /// Nobody waits for that any more.
+    is_given_up: bool,
 }
 
+impl Flight {
+    /// It may change what others use.
+    fn changes_shared(&self) -> bool {
+        self.is_shared && self.op.work.changes()
+    }
+
+    /// It has yet to change something of this range of a volume.
+    fn is_in(&self, name: &VolumeName, (at, len): (Sectors, Sectors)) -> bool {
+        let is_there = self.place.is_some_and(|place| place < at + len && at < place + self.op.len);
+        self.done.is_none() && self.changes_shared() && self.name == *name && is_there
+    }
+}
+
+/// A disk that does not stall takes no longer: what a node has told it with a lease is done when others go
+/// on without that.
+const SLOWEST: Duration = Duration::from_millis(40);
 /// What a vxiod that was killed has left lands so much later at most.
 const LEFT_MAX: Duration = Duration::from_millis(50);
 /// How likely marks in logs that nobody uses go, each time that a program does something.
@@ -152,8 +168,7 @@ impl Open {
 impl Plane {
     /// A disk of several nodes has something to change still.
     pub(super) fn changes_shared(&self) -> bool {
-        let changes = |flight: &Flight| flight.is_shared && flight.op.work.changes();
-        self.flights.iter().any(|flight| changes(flight) && flight.done.is_none())
+        self.flights.iter().any(|flight| flight.changes_shared() && flight.done.is_none())
     }
 
     /// What is still used, or with a disk.
@@ -307,6 +322,12 @@ impl Plane {
         }
     }
 
+    /// Where a range is that is held here.
+    fn range(&self, name: &VolumeName, number: RangeNumber) -> Option<(Sectors, Sectors)> {
+        let range = self.ranges.get(name).filter(|range| range.number == number)?;
+        Some((range.at, range.len))
+    }
+
     /// What is held of a volume here.
     pub(super) fn held(&self, name: &VolumeName) -> Option<RangeNumber> {
         self.ranges.get(name).map(|range| range.number)
@@ -386,14 +407,17 @@ impl Plane {
     }
 
     /// What an operation changes sectors to.
-    fn changed_to(&self, flight: &Flight) -> Option<Vec<Tag>> {
-        let op = &flight.op;
-        let asked = self.volumes.get(&flight.volume)?.asked.get(&op.request)?;
-        let (begin, len) = (usize::try_from(op.offset).ok()?, usize::try_from(op.len).ok()?);
+    fn changed_to(&self, number: u64, op: &DiskOp) -> Vec<Tag> {
+        let asked = self.volumes.get(&number).and_then(|open| open.asked.get(&op.request));
+        let (Some(asked), Ok(begin), Ok(len)) =
+            (asked, usize::try_from(op.offset), usize::try_from(op.len))
+        else {
+            return Vec::new();
+        };
         if asked.request.what.changes() {
-            return Some(vec![op.request.0; len]);
+            return vec![op.request.0; len];
         }
-        asked.data.get(begin..begin + len).map(<[Tag]>::to_vec)
+        asked.data.get(begin..begin + len).map(<[Tag]>::to_vec).unwrap_or_default()
     }
 
     /// Of data that a client changes in a volume with a log: its map, the map of this node in the log, and

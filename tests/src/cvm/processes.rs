@@ -3,8 +3,7 @@
 use core::time::Duration;
 
 use cvm::core::configd::{Configd, ConfigdConfig};
-use cvm::core::iod::IodOutput;
-use cvm::core::iod::{Iod, IodConfig};
+use cvm::core::iod::{Debts, Iod, IodConfig, IodOutput};
 use cvm::model::Activation;
 use cvm::request::{ClusterRequest, Request};
 use cvm::sim::CLUSTER;
@@ -13,7 +12,6 @@ use llt::{Id, Incarnation, Instant};
 
 use super::driver::Driver;
 use super::node::{Heard, Vxiod};
-use super::turn::is_shared;
 use super::workload::{Effect, name};
 use crate::history::End;
 use crate::node::State;
@@ -83,21 +81,14 @@ impl Driver {
         if state.iod.is_none() && state.left.is_empty() {
             return;
         }
-        let has_lease = self.has_lease(node);
         self.end_plane(node, with_machine);
         let state = &mut self.nodes[node];
         state.iod = None;
         state.is_closing = false;
         self.storage.orphan(now, state.id);
         state.iod_out.clear();
-        // What it was writing to logs is written, or is not; what waited for the lease is not.
-        for (_, _, io) in std::mem::take(&mut state.logs) {
-            if self.draw.pick(2) == 0 && (has_lease || !is_shared(&io)) {
-                let _ = self.storage.disks.log(self.nodes[node].id, &io);
-            }
-        }
-        let state = &mut self.nodes[node];
         state.ended.clear();
+        state.debts = Debts::default();
         state.configd_hears = false;
         (state.iod_hears, state.generation) = (false, 0);
     }
@@ -163,7 +154,7 @@ impl Driver {
 
     pub(super) fn close_if_still(&mut self, node: usize) {
         let state = &mut self.nodes[node];
-        let changes = state.plane.changes_shared() || self.storage.writes.changes_shared(state.id);
+        let changes = state.plane.changes_shared() || self.storage.jobs.changes_shared(state.id);
         if state.is_closing && !changes {
             state.is_closing = false;
             state.v.close(&mut self.world);

@@ -5,27 +5,26 @@
 //! in before that is out.
 
 use core::time::Duration;
-use std::collections::VecDeque;
 
 use cvm::core::configd::ConfigdOutput;
 use cvm::core::iod::{
-    Command, DiskError, IodOutput, LogIo, LogToken, RangeNumber, Upcall, VolumeIo, VolumeName,
+    Command, DiskError, IodOutput, LogIo, Owes, RangeNumber, Upcall, VolumeIo, VolumeName,
 };
 use cvm::core::wire::parcel::Way;
 use cvm::model::UniqueId;
 use cvm::request::Reply;
+use cvm::sim::{Answer, Job};
+use gab::core::Mutant;
 use llt::Instant;
 
 use super::driver::Driver;
-use super::node::{Heard, Node};
+use super::node::{Answered, Heard, Node};
 use super::port::Event;
 
 /// What a process may do next, in no order.
-const KINDS: usize = 12;
+const KINDS: usize = 11;
 /// As much as a process does in one turn.
 const ROUNDS_MAX: usize = 400;
-/// How long it takes to read a log, or to write it.
-const LOG: Duration = Duration::from_micros(700);
 /// Between two tries of vxconfigd to open its ports.
 const PORT_RETRY: Duration = Duration::from_secs(1);
 
@@ -57,15 +56,14 @@ impl Driver {
         match kind {
             0 => iod && self.iod_output(node),
             1 => configd && self.configd_output(node),
-            2 => iod_free && self.write_ended(node),
+            2 => iod_free && self.hear_disk(node),
             3 => iod_free && self.hear_configd(node),
             4 => iod_free && self.hear_v(node),
             5 => configd_free && self.hear_iod(node),
             6 => configd_free && self.hear_w(node),
             7 => configd_free && self.hear_u(node),
             8 => configd_free && self.scanned(node),
-            9 => iod_free && self.logged(node),
-            10 => iod_free && self.plane_step(node),
+            9 => iod_free && self.plane_step(node),
             _ => configd_free && self.hear_utility(node),
         }
     }
@@ -133,6 +131,7 @@ impl Driver {
             IodOutput::CopyRange { volume, number } => self.copy_range(node, &volume, number),
             IodOutput::FillRange { volume, number, id, at, len } => {
                 state.plane.fill(&volume, number, id, (at, len));
+                self.check_still(node, &volume, number);
             }
             IodOutput::Filled { volume, id, at, len } => state.plane.filled(&volume, id, (at, len)),
             IodOutput::HoldRange { volume, number, at, len } => {
@@ -145,10 +144,10 @@ impl Driver {
             }
             IodOutput::Drain(ticket, group) => state.plane.drain(ticket, group),
             IodOutput::Log(token, io) => {
-                let takes = self.draw.exponential(LOG);
-                self.nodes[node].logs.push_back((self.world.now() + takes, token, io));
+                let is_shared = is_shared(&io);
+                self.begin(node, Job::Log(token, io), is_shared);
             }
-            IodOutput::Look(disk) => self.look_at_disk(node, &disk),
+            IodOutput::Look(disk) => self.begin(node, Job::Look(disk), false),
             // Nobody asks what volumes have done.
             IodOutput::Observe(..) | IodOutput::Prepare(_) => {}
             IodOutput::OpenPort => self.open_port(node),
@@ -163,13 +162,14 @@ impl Driver {
             }
             IodOutput::Write(token, write, is_shared) => {
                 self.watch.submitted(state.id, &write);
-                self.storage.submit(state.id, token, write, is_shared);
+                self.begin(node, Job::Write(token, write), is_shared);
             }
         }
         true
     }
 
     fn copy_range(&mut self, node: usize, volume: &VolumeName, number: RangeNumber) {
+        self.check_still(node, volume, number);
         let local = self.local(node);
         let state = &mut self.nodes[node];
         let of = state.iod.as_ref().and_then(|iod| iod.resyncs().find(|of| of.0 == volume));
@@ -183,13 +183,20 @@ impl Driver {
         self.check_copies();
     }
 
-    /// Whoever reaches a disk could write it.
-    fn look_at_disk(&mut self, node: usize, disk: &UniqueId) {
-        let local = self.local(node);
+    /// vxiod wants something of a disk, which is told nothing while it owes answers.
+    fn begin(&mut self, node: usize, job: Job, is_shared: bool) {
         let state = &mut self.nodes[node];
-        let sees = self.storage.disks.is_reached(state.id, disk).is_ok();
-        if let Some(iod) = &mut state.iod {
-            iod.handle_looked(local, disk, sees);
+        if !state.debts.has(job.disk()) || matches!(job, Job::Look(_)) {
+            self.storage.submit(state.id, job, is_shared);
+            return;
+        }
+        let (local, lost) = (self.local(node), Err(DiskError::NoPath));
+        if let Some(iod) = &mut self.nodes[node].iod {
+            match job {
+                Job::Log(token, _) => iod.handle_log(local, token, Err(DiskError::NoPath)),
+                Job::Look(_) => {}
+                Job::Write(token, _) => iod.handle_write(local, token, lost),
+            }
         }
         self.collected(node);
     }
@@ -300,14 +307,42 @@ impl Driver {
         }
     }
 
-    fn write_ended(&mut self, node: usize) -> bool {
-        let Some((token, done)) = self.nodes[node].ended.pop_front() else { return false };
+    /// What a disk owes has changed.
+    pub(super) fn hangs(&mut self, node: usize, disk: &UniqueId, owes: Option<Owes>) {
+        let is_minded = self.broken != Some(Mutant::DebtsUnminded);
+        let (Some(owes), Some(iod)) = (owes, &mut self.nodes[node].iod) else { return };
+        if is_minded {
+            iod.handle_hangs(disk.clone(), owes);
+        }
+        self.say(|| format!("node {node}: disk {disk} hangs: {owes}"));
+    }
+
+    /// A disk has answered, or nobody waits for that any more.
+    fn hear_disk(&mut self, node: usize) -> bool {
+        let Some(answered) = self.nodes[node].ended.pop_front() else { return false };
         let local = self.local(node);
         let state = &mut self.nodes[node];
-        if let Some(iod) = &mut state.iod {
-            iod.handle_write(local, token, done);
-        }
-        self.note(node, 1, token.0);
+        let Some(iod) = &mut state.iod else { return true };
+        let about = match answered {
+            Answered::Hangs(disk) => {
+                let owes = state.debts.owes(&disk);
+                self.hangs(node, &disk, Some(owes));
+                0
+            }
+            Answered::Job(Answer::Log(token, done)) => {
+                iod.handle_log(local, token, done);
+                token.0
+            }
+            Answered::Job(Answer::Look(disk, sees)) => {
+                iod.handle_looked(local, &disk, sees);
+                0
+            }
+            Answered::Job(Answer::Write(token, done)) => {
+                iod.handle_write(local, token, done);
+                token.0
+            }
+        };
+        self.note(node, 1, about);
         self.collected(node);
         true
     }
@@ -456,43 +491,10 @@ impl Driver {
         true
     }
 
-    /// A log was read, or written.
-    fn logged(&mut self, node: usize) -> bool {
-        let now = self.world.now();
-        let is_due = |(at, ..): &mut (Instant, LogToken, LogIo)| *at <= now;
-        let due = self.nodes[node].logs.pop_front_if(is_due);
-        let Some((_, token, io)) = due else { return false };
-        if is_shared(&io) && !self.has_lease(node) {
-            self.nodes[node].logs.push_back((now + LEASE, token, io));
-            return false;
-        }
-        let local = self.local(node);
-        let state = &mut self.nodes[node];
-        let done = self.storage.disks.log(state.id, &io);
-        if let (Ok(_), LogIo::Write { disk, .. }) = (&done, &io) {
-            self.data.flush_disk(disk);
-        }
-        if let Some(iod) = &mut state.iod {
-            iod.handle_log(local, token, done);
-        }
-        self.note(node, 10, token.0);
-        self.collected(node);
-        true
-    }
-
     /// Port v is closed: what waits for the lease of that stay is not done any more.
     pub(super) fn give_up_lease(&mut self, node: usize) {
-        let local = self.local(node);
-        let state = &mut self.nodes[node];
-        let refused = self.storage.writes.refuse(state.id).into_iter();
-        state.ended.extend(refused.map(|ended| (ended.token, ended.done)));
-        let (refused, rest): (VecDeque<_>, _) =
-            std::mem::take(&mut state.logs).into_iter().partition(|(_, _, io)| is_shared(io));
-        state.logs = rest;
-        if let Some(iod) = &mut state.iod {
-            for (_, token, _) in refused {
-                iod.handle_log(local, token, Err(DiskError::NoLease));
-            }
+        for refused in self.storage.jobs.refuse(self.nodes[node].id) {
+            self.answered(refused);
         }
     }
 
@@ -600,9 +602,6 @@ impl Driver {
 }
 
 /// It changes what other nodes use.
-pub(super) const fn is_shared(io: &LogIo) -> bool {
+const fn is_shared(io: &LogIo) -> bool {
     matches!(io, LogIo::Write { is_shared: true, .. })
 }
-
-/// What is written to a log and lacks the lease is tried again after this.
-const LEASE: Duration = Duration::from_millis(5);

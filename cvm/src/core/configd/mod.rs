@@ -36,6 +36,7 @@ use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 pub use self::disks::{Device, DeviceState};
 use super::iod::{Command, Role, TableView, TablesView, Task, Upcall};
+use super::txn::TxnId;
 use super::wire::parcel::{Parcels, Way, cut};
 use super::wire::v::{Announce, BusySlot};
 use super::wire::w::WMessage;
@@ -103,8 +104,9 @@ pub struct Configd {
     used: BTreeMap<UniqueId, Stamp>,
     /// What was checked here and may be loaded.
     checked: Option<Box<super::wire::w::Precheck>>,
-    /// The request of what was loaded here for the master, and is not decided yet.
-    loaded: Option<RequestId>,
+    /// The requests of what was loaded here for the master, and was not told to be decided yet: the next may
+    /// be there before that.
+    loaded: BTreeMap<TxnId, RequestId>,
     /// What waits for the disks to be looked at.
     scans: VecDeque<Scan>,
     offers: u64,
@@ -230,7 +232,7 @@ impl Configd {
             work: Work::Idle,
             joiners: BTreeMap::new(),
             checked: None,
-            loaded: None,
+            loaded: BTreeMap::new(),
             scans: VecDeque::new(),
             offers: 0,
             wall: 0,

@@ -348,7 +348,7 @@ impl Configd {
         outcome: Decision,
         fault: Option<(NodeId, String)>,
     ) {
-        self.loaded.take_if(|loaded| *loaded == request);
+        self.loaded.remove(id);
         if self.outcomes.iter().all(|(known, _)| *known != request) {
             self.outcomes.push_front((request, outcome));
             self.outcomes.truncate(crate::disk::OUTCOMES_MAX);
@@ -542,7 +542,7 @@ impl Configd {
         if loaded.is_some() || matches!(self.work, Work::Join(_)) {
             self.work = Work::Idle;
         }
-        self.loaded = None;
+        self.loaded.clear();
         let shipped: Vec<RequestId> = self.requests.shipped.keys().copied().collect();
         for id in loaded.into_iter().chain(shipped) {
             self.answer(id, Reply::Unknown(id));
@@ -637,12 +637,9 @@ impl Configd {
         }
         // What the master's had not loaded here it can begin no more: what is loaded is decided by
         // the vxiods, and told.
-        let loaded = self.loaded;
-        let lost = self
-            .requests
-            .shipped
-            .iter()
-            .filter(|(id, master)| view.left.contains(**master) && loaded != Some(**id));
+        let shipped = self.requests.shipped.iter();
+        let lost =
+            shipped.filter(|(id, master)| view.left.contains(**master) && !self.is_loaded(**id));
         for id in lost.map(|(id, _)| *id).collect::<Vec<_>>() {
             let text = "vxconfigd of the master is gone, and had not begun it; retry it";
             self.fail(id, Failure::plain(text));
@@ -652,12 +649,16 @@ impl Configd {
         self.next_work(now);
     }
 
+    /// What comes of it is decided by the vxiods, and told.
+    fn is_loaded(&self, request: RequestId) -> bool {
+        self.loaded.values().any(|loaded| *loaded == request)
+    }
+
     /// Port u is closed here: what was shipped may be done, and its answer does not come.
     pub(super) fn on_unreachable(&mut self) {
         self.requests.reachable = None;
         self.forget_observers(self.role.members);
-        let loaded = self.loaded;
-        let lost = self.requests.shipped.keys().filter(|id| loaded != Some(**id));
+        let lost = self.requests.shipped.keys().filter(|id| !self.is_loaded(**id));
         for id in lost.copied().collect::<Vec<_>>() {
             self.answer(id, Reply::Unknown(id));
         }

@@ -254,7 +254,7 @@ impl Configd {
         }
         match self.checked.take_if(|precheck| precheck.id == *id) {
             Some(precheck) => {
-                self.loaded = Some(precheck.request);
+                self.loaded.insert(precheck.id.clone(), precheck.request);
                 self.command(Command::Load(precheck));
             }
             None => {
@@ -267,6 +267,9 @@ impl Configd {
     /// The own vxiod has loaded it, or refuses to.
     pub(super) fn on_own_loaded(&mut self, now: Instant, id: &TxnId, refused: Option<String>) {
         if !self.drives(id) {
+            if refused.is_some() {
+                self.loaded.remove(id);
+            }
             if let Some(master) = self.role.master.filter(|master| *master != self.me.node) {
                 self.send_to(master, &WMessage::Loaded { id: id.clone(), refused });
             }

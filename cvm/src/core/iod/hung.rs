@@ -3,36 +3,12 @@
 //! for that would be overtaken.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::ops::Range;
 
-use super::{Iod, VolumeName};
+use super::{Iod, Owes, VolumeName};
 use crate::core::txn::Txn;
 use crate::model::{Group, KernelState, Name, Rid, Sectors, Source, UniqueId, Volume};
 use crate::volume::{PlexMode, VolumeMap};
-
-/// What a disk may still do of what this node has told it and waits for no more.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Owes {
-    /// Nothing: it does not hang.
-    Nothing,
-    /// What concerns this node alone: it may read, or change a disk that is private.
-    Answers,
-    /// It may change what others use, too.
-    Changes,
-}
-
-impl fmt::Display for Owes {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Nothing => "it owes nothing any more",
-            Self::Answers => "it is gone until it has answered all",
-            Self::Changes => {
-                "it is gone until it has answered all, and so long nobody goes on without us"
-            }
-        })
-    }
-}
 
 impl Iod {
     /// A disk does not answer this node, or has answered all that it was told.

@@ -25,6 +25,7 @@
 
 mod activation;
 mod apart;
+mod debts;
 mod disable;
 mod drain;
 mod fills;
@@ -51,8 +52,8 @@ use llt::time::earliest;
 use llt::{Duration, Id, Instant, NodeId, NodeSet};
 
 pub use self::activation::ModeRefused;
+pub use self::debts::{Debts, Owes};
 pub use self::drain::{DrainTicket, VolumeIo};
-pub use self::hung::Owes;
 pub use self::io::{DiskError, Token, Write, WriteDone};
 use self::join::Missed;
 pub use self::logs::{LogIo, LogToken};
@@ -122,6 +123,8 @@ pub struct Iod {
     staged: Tables,
     /// At most one: the master makes one after the other.
     open: Option<transaction::Open>,
+    /// The newest one that a vxiod has made and that does not fit here.
+    unloaded: Option<transaction::Unloaded>,
     /// What is to be loaded when the view is settled, or a plex is taken off.
     late_loads: VecDeque<Box<Precheck>>,
     /// The newest stamp of each group that was decided on, or written back: what is not newer is
@@ -525,6 +528,7 @@ impl Iod {
             tables: Tables::new(),
             staged: Tables::new(),
             open: None,
+            unloaded: None,
             late_loads: VecDeque::new(),
             decided: BTreeMap::new(),
             disabled: BTreeMap::new(),

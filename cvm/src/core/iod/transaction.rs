@@ -38,6 +38,14 @@ pub(super) struct Open {
     phase: Phase,
 }
 
+/// One that the master's vxiod has made, and that is not loaded here.
+#[derive(Clone, Debug)]
+pub(super) struct Unloaded {
+    txn: Txn,
+    /// As of one that is loaded: the others know nothing of that here it is refused.
+    is_quiescing: bool,
+}
+
 #[derive(Clone, Debug)]
 enum Phase {
     Loaded,
@@ -114,10 +122,12 @@ impl Iod {
     /// Loads what a vxiod has made; `false` if it does not fit.
     pub(super) fn load_own(&mut self, precheck: &Precheck) -> bool {
         let in_force = self.tables.get(&precheck.id.group).map(|table| &table.image);
-        let txn = Txn::of(precheck, in_force).ok().filter(|txn| self.unloadable(txn).is_none());
-        let fits = txn.is_some();
-        if let Some(txn) = txn {
+        let Ok(txn) = Txn::of(precheck, in_force) else { return false };
+        let fits = self.unloadable(&txn).is_none();
+        if fits {
             self.take(txn, true);
+        } else {
+            self.unloaded = Some(Unloaded { txn, is_quiescing: false });
         }
         fits
     }
@@ -243,6 +253,7 @@ impl Iod {
         {
             return;
         }
+        self.note_quiesce(id);
         let own = self.open.as_ref().filter(|open| open.txn.id == *id && open.is_own);
         let own = own.map(|open| open.txn.clone());
         let why = if own.is_some_and(|txn| self.is_open_again(now, &txn)) {
@@ -261,10 +272,18 @@ impl Iod {
         }
     }
 
-    fn quiesce(&mut self, id: &TxnId) {
-        if let Some(open) = &mut self.open {
+    /// QUIESCE is here: whether the master may have written is known, also where it is refused.
+    fn note_quiesce(&mut self, id: &TxnId) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.txn.id == *id) {
             open.is_quiescing = true;
         }
+        if let Some(unloaded) = self.unloaded.as_mut().filter(|of| of.txn.id == *id) {
+            unloaded.is_quiescing = true;
+        }
+    }
+
+    fn quiesce(&mut self, id: &TxnId) {
+        self.note_quiesce(id);
         if let Some(table) = self.tables.get_mut(&id.group) {
             table.frozen = Some(id.clone());
         }
@@ -563,6 +582,7 @@ impl Iod {
         if !wrote {
             self.note_abandoned(id, request);
         }
+        self.unloaded.take_if(|of| of.txn.id == *id);
         if self.open.as_ref().is_some_and(|open| open.txn.id == *id) {
             self.abandon(now, wrote, fault, None);
         } else {
@@ -597,11 +617,20 @@ impl Iod {
     /// Somebody left: a transaction that is not decided is abandoned (CVM-11, CVM-12). `writer` is
     /// the master that is gone.
     pub(super) fn abandon_in_view(&mut self, now: Instant, left: NodeSet, writer: Option<Id>) {
-        let Some(open) = self.open.as_ref().filter(|open| open.is_shared) else { return };
-        let wrote = open.may_be_written();
-        let node = left.first().unwrap_or(self.me.node);
-        self.abandoned = Some((open.txn.id.clone(), open.txn.request));
-        self.abandon(now, wrote, (node, "the node left the cluster".to_owned()), writer);
+        if let Some(open) = self.open.as_ref().filter(|open| open.is_shared) {
+            let wrote = open.may_be_written();
+            let node = left.first().unwrap_or(self.me.node);
+            self.abandoned = Some((open.txn.id.clone(), open.txn.request));
+            self.abandon(now, wrote, (node, "the node left the cluster".to_owned()), writer);
+        }
+        // All write the same back, or wait until that is done, whoever is master then.
+        if let Some(Unloaded { txn, .. }) = self.unloaded.take().filter(|of| of.is_quiescing) {
+            self.note_decided(&txn.id.group, txn.id.stamp);
+            if let Some(writer) = writer {
+                self.leave_slot_alone(now, &txn, writer);
+            }
+            self.repairs.insert(txn.id.group.clone(), Repair::new(txn, true));
+        }
     }
 
     fn abandon(

@@ -385,6 +385,7 @@ impl Iod {
             // What became of it this node does not know: no upcall but that it is out.
             self.open = None;
         }
+        self.unloaded = None;
         self.abandoned = None;
         self.drains.leave();
         self.opens.go_nowhere();

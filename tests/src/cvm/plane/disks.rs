@@ -1,15 +1,17 @@
 //! Disks do what volumes have told them, and may be told only under a lease.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
-use cvm::core::iod::{Iod, LogIo};
+use cvm::core::iod::{Iod, LogIo, RangeNumber, VolumeName};
 use cvm::disk::DRL_BLOCK;
-use cvm::model::Sectors;
-use cvm::volume::{DiskOp, DiskWork, Request};
+use cvm::model::{Sectors, UniqueId};
+use cvm::volume::{DiskOp, DiskWork, PlexMode, Request, RequestId, VolumeMap};
 use gab::PortName;
 use gab::core::Mutant;
+use llt::Instant;
 
-use super::{Flight, LEFT_MAX, Left, Of};
+use super::{Flight, LEFT_MAX, Of, SLOWEST};
 use crate::cvm::data::Done;
 use crate::cvm::driver::Driver;
 
@@ -22,17 +24,73 @@ impl Driver {
                 let flight = &self.nodes[node].plane.flights[place];
                 if flight.due <= now && flight.done.is_none() {
                     let mut flight = flight.clone();
-                    flight.done = Some(self.perform(node, &mut flight));
+                    let answers = self.waits_for(&mut flight);
+                    if flight.due <= now {
+                        let is_done = self.perform(node, &mut flight);
+                        flight.done = Some((is_done, answers));
+                    }
                     self.nodes[node].plane.flights[place] = flight;
                 }
             }
-            let left = self.nodes[node].left.extract_if(.., |flight| flight.due <= now);
-            for mut flight in left.collect::<Vec<_>>() {
-                let _ = self.perform(node, &mut flight);
+            for mut flight in std::mem::take(&mut self.nodes[node].left) {
+                if flight.due <= now {
+                    self.waits_for(&mut flight);
+                }
+                if flight.due <= now {
+                    let _ = self.perform(node, &mut flight);
+                } else {
+                    self.nodes[node].left.push(flight);
+                }
             }
+            self.end_overdue(node);
             self.leave_port(node);
             self.close_if_still(node);
         }
+    }
+
+    /// When a disk answers that has come to something. One that stalls does it now, and says so later, or
+    /// comes to it only then.
+    fn waits_for(&mut self, flight: &mut Flight) -> Instant {
+        let now = self.world.now();
+        let Some(until) = self.storage.stalled(&flight.disk) else { return now };
+        flight.is_stalled = true;
+        let at = until + self.draw.exponential(Duration::from_millis(2));
+        if self.draw.chance(0.5) {
+            flight.due = at;
+        }
+        at
+    }
+
+    /// Programs are told that a change has failed when its time is over, and it is over when no disk does it
+    /// any more.
+    fn end_overdue(&mut self, node: usize) {
+        let state = &mut self.nodes[node];
+        let flights = || state.plane.flights.iter().chain(&state.left);
+        let is_over = |id: &RequestId| {
+            !flights().any(|flight| flight.op.request == *id && flight.done.is_none())
+        };
+        let over = state.overdue.extract_if(.., |id, _| is_over(id)).collect::<Vec<_>>();
+        for (id, (volume, range)) in over {
+            self.data.end(&volume, range, id.0, Done::Unknown);
+        }
+    }
+
+    /// What a disk has not done in time counts as failed.
+    fn give_up(&mut self, node: usize) -> bool {
+        let Some(limit) = self.storage.limit() else { return false };
+        let now = self.world.now();
+        let state = &mut self.nodes[node];
+        let is_late = |flight: &&mut Flight| !flight.is_given_up && flight.begun + limit <= now;
+        let Some(flight) = state.plane.flights.iter_mut().find(is_late) else { return false };
+        flight.is_given_up = true;
+        let owes = state.debts.give_up(&flight.disk, flight.changes_shared());
+        let (disk, volume, op) = (flight.disk.clone(), flight.volume, flight.op);
+        if let Some(open) = state.plane.volumes.get_mut(&volume) {
+            open.volume.handle_done(op.id, false);
+        }
+        self.hangs(node, &disk, owes);
+        self.note(node, 14, op.at);
+        true
     }
 
     /// An operation comes back, or goes to its disk after it has waited for the lease.
@@ -53,12 +111,18 @@ impl Driver {
             self.note(node, 13, op.at);
             return true;
         }
-        let Some(place) = plane.flights.iter().position(|flight| flight.done.is_some()) else {
-            return false;
+        let now = self.world.now();
+        let answers = |flight: &Flight| flight.done.is_some_and(|(_, at)| at <= now);
+        let Some(place) = plane.flights.iter().position(answers) else {
+            return self.give_up(node);
         };
         let flight = plane.flights.remove(place);
-        if let Some(open) = plane.volumes.get_mut(&flight.volume) {
-            let is_done = flight.done == Some(true);
+        if flight.is_given_up {
+            let state = &mut self.nodes[node];
+            let owes = state.debts.answers(&flight.disk, flight.changes_shared());
+            self.hangs(node, &flight.disk, owes);
+        } else if let Some(open) = plane.volumes.get_mut(&flight.volume) {
+            let is_done = flight.done.is_some_and(|(is_done, _)| is_done);
             if let Some(data) = flight.log.filter(|_| is_done && flight.op.work == DiskWork::Read) {
                 open.volume.handle_log_read(flight.op.id, &data);
             }
@@ -77,26 +141,51 @@ impl Driver {
         }
         let slow = self.draw.chance(0.05);
         let mean = Duration::from_micros(if slow { 20_000 } else { 400 });
-        let due = self.world.now() + self.draw.exponential(mean);
-        let plane = &mut self.nodes[node].plane;
-        let Some(open) = plane.volumes.get(&volume) else { return };
+        let begun = self.world.now();
+        let due = begun + self.draw.exponential(mean).min(SLOWEST);
+        let stay = self.stands_in(node);
+        let state = &mut self.nodes[node];
+        let plane = &mut state.plane;
+        let tags = if log.is_none() && op.work.changes() {
+            plane.changed_to(volume, &op)
+        } else {
+            Vec::new()
+        };
+        let Some(open) = plane.volumes.get_mut(&volume) else { return };
         let disk = open.volume.map().disks()[op.disk.0].clone();
+        if state.debts.has(&disk) {
+            open.volume.handle_done(op.id, false);
+            return;
+        }
+        let request = open.asked.get(&op.request).filter(|_| log.is_none());
+        let place = request.map(|asked| asked.request.at + op.offset);
+        let name = open.name.clone();
         plane.flights.push(Flight {
+            begun,
             due,
             volume,
+            name,
             disk,
             op,
             log,
             is_shared,
-            left: None,
+            place,
+            tags,
+            stay,
+            is_stalled: false,
             done: None,
+            is_given_up: false,
         });
     }
 
     /// A disk does what it is told. What fails may be done in part.
     fn perform(&mut self, node: usize, flight: &mut Flight) -> bool {
         let (id, op) = (self.nodes[node].id, flight.op);
-        if flight.is_shared && op.work.changes() && self.is_left_behind(node, flight) {
+        if flight.changes_shared() && self.is_left_behind(node, flight) {
+            if flight.is_stalled {
+                // No lease helps against a disk that takes longer than it lasts: that is for fences.
+                return false;
+            }
             self.fault("cvm-lease", || format!("node {node} changes {flight:?}"));
         }
         if self.storage.disks.is_reached(id, &flight.disk).is_err() {
@@ -116,18 +205,20 @@ impl Driver {
         let (begin, len) = (usize::try_from(op.offset), usize::try_from(len));
         let (begin, len) = (begin.unwrap_or(usize::MAX), len.unwrap_or(usize::MAX));
         if op.work.changes() {
-            self.check_marked(node, flight);
-            let tags = match flight.left.take() {
-                Some(left) => left.tags,
-                None => self.nodes[node].plane.changed_to(flight),
-            };
-            if let Some(tags) = tags {
-                let is_durable = op.work == (DiskWork::Write { durable: true });
-                let is_lost = self.broken == Some(Mutant::WritesLost) && op.request.0 % 64 == 0;
-                if !is_lost {
-                    self.data.write(&flight.disk, op.at, &tags[..len], is_durable);
-                }
+            // The plex of what is given up is off, or the volume has no other.
+            if !flight.is_given_up {
+                self.check_marked(node, flight);
             }
+            let is_durable = op.work == (DiskWork::Write { durable: true });
+            let is_lost = self.broken == Some(Mutant::WritesLost) && op.request.0 % 64 == 0;
+            if !is_lost {
+                let tags = flight.tags.get(..len).unwrap_or_default();
+                self.data.write(&flight.disk, op.at, tags, is_durable);
+            }
+            return is_done;
+        }
+        if flight.is_given_up {
+            // The request has other memory by now.
             return is_done;
         }
         if !self.is_left_behind(node, flight) {
@@ -155,7 +246,9 @@ impl Driver {
             return false;
         }
         let data = data[..usize::try_from(len).unwrap_or(0) * DRL_BLOCK].to_vec();
-        self.check_cleared(node, flight, &data);
+        if !flight.is_given_up {
+            self.check_cleared(node, flight, &data);
+        }
         if self.broken == Some(Mutant::WritesUnmarked) && op.at % 2 == 0 {
             let io = LogIo::Read { disk: disk.clone(), at: op.at, len: 1 };
             let before = self.storage.disks.log(id, &io).unwrap_or_default();
@@ -185,14 +278,12 @@ impl Driver {
         (self.nodes[node].generation, reconfig)
     }
 
-    /// Others have gone on without the node that has told a disk this. Reconfigurations are counted anew where nobody has stayed who knows
-    /// of the last one: who is of an older generation, and has no lease, is left behind itself.
+    /// Others have gone on without the node that has told a disk this. Reconfigurations are counted anew
+    /// where nobody has stayed who knows of the last one: who is of an older generation, and has no lease,
+    /// is left behind itself.
     fn is_left_behind(&self, node: usize, flight: &Flight) -> bool {
         let id = self.nodes[node].id;
-        let (generation, reconfig) = match &flight.left {
-            Some(left) => (left.generation, left.reconfig),
-            None => self.stands_in(node),
-        };
+        let (generation, reconfig) = flight.stay;
         let goes_on = |other: usize| {
             let state = &self.nodes[other];
             let role = state.member().map(Iod::role);
@@ -202,10 +293,41 @@ impl Driver {
         (0..self.nodes.len()).any(goes_on)
     }
 
+    /// No disk that a volume uses has anything to change of a range that is about to be copied.
+    pub(in crate::cvm) fn check_still(
+        &mut self,
+        node: usize,
+        name: &VolumeName,
+        number: RangeNumber,
+    ) {
+        let table = self.nodes[node].iod.as_ref().and_then(|iod| iod.tables().get(&name.0));
+        let map = table.and_then(|table| VolumeMap::new(&table.image.group, name.1.as_str()));
+        let (Some(map), Some(range)) = (map, self.nodes[node].plane.range(name, number)) else {
+            return;
+        };
+        let plexes = map.plexes().filter(|(_, plex)| plex.mode != PlexMode::Off);
+        let disks =
+            plexes.flat_map(|(_, plex)| plex.disks().iter().map(|disk| &map.disks()[disk.0]));
+        let disks: BTreeSet<&UniqueId> = disks.collect();
+        let is_wrong = |other: usize, flight: &&Flight| {
+            let is_fenced = || flight.is_stalled && self.is_left_behind(other, flight);
+            flight.is_in(name, range) && disks.contains(&flight.disk) && !is_fenced()
+        };
+        let wrong = (0..self.nodes.len()).find_map(|other| {
+            let state = &self.nodes[other];
+            let mut flights = state.plane.flights.iter().chain(&state.left);
+            Some(format!("{other}: {:?}", flights.find(|flight| is_wrong(other, flight))?))
+        });
+        if let Some(wrong) = wrong {
+            self.fault("cvm-overtaken", || {
+                format!("node {node} copies {range:?} of {name:?}, beside node {wrong}")
+            });
+        }
+    }
+
     /// The vxiod of a node is gone, with its machine or by itself: what its volumes had given to disks
     /// lands, at once or later, or does not.
     pub(in crate::cvm) fn end_plane(&mut self, node: usize, with_machine: bool) {
-        let (generation, reconfig) = self.stands_in(node);
         let flights = std::mem::take(&mut self.nodes[node].plane.flights);
         for mut flight in flights.into_iter().filter(|flight| flight.done.is_none()) {
             if self.draw.chance(0.5) {
@@ -215,8 +337,6 @@ impl Driver {
                 let _ = self.perform(node, &mut flight);
             } else {
                 flight.due += self.draw.between(Duration::ZERO, LEFT_MAX);
-                let tags = self.nodes[node].plane.changed_to(&flight);
-                flight.left = Some(Left { tags, generation, reconfig });
                 self.nodes[node].left.push(flight);
             }
         }
@@ -233,8 +353,9 @@ impl Driver {
                 && asked.request.what.changes()
             {
                 let Request { id, at, len, .. } = asked.request;
-                self.data.end(&volume, (at, len), id.0, Done::Unknown);
+                self.nodes[node].overdue.insert(id, (volume, (at, len)));
             }
         }
+        self.end_overdue(node);
     }
 }

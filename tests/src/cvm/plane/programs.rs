@@ -164,8 +164,11 @@ impl Driver {
                     }
                     _ => Done::Written,
                 };
-                self.data.end(&volume, (request.at, request.len), id.0, done);
-                if done != Done::Unknown {
+                let range = (request.at, request.len);
+                if done == Done::Unknown {
+                    state.overdue.insert(id, (volume, range));
+                } else {
+                    self.data.end(&volume, range, id.0, done);
                     self.check_answered(node, &volume, &request, &map);
                 }
             }
