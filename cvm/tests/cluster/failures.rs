@@ -152,6 +152,32 @@ fn disks_of_a_group_that_could_not_be_destroyed_stay_in_it() {
     assert_eq!(frees(&world), 3);
 }
 
+/// Its disks say that they are its until that is written back (seed 9013122).
+#[test]
+fn a_group_that_could_not_be_made_is_not_imported_meanwhile() {
+    for seed in 0..20 {
+        let mut world = World::formed(seed, 3, 4);
+        world.refuses_images = true;
+        let making = world.request(node(0), init());
+        for at in 0_u64.. {
+            let mut now = world.clone();
+            now.request(node(1), import());
+            let written = world.trace.iter().filter(|line| *line == "disk 0 Image").count();
+            now.refuses_images = written < 3;
+            now.settle();
+            let what = format!("seed {seed}, step {at}");
+            assert!(matches!(now.reply(node(0), making), Some(Reply::Failed(_))), "{what}");
+            for number in 0..3 {
+                let iod = &now.nodes[&node(number)].iod;
+                assert!(iod.tables().is_empty(), "{what}, node {number}");
+            }
+            if !world.step() {
+                break;
+            }
+        }
+    }
+}
+
 /// `dgfailpolicy=dgdisable`, which is the standard.
 #[test]
 fn a_group_that_cannot_be_written_is_disabled_everywhere_until_it_is_imported_anew() {

@@ -105,7 +105,7 @@ pub(crate) struct World {
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     /// Disks that a node sees, and cannot write.
     pub(crate) unwritable: BTreeSet<(NodeId, UniqueId)>,
-    /// No configuration can be written.
+    /// All configurations are written, and said to have failed.
     pub(crate) refuses_images: bool,
     late: Vec<Job>,
     /// Time does not pass this: late writes are late by no more than a lease and a disk's time.
@@ -518,7 +518,8 @@ impl World {
                 }
                 let refuses = self.unwritable.contains(&(node, write.disk().clone()))
                     || self.refuses_images && is_image;
-                let course = Course { error: refuses.then_some(30), ..AT_ONCE };
+                let failed = if is_image { Fate::Landed } else { Fate::Lost };
+                let course = Course { error: refuses.then_some(30), failed, ..AT_ONCE };
                 self.jobs.submit(node, Job::Write(token, write), is_shared, course);
             }
         }

@@ -308,6 +308,7 @@ impl Configd {
             Upcall::Tables(view) => {
                 self.take_tables(view);
                 self.look_at_early_precheck();
+                self.next_work(now);
             }
         }
     }
