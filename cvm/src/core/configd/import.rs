@@ -85,6 +85,10 @@ impl Configd {
             [id] => (*id).clone(),
             [..] => return Err(failed(import, "several groups have this name: use the id")),
         };
+        // It may be found because it was about to be made, which was given up.
+        if self.undone.contains(&id) {
+            return Err(failed(import, "what was abandoned is being written back; retry it"));
+        }
         let request = disk::ImportRequest {
             group: id.clone(),
             owners: vec![self.owner(import.shared)],

@@ -77,6 +77,8 @@ pub struct Configd {
     tasks: Vec<Task>,
     /// Groups that wait until something is written back.
     repairing: Vec<UniqueId>,
+    /// Those of which something was written back when disks were looked at last, or since.
+    undone: BTreeSet<UniqueId>,
     /// vxiod has told of them.
     has_tables: bool,
     /// Stamps of groups that are not imported: what is not newer is over.
@@ -214,6 +216,7 @@ impl Configd {
             disabled: Vec::new(),
             tasks: Vec::new(),
             repairing: Vec::new(),
+            undone: BTreeSet::new(),
             has_tables: false,
             over: BTreeMap::new(),
             busy: Vec::new(),
@@ -308,13 +311,13 @@ impl Configd {
             Upcall::Tables(view) => {
                 self.take_tables(view);
                 self.look_at_early_precheck();
-                self.next_work(now);
             }
         }
     }
 
     fn take_tables(&mut self, view: TablesView) {
         (self.disabled, self.repairing) = (view.disabled, view.repairing);
+        self.undone.extend(self.repairing.iter().cloned());
         let before = std::mem::replace(&mut self.tables, view.tables);
         self.tell_changes(&before);
         self.answer_dropping();
@@ -500,6 +503,9 @@ impl Configd {
     }
 
     fn scan(&mut self, why: Scan) {
+        if self.scans.is_empty() {
+            self.undone = self.repairing.iter().cloned().collect();
+        }
         self.scans.push_back(why);
         self.out.push_back(ConfigdOutput::Scan);
     }

@@ -314,18 +314,12 @@ impl Configd {
             if ships && self.requests.reachable.is_none() {
                 return;
             }
-            // What is being written back is not what is found on disks when that is over: a group that was
-            // not made would be imported.
-            let scans = needs_scan(&waiting.request) && (self.is_master() || !is_shared);
-            if scans && !self.repairing.is_empty() {
-                return;
-            }
             let Some(waiting) = self.requests.queue.pop_front() else { return };
             if is_shared && !self.is_master() {
                 self.dispatch(waiting);
                 continue;
             }
-            if scans {
+            if needs_scan(&waiting.request) {
                 self.scan(Scan::Request(waiting));
                 return;
             }

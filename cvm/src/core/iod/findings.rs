@@ -258,12 +258,19 @@ impl Iod {
         // Who cannot load it refuses when it is to quiesce.
         let begins = from == self.me.node;
         let table = self.tables.get(&id.group);
+        let is_shared = table.is_some_and(Table::is_shared);
         let precheck = table.map(|table| precheck(table, from, findings));
+        let request = precheck.as_ref().map(|precheck| precheck.request);
         if precheck.is_some_and(|precheck| self.load_own(&precheck)) {
             if begins {
                 self.begin(now, &id);
             }
         } else if begins {
+            // The others may have loaded it.
+            if let Some(request) = request.filter(|_| is_shared) {
+                let (node, why) = (self.me.node, "the master cannot load it".to_owned());
+                self.broadcast(&VMessage::Abandon { id, request, wrote: false, node, why });
+            }
             self.findings_came_to_nothing(now);
         }
     }

@@ -124,10 +124,13 @@ impl Iod {
         let in_force = self.tables.get(&precheck.id.group).map(|table| &table.image);
         let Ok(txn) = Txn::of(precheck, in_force) else { return false };
         let fits = self.unloadable(&txn).is_none();
+        if self.concerns_all(&txn) {
+            // One that has come to nothing before it was to quiesce may have had the same name.
+            let unloaded = Unloaded { txn: txn.clone(), is_quiescing: false };
+            self.unloaded = (!fits).then_some(unloaded);
+        }
         if fits {
             self.take(txn, true);
-        } else {
-            self.unloaded = Some(Unloaded { txn, is_quiescing: false });
         }
         fits
     }
@@ -494,6 +497,7 @@ impl Iod {
         };
         let id = txn.id.clone();
         self.note_decided(&id.group, id.stamp);
+        self.unloaded.take_if(|of| of.txn.id.group == id.group);
         self.disabled.remove(&id.group);
         let old = self.tables.remove(&id.group);
         if !txn.deports(old.as_ref().map(|table| &*table.image.group)) {

@@ -219,7 +219,9 @@ impl Iod {
         let me = self.me.node;
         let Some(membership) = self.membership() else { return };
         let waits = !membership.is_settled || self.repairs.values().any(|repair| repair.is_done());
-        let all_done = self.repairs.values().all(super::repair::Repair::is_done);
+        // A private group is nobody else's affair.
+        let mut shared = self.repairs.values().filter(|repair| repair.is_shared());
+        let all_done = shared.all(super::repair::Repair::is_done);
         // What is on its way comes before RESUME, which has to say where things stand after it.
         let is_deciding = self.open.as_ref().is_some_and(super::transaction::Open::is_deciding);
         if membership.master != Some(me) || !waits || !all_done || is_deciding {
