@@ -68,8 +68,8 @@ pub struct Data {
     durable: Pages,
     /// The volume that each snapshot was broken off.
     origins: BTreeMap<Identity, Identity>,
-    /// What each volume was filled with last.
-    fills: BTreeMap<Identity, Rid>,
+    /// What each volume was filled with last, and how many requests had been made then.
+    fills: BTreeMap<Identity, (Rid, u64)>,
     volumes: BTreeMap<Identity, BTreeMap<Sectors, Vec<Tags>>>,
     /// How many requests had been made when each write ended; what has not is not there.
     over: Vec<Option<u64>>,
@@ -198,10 +198,10 @@ impl Data {
             let Some(fill) = volume.fill else { continue };
             let (target, source) =
                 ((group.id.clone(), volume.common.rid), (group.id.clone(), fill.from));
-            if self.fills.get(&target).is_none_or(|last| *last < fill.id) {
+            if self.fills.get(&target).is_none_or(|(last, _)| *last < fill.id) {
                 let held = self.volumes.get(&source).cloned().unwrap_or_default();
                 self.volumes.insert(target.clone(), held);
-                self.fills.insert(target, fill.id);
+                self.fills.insert(target, (fill.id, self.requests));
             }
         }
     }
@@ -218,6 +218,12 @@ impl Data {
                 tags.now.push(tag);
             }
         }
+    }
+
+    /// The volume was filled since this was asked for: by the others, when they had gone on without the
+    /// node that hears only now that it was done.
+    pub(super) fn is_replaced(&self, volume: &Identity, tag: Tag) -> bool {
+        self.fills.get(volume).is_some_and(|(_, requests)| tag <= *requests)
     }
 
     /// It was told that it is done, or that it failed, or nobody is told any more: it may be there or not

@@ -47,6 +47,8 @@ pub struct Watch {
     drops: u32,
     stands: BTreeMap<Uid, (NodeId, Stand)>,
     looked: Instant,
+    /// The latest generation of port v that any member was seen in.
+    latest: u64,
     /// How many decisions there were: committed, abandoned.
     pub decisions: (u64, u64),
 }
@@ -203,10 +205,12 @@ impl Watch {
         self.looked = now;
         let found = storage.disks.found();
         self.look_at_writers(&found);
-        // Who stands still while all others leave and begin anew does not know of it, and counts no more.
+        // Who stands still while all others leave and begin anew does not know of it, and counts no more;
+        // nor who goes on when they are gone.
         let there = || nodes.iter().filter(|node| node.member().is_some());
-        let latest = there().map(|node| node.generation).max();
-        let counts = |node: &&Node| leases[node.id.index()] || Some(node.generation) == latest;
+        self.latest = there().map(|node| node.generation).fold(self.latest, u64::max);
+        let latest = self.latest;
+        let counts = |node: &&Node| leases[node.id.index()] || node.generation == latest;
         let members: Vec<&Iod> = there().filter(counts).filter_map(Node::member).collect();
         let mut newest: BTreeMap<&UniqueId, Stamp> = BTreeMap::new();
         for (id, table) in members.iter().flat_map(|iod| iod.tables()) {

@@ -337,12 +337,17 @@ const FINDINGS_MAX: usize = 256;
 /// And so many bytes of them, about: a message ends at 64 KiB.
 const FINDINGS_BYTES: usize = 32 << 10;
 
+/// No utility has asked for it, and no vxconfigd knows of it; one of a vxconfigd may be called the same.
+pub(super) const fn is_own(request: &RequestId) -> bool {
+    request.origin.incarnation.0 == 0
+}
+
 /// The transaction, as everybody makes it of the same table.
 fn precheck(table: &Table, from: NodeId, findings: Findings) -> Precheck {
     let Findings { id, base, findings, copies, time, slot } = findings;
     let before: &Arc<_> = &table.image.group;
     let found = Finding::apply(before, &findings);
-    // No utility has asked for it.
+    // That is its own.
     let origin = Id { node: from, incarnation: Incarnation(0) };
     Precheck {
         id,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use llt::{Id, Instant, NodeId, NodeSet};
 
 use super::drain::After;
+use super::findings::is_own;
 use super::io::Purpose;
 use super::repair::Repair;
 use super::{DiskError, Iod, IodNotice, IodOutput, Table, Upcall, Write, table};
@@ -595,7 +596,9 @@ impl Iod {
             self.note_decided(&id.group, id.stamp);
             self.tell_tables();
             let (id, outcome) = (id.clone(), Decision::Abandoned);
-            self.tell(Upcall::Decided { id, request, outcome, fault: Some(fault) });
+            if !is_own(&request) {
+                self.tell(Upcall::Decided { id, request, outcome, fault: Some(fault) });
+            }
         }
     }
 

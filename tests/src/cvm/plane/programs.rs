@@ -158,7 +158,7 @@ impl Driver {
             }
             Of::Program(volume, _) if request.what.changes() => {
                 let done = match request.what {
-                    _ if result.is_err() => Done::Unknown,
+                    _ if result.is_err() || self.data.is_replaced(&volume, id.0) => Done::Unknown,
                     What::Write { durable: true } | What::Zero { durable: true, .. } => {
                         Done::Durable
                     }
