@@ -17,12 +17,14 @@ fn caught(mutant: Mutant, kind: Kind, seeds: u64) -> Option<u64> {
     // Seeds before these were tried, and take minutes.
     let first = match mutant {
         Mutant::ChangesUnnoted => 623,
+        Mutant::DebtsUnminded => 420,
         Mutant::NoViewCheck => 133,
         Mutant::P2pAcrossGenerations => 45,
         Mutant::StalePayload => 30,
-        Mutant::OrphansUnawaited => 27,
+        Mutant::OrphansUnawaited => 39,
         Mutant::WedgedAcks | Mutant::CutFromProposer => 22,
-        Mutant::FlushForgotten => 19,
+        Mutant::LeaseUnproven => 8,
+        Mutant::FlushForgotten => 4,
         Mutant::FillUnawaited => 10,
         _ => 1,
     };

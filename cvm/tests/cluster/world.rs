@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cvm::core::configd::{Configd, ConfigdConfig, ConfigdNotice, ConfigdOutput};
 use cvm::core::iod::{
     Command, DiskError, DrainTicket, Iod, IodConfig, IodNotice, IodOutput, LogIo, LogToken,
-    OpenRefused, OpenTicket, Owes, RangeNumber, Upcall, VolumeIo, VolumeName, Write,
+    OpenRefused, OpenTicket, Owes, RangeNumber, Token, Upcall, VolumeIo, VolumeName, Write,
 };
 use cvm::core::wire::parcel::{Parcels, Way};
 use cvm::core::wire::v::VMessage;
@@ -509,21 +509,25 @@ impl World {
             IodOutput::Tell(upcall) if state.has_configd => state.upcalls.push_back(upcall),
             IodOutput::Tell(_) => {}
             IodOutput::Write(token, write, is_shared) => {
-                let is_image = matches!(write, Write::Image(..));
-                if is_image {
-                    self.trace.push(format!("disk {node} Image"));
-                }
-                if matches!(&write, Write::Claim(claim) if claim.member.is_none()) {
-                    self.trace.push(format!("disk {node} Free"));
-                }
-                let refuses = self.unwritable.contains(&(node, write.disk().clone()))
-                    || self.refuses_images && is_image;
-                let failed = if is_image { Fate::Landed } else { Fate::Lost };
-                let course = Course { error: refuses.then_some(30), failed, ..AT_ONCE };
-                self.jobs.submit(node, Job::Write(token, write), is_shared, course);
+                self.begin_write(node, token, write, is_shared);
             }
         }
         true
+    }
+
+    fn begin_write(&mut self, node: NodeId, token: Token, write: Write, is_shared: bool) {
+        let is_image = matches!(write, Write::Image(..));
+        if is_image {
+            self.trace.push(format!("disk {node} Image"));
+        }
+        if matches!(&write, Write::Claim(claim) if claim.member.is_none()) {
+            self.trace.push(format!("disk {node} Free"));
+        }
+        let is_unwritable = self.unwritable.contains(&(node, write.disk().clone()));
+        let refuses = is_unwritable || self.refuses_images && is_image;
+        let failed = if is_image { Fate::Landed } else { Fate::Lost };
+        let course = Course { error: refuses.then_some(30), failed, ..AT_ONCE };
+        self.jobs.submit(node, Job::Write(token, write), is_shared, course);
     }
 
     /// What disks copy nobody changes who may change anything.
