@@ -132,7 +132,8 @@ impl Driver {
         let profile =
             Profile { agents: vec![Self::agents(); usize::from(nodes)], ..Profile::quiet(setup) };
         let seed = Seed(1);
-        let shape = Shape { disks, latency: Duration::from_micros(500), ..Shape::draw(seed) };
+        let latency = Duration::from_micros(500);
+        let shape = Shape { disks, latency, patience: None, ..Shape::draw(seed) };
         let trace = match std::env::var("SIM_TRACE").as_deref() {
             Ok("2") => Trace::Messages,
             Ok(_) => Trace::Events,
