@@ -176,9 +176,11 @@ fn what_is_written_is_read_and_safe_when_that_is_asked_for() {
     assert_eq!(store.bytes("dg/v"), model, "the end of a volume need not be that of a page");
     assert_eq!(errno(block.write_at(b"x", 9 * 512)), Some(Errno::NOSPC));
     assert_eq!(block.write_at(b"short", 9 * 512 - 3).unwrap(), 3);
-    assert_eq!(store.take_seen().iter().filter(|(_, command)| *command == 3).count(), 0);
+    // A flush may be among them: the kernel sends one whenever a descriptor is closed, also the
+    // copy in a process that another test is just starting.
+    assert!(!store.take_seen().contains(&(1, 1)), "nobody asked for FUA");
     block.sync_all().unwrap();
-    assert_eq!(store.take_seen(), [(0, 3)]);
+    assert!(store.take_seen().contains(&(0, 3)), "sync is a flush");
     // As a device takes it.
     assert_eq!(errno(block.set_len(512)), Some(Errno::PERM));
     block.set_len(9 * 512).unwrap();
@@ -199,7 +201,9 @@ fn what_is_written_is_read_and_safe_when_that_is_asked_for() {
         .open(node.path("rdsk/dg/v"))
         .unwrap();
     durable.write_all_at(&[8; 512], 0).unwrap();
-    assert_eq!(store.take_seen().first(), Some(&(1, 1)), "FUA");
+    let seen = store.take_seen();
+    let writes: Vec<_> = seen.iter().filter(|(_, command)| *command == 1).collect();
+    assert_eq!(writes, [&(1, 1)], "FUA");
     drop(durable);
     wait_until(|| store.open() == 0);
     let mut all = Vec::new();
