@@ -1,5 +1,6 @@
 //! Disks that a node does not reach (facts A.4, 2.10).
 
+use cvm::core::iod::IodNotice;
 use cvm::disk::CopyState;
 use cvm::model::op::{GroupAttribute, Op};
 use cvm::model::{FailPolicy, UniqueId};
@@ -8,7 +9,7 @@ use cvm::sim::Fate;
 use llt::NodeId;
 
 use crate::crashes::{deport, disks, import, init, make, op};
-use crate::world::{World, failure, name, node};
+use crate::world::{Said, World, failure, name, node};
 
 /// Three nodes, four disks, and a group on the first three.
 fn prepared() -> (World, UniqueId) {
@@ -202,6 +203,129 @@ fn a_group_that_cannot_be_written_is_disabled_everywhere_until_it_is_imported_an
     let now = &world.image(node(2), &group).unwrap().group;
     assert_eq!(now.volumes.keys().map(ToString::to_string).collect::<Vec<_>>(), ["vol1"]);
     assert_eq!(world.ask(node(2), make("vol2")), Reply::Done);
+}
+
+/// One copy of three is as good as none.
+#[test]
+fn a_group_of_which_too_few_copies_are_written_is_disabled() {
+    let (mut world, group) = prepared();
+    assert_eq!(world.ask(node(0), make("vol1")), Reply::Done);
+    cut(&mut world, node(0), 0..2);
+    let reply = world.ask(node(1), make("vol2"));
+    assert!(matches!(reply, Reply::Unknown(_)), "{reply:?}");
+    for number in 0..3 {
+        let state = &world.nodes[&node(number)];
+        assert!(state.iod.tables().is_empty(), "node {number}");
+        assert_eq!(state.configd.disabled().count(), 1, "node {number}");
+    }
+    world.disks.mend();
+    assert_eq!(world.ask(node(1), import()), Reply::Done, "{:?}", world.said);
+    assert_eq!(world.ask(node(2), make("vol3")), Reply::Done);
+    assert!(world.image(node(0), &group).unwrap().group.volumes.contains_key(&name("vol1")));
+}
+
+/// It is written back, and what it was on the way to say of its disks, too: all of them are in the group
+/// that goes on, though one of them cannot be written at first.
+#[test]
+fn a_deport_that_is_abandoned_takes_no_disk_along() {
+    let mut abandoned = 0;
+    for seed in 0..20 {
+        let (mut world, group) = prepared();
+        for _ in 0..seed {
+            world.step();
+        }
+        world.request(node(1), deport());
+        for at in 0_u64.. {
+            let mut now = world.clone();
+            now.crash(node(2), Fate::Lost);
+            let (said, disk) = (now.said.len(), now.disks.known()[0].clone());
+            now.unwritable.insert((node(0), disk));
+            let fails = |world: &World| {
+                let is_failed =
+                    |said: &Said| matches!(said, Said::Iod(_, IodNotice::RepairFailed { .. }));
+                world.said[said..].iter().any(is_failed)
+            };
+            while !fails(&now) && now.step() {}
+            abandoned += u32::from(fails(&now));
+            now.unwritable.clear();
+            now.settle();
+            if let Some(image) = now.image(node(0), &group) {
+                for disk in &now.disks.known()[..3] {
+                    let member = now.disks.claim(disk).and_then(|claim| claim.member);
+                    let owner = member.map(|member| member.owner);
+                    assert_eq!(owner, Some(image.group.owner.clone()), "seed {seed}, step {at}");
+                }
+            }
+            if !world.step() {
+                break;
+            }
+        }
+    }
+    assert!(abandoned > 0, "no write back had to be tried again");
+}
+
+/// What a vxconfigd that is gone had begun is undone under the eyes of the next one.
+#[test]
+fn what_a_lost_vxconfigd_had_begun_is_not_imported() {
+    for seed in 0..20 {
+        let mut world = World::formed(seed, 3, 4);
+        world.refuses_images = true;
+        world.request(node(0), init());
+        for at in 0_u64.. {
+            let mut now = world.clone();
+            now.kill_configd(node(0));
+            // What could not be written until now came to nothing.
+            now.refuses_images = false;
+            now.start_configd(node(0));
+            let is_member = |world: &World| world.nodes[&node(0)].configd.role().is_member;
+            while !is_member(&now) && now.step() {}
+            // One of them comes when it is just being told.
+            for _ in 0..30 {
+                now.request(node(0), import());
+                (0..3).for_each(|_| _ = now.step());
+            }
+            now.settle();
+            for number in 0..3 {
+                let tables = now.nodes[&node(number)].iod.tables();
+                assert!(tables.is_empty(), "seed {seed}, step {at}, node {number}");
+            }
+            if !world.step() {
+                break;
+            }
+        }
+    }
+}
+
+/// It may be on the disks, and what is on them is imported by the next vxiod.
+#[test]
+fn what_a_lost_vxiod_was_told_to_carry_out_may_be_in_force() {
+    let GroupRequest::Init { name, disks, minors, nconfig, nlog, cds, .. } = (match init() {
+        Request::Group(init) => init,
+        _ => panic!("it makes a group"),
+    }) else {
+        panic!("it makes a group")
+    };
+    let shared = false;
+    let init = GroupRequest::Init { name, shared, disks, minors, nconfig, nlog, cds };
+    let mut world = World::formed(7, 1, 4);
+    let making = world.request(node(0), Request::Group(init));
+    let (mut failed, mut unknown) = (0, 0);
+    while world.reply(node(0), making).is_none_or(|reply| matches!(reply, Reply::Named(_))) {
+        let mut now = world.clone();
+        let at = now.now;
+        now.nodes.get_mut(&node(0)).unwrap().configd.handle_iod_gone(at);
+        while now.step() {}
+        let is_written = world.trace.iter().any(|line| line == "disk 0 Image");
+        match now.reply(node(0), making) {
+            Some(Reply::Unknown(_)) => unknown += 1,
+            Some(Reply::Failed(_)) if !is_written => failed += 1,
+            // It is in force, or was not begun: here the next vxiod is there at once.
+            Some(Reply::Done) => assert_eq!(now.nodes[&node(0)].iod.tables().len(), 1),
+            other => panic!("written: {is_written}, {other:?}"),
+        }
+        assert!(world.step());
+    }
+    assert!(failed > 0 && unknown > 0, "{failed} failed, {unknown} unknown");
 }
 
 /// `dgfailpolicy=leave`: the next master may have paths.

@@ -14,6 +14,9 @@ use crate::model::op::Op;
 use crate::model::{Epoch, Group, Stamp, Tid, UniqueId, Volume};
 use crate::request::{Failure, GroupRequest, Import, Request};
 
+/// Why nothing that was found of a group counts.
+pub(super) const UNDONE: &str = "what was abandoned is being written back; retry it";
+
 fn failed(import: &Import, reason: &str) -> Failure {
     let text = format!("Disk group {}: import failed: {reason}", import.group);
     Failure::with_id("V-5-1-587", text)
@@ -87,7 +90,7 @@ impl Configd {
         };
         // It may be found because it was about to be made, which was given up.
         if self.undone.contains(&id) {
-            return Err(failed(import, "what was abandoned is being written back; retry it"));
+            return Err(failed(import, UNDONE));
         }
         let request = disk::ImportRequest {
             group: id.clone(),

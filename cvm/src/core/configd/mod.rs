@@ -310,6 +310,7 @@ impl Configd {
             Upcall::Tasks(tasks) => self.tasks = tasks,
             Upcall::Tables(view) => {
                 self.take_tables(view);
+                self.fault_undone(now);
                 self.look_at_early_precheck();
             }
         }

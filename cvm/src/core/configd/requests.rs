@@ -552,14 +552,19 @@ impl Configd {
 
     /// vxiod is gone: nothing of this node is carried out any more.
     pub(super) fn lose_iod(&mut self) {
-        let private = match &self.work {
-            Work::Txn(driven) if !driven.is_shared => Some(driven.precheck.request),
-            Work::Idle | Work::Join(_) | Work::Txn(_) => None,
-        };
         let gone = || Failure::plain("vxiod is not running");
-        if let Some(request) = private {
+        if let Work::Txn(driven) = &self.work
+            && !driven.is_shared
+        {
+            let request = driven.precheck.request;
+            // What was begun may be in force: the next vxiod imports what is on the disks.
+            let is_begun = driven.is_begun();
             self.work = Work::Idle;
-            self.fail(request, gone());
+            if is_begun {
+                self.answer(request, Reply::Unknown(request));
+            } else {
+                self.fail(request, gone());
+            }
         }
         for (session, ..) in std::mem::take(&mut self.requests.activating) {
             self.reply(session, Reply::Failed(gone()));

@@ -9,6 +9,7 @@
 use bytes::Bytes;
 use llt::{Instant, NodeId, NodeSet};
 
+use super::import::UNDONE;
 use super::plan::Plan;
 use super::requests::Waiting;
 use super::{Configd, ConfigdNotice, Scan, Work};
@@ -53,6 +54,11 @@ impl Driven {
     /// No vxiod has it yet.
     pub(super) const fn is_put_aside_easily(&self) -> bool {
         matches!(self.phase, Phase::Checking { .. })
+    }
+
+    /// vxiod was told to carry it out.
+    pub(super) const fn is_begun(&self) -> bool {
+        matches!(self.phase, Phase::Deciding)
     }
 }
 
@@ -349,10 +355,13 @@ impl Configd {
 
     /// Something is wrong at a node with what is under way.
     pub(super) fn fault(&mut self, now: Instant, node: NodeId, why: String) {
-        let Work::Txn(driven) = &mut self.work else { return };
-        if !driven.is_shared {
-            return;
+        if matches!(&self.work, Work::Txn(driven) if driven.is_shared) {
+            self.stop_work(now, node, why);
         }
+    }
+
+    fn stop_work(&mut self, now: Instant, node: NodeId, why: String) {
+        let Work::Txn(driven) = &mut self.work else { return };
         let (id, request) = (driven.precheck.id.clone(), driven.waiting.id);
         match driven.phase {
             Phase::Checking { .. } => {
@@ -366,6 +375,17 @@ impl Configd {
                 driven.phase = Phase::Deciding;
                 self.command(Command::Abandon { id, node, why });
             }
+        }
+    }
+
+    /// What was found on the disks, or not found, is being undone: a vxconfigd that is gone had begun it,
+    /// and vxiod has told this one only now.
+    pub(super) fn fault_undone(&mut self, now: Instant) {
+        let Work::Txn(driven) = &self.work else { return };
+        let id = &driven.precheck.id.group;
+        let is_found = !matches!(driven.precheck.base, Base::InForce(_));
+        if !driven.is_begun() && is_found && self.repairing.contains(id) {
+            self.stop_work(now, self.me.node, UNDONE.to_owned());
         }
     }
 

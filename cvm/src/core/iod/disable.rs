@@ -12,11 +12,11 @@ use super::{Iod, IodNotice, Upcall};
 use crate::core::wire::v::VMessage;
 use crate::model::{FailPolicy, UniqueId};
 
-/// Tries to write back, none of which reached a disk.
+/// Tries to write back, none of which reached enough disks.
 pub(super) const TRIES: u64 = 3;
 
 impl Iod {
-    /// Nothing of a group can be written here.
+    /// A group cannot be written here.
     pub(super) fn apply_fail_policy(&mut self, now: Instant, group: &UniqueId, is_shared: bool) {
         let policy = self.tables.get(group).map(|table| table.image.group.fail_policy);
         match policy {

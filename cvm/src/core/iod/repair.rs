@@ -22,7 +22,7 @@ pub(super) struct Repair {
     is_shared: bool,
     /// The transaction's, and one more for each master since.
     epoch: Epoch,
-    /// Counts the tries, to know whose writes come back.
+    /// Counts the tries of this node, to know whose writes come back.
     number: u64,
     state: State,
 }
@@ -36,7 +36,42 @@ enum State {
     /// No slot is free, or it went wrong: not before this.
     Waiting { until: Instant },
     /// Being written.
-    Writing { stamp: Stamp, slot: Slot, left: usize, written: BTreeSet<UniqueId>, lost: bool },
+    Writing { stamp: Stamp, slot: Slot, left: usize, written: Written },
+}
+
+/// What came of the writes of a try.
+#[derive(Clone, Debug, Default)]
+struct Written {
+    images: BTreeSet<UniqueId>,
+    /// Disks that say of themselves what they said before.
+    unclaimed: BTreeSet<UniqueId>,
+}
+
+impl Written {
+    fn note(&mut self, disk: UniqueId, is_image: bool, is_well: bool) {
+        if is_image && is_well {
+            self.images.insert(disk);
+        } else if !is_image && !is_well {
+            self.unclaimed.insert(disk);
+        }
+    }
+
+    /// Disks that may say of themselves what the abandoned transaction has made of them; `before` is what
+    /// they were, if their group was there at all.
+    fn misclaimed(&self, txn: &Txn, before: Option<&Image>) -> BTreeSet<UniqueId> {
+        let was = |disk: &UniqueId| before.and_then(|before| table::member(&before.group, disk));
+        let differs = |disk: &&UniqueId| was(disk) != table::member(&txn.group, disk);
+        self.unclaimed.iter().filter(differs).cloned().collect()
+    }
+
+    /// It is undone. A copy counts for nothing on a disk that says that it is nobody's.
+    fn is_enough(&self, txn: &Txn, before: Option<&Image>) -> bool {
+        let misclaimed = self.misclaimed(txn, before);
+        // Where nothing was before, a claim that stays is a disk that cannot be used.
+        let Some(before) = before else { return misclaimed.is_empty() };
+        let images = self.images.difference(&misclaimed).cloned().collect();
+        written_back(before, txn).is_enough(&images)
+    }
 }
 
 impl Repair {
@@ -105,18 +140,18 @@ impl Iod {
         let before = self.repairs.get(id).and_then(|repair| self.before(&repair.txn));
         let me = self.me;
         let Some(repair) = self.repairs.get_mut(id) else { return };
-        repair.number += 1;
         let Some(slot) = slot else {
             repair.state = State::Waiting { until: wait };
             return;
         };
+        repair.number += 1;
         let old = repair.txn.id.stamp;
         let epoch = repair.epoch;
         let stamp = Stamp { epoch, tid: Tid(old.tid.0 + repair.number) };
         let (number, txn) = (repair.number, repair.txn.clone());
         let writes = writes(&txn, before.as_deref(), stamp, slot, me);
         let left = writes.len();
-        repair.state = State::Writing { stamp, slot, left, written: BTreeSet::new(), lost: false };
+        repair.state = State::Writing { stamp, slot, left, written: Written::default() };
         for write in writes {
             self.write(Purpose::Repair(id.clone(), number), write);
         }
@@ -155,29 +190,25 @@ impl Iod {
         let Some(repair) = self.repairs.get_mut(id).filter(|repair| repair.number == number) else {
             return;
         };
-        let State::Writing { stamp, slot, left, written, lost } = &mut repair.state else {
+        let State::Writing { stamp, slot, left, written } = &mut repair.state else {
             return;
         };
         *left -= 1;
-        *lost |= !is_image && done.is_err();
-        if is_image && done.is_ok() {
-            written.insert(disk);
-        }
+        written.note(disk, is_image, done.is_ok());
         if *left > 0 {
             return;
         }
-        // Where nothing was before, a claim that stays is a disk that cannot be used.
-        let well = match &before {
-            Some(image) => written_back(image, &repair.txn).is_enough(written),
-            None => !*lost,
-        };
+        let is_last = number >= super::disable::TRIES;
+        let (txn, before) = (&repair.txn, before.as_deref());
+        let enough = written.is_enough(txn, before);
+        // A disk that is gone is not waited for for ever.
+        let well = enough && (is_last || written.misclaimed(txn, before).is_empty());
         let (stamp, slot, is_shared) = (*stamp, *slot, repair.is_shared);
-        let is_hopeless = !well && written.is_empty() && number >= super::disable::TRIES;
         repair.state =
             if well { State::Done { stamp, slot } } else { State::Waiting { until: retry } };
         if !well {
             self.notice(IodNotice::RepairFailed { group: id.clone() });
-            if is_hopeless {
+            if is_last {
                 self.apply_fail_policy(now, id, is_shared);
             }
         } else if is_shared {

@@ -9,7 +9,7 @@ use llt::{Id, NodeId};
 use crate::core::txn::TxnId;
 use crate::core::wire::v::{BusySlot, GroupState};
 use crate::disk::{Claim, Image, Member, Slot};
-use crate::model::{Activation, Epoch, Name, Stamp, UniqueId};
+use crate::model::{Activation, Epoch, Group, Name, Stamp, UniqueId};
 use crate::volume::VolumeMap;
 
 /// All groups that are imported here.
@@ -116,17 +116,21 @@ impl Table {
 
 /// What a disk says of itself when a configuration is written: a member of the group, or nobody's.
 pub(super) fn claim(image: &Image, floor: Stamp, disk: &UniqueId, tenure: u64, time: u64) -> Claim {
-    let member = image.group.disks.iter().find(|(_, dm)| dm.disk.as_ref() == Some(disk));
-    let member = member.filter(|_| !image.group.destroyed).map(|(name, dm)| Member {
-        group: image.group.id.clone(),
-        group_name: image.group.name.clone(),
-        dm: name.clone(),
-        owner: image.group.owner.clone(),
-        autoimport: image.group.autoimport,
-        serial: dm.serial,
-    });
     let claim = free(image.slot, disk, tenure, (image.stamp, image.writer), time);
-    Claim { member, floor, ..claim }
+    Claim { member: member(&image.group, disk), floor, ..claim }
+}
+
+/// What a disk of a group is; nothing if it is not in it.
+pub(super) fn member(group: &Group, disk: &UniqueId) -> Option<Member> {
+    let member = group.disks.iter().find(|(_, dm)| dm.disk.as_ref() == Some(disk));
+    member.filter(|_| !group.destroyed).map(|(name, dm)| Member {
+        group: group.id.clone(),
+        group_name: group.name.clone(),
+        dm: name.clone(),
+        owner: group.owner.clone(),
+        autoimport: group.autoimport,
+        serial: dm.serial,
+    })
 }
 
 /// What a disk says of itself that belongs to nobody.

@@ -21,7 +21,7 @@ use crate::core::txn::{Before, Txn, TxnId};
 use crate::core::wire::v::VMessage;
 use crate::core::wire::w::Precheck;
 use crate::disk::{CopyKind, Decision, Image, Outcome, RequestId};
-use crate::model::{Group, Name, Plex, Stamp, UniqueId};
+use crate::model::{Group, Name, Owner, Plex, Stamp, UniqueId};
 
 /// The transaction that is loaded.
 #[derive(Clone, Debug)]
@@ -374,9 +374,11 @@ impl Iod {
             let floor = before.as_ref().map_or_else(Stamp::default, |before| before.stamp);
             let claim = table::claim(&image, floor, &disk, tenure, txn.time);
             // An import raises serials: where claims had theirs before any image did, it would look as
-            // though the disk had been imported elsewhere. And a disk that says that it is nobody's, when
-            // no image could be written, is lost if it cannot be told otherwise.
-            let is_later = image.claiming || claim.member.is_none();
+            // though the disk had been imported elsewhere. And a disk that says that it is nobody's, or is
+            // in a group that nobody owns, when no image could be written, is lost if it cannot be told
+            // otherwise.
+            let is_owned = claim.member.as_ref().is_some_and(|of| of.owner != Owner::Nobody);
+            let is_later = image.claiming || !is_owned;
             let claims = if is_later { &mut then } else { &mut claims };
             claims.push(Write::Claim(Box::new(claim)));
         }
