@@ -224,6 +224,39 @@ fn a_group_of_which_too_few_copies_are_written_is_disabled() {
     assert!(world.image(node(0), &group).unwrap().group.volumes.contains_key(&name("vol1")));
 }
 
+/// More disks that cannot be written than the group has are no reason to give it up, nor do they count
+/// when it is imported.
+#[test]
+fn disks_that_cannot_be_written_are_not_added_and_harm_nobody() {
+    let mut world = World::formed(7, 3, 4);
+    let Request::Group(GroupRequest::Init { name, shared, minors, nconfig, nlog, cds, .. }) =
+        init()
+    else {
+        panic!("it makes a group")
+    };
+    let disks_of = |numbers| Op::AddDisks(disks(numbers));
+    let init = GroupRequest::Init { name, shared, disks: disks(1..=1), minors, nconfig, nlog, cds };
+    assert_eq!(world.ask(node(0), Request::Group(init)), Reply::Done);
+    let group = world.nodes[&node(0)].iod.tables().keys().next().unwrap().clone();
+    for disk in 1..3 {
+        let disk = world.disks.known()[disk].clone();
+        world.unwritable.insert((node(0), disk));
+    }
+    let refused = failure(world.ask(node(1), op(disks_of(2..=3))));
+    assert!(refused.text.contains("cannot write disk"), "{}", refused.text);
+    for number in 0..3 {
+        assert!(world.image(node(number), &group).is_some(), "node {number}");
+        world.crash(node(number), Fate::Lost);
+    }
+    world.unwritable.clear();
+    for number in 0..3 {
+        world.boot(node(number));
+        world.settle();
+    }
+    assert!(world.image(node(2), &group).is_some(), "{:?}", world.said);
+    assert_eq!(world.ask(node(1), op(disks_of(4..=4))), Reply::Done);
+}
+
 /// It is written back, and what it was on the way to say of its disks, too: all of them are in the group
 /// that goes on, though one of them cannot be written at first.
 #[test]

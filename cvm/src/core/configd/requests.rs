@@ -337,7 +337,8 @@ impl Configd {
             let mut images = self.tables.values().map(|table| &table.image.outcomes);
             images.find_map(|outcomes| outcomes.of(id)).map(|outcome| outcome.decision)
         };
-        newest.map(|(_, decision)| *decision).or_else(in_image)
+        // One that was abandoned, and could not be written back, may be imported after all.
+        in_image().or_else(|| newest.map(|(_, decision)| *decision))
     }
 
     pub(super) fn on_decided(
@@ -394,6 +395,7 @@ impl Configd {
             .partition(|(held, ..)| held == group);
         self.requests.held = waits;
         for (_, request, _) in over {
+            self.outcomes.retain(|(known, _)| *known != request);
             self.answer(request, Reply::Unknown(request));
         }
     }

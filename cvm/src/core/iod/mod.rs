@@ -42,6 +42,7 @@ mod table;
 mod tasks;
 mod transaction;
 mod view;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use llt::{Id, Instant};
 
 use super::io::Purpose;
 use super::transaction::{config_disks, disks_of_txn, outcome};
+use super::written::Written;
 use super::{DiskError, Iod, IodNotice, Write, table};
 use crate::core::txn::{Before, Txn};
 use crate::core::wire::v::GroupState;
@@ -37,41 +38,6 @@ enum State {
     Waiting { until: Instant },
     /// Being written.
     Writing { stamp: Stamp, slot: Slot, left: usize, written: Written },
-}
-
-/// What came of the writes of a try.
-#[derive(Clone, Debug, Default)]
-struct Written {
-    images: BTreeSet<UniqueId>,
-    /// Disks that say of themselves what they said before.
-    unclaimed: BTreeSet<UniqueId>,
-}
-
-impl Written {
-    fn note(&mut self, disk: UniqueId, is_image: bool, is_well: bool) {
-        if is_image && is_well {
-            self.images.insert(disk);
-        } else if !is_image && !is_well {
-            self.unclaimed.insert(disk);
-        }
-    }
-
-    /// Disks that may say of themselves what the abandoned transaction has made of them; `before` is what
-    /// they were, if their group was there at all.
-    fn misclaimed(&self, txn: &Txn, before: Option<&Image>) -> BTreeSet<UniqueId> {
-        let was = |disk: &UniqueId| before.and_then(|before| table::member(&before.group, disk));
-        let differs = |disk: &&UniqueId| was(disk) != table::member(&txn.group, disk);
-        self.unclaimed.iter().filter(differs).cloned().collect()
-    }
-
-    /// It is undone. A copy counts for nothing on a disk that says that it is nobody's.
-    fn is_enough(&self, txn: &Txn, before: Option<&Image>) -> bool {
-        let misclaimed = self.misclaimed(txn, before);
-        // Where nothing was before, a claim that stays is a disk that cannot be used.
-        let Some(before) = before else { return misclaimed.is_empty() };
-        let images = self.images.difference(&misclaimed).cloned().collect();
-        written_back(before, txn).is_enough(&images)
-    }
 }
 
 impl Repair {
@@ -200,9 +166,13 @@ impl Iod {
         }
         let is_last = number >= super::disable::TRIES;
         let (txn, before) = (&repair.txn, before.as_deref());
-        let enough = written.is_enough(txn, before);
+        let misclaimed = misclaimed(written, txn, before);
+        // Where nothing was before, a claim that stays is a disk that cannot be used.
+        let enough = before.is_none_or(|before| {
+            written_back(before, txn).is_enough(&written.images_but(&misclaimed))
+        });
         // A disk that is gone is not waited for for ever.
-        let well = enough && (is_last || written.misclaimed(txn, before).is_empty());
+        let well = enough && (misclaimed.is_empty() || is_last && before.is_some());
         let (stamp, slot, is_shared) = (*stamp, *slot, repair.is_shared);
         repair.state =
             if well { State::Done { stamp, slot } } else { State::Waiting { until: retry } };
@@ -279,8 +249,8 @@ impl Iod {
     }
 }
 
-/// The configuration before, as it follows a transaction that is abandoned: an import that finds only
-/// what that has left has to find this, too.
+/// The configuration before, as it is written back. Whoever imports what the abandoned transaction has left
+/// needs more than half of the copies of this one, too, and so finds it.
 fn written_back(before: &Image, txn: &Txn) -> Image {
     let mut image = before.clone();
     if matches!(txn.before, Before::InForce(_)) {
@@ -288,11 +258,15 @@ fn written_back(before: &Image, txn: &Txn) -> Image {
         // has removed may be another group's by now.
         image.earlier.clear();
     }
-    let (own, abandoned) = (image.copies.only_active(), txn.copies.only_active());
-    if abandoned != own && !image.earlier.contains(&abandoned) {
-        image.earlier.push(abandoned);
-    }
     image
+}
+
+/// Disks that may say of themselves what the abandoned transaction has made of them; `before` is what they
+/// were, if their group was there at all.
+fn misclaimed(written: &Written, txn: &Txn, before: Option<&Image>) -> BTreeSet<UniqueId> {
+    let was = |disk: &UniqueId| before.and_then(|before| table::member(&before.group, disk));
+    let differs = |disk: &&UniqueId| was(disk) != table::member(&txn.group, disk);
+    written.unclaimed().filter(differs).cloned().collect()
 }
 
 /// What is written back: the configuration before, and on each disk what it was.

@@ -16,12 +16,13 @@ use super::drain::After;
 use super::findings::is_own;
 use super::io::Purpose;
 use super::repair::Repair;
+use super::written::Written;
 use super::{DiskError, Iod, IodNotice, IodOutput, Table, Upcall, Write, table};
 use crate::core::txn::{Before, Txn, TxnId};
 use crate::core::wire::v::VMessage;
 use crate::core::wire::w::Precheck;
 use crate::disk::{CopyKind, Decision, Image, Outcome, RequestId};
-use crate::model::{Group, Name, Owner, Plex, Stamp, UniqueId};
+use crate::model::{Group, Name, Plex, Stamp, UniqueId};
 
 /// The transaction that is loaded.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ enum Phase {
     Writing {
         image: Arc<Image>,
         left: usize,
-        written: BTreeSet<UniqueId>,
+        written: Written,
         fault: Option<String>,
         /// Written when all of that is, if it is enough.
         then: Vec<Write>,
@@ -374,11 +375,12 @@ impl Iod {
             let floor = before.as_ref().map_or_else(Stamp::default, |before| before.stamp);
             let claim = table::claim(&image, floor, &disk, tenure, txn.time);
             // An import raises serials: where claims had theirs before any image did, it would look as
-            // though the disk had been imported elsewhere. And a disk that says that it is nobody's, or is
-            // in a group that nobody owns, when no image could be written, is lost if it cannot be told
-            // otherwise.
-            let is_owned = claim.member.as_ref().is_some_and(|of| of.owner != Owner::Nobody);
-            let is_later = image.claiming || !is_owned;
+            // though the disk had been imported elsewhere. And a disk that says that it is nobody's, or
+            // another's, when no image could be written, is lost if it cannot be told otherwise.
+            let owner = claim.member.as_ref().map(|member| &member.owner);
+            let changes_owner =
+                before.as_ref().is_some_and(|before| owner != Some(&before.group.owner));
+            let is_later = image.claiming || changes_owner;
             let claims = if is_later { &mut then } else { &mut claims };
             claims.push(Write::Claim(Box::new(claim)));
         }
@@ -389,7 +391,7 @@ impl Iod {
         writes.append(&mut claims);
         let Some(open) = &mut self.open else { return };
         let left = writes.len();
-        open.phase = Phase::Writing { image, left, written: BTreeSet::new(), fault: None, then };
+        open.phase = Phase::Writing { image, left, written: Written::default(), fault: None, then };
         for write in writes {
             self.write(Purpose::Commit(txn.id.clone()), write);
         }
@@ -424,19 +426,13 @@ impl Iod {
         };
         *left -= 1;
         let is_last = *left == 0;
-        match done {
-            Ok(()) => {
-                if is_image {
-                    written.insert(disk);
-                }
+        written.note(disk.clone(), is_image, done.is_ok());
+        if let Err(error) = done {
+            let is_new = before.is_none_or(|image| !has_disk(&image.group, &disk));
+            if !is_image && is_new {
+                *fault = Some(format!("cannot write disk {disk}: {error}"));
             }
-            Err(error) => {
-                let is_new = before.is_none_or(|image| !has_disk(&image.group, &disk));
-                if !is_image && is_new {
-                    *fault = Some(format!("cannot write disk {disk}: {error}"));
-                }
-                self.notice(IodNotice::CopyFailed { group: id.group.clone(), disk, error });
-            }
+            self.notice(IodNotice::CopyFailed { group: id.group.clone(), disk, error });
         }
         if is_last {
             self.decide(now);
@@ -448,7 +444,8 @@ impl Iod {
         let Some(open) = &mut self.open else { return };
         let id = open.txn.id.clone();
         let Phase::Writing { image, left, written, fault, then } = &mut open.phase else { return };
-        let enough = image.is_enough(written);
+        let written = written.safe();
+        let enough = image.is_enough(&written);
         if enough && fault.is_none() && !then.is_empty() {
             let then = std::mem::take(then);
             *left = then.len();
