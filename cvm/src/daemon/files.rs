@@ -2,15 +2,19 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail};
+use llt::Duration;
 use rustix::fs::{FlockOperation, flock};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
+
+use super::{now, wait};
 
 /// The root that was named, or that of the environment.
 pub(crate) fn root_of(root: Option<PathBuf>) -> PathBuf {
@@ -20,9 +24,7 @@ pub(crate) fn root_of(root: Option<PathBuf>) -> PathBuf {
 /// One daemon of a kind per root: its pid file is locked as long as this lives. The file stays: whoever
 /// waits for the lock of one that is removed would have the lock of no file.
 #[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
-}
+pub(crate) struct Lock(File);
 
 impl Lock {
     /// # Errors
@@ -41,9 +43,38 @@ impl Lock {
         }
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(Self { _file: file })
+        Ok(Self(file))
+    }
+
+    /// As [`Self::acquire`]. What a process has left under way holds its lock when it is gone: it is waited
+    /// for as long as nobody listens on `socket`.
+    ///
+    /// # Errors
+    /// If a process that lives has it, or the file cannot be written.
+    pub(crate) fn acquire_when_over(root: &Path, daemon: &str, socket: &Path) -> Result<Self> {
+        let mut waits = false;
+        loop {
+            let locked = Self::acquire(root, daemon);
+            if locked.is_ok() || UnixStream::connect(socket).is_ok() {
+                return locked;
+            }
+            if !waits {
+                tracing::warn!("what the {daemon} before has left under way is waited for");
+            }
+            waits = true;
+            wait(&mut [], now(), Some(now() + LOOK));
+        }
     }
 }
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// How often it is looked whether that is over.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The socket of a daemon that holds its lock: one that a dead one left is in the way.
 ///

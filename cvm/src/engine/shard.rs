@@ -11,13 +11,13 @@ use slab::Slab;
 
 use super::client::{Asked, Client, range};
 use super::disks::{Disks, Found, Way};
-use super::driver::{self, Choice, Driver, DriverError, Event, IoBuffer, Operation, Pool};
+use super::driver::{self, Choice, Driver, DriverError, Event, IoBuffer, Knot, Operation, Pool};
 use super::notes::Faults;
 use super::ranges::Held;
 use super::trace::{Key, Trace};
 use super::{FromShard, HungDisks, IoLease, ToShard, VolumeNumber};
 use crate::core::iod::{RangeNumber, VolumeIo};
-use crate::daemon::{Inbox, Mail, now, wall_micros};
+use crate::daemon::{Inbox, Lock, Mail, now, wall_micros};
 use crate::export::nbd::Session;
 use crate::model::UniqueId;
 use crate::model::size::SECTOR;
@@ -118,13 +118,15 @@ pub(crate) fn start(
     inbox: Inbox<ToShard>,
     out: Mail<FromShard>,
     hung: Arc<HungDisks>,
+    lock: Arc<Lock>,
 ) -> Result<(), DriverError> {
     let (begun, wait) = crossbeam::channel::bounded(1);
     let run = move || {
         // It belongs to the thread that makes it.
         match Driver::new(Choice::Auto) {
-            Ok(driver) => {
+            Ok(mut driver) => {
                 let _ = begun.send(Ok(()));
+                tied(driver.tie(Knot::Lock, Some(lock.as_fd())));
                 Shard::new(number, inbox, out, driver, hung).run();
             }
             Err(error) => drop(begun.send(Err(error))),
@@ -133,6 +135,16 @@ pub(crate) fn start(
     let thread = std::thread::Builder::new().name(format!("vxiod-io-{number}")).spawn(run);
     thread.map_err(DriverError::Threads)?;
     wait.recv().unwrap_or_else(|_| Err(DriverError::Threads(io::ErrorKind::Other.into())))
+}
+
+fn tied(done: io::Result<()>) -> bool {
+    if let Err(error) = &done {
+        tracing::warn!(
+            %error,
+            "if this process is killed, what its disks have been told may be done later than others think"
+        );
+    }
+    done.is_ok()
 }
 
 impl Shard {
@@ -264,14 +276,7 @@ impl Shard {
             }
             ToShard::Lease(lease) => {
                 if let Some(lease) = &lease {
-                    match self.driver.tie(Some(lease.as_fd())) {
-                        Ok(()) => self.is_tied = true,
-                        Err(error) => tracing::warn!(
-                            %error,
-                            "if this process is killed, what its disks have been told may be done later \
-                             than others think"
-                        ),
-                    }
+                    self.is_tied |= tied(self.driver.tie(Knot::Lease, Some(lease.as_fd())));
                 }
                 self.lease = lease;
             }
@@ -577,7 +582,7 @@ impl Shard {
         let is_still =
             |flights: &Slab<Flight>| flights.iter().all(|(_, flight)| flight.lease.is_none());
         if self.is_tied && self.lease.is_none() && is_still(&self.flights) {
-            self.is_tied = self.driver.tie(None).is_err();
+            self.is_tied = self.driver.tie(Knot::Lease, None).is_err();
         }
     }
 

@@ -10,6 +10,7 @@ mod reactor;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
@@ -54,13 +55,12 @@ pub fn run() -> ExitCode {
     let root = root_of(args.root);
     let io_timeout = Some(Duration::from_secs(args.io_timeout)).filter(|time| !time.is_zero());
     let started = || {
-        let lock = Lock::acquire(&root, "vxiod")?;
         install_log(&root, "vxiod")?;
-        let listener = listen(&root.join("run/vxiod.sock"))?;
-        let reactor = reactor::Reactor::new(root.clone(), listener, args.nbd, io_timeout)?;
-        anyhow::Ok((lock, reactor))
+        let socket = root.join("run/vxiod.sock");
+        let lock = Arc::new(Lock::acquire_when_over(&root, "vxiod", &socket)?);
+        reactor::Reactor::new(root.clone(), listen(&socket)?, args.nbd, io_timeout, lock)
     };
-    let ended = started().and_then(|(_lock, mut reactor)| reactor.run());
+    let ended = started().and_then(|mut reactor| reactor.run());
     if let Err(error) = ended {
         eprintln!("VxVM vxiod ERROR {error:#}");
         return ExitCode::FAILURE;

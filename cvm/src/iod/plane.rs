@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::asks::Asks;
 use crate::core::iod::{DrainTicket, Iod, ObserveNumber, RangeNumber, VolumeIo, VolumeName};
-use crate::daemon::{Inbox, Mail, mailbox};
+use crate::daemon::{Inbox, Lock, Mail, mailbox};
 use crate::engine::{
     Found, FromShard, HungDisks, IoLease, SHARDS_MAX, ToShard, VolumeNumber, start,
 };
@@ -73,12 +73,12 @@ impl Served {
 impl Plane {
     /// # Errors
     /// If there are no threads, or they cannot get at disks.
-    pub(super) fn new(hung: &Arc<HungDisks>) -> Result<Self> {
+    pub(super) fn new(hung: &Arc<HungDisks>, lock: Arc<Lock>) -> Result<Self> {
         let (out, news) = mailbox()?;
         let count = std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX);
         let shard = |number| -> Result<Mail<ToShard>> {
             let (mail, inbox) = mailbox()?;
-            start(number, inbox, Mail::clone(&out), Arc::clone(hung))?;
+            start(number, inbox, Mail::clone(&out), Arc::clone(hung), Arc::clone(&lock))?;
             Ok(mail)
         };
         let shards = (0..count).map(shard).collect::<Result<Vec<_>>>()?;

@@ -24,7 +24,7 @@ use crate::core::iod::{
     Command, DiskError, Iod, IodConfig, IodNotice, IodOutput, ObserveNumber, Upcall,
 };
 use crate::core::wire::local::{UpcallWriter, decode_command};
-use crate::daemon::{Framed, incarnation, interest, now, wait, wall_seconds};
+use crate::daemon::{Framed, Lock, incarnation, interest, now, wait, wall_seconds};
 use crate::engine::{FromShard, HungDisks, IoLease};
 use crate::model::UniqueId;
 use crate::stats::Observed;
@@ -66,6 +66,7 @@ impl Reactor {
         listener: UnixListener,
         nbd: Option<SocketAddr>,
         io_timeout: Option<Duration>,
+        lock: Arc<Lock>,
     ) -> Result<Self> {
         let ends = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -75,7 +76,7 @@ impl Reactor {
         let iod = Iod::new(me, IodConfig::default());
         let hung = Arc::new(HungDisks::new(io_timeout));
         let (disks, door, plane) =
-            (Disks::new(&root, &hung)?, Door::new(&root, nbd)?, Plane::new(&hung)?);
+            (Disks::new(&root, &hung)?, Door::new(&root, nbd)?, Plane::new(&hung, lock)?);
         let upcalls = UpcallWriter::default();
         let (port, opens, leaving, lease, configd) = (None, None, None, None, None);
         let names = Names::default();
@@ -304,13 +305,10 @@ impl Reactor {
     fn drain(&mut self) {
         loop {
             self.put_out();
-            let gone = self.plane.look(&self.iod);
-            for (group, volume) in &gone {
-                self.iod.close_volume(now(), group, volume);
-            }
+            let is_gone = self.tell_volumes();
             let (drained, clear) = (self.plane.drained(), self.plane.clear());
             let went_on = self.door.go_on(now(), &mut self.iod, &mut self.plane);
-            if gone.is_empty() && drained.is_empty() && clear.is_empty() && !went_on {
+            if !is_gone && drained.is_empty() && clear.is_empty() && !went_on {
                 return;
             }
             for (volume, number) in clear {
@@ -320,6 +318,15 @@ impl Reactor {
                 self.iod.handle_drained(now(), ticket);
             }
         }
+    }
+
+    /// What volumes may do; `true`: some are gone.
+    fn tell_volumes(&mut self) -> bool {
+        let gone = self.plane.look(&self.iod);
+        for (group, volume) in &gone {
+            self.iod.close_volume(now(), group, volume);
+        }
+        !gone.is_empty()
     }
 
     fn put_out(&mut self) {
@@ -348,7 +355,12 @@ impl Reactor {
                         self.iod.handle_log(now(), token, Err(DiskError::NoPath));
                     }
                 }
-                IodOutput::ReleaseRange { volume } => self.plane.release(&volume),
+                IodOutput::ReleaseRange { volume } => {
+                    // One that is to stand still begins nothing of what has waited for the range: a copy
+                    // of it may be under way still, at the master.
+                    self.tell_volumes();
+                    self.plane.release(&volume);
+                }
                 IodOutput::Look(disk) => {
                     if !self.disks.look(&disk) {
                         self.iod.handle_looked(now(), &disk, false);

@@ -192,6 +192,7 @@ impl Driver {
         self.world.run_until(self.world.now() + STEP);
         let now = self.world.now();
         self.see_gabds();
+        self.see_members();
         let stopped: Vec<bool> = (0..self.nodes.len()).map(|n| self.is_stopped(n)).collect();
         let leases: Vec<bool> = (0..self.nodes.len()).map(|node| self.has_lease(node)).collect();
         let may = |node: NodeId, is_shared: bool| {

@@ -123,6 +123,8 @@ pub struct Node {
     pub(super) to_ask: VecDeque<usize>,
     /// The life of gabd that was seen last.
     pub(super) life: Option<usize>,
+    /// Since when its vxiod is a member of the cluster.
+    pub(super) member_since: Option<Instant>,
     /// When the processes start again.
     pub(super) iod_at: Option<Instant>,
     pub(super) configd_at: Option<Instant>,
@@ -168,6 +170,7 @@ impl Node {
             scans: VecDeque::new(),
             to_ask: VecDeque::new(),
             life: None,
+            member_since: None,
             iod_at: None,
             configd_at: None,
             hangs_until: Instant::ZERO,

@@ -128,6 +128,8 @@ pub(super) struct Flight {
     tags: Vec<Tag>,
     /// In which generation of port v and which reconfiguration it was begun.
     stay: (u64, u64),
+    /// With which life of gabd.
+    life: Option<usize>,
     /// The disk has let it wait.
     is_stalled: bool,
     /// The disk has done it, or has failed, and answers then.
@@ -478,7 +480,8 @@ impl Driver {
             || self.program(node)
     }
 
-    fn tell_volumes(&mut self, node: usize) -> bool {
+    /// What volumes may do; `false`: they know it.
+    pub(super) fn tell_io(&mut self, node: usize) -> bool {
         let local = self.local(node);
         let state = &mut self.nodes[node];
         let Some(iod) = &mut state.iod else { return false };
@@ -486,6 +489,14 @@ impl Driver {
         for (group, volume) in &lost {
             iod.close_volume(local, group, volume);
         }
+        is_new
+    }
+
+    fn tell_volumes(&mut self, node: usize) -> bool {
+        let is_new = self.tell_io(node);
+        let local = self.local(node);
+        let state = &mut self.nodes[node];
+        let Some(iod) = &mut state.iod else { return false };
         state.plane.forget_unused();
         let (drained, clear) = (state.plane.drained(), state.plane.clear());
         if let Some(ticket) = drained {

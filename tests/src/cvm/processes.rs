@@ -48,6 +48,15 @@ impl Driver {
         }
     }
 
+    /// Who is a member since the last step, or no more.
+    pub(super) fn see_members(&mut self) {
+        let now = self.world.now();
+        for node in &mut self.nodes {
+            let since = node.member_since.unwrap_or(now);
+            node.member_since = node.member().is_some().then_some(since);
+        }
+    }
+
     /// The whole node fails.
     pub fn crash(&mut self, node: usize) {
         self.power_off(node);
@@ -219,7 +228,8 @@ impl Driver {
                 state.configd_at = Some(now + wait);
             }
             let due = |at: &mut Instant| *at <= now;
-            if state.iod_at.take_if(due).is_some() {
+            // What the one before has left holds its lock.
+            if state.left.is_empty() && state.iod_at.take_if(due).is_some() {
                 self.start_iod(node);
             }
             if self.nodes[node].configd_at.take_if(due).is_some() {

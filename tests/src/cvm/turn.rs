@@ -139,7 +139,8 @@ impl Driver {
                 self.check_copies();
             }
             IodOutput::ReleaseRange { volume } => {
-                state.plane.release(&volume);
+                self.tell_io(node);
+                self.nodes[node].plane.release(&volume);
                 self.check_copies();
             }
             IodOutput::Drain(ticket, group) => state.plane.drain(ticket, group),

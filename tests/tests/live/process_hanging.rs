@@ -223,12 +223,13 @@ fn what_a_killed_vxiod_has_told_its_disks_is_waited_for() {
     assert!(disk.waiting() > 0);
     wait_members(cluster, 0, &[0, 1, 2]);
     assert!(group(cluster, 0).volumes["vol1"].writers.contains(&1), "nobody has missed it");
-    // Another one waits for its port. It lives as long as the thread that has started it.
+    // The next one waits for it, too. It lives as long as the thread that has started it.
     let log = cluster.cluster.root(1).join("var/log/vxiod.log");
     std::thread::scope(|scope| {
         let answered = scope.spawn(|| {
             wait::until("the next vxiod waits", LIMIT, || {
-                Ok(fs::read_to_string(&log)?.contains("port v is taken").then_some(()))
+                let said = fs::read_to_string(&log)?;
+                Ok(said.contains("what the vxiod before has left under way").then_some(()))
             })
             .unwrap();
             assert!(disk.waiting() > 0);

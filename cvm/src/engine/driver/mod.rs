@@ -132,6 +132,15 @@ pub enum What {
     },
 }
 
+/// What is tied to what is in flight; each by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Knot {
+    /// The registration on port v.
+    Lease,
+    /// The lock of the process.
+    Lock,
+}
+
 /// What [`Driver::wait`] tells.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Event {
@@ -234,7 +243,7 @@ impl Driver {
         }
     }
 
-    /// Ties a descriptor to what is in flight, instead of the one before: when this process ends,
+    /// Ties a descriptor to what is in flight, instead of the one with this knot before: when this process ends,
     /// however, what it leads to stays open until nothing is in flight any more.
     ///
     /// Threads that are in the middle of an operation keep all descriptors of the process open anyway. A
@@ -242,9 +251,9 @@ impl Driver {
     ///
     /// # Errors
     /// If the system does not take it: what was tied before is so still.
-    pub fn tie(&mut self, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    pub fn tie(&mut self, knot: Knot, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
         match &mut self.inner {
-            Inner::Ring(ring) => ring.tie(fd),
+            Inner::Ring(ring) => ring.tie(knot, fd),
             Inner::Threads(_) => Ok(()),
         }
     }

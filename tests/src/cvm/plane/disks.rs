@@ -14,6 +14,7 @@ use llt::Instant;
 use super::{Flight, LEFT_MAX, Of, SLOWEST};
 use crate::cvm::data::Done;
 use crate::cvm::driver::Driver;
+use crate::cvm::node::Node;
 
 impl Driver {
     /// Disks do what they have come to, also for nodes that stand still.
@@ -145,6 +146,7 @@ impl Driver {
         let due = begun + self.draw.exponential(mean).min(SLOWEST);
         let stay = self.stands_in(node);
         let state = &mut self.nodes[node];
+        let life = state.life;
         let plane = &mut state.plane;
         let tags = if log.is_none() && op.work.changes() {
             plane.changed_to(volume, &op)
@@ -172,6 +174,7 @@ impl Driver {
             place,
             tags,
             stay,
+            life,
             is_stalled: false,
             done: None,
             is_given_up: false,
@@ -181,11 +184,10 @@ impl Driver {
     /// A disk does what it is told. What fails may be done in part.
     fn perform(&mut self, node: usize, flight: &mut Flight) -> bool {
         let (id, op) = (self.nodes[node].id, flight.op);
-        if flight.changes_shared() && self.is_left_behind(node, flight) {
-            if flight.is_stalled {
-                // No lease helps against a disk that takes longer than it lasts: that is for fences.
-                return false;
-            }
+        if self.is_fenced(node, flight) {
+            return false;
+        }
+        if flight.changes_shared() && self.is_left_behind(node, flight.stay) {
             self.fault("cvm-lease", || format!("node {node} changes {flight:?}"));
         }
         if self.storage.disks.is_reached(id, &flight.disk).is_err() {
@@ -221,7 +223,7 @@ impl Driver {
             // The request has other memory by now.
             return is_done;
         }
-        if !self.is_left_behind(node, flight) {
+        if !self.is_left_behind(node, flight.stay) {
             self.check_current(node, flight, &op);
         }
         let volume = self.nodes[node].plane.volumes.get_mut(&flight.volume);
@@ -278,19 +280,41 @@ impl Driver {
         (self.nodes[node].generation, reconfig)
     }
 
-    /// Others have gone on without the node that has told a disk this. Reconfigurations are counted anew
+    /// Others have gone on without the node that has been told no more than this. Reconfigurations are counted anew
     /// where nobody has stayed who knows of the last one: who is of an older generation, and has no lease,
     /// is left behind itself.
-    fn is_left_behind(&self, node: usize, flight: &Flight) -> bool {
+    fn is_left_behind(&self, node: usize, (generation, reconfig): (u64, u64)) -> bool {
         let id = self.nodes[node].id;
-        let (generation, reconfig) = flight.stay;
         let goes_on = |other: usize| {
             let state = &self.nodes[other];
             let role = state.member().map(Iod::role);
-            role.is_some_and(|role| role.reconfig > reconfig && !role.members.contains(id))
+            // A view that nobody else of it has come to is none.
+            let is_proven = state.member().and_then(Iod::proven_generation).is_some();
+            is_proven
+                && role.is_some_and(|role| role.reconfig > reconfig && !role.members.contains(id))
                 && (state.generation >= generation || self.has_lease(other))
         };
         (0..self.nodes.len()).any(goes_on)
+    }
+
+    /// The gabd is no more that it was told under, nor is any member of those days: nobody is left who would
+    /// wait for it, and others have begun anew.
+    fn is_forgotten(&self, node: usize, flight: &Flight) -> bool {
+        let stays = |other: usize| {
+            let since = self.nodes[other].member_since;
+            since.is_some_and(|since| since <= flight.begun) && self.has_lease(other)
+        };
+        let begins = |state: &Node| state.member_since.is_some_and(|since| since > flight.begun);
+        self.nodes[node].life != flight.life
+            && self.nodes.iter().any(begins)
+            && !(0..self.nodes.len()).any(stays)
+    }
+
+    /// No lease helps against a disk that takes longer than it lasts: that is for fences.
+    fn is_fenced(&self, node: usize, flight: &Flight) -> bool {
+        flight.is_stalled
+            && flight.changes_shared()
+            && (self.is_left_behind(node, flight.stay) || self.is_forgotten(node, flight))
     }
 
     /// No disk that a volume uses has anything to change of a range that is about to be copied.
@@ -300,6 +324,10 @@ impl Driver {
         name: &VolumeName,
         number: RangeNumber,
     ) {
+        if self.is_left_behind(node, self.stands_in(node)) {
+            // It has no lease, and copies nothing.
+            return;
+        }
         let table = self.nodes[node].iod.as_ref().and_then(|iod| iod.tables().get(&name.0));
         let map = table.and_then(|table| VolumeMap::new(&table.image.group, name.1.as_str()));
         let (Some(map), Some(range)) = (map, self.nodes[node].plane.range(name, number)) else {
@@ -310,8 +338,8 @@ impl Driver {
             plexes.flat_map(|(_, plex)| plex.disks().iter().map(|disk| &map.disks()[disk.0]));
         let disks: BTreeSet<&UniqueId> = disks.collect();
         let is_wrong = |other: usize, flight: &&Flight| {
-            let is_fenced = || flight.is_stalled && self.is_left_behind(other, flight);
-            flight.is_in(name, range) && disks.contains(&flight.disk) && !is_fenced()
+            let is_there = flight.is_in(name, range) && disks.contains(&flight.disk);
+            is_there && !self.is_fenced(other, flight)
         };
         let wrong = (0..self.nodes.len()).find_map(|other| {
             let state = &self.nodes[other];

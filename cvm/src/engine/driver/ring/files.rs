@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use io_uring::Submitter;
 
-use super::super::DiskFile;
+use super::super::{DiskFile, Knot};
 
 /// The registered disks of a ring: each has a place, by its serial number, if no other one has it.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ struct Place {
 impl Files {
     pub(super) fn new(submitter: &Submitter<'_>) -> Self {
         let mut places = Vec::new();
-        match submitter.register_files_sparse(PLACES + 1) {
+        match submitter.register_files_sparse(PLACES + KNOTS) {
             Ok(()) => places.resize_with(PLACES as usize, || None),
             Err(error) => tracing::debug!(%error, "disks are not registered"),
         }
@@ -60,11 +60,12 @@ impl Files {
     /// registered with the rest of it, which the end of the process alone does not bring about.
     pub(super) fn tie(
         &self,
+        knot: Knot,
         fd: Option<BorrowedFd<'_>>,
         submitter: &Submitter<'_>,
     ) -> io::Result<()> {
         let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
-        submitter.register_files_update(PLACES, &[fd]).map(drop)
+        submitter.register_files_update(PLACES + knot as u32, &[fd]).map(drop)
     }
 
     /// Lets go of disks that were closed.
@@ -83,5 +84,6 @@ impl Files {
     }
 }
 
-/// The last place is for what is tied to the ring.
+/// The last places are for what is tied to the ring.
 const PLACES: u32 = 256;
+const KNOTS: u32 = 2;

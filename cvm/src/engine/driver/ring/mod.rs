@@ -26,7 +26,7 @@ use std::time::Duration;
 use io_uring::{EnterFlags, IoUring, types};
 
 use super::work::{Step, Work};
-use super::{Event, Operation};
+use super::{Event, Knot, Operation};
 use buffers::Buffers;
 use entry::Tag;
 use files::Files;
@@ -96,8 +96,8 @@ impl Ring {
         }
     }
 
-    pub(super) fn tie(&mut self, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        self.files.tie(fd, &self.ring.submitter())
+    pub(super) fn tie(&mut self, knot: Knot, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        self.files.tie(knot, fd, &self.ring.submitter())
     }
 
     pub(super) fn flush(&mut self) {
