@@ -21,7 +21,7 @@ use super::door::Door;
 use super::names::Names;
 use super::plane::{HeldRange, Plane};
 use crate::core::iod::{
-    Command, DiskError, Iod, IodConfig, IodNotice, IodOutput, ObserveNumber, Upcall,
+    Command, DiskError, Iod, IodConfig, IodNotice, IodOutput, ObserveNumber, Upcall, VolumeIo,
 };
 use crate::core::wire::local::{UpcallWriter, decode_command};
 use crate::daemon::{Framed, Lock, incarnation, interest, now, wait, wall_seconds};
@@ -357,8 +357,11 @@ impl Reactor {
                 }
                 IodOutput::ReleaseRange { volume } => {
                     // One that is to stand still begins nothing of what has waited for the range: a copy
-                    // of it may be under way still, at the master.
-                    self.tell_volumes();
+                    // of it may be under way still, at the master. One that is to go on makes no copy of
+                    // it any more.
+                    if !matches!(self.iod.io_of(&volume), VolumeIo::Runs { .. }) {
+                        self.tell_volumes();
+                    }
                     self.plane.release(&volume);
                 }
                 IodOutput::Look(disk) => {

@@ -237,8 +237,14 @@ impl Watch {
     /// CV1: no two writers have put something under one stamp on the disks.
     fn look_at_writers(&mut self, found: &[FoundDisk]) {
         let mut writers: BTreeMap<(UniqueId, Stamp), Id> = BTreeMap::new();
-        for slot in found.iter().flat_map(|disk| &disk.slots) {
+        let slots = found.iter().flat_map(|disk| disk.slots.iter().map(move |slot| (disk, slot)));
+        for (disk, slot) in slots {
             let FoundSlot::Image(image) = slot else { continue };
+            // What lies on a disk that is not the group's is read by nobody, and an import that does not
+            // see the disk does not know its stamp.
+            if disk.claims.member().is_none_or(|member| member.group != image.group.id) {
+                continue;
+            }
             let key = (image.group.id.clone(), image.stamp);
             let writer = *writers.entry(key.clone()).or_insert(image.writer);
             if writer != image.writer {

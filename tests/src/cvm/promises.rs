@@ -23,6 +23,10 @@ impl Driver {
         map: &VolumeMap,
     ) {
         let Some(image) = self.image(node, volume) else { return };
+        if self.is_left_behind(node, self.stands_in(node)) {
+            // It does not know what is read now; at rest nothing that it answered is missing.
+            return;
+        }
         let mut wrong = None;
         for sector in [request.at, request.at + request.len.saturating_sub(1)] {
             let (read, _) = self.copies_of(&image.group, map, sector);

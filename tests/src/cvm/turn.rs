@@ -139,7 +139,10 @@ impl Driver {
                 self.check_copies();
             }
             IodOutput::ReleaseRange { volume } => {
-                self.tell_io(node);
+                let iod = self.nodes[node].iod.as_ref();
+                if iod.is_some_and(|iod| !matches!(iod.io_of(&volume), VolumeIo::Runs { .. })) {
+                    self.tell_io(node);
+                }
                 self.nodes[node].plane.release(&volume);
                 self.check_copies();
             }

@@ -19,7 +19,7 @@ use super::join::Leaving;
 use super::logs::DirtySource;
 use super::{Iod, IodNotice, IodOutput, Table, VolumeName};
 use crate::core::wire::v::{CopyRange, VMessage};
-use crate::model::{Finding, KernelState, Name, Plex, Sectors, UniqueId, Volume};
+use crate::model::{Finding, Group, KernelState, Name, Plex, Sectors, UniqueId, Volume};
 use crate::volume::PlexMode;
 
 /// Names a range that nobody changes.
@@ -354,6 +354,21 @@ impl Iod {
         self.resyncs.of.insert(volume, resync);
     }
 
+    /// A transaction is under way that says that copies are equal, or no more to be made so. Others may hear
+    /// first that it is in force, and change what is copied here.
+    fn ends_copies(&self, (group, name): &VolumeName) -> bool {
+        let Some(open) = self.open.as_ref().filter(|open| open.txn.id.group == *group) else {
+            return false;
+        };
+        let Some(table) = self.tables.get(group) else { return false };
+        let due = |group: &Group| {
+            let new = group.plexes.iter().filter(|(_, plex)| plex.needs_copy());
+            let new: BTreeSet<Name> = new.map(|(name, _)| name.clone()).collect();
+            (group.volumes.get(name).is_some_and(Volume::needs_sync), new)
+        };
+        due(&table.image.group) != due(&open.txn.group)
+    }
+
     /// What there is to copy of a volume.
     fn needed(&self, (group, name): &VolumeName) -> Option<Needed> {
         let table = self.tables.get(group)?;
@@ -386,7 +401,7 @@ impl Iod {
         let record = table.image.group.volumes.get(&volume.1);
         let len = record.map_or(0, |volume| volume.len);
         let is_lost = |record| !self.lost_writers(table, &volume.1, record).is_empty();
-        let may = may && record.is_some_and(|record| !is_lost(record));
+        let may = may && record.is_some_and(|record| !is_lost(record)) && !self.ends_copies(volume);
         let Some(resync) = self.resyncs.of.get_mut(volume) else { return };
         resync.not_before.take_if(|at| *at <= now || !is_ours);
         if resync.is_copying() || !is_ours {

@@ -275,7 +275,7 @@ impl Driver {
     }
 
     /// The generation of port v and the reconfiguration that its vxiod is in.
-    fn stands_in(&self, node: usize) -> (u64, u64) {
+    pub(in crate::cvm) fn stands_in(&self, node: usize) -> (u64, u64) {
         let reconfig = self.nodes[node].iod.as_ref().map_or(0, |iod| iod.role().reconfig);
         (self.nodes[node].generation, reconfig)
     }
@@ -283,7 +283,11 @@ impl Driver {
     /// Others have gone on without the node that has been told no more than this. Reconfigurations are counted anew
     /// where nobody has stayed who knows of the last one: who is of an older generation, and has no lease,
     /// is left behind itself.
-    fn is_left_behind(&self, node: usize, (generation, reconfig): (u64, u64)) -> bool {
+    pub(in crate::cvm) fn is_left_behind(
+        &self,
+        node: usize,
+        (generation, reconfig): (u64, u64),
+    ) -> bool {
         let id = self.nodes[node].id;
         let goes_on = |other: usize| {
             let state = &self.nodes[other];
