@@ -167,7 +167,11 @@ impl Driver {
                 }
             }
             if let Err(why) = self.insist(&request) {
-                self.fault("cvm-import", || format!("{group} {names:?}: {why}"));
+                // What could not be made may have been undone since.
+                let is_there = groups(&self.storage.disks.found()).contains_key(&group);
+                if was_made || is_there {
+                    self.fault("cvm-import", || format!("{group} {names:?}: {why}"));
+                }
             }
         }
     }
