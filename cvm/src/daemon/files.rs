@@ -4,13 +4,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow};
 use llt::Duration;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, fcntl_lock, flock};
+use rustix::io::Errno;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
 
@@ -30,41 +31,65 @@ impl Lock {
     /// # Errors
     /// If another process has it, or the file cannot be written.
     pub(crate) fn acquire(root: &Path, daemon: &str) -> Result<Self> {
-        let folder = root.join("run");
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let path = folder.join(format!("{daemon}.pid"));
-        let what = || format!("cannot open {}", path.display());
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(&path).with_context(what)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let pid = fs::read_to_string(&path).unwrap_or_default();
-            bail!("{daemon} is already running, process {} ({})", pid.trim(), path.display());
+        let (file, path) = Self::open(root, daemon)?;
+        if !is_taken(flock(&file, FlockOperation::NonBlockingLockExclusive), &path)? {
+            return Err(is_running(daemon, &path));
         }
-        file.set_len(0)?;
-        writeln!(file, "{}", std::process::id())?;
-        Ok(Self(file))
+        Self::sign(file)
     }
 
-    /// As [`Self::acquire`]. What a process has left under way holds its lock when it is gone: it is waited
-    /// for as long as nobody listens on `socket`.
+    /// As [`Self::acquire`]. What a process has left under way holds its lock when it is gone, and is waited
+    /// for. That it lives says a lock of another kind, which is the process's alone.
     ///
     /// # Errors
     /// If a process that lives has it, or the file cannot be written.
-    pub(crate) fn acquire_when_over(root: &Path, daemon: &str, socket: &Path) -> Result<Self> {
+    pub(crate) fn acquire_when_over(root: &Path, daemon: &str) -> Result<Self> {
+        let (file, path) = Self::open(root, daemon)?;
+        if !is_taken(fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive), &path)? {
+            return Err(is_running(daemon, &path));
+        }
         let mut waits = false;
-        loop {
-            let locked = Self::acquire(root, daemon);
-            if locked.is_ok() || UnixStream::connect(socket).is_ok() {
-                return locked;
-            }
+        while !is_taken(flock(&file, FlockOperation::NonBlockingLockExclusive), &path)? {
             if !waits {
                 tracing::warn!("what the {daemon} before has left under way is waited for");
             }
             waits = true;
             wait(&mut [], now(), Some(now() + LOOK));
         }
+        Self::sign(file)
     }
+
+    fn open(root: &Path, daemon: &str) -> Result<(File, PathBuf)> {
+        let folder = root.join("run");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let path = folder.join(format!("{daemon}.pid"));
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let file =
+            options.open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        Ok((file, path))
+    }
+
+    fn sign(mut file: File) -> Result<Self> {
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Self(file))
+    }
+}
+
+/// Whether a lock was to be had; others have it or not.
+fn is_taken(locked: rustix::io::Result<()>, path: &Path) -> Result<bool> {
+    match locked {
+        Ok(()) => Ok(true),
+        // Which of them depends on the kind of the lock.
+        Err(Errno::ACCESS | Errno::AGAIN) => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+fn is_running(daemon: &str, path: &Path) -> Error {
+    let pid = fs::read_to_string(path).unwrap_or_default();
+    anyhow!("{daemon} is already running, process {} ({})", pid.trim(), path.display())
 }
 
 impl AsFd for Lock {

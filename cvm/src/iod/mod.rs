@@ -57,7 +57,7 @@ pub fn run() -> ExitCode {
     let started = || {
         install_log(&root, "vxiod")?;
         let socket = root.join("run/vxiod.sock");
-        let lock = Arc::new(Lock::acquire_when_over(&root, "vxiod", &socket)?);
+        let lock = Arc::new(Lock::acquire_when_over(&root, "vxiod")?);
         reactor::Reactor::new(root.clone(), listen(&socket)?, args.nbd, io_timeout, lock)
     };
     let ended = started().and_then(|mut reactor| reactor.run());

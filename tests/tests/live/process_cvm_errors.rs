@@ -152,8 +152,12 @@ fn arguments_that_mean_nothing_are_told_and_change_nothing() {
             ("vxconfigd -r reset", 1, "V-5-1-2290"),
             ("vxconfigd -f", 1, "already running"),
             ("vxconfigd -x much", 2, "tracefile=FILE"),
+            ("vxiod", 1, "already running"),
         ],
     );
+    let log = cluster.cluster.root(1).join("var/log/vxconfigd.log");
+    let said = fs::read_to_string(log).unwrap();
+    assert!(!said.contains("vxiod is gone"), "a second vxiod is in the way of the first: {said}");
     cluster.down().unwrap();
 }
 
