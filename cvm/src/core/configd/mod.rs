@@ -116,8 +116,8 @@ pub struct Configd {
     wall: u64,
     /// Counts ids that were made.
     made: u32,
-    /// Newest outcomes, for requests that no image knows.
-    outcomes: VecDeque<(RequestId, Decision)>,
+    /// Newest outcomes, and of which group, for requests that no image knows.
+    outcomes: VecDeque<(RequestId, UniqueId, Decision)>,
     /// Utilities that want to be told what happens.
     watchers: BTreeSet<u64>,
     out: VecDeque<ConfigdOutput>,

@@ -332,13 +332,12 @@ impl Configd {
 
     /// What became of a request, as far as this node knows.
     fn outcome_of(&self, id: RequestId) -> Option<Decision> {
-        let newest = self.outcomes.iter().find(|(known, _)| *known == id);
+        let newest = self.outcomes.iter().find(|(known, ..)| *known == id);
         let in_image = || {
             let mut images = self.tables.values().map(|table| &table.image.outcomes);
             images.find_map(|outcomes| outcomes.of(id)).map(|outcome| outcome.decision)
         };
-        // One that was abandoned, and could not be written back, may be imported after all.
-        in_image().or_else(|| newest.map(|(_, decision)| *decision))
+        newest.map(|(.., decision)| *decision).or_else(in_image)
     }
 
     pub(super) fn on_decided(
@@ -350,8 +349,8 @@ impl Configd {
         fault: Option<(NodeId, String)>,
     ) {
         self.loaded.remove(id);
-        if self.outcomes.iter().all(|(known, _)| *known != request) {
-            self.outcomes.push_front((request, outcome));
+        if self.outcomes.iter().all(|(known, ..)| *known != request) {
+            self.outcomes.push_front((request, id.group.clone(), outcome));
             self.outcomes.truncate(crate::disk::OUTCOMES_MAX);
         }
         let driven = match &self.work {
@@ -394,8 +393,9 @@ impl Configd {
             .into_iter()
             .partition(|(held, ..)| held == group);
         self.requests.held = waits;
+        let is_sure = |decision| decision == Decision::Committed;
+        self.outcomes.retain(|(_, of, decision)| of != group || is_sure(*decision));
         for (_, request, _) in over {
-            self.outcomes.retain(|(known, _)| *known != request);
             self.answer(request, Reply::Unknown(request));
         }
     }
